@@ -1,0 +1,84 @@
+//! Choices shared by both layers: where transitions come from, how they are bounded, which implementation computes.
+
+use burn::config::Config;
+use burn::tensor::{Device, Tensor};
+
+use crate::error::CrfError;
+
+/// A transition score at or below this is forbidden: its probability is exactly zero, not merely small.
+///
+/// Finite on purpose: WGSL gives no promise about infinities.
+pub const FORBIDDEN: f32 = -1.0e30;
+
+/// The largest label count of the compiled kernels; the reference has no limit.
+pub const LABELS_MAX: usize = 32;
+
+/// Which code computes the likelihood, its gradient and the marginals.
+#[derive(Config, Debug, Copy, PartialEq, Eq, Hash)]
+pub enum Implementation {
+    /// The fastest one that the device can run; the reference where there is none.
+    Auto,
+    /// The hand-written WGSL kernels; an error on a device that takes no WGSL.
+    Wgsl,
+    /// The fused loop of the CPU; an error on any other device.
+    Cpu,
+    /// Plain tensor operations, on any device.
+    Reference,
+}
+
+impl Implementation {
+    /// `auto`, `wgsl`, `cpu` or `reference`: as a run's header line and its configuration write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Wgsl => "wgsl",
+            Self::Cpu => "cpu",
+            Self::Reference => "reference",
+        }
+    }
+}
+
+/// Where the transition scores come from.
+#[derive(Config, Debug, Copy, PartialEq)]
+pub enum Transitions {
+    /// Parameters that start at zero and are learned.
+    Learned,
+    /// All zero: positions become independent and the likelihood equals a softmax a position.
+    Zero,
+    /// Fixed: this score on the diagonal, zero elsewhere.
+    Potts(f32),
+}
+
+impl Transitions {
+    /// The fixed scores `[l, l]`, or `None` where they are learned.
+    pub(crate) fn fixed(self, labels: usize, device: &Device) -> Option<Tensor<2>> {
+        match self {
+            Self::Learned => None,
+            Self::Zero => Some(Tensor::zeros([labels, labels], device)),
+            Self::Potts(score) => Some(Tensor::eye(labels, device).mul_scalar(score)),
+        }
+    }
+}
+
+/// `A = a_max * tanh(raw / a_max)`, or `A = raw` without a bound.
+///
+/// # Shapes
+/// `raw`: `[l, l]`, from label to label; the result likewise, in nats.
+pub(crate) fn bounded(raw: Tensor<2>, a_max: Option<f32>) -> Tensor<2> {
+    match a_max {
+        Some(a_max) => raw.div_scalar(a_max).tanh().mul_scalar(a_max),
+        None => raw,
+    }
+}
+
+/// Refuses a bound that is not a positive number.
+pub(crate) fn check_a_max(a_max: Option<f32>) -> Result<(), CrfError> {
+    match a_max {
+        Some(a_max) if !(a_max.is_finite() && a_max > 0.0) => Err(CrfError::Config {
+            key: "a_max",
+            got: a_max.to_string(),
+            expected: "a positive number, or none",
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,5 @@
+//! All integration tests of the crate in one binary: linking Burn is the slow part.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod grid;
+mod oracle;
