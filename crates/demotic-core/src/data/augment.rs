@@ -1,0 +1,372 @@
+//! Training pictures, varied: mirrored, shifted, scaled, turned, recoloured, then composed on the background.
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+use super::picture::compose_into;
+use crate::rng::{Rng, portable_sin_cos};
+
+/// How much training pictures vary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Augmentation {
+    /// Probability of a left-right mirror image. Turn it off for writing.
+    pub flip_prob: f32,
+    /// Probability of a shift, scaling and turn (together); pictures left out stay sharp to the pixel.
+    pub affine_prob: f32,
+    /// Largest shift along each axis, as a share of the side.
+    pub shift_max: f32,
+    /// Largest scaling, up or down, as a share: 0.1 is 0.9 to 1.1.
+    pub scale_max: f32,
+    /// Largest turn either way.
+    pub rotate_max_degrees: f32,
+    /// Largest turn of hues either way; 0 is off.
+    pub hue_max_degrees: f32,
+    /// Largest brightening or darkening, as a share; 0 is off.
+    pub brightness_max: f32,
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self {
+            flip_prob: 0.5,
+            affine_prob: 0.5,
+            shift_max: 0.06,
+            scale_max: 0.1,
+            rotate_max_degrees: 8.0,
+            hue_max_degrees: 0.0,
+            brightness_max: 0.0,
+        }
+    }
+}
+
+impl Augmentation {
+    /// Pictures as they are.
+    pub const OFF: Self = Self {
+        flip_prob: 0.0,
+        affine_prob: 0.0,
+        shift_max: 0.0,
+        scale_max: 0.0,
+        rotate_max_degrees: 0.0,
+        hue_max_degrees: 0.0,
+        brightness_max: 0.0,
+    };
+
+    /// All keys out of range, by name.
+    ///
+    /// # Errors
+    /// [`DataError::Option`] naming every one.
+    pub fn check(&self) -> Result<(), DataError> {
+        let mut problems = Vec::new();
+        for (name, value, high) in [
+            ("flip_prob", self.flip_prob, 1.0),
+            ("affine_prob", self.affine_prob, 1.0),
+            ("shift_max", self.shift_max, 0.5),
+            ("scale_max", self.scale_max, 0.5),
+            ("rotate_max_degrees", self.rotate_max_degrees, 180.0),
+            ("hue_max_degrees", self.hue_max_degrees, 180.0),
+            ("brightness_max", self.brightness_max, 1.0),
+        ] {
+            if !(0.0..=high).contains(&value) {
+                problems.push(format!("{name} is {value}; expected 0 to {high}"));
+            }
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(DataError::Option(problems.join("; ")))
+        }
+    }
+
+    /// Draws one variation; always takes the same count of random numbers, so that switching one kind of change off
+    /// leaves the others as they were.
+    pub(crate) fn draw(&self, rng: &mut Rng) -> Variation {
+        let flip = rng.chance(self.flip_prob);
+        let is_affine = rng.chance(self.affine_prob);
+        let mut within = |limit: f32| rng.uniform_in(-limit, limit);
+        let affine = Affine {
+            shift_x: within(self.shift_max),
+            shift_y: within(self.shift_max),
+            scale: 1.0 + within(self.scale_max),
+            rotate_degrees: within(self.rotate_max_degrees),
+        };
+        let (hue, brightness) = (within(self.hue_max_degrees), within(self.brightness_max));
+        let moves = self.shift_max > 0.0 || self.scale_max > 0.0 || self.rotate_max_degrees > 0.0;
+        Variation {
+            flip,
+            affine: (is_affine && moves).then_some(affine),
+            colour: (hue != 0.0 || brightness != 0.0).then(|| colour_matrix(hue, 1.0 + brightness)),
+        }
+    }
+}
+
+/// One variation; the same one may be applied to both pictures of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variation {
+    flip: bool,
+    affine: Option<Affine>,
+    /// Row-major, applied to colour.
+    colour: Option<[[f32; 3]; 3]>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Affine {
+    /// Shares of the side.
+    shift_x: f32,
+    shift_y: f32,
+    scale: f32,
+    rotate_degrees: f32,
+}
+
+/// Turns hues about the grey axis and scales brightness; grey stays grey.
+///
+/// `M = brightness * R` with `R` the rotation about (1, 1, 1) / sqrt 3 (Rodrigues).
+fn colour_matrix(hue_degrees: f32, brightness: f32) -> [[f32; 3]; 3] {
+    let (sin, cos) = portable_sin_cos(f64::from(hue_degrees) / 360.0);
+    let along = (1.0 - cos) / 3.0;
+    let across = sin / f64::sqrt(3.0);
+    std::array::from_fn(|row| {
+        std::array::from_fn(|column| {
+            let turned = match (column + 3 - row) % 3 {
+                0 => cos + along,
+                1 => along - across,
+                _ => along + across,
+            };
+            (turned * f64::from(brightness)) as f32
+        })
+    })
+}
+
+/// Renders a picture under a variation.
+///
+/// # Shapes
+/// - `premultiplied`: `[side, side, 4]`
+/// - `planes`: `[3, side, side]`, in [-1, 1]
+pub(crate) fn render(
+    premultiplied: &[u8],
+    side: usize,
+    variation: &Variation,
+    background: [u8; 3],
+    planes: &mut [f32],
+) {
+    if variation.affine.is_none() && variation.colour.is_none() {
+        compose_into(premultiplied, background, planes);
+        if variation.flip {
+            for row in planes.chunks_exact_mut(side) {
+                row.reverse();
+            }
+        }
+        return;
+    }
+    let map = SourceMap::new(variation, side);
+    let pixels = premultiplied.as_chunks::<4>().0;
+    let ground = background.map(|v| f32::from(v) / 255.0);
+    let (red, rest) = planes.split_at_mut(side * side);
+    let (green, blue) = rest.split_at_mut(side * side);
+    for y in 0..side {
+        for x in 0..side {
+            let (source_x, source_y) = map.source(x as f32, y as f32);
+            let mut shown = bilinear(pixels, side, source_x, source_y);
+            let alpha = shown[3];
+            if let Some(matrix) = &variation.colour {
+                let colour = [shown[0], shown[1], shown[2]];
+                for (value, row) in shown.iter_mut().zip(matrix) {
+                    let mixed = row[0] * colour[0] + row[1] * colour[1] + row[2] * colour[2];
+                    *value = mixed.clamp(0.0, alpha);
+                }
+            }
+            let i = y * side + x;
+            let uncovered = 255.0 - alpha;
+            red[i] = (shown[0] + uncovered * ground[0]) / 127.5 - 1.0;
+            green[i] = (shown[1] + uncovered * ground[1]) / 127.5 - 1.0;
+            blue[i] = (shown[2] + uncovered * ground[2]) / 127.5 - 1.0;
+        }
+    }
+}
+
+/// Where a pixel of the result comes from, both counted from the first pixel's centre:
+/// `source = centre + F R(-angle) (pixel - centre - shift) / scale`, F the mirror.
+struct SourceMap {
+    matrix: [f32; 4],
+    offset: [f32; 2],
+}
+
+impl SourceMap {
+    fn new(variation: &Variation, side: usize) -> Self {
+        let affine = variation.affine.as_ref();
+        let turns = affine.map_or(0.0, |a| f64::from(a.rotate_degrees) / 360.0);
+        let scale = affine.map_or(1.0, |a| f64::from(a.scale));
+        let shift = affine.map_or([0.0; 2], |a| {
+            [a.shift_x, a.shift_y].map(|s| f64::from(s) * side as f64)
+        });
+        let (sin, cos) = portable_sin_cos(turns);
+        let mirror = if variation.flip { -1.0 } else { 1.0 };
+        let matrix = [
+            mirror * cos / scale,
+            mirror * sin / scale,
+            -sin / scale,
+            cos / scale,
+        ];
+        let centre = (side as f64 - 1.0) / 2.0;
+        let start = [-centre - shift[0], -centre - shift[1]];
+        Self {
+            matrix: matrix.map(|v| v as f32),
+            offset: [
+                (centre + matrix[0] * start[0] + matrix[1] * start[1]) as f32,
+                (centre + matrix[2] * start[0] + matrix[3] * start[1]) as f32,
+            ],
+        }
+    }
+
+    fn source(&self, x: f32, y: f32) -> (f32, f32) {
+        let [a, b, c, d] = self.matrix;
+        (
+            self.offset[0] + a * x + b * y,
+            self.offset[1] + c * x + d * y,
+        )
+    }
+}
+
+/// Premultiplied RGBA in [0, 255] between pixels; transparent outside.
+fn bilinear(pixels: &[[u8; 4]], side: usize, x: f32, y: f32) -> [f32; 4] {
+    let (left, top) = (x.floor(), y.floor());
+    let (right_share, bottom_share) = (x - left, y - top);
+    let (left, top) = (left as i32, top as i32);
+    let last = side as i32 - 1;
+    let tap = |x: i32, y: i32| -> [f32; 4] {
+        if (0..=last).contains(&x) && (0..=last).contains(&y) {
+            pixels[y as usize * side + x as usize].map(f32::from)
+        } else {
+            [0.0; 4]
+        }
+    };
+    let (a, b) = (tap(left, top), tap(left + 1, top));
+    let (c, d) = (tap(left, top + 1), tap(left + 1, top + 1));
+    std::array::from_fn(|i| {
+        let above = a[i] + (b[i] - a[i]) * right_share;
+        let below = c[i] + (d[i] - c[i]) * right_share;
+        above + (below - above) * bottom_share
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    fn variation(flip: bool, affine: Option<Affine>) -> Variation {
+        Variation {
+            flip,
+            affine,
+            colour: None,
+        }
+    }
+
+    /// A 5 x 5 picture, transparent but for one opaque red pixel.
+    fn dot(x: usize, y: usize) -> Vec<u8> {
+        let mut pixels = vec![0; 5 * 5 * 4];
+        pixels[(y * 5 + x) * 4..][..4].copy_from_slice(&[255, 0, 0, 255]);
+        pixels
+    }
+
+    fn rendered(pixels: &[u8], variation: &Variation) -> Vec<f32> {
+        let mut planes = vec![0.0; 3 * 25];
+        render(pixels, 5, variation, [255, 255, 255], &mut planes);
+        planes
+    }
+
+    /// Pixels whose green is not white.
+    fn ink(planes: &[f32]) -> Vec<(usize, usize)> {
+        (0..25)
+            .filter(|i| planes[25 + i] < 0.99)
+            .map(|i| (i % 5, i / 5))
+            .collect()
+    }
+
+    #[test]
+    fn whole_pixel_moves_are_exact() {
+        let at = |x, y, v: &Variation| ink(&rendered(&dot(x, y), v));
+        let still = Affine {
+            shift_x: 0.0,
+            shift_y: 0.0,
+            scale: 1.0,
+            rotate_degrees: 0.0,
+        };
+        assert_eq!(at(1, 3, &variation(false, None)), [(1, 3)]);
+        assert_eq!(at(1, 3, &variation(true, None)), [(3, 3)]);
+        assert_eq!(at(1, 3, &variation(true, Some(still.clone()))), [(3, 3)]);
+        let shifted = Affine {
+            shift_x: 0.2,
+            shift_y: -0.4,
+            ..still.clone()
+        };
+        assert_eq!(at(1, 3, &variation(false, Some(shifted))), [(2, 1)]);
+        let quarter = Affine {
+            rotate_degrees: 90.0,
+            ..still.clone()
+        };
+        // Clockwise, rows counted from the top: left of the centre goes above it.
+        assert_eq!(at(1, 2, &variation(false, Some(quarter))), [(2, 1)]);
+        let doubled = Affine {
+            scale: 2.0,
+            ..still
+        };
+        let planes = rendered(&dot(2, 2), &variation(false, Some(doubled)));
+        // Red on white stays at full red, green falls to -1 at the centre and half-way beside it.
+        assert!(planes[..25].iter().all(|&red| (red - 1.0).abs() < 1e-6));
+        assert!((planes[25 + 12] + 1.0).abs() < 1e-6);
+        assert!((planes[25 + 13]).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_mirror_of_both_paths_agrees() {
+        let mut rng = Rng::new(1, Stream::TEST, 0);
+        let pixels: Vec<u8> = (0..25)
+            .flat_map(|_| {
+                let alpha = rng.below(256);
+                let mut colour = || rng.below(alpha + 1) as u8;
+                [colour(), colour(), colour(), alpha as u8]
+            })
+            .collect();
+        let affine = Affine {
+            shift_x: 0.0,
+            shift_y: 0.0,
+            scale: 1.0,
+            rotate_degrees: 0.0,
+        };
+        let fast = rendered(&pixels, &variation(true, None));
+        let slow = rendered(&pixels, &variation(true, Some(affine)));
+        for (fast, slow) in fast.iter().zip(&slow) {
+            assert!((fast - slow).abs() < 1e-5, "{fast} {slow}");
+        }
+    }
+
+    #[test]
+    fn hue_turns_keep_grey_and_a_third_of_a_turn_swaps_channels() {
+        let matrix = colour_matrix(120.0, 1.0);
+        for (row, expected) in
+            matrix
+                .iter()
+                .zip([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        {
+            for (value, expected) in row.iter().zip(expected) {
+                assert!((value - expected).abs() < 1e-6, "{matrix:?}");
+            }
+        }
+        for row in colour_matrix(33.0, 0.5) {
+            assert!((row.iter().sum::<f32>() - 0.5).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn ranges_are_checked_all_at_once() {
+        let bad = Augmentation {
+            flip_prob: 1.5,
+            scale_max: f32::NAN,
+            ..Augmentation::default()
+        };
+        let message = bad.check().expect_err("two keys are wrong").to_string();
+        assert!(message.contains("flip_prob") && message.contains("scale_max"));
+        assert!(Augmentation::default().check().is_ok() && Augmentation::OFF.check().is_ok());
+    }
+}

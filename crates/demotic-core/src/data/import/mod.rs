@@ -1,0 +1,532 @@
+//! Published archives and plain folders -> a data-set folder: drawings as they are, an index, licences.
+//!
+//! Drawings stay vector graphics; only the choice of emoji looks at pixels (the low-ink rule).
+
+mod iconify;
+mod openmoji;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::DataError;
+use super::archive::read_tar_gz;
+use super::index::{FORMAT, Index, IndexItem, IndexStyle, SCHEMA_VERSION};
+use super::picture::Drawing;
+use super::source::scan_style_folders;
+use super::split::emoji_family;
+
+/// Least ink of a kept emoji in every style: see [`ink`].
+const MIN_INK: f32 = 0.08;
+/// Of 255.
+const INK_DISTANCE: u8 = 12;
+/// Size at which ink is measured.
+const INK_SIZE_PX: u32 = 64;
+
+/// What of the sources is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Selection {
+    /// Every drawing.
+    Everything,
+    /// Base emoji that every style has: no flags, no skin tones, none with less than 8 % ink on white in some style.
+    Emoji,
+}
+
+/// What to import.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// npm archives (`.tgz`) of `@iconify-json/*` emoji packages or of `openmoji`, and folders with one sub-folder of
+    /// pictures a style.
+    pub sources: Vec<PathBuf>,
+    /// Folder to write.
+    pub out: PathBuf,
+    /// What to keep.
+    pub selection: Selection,
+    /// Whether an earlier data set at `out` may be replaced. Anything else at `out` is never touched.
+    pub replace: bool,
+}
+
+/// What an import wrote.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportReport {
+    /// The folder.
+    pub out: PathBuf,
+    /// The styles, by name.
+    pub styles: Vec<ImportedStyle>,
+    /// Ideas drawn in at least one style.
+    pub items: usize,
+    /// Flags left out.
+    pub flags: usize,
+    /// Skin tones left out.
+    pub skin_tones: usize,
+    /// Ideas left out because some style does not have them.
+    pub not_in_every_style: usize,
+    /// Ideas left out because a style draws them with too little ink, as `KEY NAME (STYLE INK)`.
+    pub low_ink: Vec<String>,
+    /// Icons without a codepoint in their own or another package.
+    pub without_codepoint: usize,
+}
+
+/// One imported style.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImportedStyle {
+    /// Its name.
+    pub name: String,
+    /// Drawings kept.
+    pub drawings: usize,
+    /// Size of their archive.
+    pub size_bytes: u64,
+    /// Licence of the art.
+    pub licence: String,
+}
+
+impl std::fmt::Display for ImportReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let width = self.styles.iter().map(|s| s.name.len()).max().unwrap_or(0);
+        for style in &self.styles {
+            writeln!(
+                f,
+                "style  {:width$}  {:>6} drawings  {:>8.1} KiB  {}",
+                style.name,
+                style.drawings,
+                style.size_bytes as f64 / 1024.0,
+                style.licence
+            )?;
+        }
+        writeln!(f, "items  {}", self.items)?;
+        writeln!(
+            f,
+            "left out  {} not in every style, {} flags, {} skin tones, {} low ink, {} without codepoint",
+            self.not_in_every_style,
+            self.flags,
+            self.skin_tones,
+            self.low_ink.len(),
+            self.without_codepoint
+        )?;
+        write!(f, "written to  {}", self.out.display())
+    }
+}
+
+/// Codepoints of an emoji, without variation selectors.
+type Codepoints = Vec<u32>;
+
+/// One style as its source has it.
+struct Package {
+    style: String,
+    /// Sub-folder for its files: art that must not mix with the rest.
+    folder: Option<String>,
+    source: String,
+    attribution: String,
+    licence: String,
+    licence_url: String,
+    licence_text: Option<String>,
+    items: Vec<PackageItem>,
+    /// Icon name -> codepoints, for packages that have names only.
+    names: iconify::Names,
+}
+
+struct PackageItem {
+    /// `None`: to be resolved by name.
+    codepoints: Option<Codepoints>,
+    name: String,
+    label: String,
+    group: String,
+    subgroup: String,
+    drawing: Drawing,
+}
+
+/// Everything of one idea.
+struct Idea {
+    item: IndexItem,
+    is_flag: bool,
+    has_skin_tone: bool,
+    /// One a style, in the order of styles.
+    drawings: Vec<Option<Drawing>>,
+}
+
+/// Reads the sources and writes a data-set folder; the bytes depend on the sources and the selection alone.
+///
+/// # Errors
+/// [`DataError`] for a source that cannot be read or is not known, two sources of one style, a destination that holds
+/// something else, or a selection that leaves nothing. Nothing is left at `out` then.
+pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
+    write::check_destination(&options.out, options.replace)?;
+    let mut packages = Vec::new();
+    let mut folders = Vec::new();
+    for source in &options.sources {
+        if source.is_dir() {
+            folders.push(source.as_path());
+        } else {
+            packages.extend(read_archive(source)?);
+        }
+    }
+    packages.sort_by(|a, b| a.style.cmp(&b.style));
+    let without_codepoint = resolve_names(&mut packages);
+
+    let mut styles: Vec<StyleMeta> = packages.iter().map(StyleMeta::of).collect();
+    let mut ideas = collect_ideas(packages);
+    for folder in folders {
+        add_folder(folder, &mut styles, &mut ideas)?;
+    }
+    check_styles(&styles, options)?;
+
+    let mut report = ImportReport {
+        out: options.out.clone(),
+        styles: Vec::new(),
+        items: 0,
+        flags: 0,
+        skin_tones: 0,
+        not_in_every_style: 0,
+        low_ink: Vec::new(),
+        without_codepoint,
+    };
+    let mut ideas = sort_by_codepoints(ideas, styles.len());
+    if options.selection == Selection::Emoji {
+        select_emoji(&mut ideas, &styles, &mut report)?;
+    } else {
+        // A damaged picture is found now and named, not in the middle of a training run.
+        ideas
+            .par_iter()
+            .flat_map_iter(|idea| idea.drawings.iter().flatten())
+            .try_for_each(|drawing| drawing.rasterise(16).map(drop))?;
+    }
+    if ideas.is_empty() {
+        return Err(DataError::Import {
+            problem:
+                "no drawing is left; with the emoji selection every style must draw the same emoji"
+                    .into(),
+            path: options.out.clone(),
+        });
+    }
+    report.items = ideas.len();
+
+    let index = Index {
+        format: FORMAT.into(),
+        schema_version: SCHEMA_VERSION,
+        styles: styles
+            .iter()
+            .enumerate()
+            .map(|(i, style)| IndexStyle {
+                name: style.name.clone(),
+                file: style.file(),
+                drawings: ideas.iter().filter(|x| x.drawings[i].is_some()).count(),
+                source: style.source.clone(),
+                licence: style.licence.clone(),
+                licence_file: style.licence_file(),
+                attribution: style.attribution.clone(),
+            })
+            .collect(),
+        items: ideas.iter().map(|idea| idea.item.clone()).collect(),
+    };
+    report.styles = write::write(options, &index, &styles, &ideas)?;
+    Ok(report)
+}
+
+/// A style without its drawings.
+struct StyleMeta {
+    name: String,
+    folder: Option<String>,
+    source: String,
+    attribution: String,
+    licence: String,
+    licence_url: String,
+    licence_text: Option<String>,
+}
+
+impl StyleMeta {
+    fn of(package: &Package) -> Self {
+        Self {
+            name: package.style.clone(),
+            folder: package.folder.clone(),
+            source: package.source.clone(),
+            attribution: package.attribution.clone(),
+            licence: package.licence.clone(),
+            licence_url: package.licence_url.clone(),
+            licence_text: package
+                .licence_text
+                .clone()
+                .or_else(|| standard_licence(&package.licence, &package.attribution)),
+        }
+    }
+
+    fn file(&self) -> String {
+        match &self.folder {
+            Some(folder) => format!("{folder}/{}.tar.gz", self.name),
+            None => format!("{}.tar.gz", self.name),
+        }
+    }
+
+    /// Empty if the text is not known.
+    fn licence_file(&self) -> String {
+        match (&self.licence_text, &self.folder) {
+            (None, _) => String::new(),
+            (Some(_), Some(folder)) => format!("{folder}/LICENSE.txt"),
+            (Some(_), None) => format!("licences/{}.txt", self.name),
+        }
+    }
+}
+
+/// The texts of licences whose archives do not hold them.
+fn standard_licence(spdx: &str, attribution: &str) -> Option<String> {
+    Some(match spdx {
+        "Apache-2.0" => include_str!("licences/Apache-2.0.txt").to_owned(),
+        "CC-BY-4.0" => include_str!("licences/CC-BY-4.0.txt").to_owned(),
+        "MIT" => {
+            // `NAME by AUTHOR (URL)`: the licence is granted by the author.
+            let author = attribution.split_once(" by ").map_or(attribution, |x| x.1);
+            let author = author.split(" (").next().unwrap_or(author);
+            include_str!("licences/MIT.txt").replace("<copyright holders>", author)
+        }
+        _ => return None,
+    })
+}
+
+fn read_archive(path: &Path) -> Result<Vec<Package>, DataError> {
+    let file = File::open(path).map_err(DataError::io("open archive", path))?;
+    let mut iconify = iconify::Files::default();
+    let mut openmoji = openmoji::Files::default();
+    read_tar_gz(
+        BufReader::new(file),
+        path,
+        |entry| {
+            iconify::slot(&mut iconify::Files::default(), entry).is_some()
+                || openmoji::wanted(entry)
+        },
+        |entry, content| {
+            if openmoji::wanted(&entry) {
+                openmoji.insert(entry.clone(), content.clone());
+            }
+            if let Some(slot) = iconify::slot(&mut iconify, &entry) {
+                *slot = Some(content);
+            }
+            Ok(())
+        },
+    )?;
+    if openmoji.found() {
+        openmoji::read(&openmoji, path)
+    } else {
+        Ok(vec![iconify::read(&iconify, path)?])
+    }
+}
+
+/// `1f469-200d-1f52c` (any case) as numbers, without the variation selector FE0F.
+fn parse_codepoints(text: &str) -> Option<Codepoints> {
+    let codepoints: Option<Vec<u32>> = text
+        .split('-')
+        .map(|part| {
+            u32::from_str_radix(part, 16)
+                .ok()
+                .filter(|&codepoint| codepoint <= 0x0010_ffff && !part.starts_with('+'))
+        })
+        .collect();
+    let mut codepoints = codepoints?;
+    codepoints.retain(|&codepoint| codepoint != 0xfe0f);
+    (!codepoints.is_empty()).then_some(codepoints)
+}
+
+/// Gives items without codepoints those that another package, the one with the most similar name first, has for the
+/// same icon name. Returns how many stay unknown; those are dropped.
+fn resolve_names(packages: &mut [Package]) -> usize {
+    let names: Vec<(String, iconify::Names)> = packages
+        .iter()
+        .map(|package| (package.style.clone(), package.names.clone()))
+        .collect();
+    let mut unknown = 0;
+    for package in packages {
+        let common_prefix = |other: &str| {
+            let pairs = package.style.bytes().zip(other.bytes());
+            pairs.take_while(|(a, b)| a == b).count()
+        };
+        let mut others: Vec<&(String, iconify::Names)> = names.iter().collect();
+        others.sort_by_key(|(style, _)| std::cmp::Reverse(common_prefix(style)));
+        for item in &mut package.items {
+            if item.codepoints.is_none() {
+                item.codepoints = others.iter().find_map(|(_, n)| n.get(&item.name).cloned());
+            }
+        }
+        let before = package.items.len();
+        package.items.retain(|item| item.codepoints.is_some());
+        unknown += before - package.items.len();
+    }
+    unknown
+}
+
+fn is_flag(codepoints: &[u32], group: &str) -> bool {
+    group.eq_ignore_ascii_case("flags")
+        || codepoints
+            .iter()
+            .any(|c| matches!(c, 0x1f1e6..=0x1f1ff | 0xe0020..=0xe007f))
+}
+
+/// Ideas by codepoints, packages in the order of styles. Names and groups are OpenMoji's where it has them: they follow
+/// Unicode's own.
+fn collect_ideas(packages: Vec<Package>) -> BTreeMap<Codepoints, Idea> {
+    let style_count = packages.len();
+    let mut ideas: BTreeMap<Codepoints, Idea> = BTreeMap::new();
+    for (style, package) in packages.into_iter().enumerate() {
+        let names_win = package.style.starts_with("openmoji");
+        for item in package.items {
+            let Some(codepoints) = item.codepoints else {
+                continue;
+            };
+            let key: Vec<String> = codepoints.iter().map(|c| format!("{c:04x}")).collect();
+            let idea = ideas
+                .entry(codepoints)
+                .or_insert_with_key(|codepoints| Idea {
+                    item: IndexItem {
+                        key: key.join("-"),
+                        name: item.label.clone(),
+                        group: item.group.clone(),
+                        subgroup: item.subgroup.clone(),
+                        family: emoji_family(codepoints),
+                    },
+                    is_flag: false,
+                    has_skin_tone: codepoints.iter().any(|c| (0x1f3fb..=0x1f3ff).contains(c)),
+                    drawings: vec![None; style_count],
+                });
+            if names_win && !item.group.is_empty() {
+                idea.item.name = item.label;
+                idea.item.group.clone_from(&item.group);
+                idea.item.subgroup = item.subgroup;
+            }
+            idea.drawings[style] = Some(item.drawing);
+        }
+    }
+    for (codepoints, idea) in &mut ideas {
+        idea.is_flag = is_flag(codepoints, &idea.item.group);
+    }
+    ideas
+}
+
+/// Adds the styles of a plain folder; a picture named like an emoji's codepoints joins that emoji.
+fn add_folder(
+    folder: &Path,
+    styles: &mut Vec<StyleMeta>,
+    ideas: &mut BTreeMap<Codepoints, Idea>,
+) -> Result<(), DataError> {
+    for scanned in scan_style_folders(folder)? {
+        let style = styles.len();
+        styles.push(StyleMeta {
+            name: scanned.name.clone(),
+            folder: None,
+            source: format!("folder {}", scanned.name),
+            attribution: "not stated".into(),
+            licence: "not stated".into(),
+            licence_url: String::new(),
+            licence_text: None,
+        });
+        for (key, drawing) in scanned.drawings {
+            // Names share one ordered map with codepoints: a name becomes its characters above the last codepoint.
+            let place = parse_codepoints(&key)
+                .filter(|codepoints| ideas.contains_key(codepoints))
+                .unwrap_or_else(|| key.chars().map(|c| 0x0020_0000 + c as u32).collect());
+            let idea = ideas.entry(place).or_insert_with(|| Idea {
+                item: IndexItem {
+                    key: key.clone(),
+                    name: key.clone(),
+                    group: String::new(),
+                    subgroup: String::new(),
+                    family: key.clone(),
+                },
+                is_flag: false,
+                has_skin_tone: false,
+                drawings: Vec::new(),
+            });
+            idea.drawings.resize(style + 1, None);
+            idea.drawings[style] = Some(drawing);
+        }
+    }
+    Ok(())
+}
+
+fn check_styles(styles: &[StyleMeta], options: &ImportOptions) -> Result<(), DataError> {
+    let fail = |problem: String| DataError::Import {
+        problem,
+        path: options.out.clone(),
+    };
+    if styles.is_empty() {
+        return Err(fail("no source was given".into()));
+    }
+    let mut names = BTreeSet::new();
+    for style in styles {
+        if !names.insert(style.name.as_str()) {
+            return Err(fail(format!(
+                "two sources hold style `{}`; name each once or rename a folder",
+                style.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn sort_by_codepoints(ideas: BTreeMap<Codepoints, Idea>, style_count: usize) -> Vec<Idea> {
+    ideas
+        .into_values()
+        .map(|mut idea| {
+            idea.drawings.resize(style_count, None);
+            idea
+        })
+        .collect()
+}
+
+/// Ink of a picture on white: the share of pixels of which a channel differs from white by more than [`INK_DISTANCE`].
+fn ink(drawing: &Drawing) -> Result<f32, DataError> {
+    let picture = drawing.rasterise(INK_SIZE_PX)?;
+    let pixels = picture.premultiplied.as_chunks::<4>().0;
+    let marked = pixels
+        .iter()
+        .filter(|p| p[..3].iter().any(|&colour| p[3] - colour > INK_DISTANCE))
+        .count();
+    Ok(marked as f32 / pixels.len() as f32)
+}
+
+/// Keeps base emoji that every style draws with enough ink.
+fn select_emoji(
+    ideas: &mut Vec<Idea>,
+    styles: &[StyleMeta],
+    report: &mut ImportReport,
+) -> Result<(), DataError> {
+    ideas.retain(|idea| {
+        if idea.has_skin_tone {
+            report.skin_tones += 1;
+        } else if idea.is_flag {
+            report.flags += 1;
+        } else if idea.drawings.iter().any(Option::is_none) {
+            report.not_in_every_style += 1;
+        } else {
+            return true;
+        }
+        false
+    });
+    let faintest: Result<Vec<(f32, usize)>, DataError> = ideas
+        .par_iter()
+        .map(|idea| {
+            let mut faintest = (f32::INFINITY, 0);
+            for (style, drawing) in idea.drawings.iter().flatten().enumerate() {
+                let ink = ink(drawing)?;
+                if ink < faintest.0 {
+                    faintest = (ink, style);
+                }
+            }
+            Ok(faintest)
+        })
+        .collect();
+    let mut faintest = faintest?.into_iter();
+    ideas.retain(|idea| {
+        let (ink, style) = faintest.next().expect("one measurement an idea");
+        if ink < MIN_INK {
+            report.low_ink.push(format!(
+                "{} {} ({} {ink:.3})",
+                idea.item.key, idea.item.name, styles[style].name
+            ));
+        }
+        ink >= MIN_INK
+    });
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! One picture: decoded or drawn, fitted to a square, composed on a background.
+//!
+//! Pixels are RGBA, 8 bits, **premultiplied** by alpha: what resampling and composing need.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::{ImageDecoder, ImageReader, RgbaImage};
+use resvg::{tiny_skia, usvg};
+
+use super::DataError;
+
+/// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
+pub const MAX_PICTURE_PIXELS: u64 = 64 << 20;
+/// Most bytes of a drawing (SVG) that is parsed.
+const MAX_DRAWING_BYTES: usize = 16 << 20;
+
+/// A picture of any size: RGBA, 8 bits a channel, rows from the top, colour premultiplied by alpha.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Columns.
+    pub width_px: u32,
+    /// Rows.
+    pub height_px: u32,
+    /// `width_px * height_px * 4` bytes; colour never exceeds alpha.
+    pub premultiplied: Vec<u8>,
+}
+
+/// What a file holds, told by its name's ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Svg,
+    Raster,
+}
+
+impl Format {
+    /// `None` for anything that is not a picture.
+    pub(crate) fn of_extension(extension: &str) -> Option<Self> {
+        match extension.to_ascii_lowercase().as_str() {
+            "svg" => Some(Self::Svg),
+            "png" | "jpg" | "jpeg" | "webp" => Some(Self::Raster),
+            _ => None,
+        }
+    }
+}
+
+/// Where a drawing's bytes are.
+#[derive(Debug, Clone)]
+pub(crate) enum Bytes {
+    Memory(Vec<u8>),
+    File(PathBuf),
+}
+
+/// A picture before it is decoded.
+#[derive(Debug, Clone)]
+pub(crate) struct Drawing {
+    pub(crate) bytes: Bytes,
+    pub(crate) format: Format,
+    /// File ending, without the point.
+    pub(crate) extension: String,
+    /// The file, or the archive and the entry in it: for messages.
+    pub(crate) origin: PathBuf,
+}
+
+impl Drawing {
+    pub(crate) fn svg(text: String, origin: PathBuf) -> Self {
+        Self {
+            bytes: Bytes::Memory(text.into_bytes()),
+            format: Format::Svg,
+            extension: "svg".into(),
+            origin,
+        }
+    }
+
+    pub(crate) fn read(&self) -> Result<std::borrow::Cow<'_, [u8]>, DataError> {
+        match &self.bytes {
+            Bytes::Memory(bytes) => Ok(bytes.as_slice().into()),
+            Bytes::File(path) => std::fs::read(path)
+                .map(Into::into)
+                .map_err(DataError::io("read picture", path)),
+        }
+    }
+
+    /// Decodes and fits into a square of `size_px`: see [`Picture::fit`].
+    pub(crate) fn rasterise(&self, size_px: u32) -> Result<Picture, DataError> {
+        let bytes = self.read()?;
+        match self.format {
+            Format::Svg => draw_svg(&bytes, size_px, &self.origin),
+            Format::Raster => Ok(Picture::decode(&bytes, &self.origin)?.fit(size_px)),
+        }
+    }
+}
+
+impl Picture {
+    /// Reads a PNG, JPEG or WebP file at its own size; grey is widened to colour, 16 bits narrowed to 8, a camera's
+    /// turn (EXIF orientation) applied.
+    ///
+    /// # Errors
+    /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off or has more
+    /// than [`MAX_PICTURE_PIXELS`].
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        let bytes = std::fs::read(path).map_err(DataError::io("read picture", path))?;
+        Self::decode(&bytes, path)
+    }
+
+    /// Like [`Picture::open`], from memory; `origin` names the picture in messages.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn decode(bytes: &[u8], origin: &Path) -> Result<Self, DataError> {
+        let fail = |problem: String| DataError::Picture {
+            problem,
+            path: origin.to_path_buf(),
+        };
+        let mut reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(DataError::io("read picture", origin))?;
+        let mut limits = image::Limits::default();
+        // Decoded (up to 16 bytes a pixel) and working memory: the pixel limit below is the one a person meets.
+        limits.max_alloc = Some(MAX_PICTURE_PIXELS * 20);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(|source| {
+            fail(format!(
+                "expected a PNG, JPEG or WebP file, got {} bytes of something else or a damaged one ({source})",
+                bytes.len()
+            ))
+        })?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > MAX_PICTURE_PIXELS {
+            return Err(fail(format!(
+                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
+                MAX_PICTURE_PIXELS >> 20
+            )));
+        }
+        if width == 0 || height == 0 {
+            return Err(fail(format!("{width} x {height} pixels: it is empty")));
+        }
+        let orientation = decoder
+            .orientation()
+            .unwrap_or(image::metadata::Orientation::NoTransforms);
+        let mut decoded = image::DynamicImage::from_decoder(decoder)
+            .map_err(|source| fail(format!("it is damaged or cut off ({source})")))?;
+        decoded.apply_orientation(orientation);
+        let mut pixels = decoded.into_rgba8();
+        for pixel in pixels.pixels_mut() {
+            let alpha = u32::from(pixel.0[3]);
+            for colour in &mut pixel.0[..3] {
+                *colour = ((u32::from(*colour) * alpha + 127) / 255) as u8;
+            }
+        }
+        Ok(Self {
+            width_px: pixels.width(),
+            height_px: pixels.height(),
+            premultiplied: pixels.into_raw(),
+        })
+    }
+
+    /// Fits the picture into a square of `size_px` without changing its proportions: the longer side fills the
+    /// square, the rest stays transparent, shared evenly.
+    ///
+    /// Resampled with a Catmull-Rom filter whose support grows when shrinking, on premultiplied colour, so that
+    /// transparent pixels bleed no colour.
+    ///
+    /// # Panics
+    /// If `size_px` is 0.
+    #[must_use]
+    pub fn fit(&self, size_px: u32) -> Self {
+        assert!(size_px > 0, "a picture cannot be fitted to 0 pixels");
+        if self.width_px == size_px && self.height_px == size_px {
+            return self.clone();
+        }
+        let longer = f64::from(self.width_px.max(self.height_px));
+        let side = |px: u32| ((f64::from(px) / longer * f64::from(size_px)).round() as u32).max(1);
+        let (width, height) = (side(self.width_px), side(self.height_px));
+        let resized = self.resized(width, height);
+        let (left, top) = ((size_px - width) / 2, (size_px - height) / 2);
+        let mut premultiplied = vec![0; size_px as usize * size_px as usize * 4];
+        for y in 0..height as usize {
+            let row = width as usize * 4;
+            let from = y * row;
+            let to = ((y + top as usize) * size_px as usize + left as usize) * 4;
+            premultiplied[to..to + row].copy_from_slice(&resized.premultiplied[from..from + row]);
+        }
+        Self {
+            width_px: size_px,
+            height_px: size_px,
+            premultiplied,
+        }
+    }
+
+    /// The picture at another size, proportions ignored; filter as in [`Picture::fit`].
+    ///
+    /// # Panics
+    /// If a side is 0.
+    #[must_use]
+    pub fn resized(&self, width_px: u32, height_px: u32) -> Self {
+        assert!(
+            width_px > 0 && height_px > 0,
+            "a picture cannot be resized to 0 pixels"
+        );
+        if (width_px, height_px) == (self.width_px, self.height_px) {
+            return self.clone();
+        }
+        let source = RgbaImage::from_raw(self.width_px, self.height_px, self.premultiplied.clone())
+            .expect("a picture holds width * height * 4 bytes");
+        let filter = image::imageops::FilterType::CatmullRom;
+        let mut premultiplied =
+            image::imageops::resize(&source, width_px, height_px, filter).into_raw();
+        for pixel in premultiplied.as_chunks_mut::<4>().0 {
+            // The filter overshoots at edges: colour stays within alpha.
+            let alpha = pixel[3];
+            for colour in &mut pixel[..3] {
+                *colour = (*colour).min(alpha);
+            }
+        }
+        Self {
+            width_px,
+            height_px,
+            premultiplied,
+        }
+    }
+
+    /// The pixels with colour not multiplied by alpha, as PNG holds them; fully transparent ones are black.
+    #[must_use]
+    pub fn straight_rgba(&self) -> Vec<u8> {
+        let mut pixels = self.premultiplied.clone();
+        for pixel in pixels.as_chunks_mut::<4>().0 {
+            let alpha = u32::from(pixel[3]);
+            for colour in &mut pixel[..3] {
+                *colour = (u32::from(*colour) * 255 + alpha / 2)
+                    .checked_div(alpha)
+                    .unwrap_or(0)
+                    .min(255) as u8;
+            }
+        }
+        pixels
+    }
+
+    /// The picture on an opaque background, as the network sees it.
+    ///
+    /// # Shapes
+    /// Returns `[3, height_px, width_px]`, values in [-1, 1].
+    #[must_use]
+    pub fn compose(&self, background: [u8; 3]) -> Vec<f32> {
+        let mut planes = vec![0.0; self.premultiplied.len() / 4 * 3];
+        compose_into(&self.premultiplied, background, &mut planes);
+        planes
+    }
+}
+
+/// Composes premultiplied RGBA `[H, W, 4]` on `background` into `planes` `[3, H, W]` in [-1, 1]:
+/// `(colour + (255 - alpha) / 255 * background) / 127.5 - 1`.
+pub(crate) fn compose_into(premultiplied: &[u8], background: [u8; 3], planes: &mut [f32]) {
+    let pixels = premultiplied.as_chunks::<4>().0;
+    debug_assert_eq!(planes.len(), pixels.len() * 3);
+    let background = background.map(|v| f32::from(v) / 255.0);
+    let (red, rest) = planes.split_at_mut(pixels.len());
+    let (green, blue) = rest.split_at_mut(pixels.len());
+    for (i, pixel) in pixels.iter().enumerate() {
+        let uncovered = f32::from(255 - pixel[3]);
+        let value = |c: usize| (f32::from(pixel[c]) + uncovered * background[c]) / 127.5 - 1.0;
+        red[i] = value(0);
+        green[i] = value(1);
+        blue[i] = value(2);
+    }
+}
+
+/// Draws an SVG document into a square, proportions kept, centred. References to other files are not followed.
+fn draw_svg(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Picture, DataError> {
+    let fail = |problem: String| DataError::Picture {
+        problem,
+        path: origin.to_path_buf(),
+    };
+    if bytes.len() > MAX_DRAWING_BYTES {
+        return Err(fail(format!(
+            "a drawing of {} bytes; at most {MAX_DRAWING_BYTES} are read",
+            bytes.len()
+        )));
+    }
+    let options = usvg::Options {
+        image_href_resolver: usvg::ImageHrefResolver {
+            resolve_data: Box::new(|_, _, _| None),
+            resolve_string: Box::new(|_, _| None),
+        },
+        ..usvg::Options::default()
+    };
+    let tree = usvg::Tree::from_data(bytes, &options)
+        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
+    let mut pixmap = tiny_skia::Pixmap::new(size_px, size_px)
+        .ok_or_else(|| fail(format!("it cannot be drawn at {size_px} pixels")))?;
+    let size = tree.size();
+    let side = size_px as f32;
+    let scale = side / size.width().max(size.height());
+    let transform = tiny_skia::Transform::from_scale(scale, scale).post_translate(
+        (side - size.width() * scale) / 2.0,
+        (side - size.height() * scale) / 2.0,
+    );
+    resvg::render(&tree, transform, &mut pixmap.as_mut());
+    Ok(Picture {
+        width_px: size_px,
+        height_px: size_px,
+        premultiplied: pixmap.take(),
+    })
+}

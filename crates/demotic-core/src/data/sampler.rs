@@ -1,0 +1,213 @@
+//! Training batches as a pure function of (seed, step): nothing to save, resuming asks for the next step.
+//!
+//! Styles take turns. Within a style every picture is drawn once an epoch, in an order shuffled anew each epoch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::augment::render;
+use super::dataset::TrainItem;
+use super::{Augmentation, DataError, TrainingView};
+use crate::rng::{Rng, Stream};
+
+/// How training batches are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplerOptions {
+    /// Of the run.
+    pub seed: u64,
+    /// Pictures a batch.
+    pub batch_size: usize,
+    /// Samplers with different numbers draw independently under one seed, e.g. 0 for sources and 1 for real targets.
+    pub draw: u16,
+    /// How pictures vary.
+    pub augmentation: Augmentation,
+}
+
+/// Pictures of one batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// `[n, 3, size_px, size_px]` in [-1, 1].
+    pub images: Vec<f32>,
+    /// Style of each picture.
+    pub styles: Vec<u32>,
+    /// Item of each picture, an index into the data set.
+    pub items: Vec<usize>,
+}
+
+/// Pictures of the same items in two styles, under the same augmentation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairedBatch {
+    /// What is translated.
+    pub source: Batch,
+    /// What it should become.
+    pub target: Batch,
+}
+
+/// Draws training batches.
+pub struct Sampler<'a> {
+    view: TrainingView<'a>,
+    options: SamplerOptions,
+    /// `[style]`
+    unpaired: Vec<Deck<'a>>,
+    /// Directions with at least one training pair: (from, to, pairs).
+    paired: Vec<(usize, usize, Deck<'a>)>,
+}
+
+impl<'a> Sampler<'a> {
+    /// A sampler over the training part of a data set.
+    ///
+    /// # Errors
+    /// [`DataError::Option`] for an empty batch, an augmentation out of range or more than 180 styles.
+    pub fn new(view: TrainingView<'a>, options: SamplerOptions) -> Result<Self, DataError> {
+        options.augmentation.check()?;
+        if options.batch_size == 0 {
+            return Err(DataError::Option(
+                "a batch of 0 pictures; expected at least 1".into(),
+            ));
+        }
+        let k = view.styles().len();
+        // Each style and each direction has a lane of the shuffling stream: 2^15 of either.
+        if k > 180 {
+            return Err(DataError::Option(format!(
+                "{k} styles; batches are drawn from at most 180: name those to use"
+            )));
+        }
+        let unpaired = (0..k)
+            .map(|style| Deck::new(view.items(style).into(), style as u16))
+            .collect();
+        let mut paired = Vec::new();
+        for from in 0..k {
+            for to in (0..k).filter(|&to| to != from) {
+                let items = view.pairs(from, to);
+                if !items.is_empty() {
+                    let lane = 1 << 15 | (from * k + to) as u16;
+                    paired.push((from, to, Deck::new(items.into(), lane)));
+                }
+            }
+        }
+        Ok(Self {
+            view,
+            options,
+            unpaired,
+            paired,
+        })
+    }
+
+    /// Pictures a batch.
+    pub fn batch_size(&self) -> usize {
+        self.options.batch_size
+    }
+
+    /// The batch of `step`: styles in turn, beginning where the step before ended.
+    pub fn batch(&self, step: u64) -> Batch {
+        let n = self.options.batch_size;
+        let k = self.unpaired.len() as u64;
+        let (mut styles, mut items) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        for slot in self.slots(step) {
+            let style = (slot % k) as usize;
+            styles.push(style);
+            items.push(self.unpaired[style].draw(slot / k, &self.options));
+        }
+        let variations = self.variations(step);
+        self.render(styles, items, &variations)
+    }
+
+    /// The paired batch of `step`: directions in turn, source and target of the same item under the same augmentation;
+    /// `None` if the data set has no training pair.
+    pub fn paired_batch(&self, step: u64) -> Option<PairedBatch> {
+        if self.paired.is_empty() {
+            return None;
+        }
+        let directions = self.paired.len() as u64;
+        let (mut from_styles, mut to_styles, mut items) = (Vec::new(), Vec::new(), Vec::new());
+        for slot in self.slots(step) {
+            let (from, to, deck) = &self.paired[(slot % directions) as usize];
+            from_styles.push(*from);
+            to_styles.push(*to);
+            items.push(deck.draw(slot / directions, &self.options));
+        }
+        let variations = self.variations(step);
+        Some(PairedBatch {
+            source: self.render(from_styles, items.clone(), &variations),
+            target: self.render(to_styles, items, &variations),
+        })
+    }
+
+    /// Numbers of the pictures of a step, counted over the whole run.
+    fn slots(&self, step: u64) -> std::ops::Range<u64> {
+        let n = self.options.batch_size as u64;
+        step * n..(step + 1) * n
+    }
+
+    fn variations(&self, step: u64) -> Vec<super::augment::Variation> {
+        let stream = Stream::AUGMENT.lane(self.options.draw);
+        let mut rng = Rng::new(self.options.seed, stream, step);
+        (0..self.options.batch_size)
+            .map(|_| self.options.augmentation.draw(&mut rng))
+            .collect()
+    }
+
+    fn render(
+        &self,
+        styles: Vec<usize>,
+        items: Vec<TrainItem>,
+        variations: &[super::augment::Variation],
+    ) -> Batch {
+        let len = self.view.picture_len();
+        let side = self.view.size_px() as usize;
+        let mut images = vec![0.0; items.len() * len];
+        images
+            .par_chunks_mut(len)
+            .enumerate()
+            .for_each(|(i, planes)| {
+                let rgba = self.view.rgba(styles[i], items[i]);
+                render(rgba, side, &variations[i], self.view.background(), planes);
+            });
+        Batch {
+            images,
+            styles: styles.into_iter().map(|style| style as u32).collect(),
+            items: items.into_iter().map(TrainItem::index).collect(),
+        }
+    }
+}
+
+/// Items drawn without repetition until all were, then shuffled anew.
+struct Deck<'a> {
+    items: std::borrow::Cow<'a, [TrainItem]>,
+    lane: u16,
+    /// The order met last: a pure function of (seed, lane, draw, epoch), kept only to save making it again.
+    latest: Mutex<Option<(u64, Arc<[u32]>)>>,
+}
+
+impl<'a> Deck<'a> {
+    fn new(items: std::borrow::Cow<'a, [TrainItem]>, lane: u16) -> Self {
+        Self {
+            items,
+            lane,
+            latest: Mutex::new(None),
+        }
+    }
+
+    /// The `count`-th item drawn since the beginning.
+    fn draw(&self, count: u64, options: &SamplerOptions) -> TrainItem {
+        let len = self.items.len() as u64;
+        let order = self.order(count / len, options);
+        self.items[order[(count % len) as usize] as usize]
+    }
+
+    fn order(&self, epoch: u64, options: &SamplerOptions) -> Arc<[u32]> {
+        // A panic elsewhere cannot leave half an order behind: it is written whole.
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, order)) = &*latest
+            && *known == epoch
+        {
+            return Arc::clone(order);
+        }
+        let step = u64::from(options.draw) << 48 | epoch;
+        let mut rng = Rng::new(options.seed, Stream::SHUFFLE.lane(self.lane), step);
+        let order: Arc<[u32]> = rng.permutation(self.items.len()).into();
+        *latest = Some((epoch, Arc::clone(&order)));
+        order
+    }
+}

@@ -1,0 +1,1323 @@
+//! Import, loading, splits and batches, through the public interface; archives and pictures are made here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use demotic_core::data::{
+    Augmentation, CachePolicy, DataError, Dataset, DatasetOptions, ImportOptions, PairKind,
+    Picture, Sampler, SamplerOptions, Selection, Split, import, split_of_family,
+};
+use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+use tempfile::TempDir;
+
+const SIZE_PX: u32 = 32;
+
+fn options() -> DatasetOptions {
+    DatasetOptions {
+        cache: CachePolicy::Off,
+        ..DatasetOptions::default()
+    }
+}
+
+/// The embedded emoji, rasterised once for all tests.
+pub(crate) fn emoji() -> &'static Dataset {
+    static EMOJI: OnceLock<Dataset> = OnceLock::new();
+    EMOJI.get_or_init(|| Dataset::load("emoji", &options()).unwrap())
+}
+
+fn load(path: &Path, options: &DatasetOptions) -> Result<Dataset, DataError> {
+    Dataset::load(path.to_str().unwrap(), options)
+}
+
+/// The message of a failure that must happen.
+fn failure<T>(result: Result<T, DataError>) -> String {
+    match result {
+        Ok(_) => panic!("expected an error"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+}
+
+// ---- archives made here
+
+/// A gzipped tar archive with these entries, names written as given, however hostile.
+fn tgz(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(gzip);
+    for (name, content) in entries {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        archive.append(&header, *content).unwrap();
+    }
+    archive.into_inner().unwrap().finish().unwrap()
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+const INFO: &str = r#"{"prefix":"hand","name":"A Hand","author":{"name":"Somebody","url":"https://example.org"},
+    "license":{"title":"MIT","spdx":"MIT","url":"https://example.org/licence"}}"#;
+const MANIFEST: &str = r#"{"name":"@iconify-json/hand","version":"1.2.3"}"#;
+/// A bar at the left, above the middle, its edges on whole pixels at 32 px.
+const LEFT: &str = r##"<path fill="#c00000" d="M0 2H8V6H0z"/>"##;
+const FILLED: &str = r##"<path fill="#0000c0" d="M0 0H16V16H0z"/>"##;
+
+/// Icons: `left` with a mirrored alias of an alias, a filled square, one off the origin, one of another size, a dot, a
+/// flag and a skin tone.
+fn icons() -> String {
+    let quoted = |body: &str| serde_json::to_string(body).unwrap();
+    format!(
+        r##"{{"prefix":"hand","width":16,"height":16,
+        "icons":{{
+          "left":{{"body":{left}}},
+          "filled":{{"body":{filled}}},
+          "away":{{"body":"<path fill=\"#0000c0\" d=\"M100 200h4v4h-4z\"/>","left":100,"top":200,"width":4,"height":4}},
+          "wide":{{"body":"<path fill=\"#0000c0\" d=\"M0 0H32V16H0z\"/>","width":32}},
+          "dot":{{"body":"<path d=\"M0 0h1v1h-1z\"/>"}},
+          "flag":{{"body":{filled}}}, "toned":{{"body":{filled}}}, "alone":{{"body":{filled}}}
+        }},
+        "aliases":{{"right":{{"parent":"other","hFlip":true}},"other":{{"parent":"left"}},
+                    "down":{{"parent":"left","rotate":1}}}}}}"##,
+        left = quoted(LEFT),
+        filled = quoted(FILLED),
+    )
+}
+
+const CHARS: &str = r#"{"1f600":"left","1f601":"right","1f602":"filled","1f603":"away","1f604":"wide","1f605":"dot",
+    "1f1e6-1f1e7":"flag","1f44b-1f3fb":"toned","1f606":"alone","1f607-fe0f":"down"}"#;
+
+fn iconify_entries(icons: &str, chars: &str) -> Vec<u8> {
+    tgz(&[
+        ("package/package.json", MANIFEST.as_bytes()),
+        ("package/icons.json", icons.as_bytes()),
+        ("package/info.json", INFO.as_bytes()),
+        ("package/chars.json", chars.as_bytes()),
+        (
+            "package/metadata.json",
+            br#"{"categories":{"Shapes":["left","filled"]}}"#,
+        ),
+        ("package/README.md", b"not read"),
+    ])
+}
+
+fn openmoji_archive() -> Vec<u8> {
+    let svg = |body: &str| {
+        format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{body}</svg>"#)
+    };
+    let (left, filled) = (svg(LEFT), svg(FILLED));
+    let mut entries: Vec<(String, Vec<u8>)> = vec![
+        (
+            "package/package.json".into(),
+            br#"{"name":"openmoji","version":"17.0.0","license":"CC-BY-SA-4.0"}"#.to_vec(),
+        ),
+        // A byte-order mark and a licence with line ends of another system.
+        (
+            "package/data/openmoji.json".into(),
+            "\u{feff}[{\"hexcode\":\"1F600\",\"annotation\":\"pointing left\",\"group\":\"shapes\",\"subgroups\":\"pointers\"}]"
+                .as_bytes()
+                .to_vec(),
+        ),
+        ("package/LICENSE.txt".into(), b"Share\r\nalike\r\n".to_vec()),
+        ("package/src/1F600.svg".into(), b"not read".to_vec()),
+    ];
+    for code in [
+        "1F600", "1F601", "1F602", "1F603", "1F604", "1F605", "1F607",
+    ] {
+        let body = if code == "1F600" { &left } else { &filled };
+        for folder in ["color", "black"] {
+            let name = format!("package/{folder}/svg/{code}.svg");
+            entries.push((name, body.clone().into_bytes()));
+        }
+    }
+    let borrowed: Vec<(&str, &[u8])> = entries.iter().map(|(n, c)| (&**n, &**c)).collect();
+    tgz(&borrowed)
+}
+
+fn import_from(folder: &Path, archives: &[&[u8]], selection: Selection) -> ImportOptions {
+    ImportOptions {
+        sources: archives
+            .iter()
+            .enumerate()
+            .map(|(i, bytes)| write(folder, &format!("package-{i}.tgz"), bytes))
+            .collect(),
+        out: folder.join("out"),
+        selection,
+        replace: false,
+    }
+}
+
+fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let bytes = fs::read(&path).unwrap();
+                files.insert(path.strip_prefix(folder).unwrap().to_path_buf(), bytes);
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn import_keeps_base_emoji_that_all_styles_draw() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let options = import_from(
+        folder.path(),
+        &[&hand, &openmoji_archive()],
+        Selection::Emoji,
+    );
+    let report = import(&options).unwrap();
+    let names: Vec<_> = report
+        .styles
+        .iter()
+        .map(|s| (&*s.name, s.drawings))
+        .collect();
+    assert_eq!(names, [("hand", 6), ("openmoji", 6), ("openmoji-line", 6)]);
+    assert_eq!((report.flags, report.skin_tones), (1, 1));
+    assert_eq!(report.not_in_every_style, 1);
+    assert_eq!(report.low_ink.len(), 1);
+    assert_says(&report.low_ink[0], &["1f605", "hand", "0.00"]);
+
+    let files = files_below(&options.out);
+    let text = |name: &str| String::from_utf8(files[Path::new(name)].clone()).unwrap();
+    assert!(files.contains_key(Path::new("openmoji/openmoji-line.tar.gz")));
+    assert_eq!(text("openmoji/LICENSE.txt"), "Share\r\nalike\r\n");
+    assert_says(
+        &text("licences/hand.txt"),
+        &["MIT License", "Copyright (c) Somebody"],
+    );
+    assert_says(
+        &text("NOTICE"),
+        &[
+            "A Hand by Somebody",
+            "@iconify-json/hand 1.2.3",
+            "CC-BY-SA-4.0",
+            "rasterises",
+        ],
+    );
+    assert_says(
+        &text("README.md"),
+        &[
+            "npm pack @iconify-json/hand@1.2.3",
+            "data import --emoji",
+            "package-0.tgz package-1.tgz",
+        ],
+    );
+    assert!(!text("README.md").contains(folder.path().join("package-0.tgz").to_str().unwrap()));
+
+    // OpenMoji's name wins; the other falls back on the icon's.
+    let set = load(&options.out, &self::options()).unwrap();
+    let name_of = |key: &str| {
+        let item = (0..set.item_count())
+            .find(|&i| set.item_key(i) == key)
+            .unwrap();
+        (
+            set.item_name(item).to_owned(),
+            set.item_group(item).to_owned(),
+        )
+    };
+    assert_eq!(name_of("1f600"), ("pointing left".into(), "shapes".into()));
+    assert_eq!(name_of("1f602"), ("filled".into(), "Shapes".into()));
+}
+
+#[test]
+fn the_same_sources_give_the_same_bytes() {
+    let hand = iconify_entries(&icons(), CHARS);
+    let openmoji = openmoji_archive();
+    let run = || {
+        let folder = TempDir::new().unwrap();
+        let mut options = import_from(folder.path(), &[&hand, &openmoji], Selection::Emoji);
+        let out = std::mem::replace(&mut options.out, "out".into());
+        // The destination is part of the command in README: compare everything else.
+        options.out.clone_from(&out);
+        import(&options).unwrap();
+        let mut files = files_below(&out);
+        files.remove(Path::new("README.md")).unwrap();
+        files
+    };
+    assert!(run() == run());
+}
+
+#[test]
+fn aliases_turns_offsets_and_sizes_are_drawn_in_place() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let options = import_from(
+        folder.path(),
+        &[&hand, &openmoji_archive()],
+        Selection::Everything,
+    );
+    let report = import(&options).unwrap();
+    assert_eq!(report.items, 10);
+    let set = load(&options.out, &self::options()).unwrap();
+    let style = set.style_index("hand").unwrap();
+    let rgba = |key: &str| {
+        let item = (0..set.item_count())
+            .find(|&i| set.item_key(i) == key)
+            .unwrap();
+        set.rgba(style, item)
+    };
+    let side = SIZE_PX as usize;
+    let alpha = |pixels: &[u8], x: usize, y: usize| pixels[(y * side + x) * 4 + 3];
+    let moved = |key: &str, from: &dyn Fn(usize, usize) -> (usize, usize)| {
+        let (moved, left) = (rgba(key), rgba("1f600"));
+        for y in 0..side {
+            for x in 0..side {
+                let (source_x, source_y) = from(x, y);
+                assert_eq!(
+                    alpha(moved, x, y),
+                    alpha(left, source_x, source_y),
+                    "{key} at {x} {y}"
+                );
+            }
+        }
+    };
+    assert_eq!(alpha(rgba("1f600"), 15, 4), 255);
+    assert_eq!(alpha(rgba("1f600"), 16, 4), 0);
+    moved("1f601", &|x, y| (side - 1 - x, y));
+    // A quarter clockwise: what was on the left is at the top.
+    moved("1f607", &|x, y| (y, side - 1 - x));
+    // Off the origin and of its own size: fills the square; a wide one is centred.
+    assert!(rgba("1f603").iter().skip(3).step_by(4).all(|&a| a == 255));
+    let wide = rgba("1f604");
+    assert_eq!([alpha(wide, 0, 7), alpha(wide, 0, 8)], [0, 255]);
+    assert_eq!([alpha(wide, 31, 23), alpha(wide, 31, 24)], [255, 0]);
+}
+
+#[test]
+fn names_without_codepoints_are_resolved_by_the_other_packages() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let named = tgz(&[
+        ("package/package.json", MANIFEST.as_bytes()),
+        (
+            "package/icons.json",
+            br#"{"prefix":"hand-two","icons":{"left":{"body":"<path d='M0 0h16v16z'/>"},"unheard-of":{"body":""}}}"#,
+        ),
+        ("package/info.json", INFO.as_bytes()),
+    ]);
+    let options = import_from(folder.path(), &[&named, &hand], Selection::Everything);
+    let report = import(&options).unwrap();
+    assert_eq!(report.without_codepoint, 1);
+    assert_eq!(report.styles[1].name, "hand-two");
+    assert_eq!(report.styles[1].drawings, 1);
+    let index = fs::read_to_string(options.out.join("index.json")).unwrap();
+    assert!(index.contains(r#""key":"1f600""#));
+}
+
+#[test]
+fn a_cut_off_archive_is_named_wherever_it_ends() {
+    let hand = iconify_entries(&icons(), CHARS);
+    let folder = TempDir::new().unwrap();
+    for len in (0..hand.len()).step_by(7) {
+        let options = import_from(folder.path(), &[&hand[..len]], Selection::Everything);
+        let message = failure(import(&options));
+        assert_says(&message, &["cannot read archive", "package-0.tgz"]);
+        assert!(!options.out.exists(), "half a data set at {len}");
+    }
+    // Damage in the middle: the checksum at the end tells, if nothing before does.
+    let mut damaged = hand.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0x55;
+    failure(import(&import_from(
+        folder.path(),
+        &[&damaged],
+        Selection::Everything,
+    )));
+}
+
+#[test]
+fn hostile_archives_are_refused_by_name_of_what_is_wrong() {
+    let folder = TempDir::new().unwrap();
+    let refused = |archive: &[u8], parts: &[&str]| {
+        let options = import_from(folder.path(), &[archive], Selection::Everything);
+        let message = failure(import(&options));
+        assert_says(&message, parts);
+        assert_says(&message, &["package-0.tgz"]);
+        assert!(!options.out.exists());
+    };
+    refused(b"not an archive", &["npm pack"]);
+    refused(&tgz(&[]), &["icons.json is missing"]);
+    refused(
+        &tgz(&[("package/../../evil.svg", b"x")]),
+        &["points outside"],
+    );
+    refused(&tgz(&[("/etc/evil", b"x")]), &["points outside"]);
+    refused(&tgz(&[("package\\..\\evil", b"x")]), &["points outside"]);
+    refused(
+        &iconify_entries("{", CHARS),
+        &["icons.json is not as expected"],
+    );
+    refused(
+        &iconify_entries(&icons(), r#"{"smile":"left"}"#),
+        &["smile", "codepoints"],
+    );
+    refused(
+        &iconify_entries(&icons(), r#"{"1f600":"gone"}"#),
+        &["no icon or alias `gone`"],
+    );
+    refused(
+        &iconify_entries(
+            r#"{"prefix":"hand","icons":{},"aliases":{"a":{"parent":"b"},"b":{"parent":"a"}}}"#,
+            r#"{"1f600":"a"}"#,
+        ),
+        &["run in a circle"],
+    );
+    refused(
+        &iconify_entries(
+            r#"{"prefix":"hand","icons":{"a":{"body":"","width":0}}}"#,
+            r#"{"1f600":"a"}"#,
+        ),
+        &["measures 0 x"],
+    );
+    refused(
+        &iconify_entries(
+            r#"{"prefix":"hand","icons":{"a":{"body":"<path"}}}"#,
+            r#"{"1f600":"a"}"#,
+        ),
+        &["SVG", "package-0.tgz/a"],
+    );
+
+    // An entry that claims more than there is, and more than is read.
+    for (size, says) in [(1 << 20, "cut off"), (1 << 30, "at most")] {
+        let mut header = tar::Header::new_ustar();
+        header.set_path("package/icons.json").unwrap();
+        header.set_size(size);
+        header.set_cksum();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(header.as_bytes()).unwrap();
+        gzip.write_all(b"{}").unwrap();
+        refused(&gzip.finish().unwrap(), &[says]);
+    }
+}
+
+#[test]
+fn a_drawing_cannot_read_other_files() {
+    let folder = TempDir::new().unwrap();
+    let other = write(
+        folder.path(),
+        "secret.svg",
+        br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h1v1H0z"/></svg>"#,
+    );
+    let svg = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><image href="{}" width="1" height="1"/></svg>"#,
+        other.display()
+    );
+    for style in ["a", "b"] {
+        write(
+            folder.path(),
+            &format!("set/{style}/{TRAIN}.svg"),
+            svg.as_bytes(),
+        );
+    }
+    let set = load(&folder.path().join("set"), &options()).unwrap();
+    assert!(
+        set.rgba(0, 0).iter().all(|&v| v == 0),
+        "the other file was drawn"
+    );
+}
+
+#[test]
+fn nothing_at_the_destination_is_overwritten_unasked() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let mut options = import_from(folder.path(), &[&hand], Selection::Everything);
+    let keep = write(&options.out, "thesis.txt", b"years of work");
+    options.replace = true;
+    assert_says(&failure(import(&options)), &["not a data set", "out"]);
+    assert_eq!(fs::read(&keep).unwrap(), b"years of work");
+    fs::remove_file(&keep).unwrap();
+
+    options.replace = false;
+    import(&options).unwrap();
+    let first = files_below(&options.out);
+    assert_says(&failure(import(&options)), &["is there already"]);
+    options.replace = true;
+    import(&options).unwrap();
+    assert!(files_below(&options.out) == first);
+    // Nothing is left beside it.
+    let beside: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(beside.len(), 2, "{beside:?}");
+
+    options.out = keep.with_file_name("../package-0.tgz");
+    assert_says(&failure(import(&options)), &["is a file"]);
+}
+
+#[test]
+fn two_sources_of_one_style_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let options = import_from(folder.path(), &[&hand, &hand], Selection::Everything);
+    assert_says(
+        &failure(import(&options)),
+        &["two sources hold style `hand`"],
+    );
+}
+
+#[test]
+fn an_imported_folder_loads_as_the_folder_does() {
+    let folder = TempDir::new().unwrap();
+    let plain = two_styles(folder.path());
+    let out = folder.path().join("imported");
+    let report = import(&ImportOptions {
+        sources: vec![plain.clone()],
+        out: out.clone(),
+        selection: Selection::Everything,
+        replace: false,
+    })
+    .unwrap();
+    assert_eq!(report.styles.len(), 2);
+    let (a, b) = (
+        load(&plain, &options()).unwrap(),
+        load(&out, &options()).unwrap(),
+    );
+    let by_index = load(&out.join("index.json"), &options()).unwrap();
+    assert_eq!(b.fingerprint(), by_index.fingerprint());
+    for style in 0..2 {
+        for split in Split::ALL {
+            let keys = |set: &Dataset| -> Vec<String> {
+                let items = set.items(style, split).iter();
+                items.map(|&item| set.item_key(item).to_owned()).collect()
+            };
+            assert_eq!(keys(&a), keys(&b));
+            for (&x, &y) in a.items(style, split).iter().zip(b.items(style, split)) {
+                assert!(a.rgba(style, x) == b.rgba(style, y));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_data_set_that_does_not_match_its_index_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let hand = iconify_entries(&icons(), CHARS);
+    let options = import_from(
+        folder.path(),
+        &[&hand, &openmoji_archive()],
+        Selection::Emoji,
+    );
+    import(&options).unwrap();
+    let index = options.out.join("index.json");
+    let good = fs::read_to_string(&index).unwrap();
+    let refused = |text: &str, parts: &[&str]| {
+        assert_ne!(text, good, "nothing was changed");
+        fs::write(&index, text).unwrap();
+        assert_says(&failure(load(&options.out, &self::options())), parts);
+    };
+    refused(&good[..good.len() / 2], &["index.json", "import again"]);
+    refused(
+        &good.replace("demotic-data-set", "other"),
+        &["`format` is `other`"],
+    );
+    refused(
+        &good.replace("\"schema_version\":1", "\"schema_version\":2"),
+        &["schema version 2", "reads 1"],
+    );
+    refused(
+        &good.replace("hand.tar.gz", "../hand.tar.gz"),
+        &["outside the folder"],
+    );
+    refused(
+        &good.replace("\"1f602\"", "\"1f600\""),
+        &["`1f600` is there twice"],
+    );
+    refused(
+        &good.replace("\"key\":\"1f602\"", "\"key\":\"1f6ff\""),
+        &["1f602.svg"],
+    );
+    refused(
+        &good.replace("\"drawings\":6", "\"drawings\":7"),
+        &["holds 6", "says 7"],
+    );
+    fs::write(&index, &good).unwrap();
+    let drawings = options.out.join("hand.tar.gz");
+    let bytes = fs::read(&drawings).unwrap();
+    fs::write(&drawings, &bytes[..bytes.len() - 20]).unwrap();
+    assert_says(
+        &failure(load(&options.out, &self::options())),
+        &["hand.tar.gz"],
+    );
+    fs::remove_file(&drawings).unwrap();
+    assert_says(
+        &failure(load(&options.out, &self::options())),
+        &["hand.tar.gz"],
+    );
+}
+
+// ---- folders of pictures made here
+
+/// Names by split, found once by the rule itself.
+const TRAIN: &str = "picture-0";
+
+fn names_in(split: Split, count: usize) -> Vec<String> {
+    (0..)
+        .map(|i| format!("picture-{i}"))
+        .filter(|name| split_of_family(name) == split)
+        .take(count)
+        .collect()
+}
+
+fn save(picture: &RgbaImage, path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    picture.save(path).unwrap();
+}
+
+/// Styles `a` and `b`: 40 pictures each of which 30 are common; every colour its own.
+fn two_styles(folder: &Path) -> PathBuf {
+    let set = folder.join("set");
+    for (s, style) in ["a", "b"].into_iter().enumerate() {
+        for i in 0..40 {
+            let number = i + 10 * s;
+            let colour = Rgba([number as u8 * 5, 100 * s as u8, 255 - number as u8, 255]);
+            let picture = RgbaImage::from_pixel(8, 8, colour);
+            save(
+                &picture,
+                &set.join(style).join(format!("picture-{number}.png")),
+            );
+        }
+    }
+    set
+}
+
+fn colour_at(planes: &[f32], x: usize, y: usize) -> [u8; 3] {
+    let side = SIZE_PX as usize;
+    let plane = side * side;
+    std::array::from_fn(|c| ((planes[c * plane + y * side + x] + 1.0) * 127.5).round() as u8)
+}
+
+#[test]
+fn any_picture_is_fitted_widened_and_composed() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(split_of_family(TRAIN), Split::Train);
+    let set = folder.path().join("set");
+    let at = |style: &str, ending: &str| set.join(style).join(format!("{TRAIN}.{ending}"));
+    for style in ["grey", "half", "jpeg", "point", "tall", "webp", "wide16"] {
+        fs::create_dir_all(set.join(style)).unwrap();
+    }
+    GrayImage::from_pixel(64, 64, Luma([60]))
+        .save(at("grey", "png"))
+        .unwrap();
+    save(
+        &RgbaImage::from_pixel(32, 32, Rgba([255, 0, 0, 128])),
+        &at("half", "png"),
+    );
+    RgbImage::from_pixel(50, 50, Rgb([0, 128, 255]))
+        .save(at("jpeg", "JPG"))
+        .unwrap();
+    save(
+        &RgbaImage::from_pixel(1, 1, Rgba([10, 20, 30, 255])),
+        &at("point", "png"),
+    );
+    save(
+        &RgbaImage::from_pixel(10, 40, Rgba([0, 200, 0, 255])),
+        &at("tall", "png"),
+    );
+    RgbImage::from_pixel(9, 9, Rgb([7, 8, 9]))
+        .save_with_format(at("webp", "webp"), ImageFormat::WebP)
+        .unwrap();
+    image::ImageBuffer::from_pixel(300, 2, image::Rgb([0xffff_u16, 0, 0x8080]))
+        .save(at("wide16", "png"))
+        .unwrap();
+    // Not pictures, or not to be seen.
+    fs::write(set.join("grey/notes.txt"), "x").unwrap();
+    fs::write(set.join("grey/.hidden.png"), "x").unwrap();
+    fs::create_dir(set.join("no-pictures")).unwrap();
+
+    let options = DatasetOptions {
+        background: [0, 0, 255],
+        ..options()
+    };
+    let set = load(&set, &options).unwrap();
+    let show = |style: &str| set.picture(set.style_index(style).unwrap(), 0);
+    assert_eq!(set.styles().len(), 7);
+    assert_eq!(colour_at(&show("grey"), 16, 16), [60, 60, 60]);
+    assert_eq!(colour_at(&show("half"), 3, 30), [128, 0, 127]);
+    let [r, g, b] = colour_at(&show("jpeg"), 16, 16);
+    assert!(r < 4 && g.abs_diff(128) < 4 && b > 251, "{r} {g} {b}");
+    assert_eq!(colour_at(&show("point"), 0, 31), [10, 20, 30]);
+    assert_eq!(colour_at(&show("webp"), 31, 0), [7, 8, 9]);
+    // Proportions are kept: 10 x 40 becomes 8 x 32 in the middle, 300 x 2 one row.
+    let tall = show("tall");
+    assert_eq!(colour_at(&tall, 11, 5), [0, 0, 255]);
+    assert_eq!(colour_at(&tall, 12, 0), [0, 200, 0]);
+    assert_eq!(colour_at(&tall, 19, 31), [0, 200, 0]);
+    assert_eq!(colour_at(&tall, 20, 5), [0, 0, 255]);
+    let wide = show("wide16");
+    assert_eq!(colour_at(&wide, 0, 15), [255, 0, 128]);
+    assert_eq!(colour_at(&wide, 0, 16), [0, 0, 255]);
+    assert!(wide.iter().all(|v| (-1.0..=1.0).contains(v)));
+}
+
+#[test]
+fn shrinking_averages_and_transparent_colour_does_not_bleed() {
+    // Alternating black and white columns, 16 to a pixel of the result.
+    let stripes = RgbaImage::from_fn(512, 512, |x, _| {
+        let v = if x % 2 == 0 { 0 } else { 255 };
+        Rgba([v, v, v, 255])
+    });
+    let mut png = Vec::new();
+    stripes
+        .write_to(&mut std::io::Cursor::new(&mut png), ImageFormat::Png)
+        .unwrap();
+    let small = Picture::decode(&png, Path::new("stripes")).unwrap().fit(32);
+    for pixel in small.premultiplied.as_chunks::<4>().0 {
+        assert!(pixel[0].abs_diff(127) <= 4 && pixel[3] == 255, "{pixel:?}");
+    }
+    // Transparent red beside opaque blue: no red in between.
+    let edge = RgbaImage::from_fn(64, 64, |x, _| {
+        if x < 31 {
+            Rgba([255, 0, 0, 0])
+        } else {
+            Rgba([0, 0, 255, 255])
+        }
+    });
+    let mut png = Vec::new();
+    edge.write_to(&mut std::io::Cursor::new(&mut png), ImageFormat::Png)
+        .unwrap();
+    let picture = Picture::decode(&png, Path::new("edge")).unwrap();
+    let small = picture.fit(20);
+    for pixel in small.premultiplied.as_chunks::<4>().0 {
+        assert_eq!(pixel[0], 0, "{pixel:?}");
+        assert!(pixel[2] <= pixel[3], "{pixel:?}");
+    }
+    assert_eq!(&picture.straight_rgba()[40 * 4..41 * 4], [0, 0, 255, 255]);
+}
+
+#[test]
+fn bad_pictures_are_named() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    let victim = set.join("b/picture-15.png");
+    let good = fs::read(&victim).unwrap();
+    let refused = |bytes: &[u8], parts: &[&str]| {
+        fs::write(&victim, bytes).unwrap();
+        let message = failure(load(&set, &options()));
+        assert_says(&message, parts);
+        assert!(message.ends_with("b/picture-15.png"), "{message}");
+    };
+    refused(&good[..good.len() - 20], &["damaged or cut off"]);
+    refused(&good[..20], &["cannot read picture"]);
+    refused(b"", &["PNG, JPEG or WebP"]);
+    refused(b"<html>", &["PNG, JPEG or WebP"]);
+    // 20,000 x 20,000 by its header: refused before memory is taken.
+    let mut huge = good.clone();
+    huge[16..20].copy_from_slice(&20_000_u32.to_be_bytes());
+    huge[20..24].copy_from_slice(&20_000_u32.to_be_bytes());
+    let checksum = crc32fast::hash(&huge[12..29]);
+    huge[29..33].copy_from_slice(&checksum.to_be_bytes());
+    refused(&huge, &["20000 x 20000", "64 megapixels"]);
+    fs::remove_file(&victim).unwrap();
+    let svg = victim.with_extension("svg");
+    fs::write(&svg, "<svg").unwrap();
+    assert_says(&failure(load(&set, &options())), &["SVG", "picture-15.svg"]);
+}
+
+#[test]
+fn sources_that_are_no_data_set_say_the_way_out() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    let says = |source: &Path, parts: &[&str]| {
+        assert_says(&failure(load(source, &options())), parts);
+    };
+    says(&set, &["no such data source", "`emoji`", "set"]);
+    fs::create_dir(&set).unwrap();
+    says(&set, &["no sub-folder holds a picture"]);
+    let picture = RgbaImage::from_pixel(2, 2, Rgba([1, 2, 3, 255]));
+    save(&picture, &set.join("loose.png"));
+    says(&set, &["1 picture(s) lie in the folder itself"]);
+    save(&picture, &set.join(format!("a/{TRAIN}.png")));
+    says(&set, &["1 style(s) (a)", "at least two"]);
+    let held_out = names_in(Split::Test, 1).remove(0);
+    save(&picture, &set.join(format!("b/{held_out}.png")));
+    says(
+        &set,
+        &["style `b`", "1 picture(s)", "0 of them for training"],
+    );
+    save(&picture, &set.join("b/picture-1.png"));
+    fs::copy(set.join("b/picture-1.png"), set.join("b/picture-1.webp")).unwrap();
+    says(&set, &["`picture-1` is there twice"]);
+    says(&write(folder.path(), "x.tgz", b""), &["data import"]);
+    says(&write(folder.path(), "x.png", b""), &["this is a file"]);
+    says(Path::new(""), &["data source is empty"]);
+}
+
+#[test]
+fn unknown_and_repeated_styles_are_refused() {
+    let ask = |styles: &[&str]| {
+        let styles = styles.iter().map(|&s| s.to_owned()).collect();
+        failure(Dataset::load(
+            "emoji",
+            &DatasetOptions {
+                styles,
+                ..options()
+            },
+        ))
+    };
+    assert_says(
+        &ask(&["twemoji", "wingdings"]),
+        &[
+            "unknown style `wingdings`",
+            "fluent-flat, fluent-high-contrast, noto, openmoji",
+        ],
+    );
+    assert_says(&ask(&["noto", "noto"]), &["`noto` is asked for twice"]);
+    assert_says(&ask(&["noto"]), &["1 style(s) (noto)"]);
+    let size = DatasetOptions {
+        size_px: 0,
+        ..options()
+    };
+    assert_says(&failure(Dataset::load("emoji", &size)), &["0 px"]);
+}
+
+#[test]
+fn styles_without_common_names_are_fine_without_pairs() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    for (style, names) in [("photo", ["x1", "x2", "x3"]), ("paint", ["y1", "y2", "y4"])] {
+        for (i, name) in names.into_iter().enumerate() {
+            let colour = Rgba([i as u8, 0, 0, 255]);
+            save(
+                &RgbaImage::from_pixel(4, 4, colour),
+                &set.join(style).join(format!("{name}.png")),
+            );
+        }
+    }
+    let set = load(&set, &options()).unwrap();
+    assert!(!set.pairs_known());
+    assert_eq!(set.pair_kind(0, 1), PairKind::Loose);
+    assert_eq!(set.pair_overlap(0, 1), None);
+    let sampler = Sampler::new(set.training(), sampling(4, 0)).unwrap();
+    assert_eq!(sampler.batch(0).styles, [0, 1, 0, 1]);
+    assert!(sampler.paired_batch(0).is_none());
+}
+
+// ---- the embedded emoji
+
+#[test]
+fn embedded_emoji_have_the_known_counts() {
+    let set = emoji();
+    let names: Vec<_> = set
+        .styles()
+        .iter()
+        .map(|s| (&*s.name, &*s.licence))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("fluent-flat", "MIT"),
+            ("fluent-high-contrast", "MIT"),
+            ("noto", "Apache-2.0"),
+            ("openmoji", "CC-BY-SA-4.0"),
+            ("openmoji-line", "CC-BY-SA-4.0"),
+            ("twemoji", "CC-BY-4.0"),
+        ]
+    );
+    for style in 0..6 {
+        let counts = Split::ALL.map(|split| set.items(style, split).len());
+        assert_eq!(counts, [1245, 146, 160], "{}", set.styles()[style].name);
+        assert_eq!(set.styles()[style].pictures, 1551);
+    }
+    // The whole split, not only its counts: a checkpoint is judged on the pictures it was meant to be judged on.
+    let held_out: String = set
+        .items(0, Split::Test)
+        .iter()
+        .map(|&item| format!("{} ", set.item_key(item)))
+        .collect();
+    assert_eq!(
+        demotic_core::data::fnv1a64(held_out.as_bytes()),
+        GOLDEN_TEST_SPLIT
+    );
+}
+
+/// Hash of the keys of the held-out emoji, in order.
+const GOLDEN_TEST_SPLIT: u64 = 10_333_821_300_984_920_227;
+
+#[test]
+fn no_family_crosses_splits_and_near_copies_stay_together() {
+    let set = emoji();
+    let codepoints = |item: usize| -> Vec<u32> {
+        let parts = set.item_key(item).split('-');
+        parts
+            .map(|part| u32::from_str_radix(part, 16).unwrap())
+            .collect()
+    };
+    let mut families: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for item in 0..set.item_count() {
+        let family = demotic_core::data::emoji_family(&codepoints(item));
+        assert_eq!(
+            set.item_split(item),
+            split_of_family(&family),
+            "{}",
+            set.item_key(item)
+        );
+        families
+            .entry(family)
+            .or_default()
+            .insert(set.item_split(item).name());
+    }
+    assert!(families.values().all(|splits| splits.len() == 1));
+    assert!(families.len() > 1000);
+    // By name, so that the rule is not checked by itself.
+    for (words, count) in [
+        (vec!["o’clock", "-thirty"], 24),
+        (vec!["keycap"], 13),
+        (vec!["firefighter"], 3),
+        (
+            vec![
+                "quarter moon",
+                "gibbous moon",
+                "new moon",
+                "full moon",
+                "crescent moon",
+            ],
+            13,
+        ),
+        (vec!["person running", "man running"], 6),
+    ] {
+        let named = |item: &usize| words.iter().any(|word| set.item_name(*item).contains(word));
+        let items: Vec<usize> = (0..set.item_count()).filter(named).collect();
+        assert_eq!(items.len(), count, "{words:?}");
+        let splits: BTreeSet<&str> = items.iter().map(|&i| set.item_split(i).name()).collect();
+        assert_eq!(splits.len(), 1, "{words:?}");
+    }
+    // No flags, no skin tones.
+    for item in 0..set.item_count() {
+        assert_ne!(set.item_group(item), "flags");
+        let codepoints = codepoints(item);
+        assert!(!codepoints.iter().any(|c| (0x1f3fb..=0x1f3ff).contains(c)));
+        assert!(!codepoints.iter().any(|c| (0x1f1e6..=0x1f1ff).contains(c)));
+    }
+}
+
+#[test]
+fn embedded_emoji_are_small_and_carry_their_licences() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/emoji");
+    let files = files_below(&folder);
+    let total: usize = files.values().map(Vec::len).sum();
+    assert!(total < 7 << 20, "{total} bytes");
+    let text = |name: &str| String::from_utf8(files[Path::new(name)].clone()).unwrap();
+    assert_says(
+        &text("openmoji/LICENSE.txt"),
+        &["Attribution-ShareAlike 4.0"],
+    );
+    assert_says(
+        &text("licences/twemoji.txt"),
+        &["Attribution 4.0 International"],
+    );
+    assert_says(&text("licences/noto.txt"), &["Apache License"]);
+    assert_says(
+        &text("licences/fluent-flat.txt"),
+        &["Copyright (c) Microsoft Corporation"],
+    );
+    assert_says(
+        &text("NOTICE"),
+        &["Twitter", "Google", "Microsoft", "OpenMoji", "rasterises"],
+    );
+    assert_says(
+        &text("README.md"),
+        &["demotic data import --emoji --out crates/demotic-core/assets/emoji"],
+    );
+    for name in files.keys() {
+        let name = name.to_str().unwrap();
+        assert!(
+            !name.contains("openmoji") || name.starts_with("openmoji/"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn emoji_redrawn_in_place_are_told_from_loose_ones_at_any_size() {
+    let kinds = |set: &Dataset| -> Vec<(String, String)> {
+        let pairs = set.summary().pairs.into_iter();
+        pairs
+            .filter(|pair| pair.kind == PairKind::Aligned)
+            .map(|pair| (pair.a, pair.b))
+            .collect()
+    };
+    let expected = [
+        ("fluent-flat".to_owned(), "fluent-high-contrast".to_owned()),
+        ("openmoji".into(), "openmoji-line".into()),
+    ];
+    assert_eq!(kinds(emoji()), expected);
+    let larger = DatasetOptions {
+        size_px: 64,
+        ..options()
+    };
+    assert_eq!(kinds(&Dataset::load("emoji", &larger).unwrap()), expected);
+    assert_eq!(emoji().pair_kind(3, 4), emoji().pair_kind(4, 3));
+}
+
+#[test]
+fn every_embedded_picture_has_ink() {
+    let set = emoji();
+    for style in 0..set.styles().len() {
+        for item in 0..set.item_count() {
+            let picture = set.picture(style, item);
+            let ink = picture.iter().filter(|&&v| v < 0.9).count();
+            assert!(
+                ink > 40,
+                "{} in {}",
+                set.item_name(item),
+                set.styles()[style].name
+            );
+        }
+    }
+}
+
+#[test]
+fn the_fingerprint_is_of_contents_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = two_styles(folder.path());
+    let first = load(&path, &options()).unwrap().fingerprint();
+    let larger = DatasetOptions {
+        size_px: 8,
+        background: [0; 3],
+        ..options()
+    };
+    assert_eq!(load(&path, &larger).unwrap().fingerprint(), first);
+    let one = path.join("a/picture-3.png");
+    let saved = fs::read(&one).unwrap();
+    save(&RgbaImage::from_pixel(8, 8, Rgba([9, 9, 9, 255])), &one);
+    assert_ne!(load(&path, &options()).unwrap().fingerprint(), first);
+    fs::write(&one, saved).unwrap();
+    assert_eq!(load(&path, &options()).unwrap().fingerprint(), first);
+    fs::rename(&one, path.join("a/renamed.png")).unwrap();
+    assert_ne!(load(&path, &options()).unwrap().fingerprint(), first);
+}
+
+#[test]
+fn the_summary_shows_styles_splits_and_pairs() {
+    let text = emoji().summary().to_string();
+    assert_says(
+        &text,
+        &[
+            "emoji (built in)",
+            "32 px on #ffffff",
+            "1245 train",
+            "aligned",
+            "loose",
+            "overlap 0.9",
+        ],
+    );
+    let styles = text
+        .lines()
+        .filter(|line| line.starts_with("style "))
+        .count();
+    let pairs = text
+        .lines()
+        .filter(|line| line.starts_with("pair "))
+        .count();
+    assert_eq!((styles, pairs), (6, 15));
+    let json = serde_json::to_value(emoji().summary()).unwrap();
+    assert_eq!(json["styles"][0]["name"], "fluent-flat");
+    assert_eq!(json["pairs"].as_array().unwrap().len(), 15);
+}
+
+// ---- cache
+
+#[test]
+fn the_cache_gives_the_same_pictures_and_heals() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    let cache = folder.path().join("cache");
+    let cached = DatasetOptions {
+        cache: CachePolicy::Folder(cache.clone()),
+        ..options()
+    };
+    let pixels = |set: &Dataset| -> Vec<u8> {
+        set.items(1, Split::Train)
+            .iter()
+            .flat_map(|&i| set.rgba(1, i).to_vec())
+            .collect()
+    };
+    let expected = pixels(&load(&set, &options()).unwrap());
+    assert!(pixels(&load(&set, &cached).unwrap()) == expected);
+    let blocks = files_below(&cache);
+    assert_eq!(blocks.len(), 2, "one block a style");
+
+    // It is really read: a block changed with its checksum shows in the pictures.
+    for (name, block) in &blocks {
+        let mut changed = block.clone();
+        let header = changed.len() % 1024;
+        changed[header..].fill(77);
+        let checksum = crc32fast::hash(&changed[header..]);
+        changed[header - 4..header].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(cache.join(name), changed).unwrap();
+    }
+    assert!(
+        pixels(&load(&set, &cached).unwrap())
+            .iter()
+            .all(|&v| v == 77)
+    );
+
+    // Damaged, it is made anew.
+    for (name, block) in &blocks {
+        let mut damaged = block.clone();
+        *damaged.last_mut().unwrap() ^= 1;
+        fs::write(cache.join(name), damaged).unwrap();
+    }
+    assert!(pixels(&load(&set, &cached).unwrap()) == expected);
+    assert!(files_below(&cache) == blocks);
+
+    // Changed pictures are not served from it.
+    let whole = load(&set, &options()).unwrap();
+    let name = whole.item_key(whole.items(1, Split::Train)[3]);
+    save(
+        &RgbaImage::from_pixel(8, 8, Rgba([9, 9, 9, 255])),
+        &set.join(format!("b/{name}.png")),
+    );
+    assert!(pixels(&load(&set, &cached).unwrap()) != expected);
+
+    // A place that cannot be written is no error.
+    let file = write(folder.path(), "file", b"");
+    let blocked = DatasetOptions {
+        cache: CachePolicy::Folder(file),
+        ..options()
+    };
+    load(&set, &blocked).unwrap();
+}
+
+// ---- batches
+
+fn sampling(batch_size: usize, draw: u16) -> SamplerOptions {
+    SamplerOptions {
+        seed: 5,
+        batch_size,
+        draw,
+        augmentation: Augmentation::default(),
+    }
+}
+
+#[test]
+fn a_batch_is_a_pure_function_of_seed_and_step() {
+    let set = emoji();
+    let first = Sampler::new(set.training(), sampling(16, 0)).unwrap();
+    let straight: Vec<_> = (0..6).map(|step| first.batch(step)).collect();
+    // Resumed at step 4, and asked backwards over an epoch's end.
+    let resumed = Sampler::new(set.training(), sampling(16, 0)).unwrap();
+    let far = resumed.batch(1000);
+    for step in [5, 4, 0, 3] {
+        assert!(
+            resumed.batch(step) == straight[step as usize],
+            "step {step}"
+        );
+    }
+    assert!(first.batch(1000) == far);
+    let paired = first.paired_batch(3).unwrap();
+    assert!(resumed.paired_batch(3).unwrap() == paired);
+    // On one core as on many.
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    assert!(pool.install(|| resumed.batch(2)) == straight[2]);
+
+    let other_draw = Sampler::new(set.training(), sampling(16, 1)).unwrap();
+    assert_ne!(other_draw.batch(0).items, straight[0].items);
+    let other_seed = SamplerOptions {
+        seed: 6,
+        ..sampling(16, 0)
+    };
+    let other_seed = Sampler::new(set.training(), other_seed).unwrap();
+    assert_ne!(other_seed.batch(0).items, straight[0].items);
+}
+
+#[test]
+fn every_training_picture_is_drawn_once_an_epoch_and_styles_take_turns() {
+    let folder = TempDir::new().unwrap();
+    let set = load(&two_styles(folder.path()), &options()).unwrap();
+    let sampler = Sampler::new(set.training(), sampling(5, 0)).unwrap();
+    let mut drawn: [Vec<usize>; 2] = Default::default();
+    for step in 0..400 {
+        let batch = sampler.batch(step);
+        assert_eq!(batch.images.len(), 5 * set.picture_len());
+        let ones = batch.styles.iter().filter(|&&style| style == 1).count();
+        assert!((2..=3).contains(&ones));
+        for (&style, &item) in batch.styles.iter().zip(&batch.items) {
+            drawn[style as usize].push(item);
+        }
+    }
+    for (style, drawn) in drawn.iter().enumerate() {
+        let expected = set.items(style, Split::Train);
+        let epochs: Vec<&[usize]> = drawn.chunks_exact(expected.len()).collect();
+        assert!(epochs.len() > 20);
+        for epoch in &epochs {
+            let mut sorted = epoch.to_vec();
+            sorted.sort_unstable();
+            assert_eq!(sorted, expected);
+        }
+        assert_ne!(epochs[0], epochs[1], "every epoch in the same order");
+    }
+}
+
+#[test]
+fn pairs_share_item_and_augmentation() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    // Two styles of the very same pictures: equal batches show equal augmentation.
+    for i in 0..12 {
+        let picture = RgbaImage::from_fn(32, 32, |x, y| {
+            Rgba([
+                x as u8 * 8,
+                y as u8 * 8,
+                i as u8 * 20,
+                if x + y > 20 { 255 } else { 90 },
+            ])
+        });
+        for style in ["a", "b"] {
+            save(&picture, &set.join(style).join(format!("picture-{i}.png")));
+        }
+    }
+    let set = load(&set, &options()).unwrap();
+    let augmentation = Augmentation {
+        affine_prob: 1.0,
+        hue_max_degrees: 40.0,
+        brightness_max: 0.3,
+        ..Augmentation::default()
+    };
+    let sampler = Sampler::new(
+        set.training(),
+        SamplerOptions {
+            augmentation,
+            ..sampling(8, 0)
+        },
+    )
+    .unwrap();
+    let mut varied = false;
+    for step in 0..10 {
+        let pair = sampler.paired_batch(step).unwrap();
+        assert_eq!(pair.source.items, pair.target.items);
+        assert!(pair.source.images == pair.target.images);
+        for (from, to) in pair.source.styles.iter().zip(&pair.target.styles) {
+            assert_ne!(from, to);
+        }
+        let plain = set.picture(pair.source.styles[0] as usize, pair.source.items[0]);
+        varied |= pair.source.images[..plain.len()] != plain[..];
+        assert!(pair.source.images.iter().all(|v| (-1.0..=1.0).contains(v)));
+    }
+    assert!(varied, "nothing was augmented");
+}
+
+#[test]
+fn without_augmentation_batches_are_the_pictures() {
+    let set = emoji();
+    let options = SamplerOptions {
+        augmentation: Augmentation::OFF,
+        ..sampling(12, 0)
+    };
+    let batch = Sampler::new(set.training(), options).unwrap().batch(9);
+    for (i, images) in batch.images.chunks(set.picture_len()).enumerate() {
+        assert!(images == set.picture(batch.styles[i] as usize, batch.items[i]));
+    }
+}
+
+#[test]
+fn training_never_reads_a_held_out_picture() {
+    // Training pictures are grey, held-out ones magenta: any leak, however mixed and turned, leaves colour behind.
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    let mut held_out = 0;
+    for i in 0..60 {
+        let name = format!("picture-{i}");
+        let colour = if split_of_family(&name) == Split::Train {
+            Rgba([100, 100, 100, 255])
+        } else {
+            held_out += 1;
+            Rgba([255, 0, 255, 255])
+        };
+        for style in ["a", "b", "c"] {
+            save(
+                &RgbaImage::from_pixel(16, 16, colour),
+                &set.join(style).join(format!("{name}.png")),
+            );
+        }
+    }
+    assert!(held_out > 5, "{held_out}");
+    let set = load(&set, &options()).unwrap();
+    let view = set.training();
+    let train: BTreeSet<usize> = set.items(0, Split::Train).iter().copied().collect();
+    let is_grey = |images: &[f32]| {
+        let plane = (SIZE_PX * SIZE_PX) as usize;
+        images
+            .chunks(3 * plane)
+            .all(|p| (0..plane).all(|i| p[i] == p[plane + i] && p[i] == p[2 * plane + i]))
+    };
+    // The check itself sees a held-out picture.
+    assert!(!is_grey(&set.picture(0, set.items(0, Split::Test)[0])));
+    let augmentation = Augmentation {
+        affine_prob: 1.0,
+        ..Augmentation::default()
+    };
+    let sampler = Sampler::new(
+        view,
+        SamplerOptions {
+            augmentation,
+            ..sampling(16, 0)
+        },
+    )
+    .unwrap();
+    for step in 0..60 {
+        let mut batches = vec![sampler.batch(step)];
+        let pair = sampler.paired_batch(step).unwrap();
+        batches.extend([pair.source, pair.target]);
+        for batch in batches {
+            assert!(batch.items.iter().all(|item| train.contains(item)));
+            assert!(
+                is_grey(&batch.images),
+                "colour of a held-out picture at step {step}"
+            );
+        }
+    }
+    for style in 0..3 {
+        for &item in view.items(style) {
+            assert!(train.contains(&item.index()));
+            assert!(is_grey(&view.picture(style, item)));
+        }
+    }
+}
+
+#[test]
+fn bad_sampler_options_are_refused() {
+    let view = emoji().training();
+    assert_says(
+        &failure(Sampler::new(view, sampling(0, 0)).map(drop)),
+        &["0 pictures"],
+    );
+    let augmentation = Augmentation {
+        flip_prob: 2.0,
+        ..Augmentation::default()
+    };
+    let options = SamplerOptions {
+        augmentation,
+        ..sampling(4, 0)
+    };
+    assert_says(
+        &failure(Sampler::new(view, options).map(drop)),
+        &["flip_prob is 2"],
+    );
+}

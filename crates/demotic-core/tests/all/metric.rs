@@ -1,0 +1,396 @@
+//! Figures against hand values and brute force; baselines against data whose answer is known.
+
+use std::convert::Infallible;
+
+use demotic_core::data::{CachePolicy, Dataset, DatasetOptions, PairKind, Split};
+use demotic_core::metric::{
+    Evaluation, MAX_PSNR, Nearest, Remap, Scores, evaluate, evaluate_pairs, kernel_distance, l1,
+    mean_scores, psnr, ssim,
+};
+use demotic_core::rng::{Rng, Stream};
+use image::{Rgba, RgbaImage};
+use tempfile::TempDir;
+
+use crate::data::emoji;
+
+fn noise(len: usize, step: u64) -> Vec<f32> {
+    let mut rng = Rng::new(1, Stream::TEST, step);
+    (0..len).map(|_| rng.uniform_in(-1.0, 1.0)).collect()
+}
+
+#[test]
+fn l1_and_psnr_have_their_hand_values() {
+    let (black, white) = (vec![-1.0; 12], vec![1.0; 12]);
+    assert_eq!(l1(&black, &white), 1.0);
+    assert_eq!(psnr(&black, &white), 0.0);
+    // A difference of 0.2 in [-1, 1] is 0.1 in [0, 1]: 20 dB.
+    let grey = vec![0.25; 12];
+    let lighter = vec![0.45; 12];
+    assert!((l1(&grey, &lighter) - 0.1).abs() < 1e-7);
+    assert!((psnr(&grey, &lighter) - 20.0).abs() < 1e-5);
+    // One pixel in four off by all: MSE 1/4, L1 1/4.
+    let one = [1.0, -1.0, -1.0, -1.0];
+    assert_eq!(l1(&one, &[-1.0; 4]), 0.25);
+    assert!((psnr(&one, &[-1.0; 4]) - 10.0 * 4.0_f64.log10()).abs() < 1e-12);
+    assert_eq!(psnr(&grey, &grey), MAX_PSNR);
+}
+
+/// SSIM from its definition: the two-dimensional window, and centred moments.
+fn brute_ssim(a: &[f32], b: &[f32], side: usize) -> f64 {
+    let len = (1..=11.min(side)).rev().find(|len| len % 2 == 1).unwrap();
+    let sigma = 1.5 * len as f64 / 11.0;
+    let centre = (len / 2) as f64;
+    let mut window = vec![0.0; len * len];
+    for (i, weight) in window.iter_mut().enumerate() {
+        let (y, x) = ((i / len) as f64 - centre, (i % len) as f64 - centre);
+        *weight = (-(x * x + y * y) / (2.0 * sigma * sigma)).exp();
+    }
+    let total: f64 = window.iter().sum();
+    let mut sum = 0.0;
+    let mut count = 0;
+    for channel in 0..3 {
+        for top in 0..=side - len {
+            for left in 0..=side - len {
+                let at = |p: &[f32], i: usize| {
+                    let (y, x) = (top + i / len, left + i % len);
+                    f64::from(p[channel * side * side + y * side + x]) * 0.5 + 0.5
+                };
+                let mean = |f: &dyn Fn(usize) -> f64| {
+                    (0..len * len)
+                        .map(|i| window[i] / total * f(i))
+                        .sum::<f64>()
+                };
+                let (ma, mb) = (mean(&|i| at(a, i)), mean(&|i| at(b, i)));
+                let va = mean(&|i| (at(a, i) - ma).powi(2));
+                let vb = mean(&|i| (at(b, i) - mb).powi(2));
+                let cab = mean(&|i| (at(a, i) - ma) * (at(b, i) - mb));
+                let (c1, c2) = (0.01_f64.powi(2), 0.03_f64.powi(2));
+                sum += (2.0 * ma * mb + c1) * (2.0 * cab + c2)
+                    / ((ma * ma + mb * mb + c1) * (va + vb + c2));
+                count += 1;
+            }
+        }
+    }
+    sum / f64::from(count)
+}
+
+#[test]
+fn ssim_agrees_with_its_definition_at_any_size() {
+    for (step, side) in [1, 2, 3, 4, 10, 11, 12, 17, 32].into_iter().enumerate() {
+        let a = noise(3 * side * side, step as u64);
+        // Similar, with some noise; and unrelated.
+        let near: Vec<f32> = a
+            .iter()
+            .zip(noise(a.len(), 100 + step as u64))
+            .map(|(a, n)| (a + 0.3 * n).clamp(-1.0, 1.0))
+            .collect();
+        let far = noise(a.len(), 200 + step as u64);
+        for b in [&near, &far] {
+            let (got, expected) = (ssim(&a, b, side), brute_ssim(&a, b, side));
+            assert!((got - expected).abs() < 1e-10, "{side}: {got} {expected}");
+        }
+        assert!((ssim(&a, &a, side) - 1.0).abs() < 1e-12);
+        assert!((ssim(&a, &far, side) - ssim(&far, &a, side)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn ssim_has_its_hand_value_on_flat_pictures() {
+    // No variance: only the luminance term is left. Means 0.25 and 0.75.
+    let (a, b) = (vec![-0.5; 3 * 256], vec![0.5; 3 * 256]);
+    let expected = (2.0 * 0.25 * 0.75 + 1e-4) / (0.25 * 0.25 + 0.75 * 0.75 + 1e-4);
+    assert!((ssim(&a, &b, 16) - expected).abs() < 1e-9);
+}
+
+#[test]
+fn means_are_over_pictures() {
+    let (a, b) = (noise(2 * 3 * 144, 1), noise(2 * 3 * 144, 2));
+    let each = [
+        Scores::of(&a[..432], &b[..432], 12),
+        Scores::of(&a[432..], &b[432..], 12),
+    ];
+    let mean = mean_scores(&a, &b, 12).unwrap();
+    assert!((mean.psnr - (each[0].psnr + each[1].psnr) / 2.0).abs() < 1e-12);
+    assert_eq!(Some(mean), evaluate_pairs(&a, &b, 12));
+    assert_eq!(mean_scores(&[], &[], 12), None);
+}
+
+#[test]
+fn copy_has_the_known_distances_on_emoji() {
+    let evaluation = evaluate::<Infallible>(emoji(), Split::Test, None).unwrap();
+    assert_eq!(evaluation.directions.len(), 30);
+    let find = |from: &str, to: &str| {
+        let mut directions = evaluation.directions.iter();
+        directions.find(|d| d.from == from && d.to == to).unwrap()
+    };
+    // Another choice of held-out emoji measured 0.076 and 0.164; rasterising may move the fourth digit.
+    for (from, to, kind, copy_l1) in [
+        ("openmoji-line", "openmoji", PairKind::Aligned, 0.0791),
+        ("fluent-flat", "twemoji", PairKind::Loose, 0.1683),
+    ] {
+        let direction = find(from, to);
+        assert!(
+            (direction.copy.l1 - copy_l1).abs() < 5e-4,
+            "{from}: {}",
+            direction.copy.l1
+        );
+        assert_eq!((direction.kind, direction.n), (kind, 160));
+        assert!(direction.model.is_none());
+    }
+    // What is known about the baselines: a colour map of black and white cannot colour, a neighbour can; the map minimises
+    // squares, so it has the better PSNR on the data at large.
+    let colouring = find("fluent-high-contrast", "openmoji");
+    let (remap, nearest) = (colouring.remap.unwrap(), colouring.nearest.unwrap());
+    assert!(remap.l1 < colouring.copy.l1 && nearest.l1 < remap.l1);
+    let better = evaluation
+        .directions
+        .iter()
+        .filter(|d| d.remap.unwrap().psnr > d.copy.psnr)
+        .count();
+    assert!(better >= 28, "{better} of 30");
+    let table = evaluation.to_string();
+    assert_eq!(table.lines().count(), 1 + 30 + 2);
+    let widths: std::collections::BTreeSet<usize> = table.lines().map(str::len).collect();
+    assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
+}
+
+#[test]
+fn the_json_has_exactly_the_stated_keys() {
+    let options = DatasetOptions {
+        styles: vec!["openmoji-line".into(), "openmoji".into()],
+        size_px: 16,
+        cache: CachePolicy::Off,
+        ..DatasetOptions::default()
+    };
+    let set = Dataset::load("emoji", &options).unwrap();
+    let mut chunks = 0;
+    // A translator that knows the answer: perfect scores, and every held-out picture asked for once.
+    let truths: Vec<Vec<f32>> = (0..2)
+        .map(|style| set.pictures(style, set.items(style, Split::Test)))
+        .collect();
+    let len = set.picture_len();
+    let mut place = 0;
+    let mut translate = |pictures: &[f32], from: usize, to: usize| -> Result<Vec<f32>, String> {
+        assert!(pictures.len() <= 64 * len);
+        if chunks % 3 == 0 {
+            place = 0;
+        }
+        chunks += 1;
+        let range = place..place + pictures.len();
+        place = range.end;
+        assert_eq!(pictures, &truths[from][range.clone()]);
+        Ok(truths[to][range].to_vec())
+    };
+    let evaluation = evaluate(&set, Split::Test, Some(&mut translate)).unwrap();
+    assert_eq!(chunks, 6, "160 pictures in two directions, 64 at a time");
+    for direction in &evaluation.directions {
+        let model = direction.model.unwrap();
+        assert!(model.l1 == 0.0 && model.psnr == MAX_PSNR && (model.ssim - 1.0).abs() < 1e-12);
+    }
+    let json = serde_json::to_string(&evaluation).unwrap();
+    let keys: Vec<&str> = json.split('"').skip(1).step_by(2).collect();
+    let scores = ["l1", "psnr", "ssim"];
+    let mut expected = vec![
+        "directions",
+        "from",
+        "openmoji-line",
+        "to",
+        "openmoji",
+        "kind",
+        "aligned",
+        "n",
+    ];
+    for method in ["model", "copy", "remap", "nearest"] {
+        expected.push(method);
+        expected.extend(scores);
+    }
+    assert_eq!(keys[..expected.len()], expected);
+    let back: Evaluation = serde_json::from_str(&json).unwrap();
+    assert_eq!(back.directions.len(), 2);
+
+    let mut failing = |_: &[f32], _: usize, _: usize| Err("the device went away".to_owned());
+    let error = evaluate(&set, Split::Test, Some(&mut failing)).unwrap_err();
+    assert_eq!(error, "the device went away");
+}
+
+/// A data set of opaque 2 x 2 pictures, `[style][picture] -> colour`; only names of the training split.
+fn flat_set(folder: &TempDir, styles: &[(&str, &[(&str, [u8; 3])])]) -> Dataset {
+    for (style, pictures) in styles {
+        let path = folder.path().join(style);
+        std::fs::create_dir_all(&path).unwrap();
+        for (name, [r, g, b]) in *pictures {
+            let picture = RgbaImage::from_pixel(2, 2, Rgba([*r, *g, *b, 255]));
+            picture.save(path.join(format!("{name}.png"))).unwrap();
+        }
+    }
+    let options = DatasetOptions {
+        size_px: 2,
+        cache: CachePolicy::Off,
+        ..DatasetOptions::default()
+    };
+    Dataset::load(folder.path().to_str().unwrap(), &options).unwrap()
+}
+
+/// Names of the training split.
+fn names(count: usize) -> Vec<String> {
+    (0..)
+        .map(|i| format!("n{i}"))
+        .filter(|name| demotic_core::data::split_of_family(name) == Split::Train)
+        .take(count)
+        .collect()
+}
+
+#[test]
+fn remap_finds_the_colour_map_that_was_used() {
+    let names = names(12);
+    let mut rng = Rng::new(4, Stream::TEST, 0);
+    let sources: Vec<[u8; 3]> = (0..12)
+        .map(|_| std::array::from_fn(|_| 60 + rng.below(120) as u8))
+        .collect();
+    // Red and green exchanged, blue halved and lifted: exact in whole numbers for even blues.
+    let source = |i: usize| [sources[i][0], sources[i][1], sources[i][2] & 0xfe];
+    let target = |i: usize| [source(i)[1], source(i)[0], source(i)[2] / 2 + 40];
+    let a: Vec<_> = (0..12).map(|i| (&*names[i], source(i))).collect();
+    let b: Vec<_> = (0..12).map(|i| (&*names[i], target(i))).collect();
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
+    let remap = Remap::fit(set.training(), 0, 1).unwrap();
+    for i in 0..12 {
+        let mapped = remap.apply(&set.picture(0, i), 4);
+        for (mapped, truth) in mapped.iter().zip(set.picture(1, i)) {
+            assert!((mapped - truth).abs() < 1e-4, "{mapped} {truth}");
+        }
+    }
+    // Clamped: white in, blue would be 40 + 127.5 but green and red stay within the range.
+    let out = remap.apply(&[3.0; 12], 4);
+    assert!(out.iter().all(|v| (-1.0..=1.0).contains(v)));
+    assert_eq!(out[0], 1.0);
+}
+
+#[test]
+fn remap_of_grey_pictures_is_determined() {
+    let names = names(6);
+    let a: Vec<_> = (0..6).map(|i| (&*names[i], [i as u8 * 50; 3])).collect();
+    let b: Vec<_> = (0..6)
+        .map(|i| (&*names[i], [255 - i as u8 * 50, 10, 0]))
+        .collect();
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
+    let remap = Remap::fit(set.training(), 0, 1).unwrap();
+    let mapped = remap.apply(&set.picture(0, 2), 4);
+    let expected = set.picture(1, 2);
+    for (mapped, expected) in mapped.iter().zip(&expected) {
+        assert!((mapped - expected).abs() < 1e-3, "{mapped} {expected}");
+    }
+}
+
+#[test]
+fn nearest_is_the_nearest_that_has_a_counterpart() {
+    let names = names(4);
+    let a = [
+        (&*names[0], [0, 0, 0]),
+        (&*names[1], [100, 0, 0]),
+        (&*names[2], [104, 0, 0]),
+        (&*names[3], [200, 0, 0]),
+    ];
+    // The third has no counterpart.
+    let b = [
+        (&*names[0], [1, 1, 1]),
+        (&*names[1], [2, 2, 2]),
+        (&*names[3], [3, 3, 3]),
+    ];
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
+    let key = |item: usize| set.item_key(item).to_owned();
+    let red = |value: f32| -> Vec<f32> {
+        let value = value / 127.5 - 1.0;
+        [[value; 4], [-1.0; 4], [-1.0; 4]].concat()
+    };
+    let pictures = [red(103.0), red(190.0), red(10.0)].concat();
+    let nearest = Nearest::new(set.training(), 0, &pictures);
+    let found: Vec<String> = (0..3)
+        .map(|i| key(nearest.item(i, 1).unwrap().index()))
+        .collect();
+    assert_eq!(found, [&*names[1], &*names[3], &*names[0]]);
+    assert_eq!(key(nearest.item(0, 0).unwrap().index()), names[2]);
+    let shown = nearest.pictures(&[1], 1).unwrap();
+    assert!(shown.iter().all(|v| (v - (3.0 / 127.5 - 1.0)).abs() < 1e-6));
+}
+
+#[test]
+fn styles_without_pairs_have_no_directions() {
+    let names = names(4);
+    let a = [(&*names[0], [0, 0, 0]), (&*names[1], [9, 0, 0])];
+    let b = [(&*names[2], [0, 0, 0]), (&*names[3], [9, 0, 0])];
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
+    assert_eq!(Remap::fit(set.training(), 0, 1), None);
+    let evaluation = evaluate::<Infallible>(&set, Split::Train, None).unwrap();
+    assert!(evaluation.directions.is_empty());
+    assert_eq!(
+        serde_json::to_string(&evaluation).unwrap(),
+        r#"{"directions":[]}"#
+    );
+}
+
+fn normals(len: usize, step: u64, shift: f32) -> Vec<f32> {
+    let values = Rng::new(2, Stream::TEST, step).normals(len);
+    values.into_iter().map(|v| v + shift).collect()
+}
+
+#[test]
+fn kernel_distance_agrees_with_its_definition() {
+    let (n, m, d) = (9, 7, 5);
+    let (a, b) = (normals(n * d, 0, 0.0), normals(m * d, 1, 0.5));
+    let kernel = |x: &[f32], y: &[f32]| {
+        let product: f64 = x
+            .iter()
+            .zip(y)
+            .map(|(&x, &y)| f64::from(x) * f64::from(y))
+            .sum();
+        (product / d as f64 + 1.0).powi(3)
+    };
+    let row = |x: &[f32], i: usize| x[i * d..(i + 1) * d].to_vec();
+    let mut expected = 0.0;
+    for i in 0..n {
+        for j in (0..n).filter(|&j| j != i) {
+            expected += kernel(&row(&a, i), &row(&a, j)) / (n * (n - 1)) as f64;
+        }
+    }
+    for i in 0..m {
+        for j in (0..m).filter(|&j| j != i) {
+            expected += kernel(&row(&b, i), &row(&b, j)) / (m * (m - 1)) as f64;
+        }
+    }
+    for i in 0..n {
+        for j in 0..m {
+            expected -= 2.0 * kernel(&row(&a, i), &row(&b, j)) / (n * m) as f64;
+        }
+    }
+    let got = kernel_distance(&a, &b, d, 50, 3).unwrap();
+    assert!((got.value - expected).abs() < 1e-9, "{got:?} {expected}");
+    assert_eq!(kernel_distance(&a, &b, d, 50, 3).unwrap(), got);
+    assert_eq!(kernel_distance(&a[..d], &b, d, 50, 3), None);
+}
+
+#[test]
+fn kernel_distance_is_unbiased_and_its_interval_tells_sets_apart() {
+    let d = 8;
+    // Over many pairs of sets of one distribution the mean is 0 within four standard errors.
+    let values: Vec<f64> = (0..60)
+        .map(|i| {
+            let (a, b) = (normals(40 * d, 10 + i, 0.0), normals(40 * d, 1000 + i, 0.0));
+            kernel_distance(&a, &b, d, 0, 0).unwrap().value
+        })
+        .collect();
+    let mean = values.iter().sum::<f64>() / 60.0;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 59.0;
+    assert!(mean.abs() < 4.0 * (variance / 60.0).sqrt(), "{mean}");
+
+    let (a, same) = (normals(80 * d, 1, 0.0), normals(80 * d, 2, 0.0));
+    let other = normals(80 * d, 3, 0.6);
+    let near = kernel_distance(&a, &same, d, 400, 1).unwrap();
+    assert!(near.low < 0.0 && near.high > near.value, "{near:?}");
+    let far = kernel_distance(&a, &other, d, 400, 1).unwrap();
+    assert!(far.low > near.high.max(0.0), "{far:?} {near:?}");
+}
