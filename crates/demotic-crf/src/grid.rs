@@ -8,6 +8,8 @@ use burn::tensor::{Device, Int, Tensor};
 use crate::config::{self, Implementation, Transitions};
 use crate::error::CrfError;
 use crate::op;
+use crate::op::ops::Call;
+use crate::op::plan::{Evidence, Group, Order, Plan};
 use crate::op::reference::Chains;
 
 /// Which chains of the grid count.
@@ -65,11 +67,8 @@ impl GridCrfConfig {
     /// implementation that the device cannot run.
     pub fn try_init(&self, device: &Device) -> Result<GridCrf, CrfError> {
         config::check_a_max(self.a_max)?;
-        op::check_labels(
-            self.labels,
-            op::implementation_in_use(device, self.implementation)?,
-            self.implementation,
-        )?;
+        op::check_labels(self.labels)?;
+        op::implementation_for(device, self.implementation, self.labels)?;
         let raw = || Param::from_tensor(Tensor::zeros([self.labels, self.labels], device));
         let learned = self.transitions == Transitions::Learned;
         let row = learned && (self.shared || self.directions != Directions::Columns);
@@ -114,7 +113,7 @@ impl GridCrf {
     /// # Errors
     /// [`CrfError::Unavailable`] where the configured one cannot run there.
     pub fn implementation(&self, device: &Device) -> Result<Implementation, CrfError> {
-        op::implementation_in_use(device, self.config.implementation)
+        op::implementation_for(device, self.config.implementation, self.config.labels)
     }
 
     /// The effective transition scores of rows and of columns, in nats.
@@ -171,6 +170,75 @@ impl GridCrf {
             &[b, h, w],
             &labels.dims(),
         );
+        if self.in_use(&emissions.device()) == Implementation::Reference {
+            return self.reference_nll(emissions, labels);
+        }
+        let share = if self.config.directions == Directions::Both {
+            0.5
+        } else {
+            1.0
+        };
+        let call = |emissions, labels, evidence| {
+            self.call(emissions, labels, evidence, share / (h * w) as f32)
+                .value()
+        };
+        match self.config.ignore_index {
+            None => call(emissions, labels, Evidence::Gold),
+            Some(unknown) => {
+                call(emissions.clone(), labels.clone(), Evidence::Free)
+                    - call(emissions, labels, Evidence::Held { unknown })
+            }
+        }
+    }
+
+    fn in_use(&self, device: &Device) -> Implementation {
+        match op::implementation_for(device, self.config.implementation, self.config.labels) {
+            Ok(implementation) => implementation,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// One call of the fused operation, one value a picture.
+    fn call(
+        &self,
+        emissions: Tensor<4>,
+        labels: Tensor<3, Int>,
+        evidence: Evidence,
+        scale: f32,
+    ) -> Call {
+        let device = emissions.device();
+        let l = self.config.labels;
+        let (row, column) = self.transitions_on(&device);
+        let potentials: Vec<Tensor<2>> = match self.config.directions {
+            Directions::Both => vec![row, column],
+            Directions::Rows => vec![row],
+            Directions::Columns => vec![column],
+        };
+        Call {
+            emissions,
+            labels,
+            potentials: Tensor::cat(
+                potentials
+                    .into_iter()
+                    .map(|a| a.reshape([1, l * l]))
+                    .collect(),
+                0,
+            ),
+            lengths: Tensor::zeros([1], &device),
+            plan: Plan {
+                directions: self.config.directions,
+                group: Group::Picture,
+                evidence,
+                order: Order::Grid,
+                ragged: false,
+                boundaries: false,
+                scale,
+            },
+        }
+    }
+
+    fn reference_nll(&self, emissions: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<1> {
+        let [b, _, h, w] = emissions.dims();
         let (row, column) = self.transitions_on(&emissions.device());
         let (rows, columns) = (
             self.config.directions != Directions::Columns,
@@ -222,6 +290,19 @@ impl GridCrf {
     /// On shapes that do not fit; the message names both.
     pub fn marginals(&self, emissions: Tensor<4>) -> Tensor<4> {
         let [b, l, h, w] = self.checked(&emissions);
+        if self.in_use(&emissions.device()) != Implementation::Reference {
+            let share = if self.config.directions == Directions::Both {
+                0.5
+            } else {
+                1.0
+            };
+            // Read by no kernel when nothing is held, so one element seen as all of them will do.
+            let labels = Tensor::<3, Int>::zeros([1, 1, 1], &emissions.device()).expand([b, h, w]);
+            let (_, unary, _) = self
+                .call(emissions, labels, Evidence::Free, share)
+                .gradient();
+            return unary;
+        }
         let (row, column) = self.transitions_on(&emissions.device());
         let rows = |emissions| {
             let (unary, _) = row_chains(emissions, row).marginals();

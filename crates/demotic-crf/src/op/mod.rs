@@ -1,6 +1,11 @@
 //! The CRF operation below the modules: which implementation serves a device, and the call that leads to it.
 
+mod autodiff;
+mod cpu;
+pub(crate) mod ops;
+pub(crate) mod plan;
 pub(crate) mod reference;
+mod wgpu;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
@@ -33,13 +38,22 @@ fn runtime(device: &DispatchDevice) -> Option<Runtime> {
 
 /// The implementation that a layer set to `asked` uses on `device`: what a run prints in its header.
 ///
-/// Never [`Implementation::Auto`].
+/// Never [`Implementation::Auto`]. Layers over more than [`LABELS_MAX`] labels differ: ask the layer.
 ///
 /// # Errors
 /// [`CrfError::Unavailable`] where `asked` names an implementation that the device cannot run.
 pub fn implementation_in_use(
     device: &Device,
     asked: Implementation,
+) -> Result<Implementation, CrfError> {
+    implementation_for(device, asked, 2)
+}
+
+/// [`implementation_in_use`] for a layer over `labels` labels.
+pub(crate) fn implementation_for(
+    device: &Device,
+    asked: Implementation,
+    labels: usize,
 ) -> Result<Implementation, CrfError> {
     let runtime = runtime(device.as_dispatch());
     let unavailable = |reason| CrfError::Unavailable {
@@ -51,33 +65,40 @@ pub fn implementation_in_use(
         },
         reason,
     };
-    let _ = &unavailable;
-    match asked {
-        Implementation::Auto | Implementation::Reference => Ok(Implementation::Reference),
-        Implementation::Wgsl => Err(unavailable("the kernels are not part of this build")),
-        Implementation::Cpu => Err(unavailable("the fused loop is not part of this build")),
+    if labels > LABELS_MAX {
+        return match asked {
+            Implementation::Auto | Implementation::Reference => Ok(Implementation::Reference),
+            _ => Err(CrfError::Labels {
+                labels,
+                least: 2,
+                most: LABELS_MAX,
+                implementation: asked,
+            }),
+        };
+    }
+    match (asked, &runtime) {
+        (Implementation::Auto, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
+        (Implementation::Auto | Implementation::Reference, _) => Ok(Implementation::Reference),
+        (Implementation::Cpu, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
+        (Implementation::Cpu, _) => Err(unavailable(
+            "the fused loop reads memory of the CPU backend, flex",
+        )),
+        (Implementation::Wgsl, _) => Err(unavailable(
+            "WGSL kernels need a wgpu device that compiles WGSL",
+        )),
     }
 }
 
-/// Refuses a label count that the implementation in use does not compute.
-pub(crate) fn check_labels(
-    labels: usize,
-    used: Implementation,
-    asked: Implementation,
-) -> Result<(), CrfError> {
-    let most = if used == Implementation::Reference {
-        usize::MAX
-    } else {
-        LABELS_MAX
-    };
-    if (2..=most).contains(&labels) {
+/// Refuses fewer than two labels: nothing to tell apart.
+pub(crate) fn check_labels(labels: usize) -> Result<(), CrfError> {
+    if labels >= 2 {
         Ok(())
     } else {
         Err(CrfError::Labels {
             labels,
             least: 2,
-            most,
-            implementation: asked,
+            most: usize::MAX,
+            implementation: Implementation::Reference,
         })
     }
 }

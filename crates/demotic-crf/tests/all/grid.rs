@@ -274,6 +274,11 @@ fn reference_matches_the_oracle_on_flex() {
 }
 
 #[test]
+fn fused_loop_matches_the_oracle_on_flex() {
+    every_configuration(&Device::flex(), Implementation::Cpu);
+}
+
+#[test]
 fn zero_transitions_are_the_softmax_cross_entropy_of_each_patch() {
     let device = Device::flex();
     let grid = Grid::new(11, [2, 5, 4, 3]);
