@@ -5,6 +5,8 @@ mod cpu;
 pub(crate) mod ops;
 pub(crate) mod plan;
 pub(crate) mod reference;
+mod shaders;
+mod template;
 mod wgpu;
 
 use burn::backend::DispatchDevice;
@@ -20,6 +22,12 @@ enum Runtime {
     Cube(String),
     /// Burn's own CPU backend.
     Flex,
+}
+
+/// Whether a CubeCL runtime of this name compiles WGSL text: one built for SPIR-V or MSL refuses it, and only when the
+/// output is read.
+fn takes_wgsl(name: &str) -> bool {
+    name == "wgpu<wgsl>"
 }
 
 fn runtime(device: &DispatchDevice) -> Option<Runtime> {
@@ -78,6 +86,11 @@ pub(crate) fn implementation_for(
     }
     match (asked, &runtime) {
         (Implementation::Auto, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
+        (Implementation::Auto | Implementation::Wgsl, Some(Runtime::Cube(name)))
+            if takes_wgsl(name) =>
+        {
+            Ok(Implementation::Wgsl)
+        }
         (Implementation::Auto | Implementation::Reference, _) => Ok(Implementation::Reference),
         (Implementation::Cpu, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
         (Implementation::Cpu, _) => Err(unavailable(

@@ -1,43 +1,518 @@
-//! The kernels' launch code.
+//! Launch code of the WGSL kernels: shapes and strides to parameters, buffers in binding order, dispatch, outputs.
+//! The kernels themselves are in `shaders/`.
 
 use burn::backend::TensorMetadata;
-use burn::backend::ops::FloatTensorOps;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::Shape;
+use burn::tensor::{DType, FloatDType, IntDType, Shape};
 use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+use burn_wgpu::SourceKernel;
+use bytemuck::{Pod, Zeroable};
+use cubecl::client::Client;
+use cubecl::prelude::{CubeCount, CubeDim};
+use cubecl::server::{Handle, KernelArguments};
 
 use super::ops::{CrfOps, upstream_shape};
-use super::plan::Plan;
+use super::plan::{Evidence, Group, Lines, Order, Plan};
+use super::shaders::{Kernel, Shader};
+use super::template::Values;
+
+/// Workgroups along one axis; more go to the second.
+const DISPATCH_MAX: u32 = 65_535;
+
+/// Chains that one workgroup of the finishing kernel walks; larger groups take a second round.
+const FINISH_ROUND: usize = 64;
+
+/// Invocations of a workgroup.
+const WORKGROUP: u32 = 64;
+
+/// Buffers of a launch with the binding numbers that the shader's text asks for by name.
+#[derive(Default)]
+struct Bindings {
+    values: Values,
+    handles: Vec<Handle>,
+}
+
+impl Bindings {
+    fn bind(mut self, name: &str, handle: &Handle) -> Self {
+        self.values = self.values.with(name, self.handles.len());
+        self.handles.push(handle.clone());
+        self
+    }
+
+    fn bind_if(self, wanted: bool, name: &str, handle: Option<&Handle>) -> Self {
+        match handle {
+            Some(handle) if wanted => self.bind(name, handle),
+            _ => self,
+        }
+    }
+
+    fn launch(
+        self,
+        client: &Client,
+        shader: Shader,
+        values: impl FnOnce(Values) -> Values,
+        workgroups: usize,
+    ) {
+        let kernel = Kernel {
+            shader,
+            values: values(self.values).with("WG", WORKGROUP),
+            workgroup: WORKGROUP,
+        };
+        let workgroups = u32::try_from(workgroups).expect("a tensor's chains fit u32");
+        let x = workgroups.clamp(1, DISPATCH_MAX);
+        client.launch(
+            Box::new(SourceKernel::new(kernel, CubeDim::new_1d(WORKGROUP))),
+            CubeCount::Static(x, workgroups.div_ceil(x), 1),
+            KernelArguments::new()
+                .with_buffers(self.handles.into_iter().map(Handle::binding).collect()),
+        );
+    }
+}
+
+/// `Params` of `crf_chain.wgsl`, field for field.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ChainParams {
+    chains: u32,
+    length: u32,
+    inner: u32,
+    e: [u32; 4],
+    y: [u32; 3],
+    g: [u32; 4],
+    potentials_at: u32,
+    sums_at: u32,
+    unknown: i32,
+    scale: f32,
+    not_a_number: f32,
+}
+
+/// `Direction` of `crf_finish.wgsl`, field for field.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct FinishDirection {
+    sums_at: u32,
+    items: u32,
+    group: u32,
+    length: u32,
+    inner: u32,
+    y: [u32; 3],
+    tables_at: u32,
+}
+
+/// The tensors of one call, ready to be bound.
+struct Call {
+    client: Client,
+    emissions: CubeTensor,
+    labels: CubeTensor,
+    potentials: CubeTensor,
+    lengths: CubeTensor,
+    dims: [usize; 4],
+    lines: Vec<Lines>,
+    plan: Plan,
+}
+
+impl Call {
+    fn new(
+        emissions: CubeTensor,
+        labels: CubeTensor,
+        potentials: CubeTensor,
+        lengths: CubeTensor,
+        plan: Plan,
+    ) -> Self {
+        let emissions = match emissions.dtype {
+            DType::F32 | DType::F16 => emissions,
+            _ => CubeBackend::float_cast(emissions, FloatDType::F32),
+        };
+        let float = |tensor: CubeTensor| match tensor.dtype {
+            DType::F32 => tensor,
+            _ => CubeBackend::float_cast(tensor, FloatDType::F32),
+        };
+        let int = |tensor: CubeTensor| match tensor.dtype {
+            DType::I32 => tensor,
+            _ => CubeBackend::int_cast(tensor, IntDType::I32),
+        };
+        let labels = int(labels);
+        let dims: [usize; 4] = core::array::from_fn(|axis| emissions.meta.shape()[axis]);
+        let e: [usize; 4] = core::array::from_fn(|axis| emissions.meta.strides()[axis]);
+        let y: [usize; 3] = core::array::from_fn(|axis| labels.meta.strides()[axis]);
+        Self {
+            client: emissions.client.clone(),
+            lines: plan
+                .rows_and_columns()
+                .map(|rows| plan.lines(rows, dims, e, y))
+                .collect(),
+            emissions,
+            labels,
+            potentials: burn_wgpu::into_contiguous(float(potentials)),
+            lengths: burn_wgpu::into_contiguous(int(lengths)),
+            dims,
+            plan,
+        }
+    }
+
+    fn floats(&self, count: usize) -> Handle {
+        self.client.empty(count.max(1) * size_of::<f32>())
+    }
+
+    fn tensor(&self, shape: Shape, handle: Handle) -> CubeTensor {
+        CubeTensor::new_contiguous(
+            self.client.clone(),
+            self.emissions.device.clone(),
+            shape,
+            handle,
+            DType::F32,
+        )
+    }
+
+    fn reads_labels(&self) -> bool {
+        matches!(self.plan.evidence, Evidence::Gold | Evidence::Held { .. })
+    }
+
+    /// Pair sums, boundary marginals and value of a chain, or the value alone.
+    fn entries(&self, gradient: bool) -> usize {
+        if gradient {
+            self.plan.width(self.dims[1]) + 1
+        } else {
+            1
+        }
+    }
+
+    /// One dispatch a direction: leaves `[entries, chains]` of each direction in the handle, and the gradient.
+    fn chains(&self, gradient: Option<&Handle>) -> Handle {
+        let l = self.dims[1];
+        let entries = self.entries(gradient.is_some());
+        let sums =
+            self.floats(entries * self.lines.iter().map(|lines| lines.chains).sum::<usize>());
+        let scratch = self
+            .lines
+            .iter()
+            .map(|lines| lines.chains * lines.length * l)
+            .max()
+            .unwrap_or(0);
+        let forward = gradient.map(|_| self.floats(scratch));
+        let mut sums_at = 0;
+        for (d, lines) in self.lines.iter().enumerate() {
+            let (e, y, g) = (lines.emission, lines.label, lines.gradient);
+            let params = ChainParams {
+                chains: lines.chains as u32,
+                length: lines.length as u32,
+                inner: lines.inner as u32,
+                e: [e.outer, e.inner, e.step, e.label].map(|stride| stride as u32),
+                y: [y.outer, y.inner, y.step].map(|stride| stride as u32),
+                g: [g.outer, g.inner, g.step, g.label].map(|stride| stride as u32),
+                potentials_at: (d * self.plan.width(l)) as u32,
+                sums_at: sums_at as u32,
+                unknown: match self.plan.evidence {
+                    Evidence::Held { unknown } => unknown,
+                    _ => 0,
+                },
+                scale: self.plan.scale,
+                not_a_number: f32::NAN,
+            };
+            let params = self.client.create_from_slice(bytemuck::bytes_of(&params));
+            Bindings::default()
+                .bind("EMISSIONS", &self.emissions.handle)
+                .bind("POTENTIALS", &self.potentials.handle)
+                .bind_if(self.reads_labels(), "LABELS_AT", Some(&self.labels.handle))
+                .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle))
+                .bind_if(true, "FORWARD", forward.as_ref())
+                .bind_if(true, "GRADIENT_AT", gradient)
+                .bind("SUMS", &sums)
+                .bind("PARAMS", &params)
+                .launch(
+                    &self.client,
+                    Shader::Chain,
+                    |values| {
+                        chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
+                            .with("VALUE", entries - 1)
+                            .flag("HALF", self.emissions.dtype == DType::F16)
+                    },
+                    lines.chains.div_ceil(WORKGROUP as usize),
+                );
+            sums_at += entries * lines.chains;
+        }
+        sums
+    }
+
+    /// Sums `[entries, chains]` into groups: values `[groups]`, and tables `[d, groups, width]` where there are any.
+    fn finish(&self, mut sums: Handle, gradient: bool) -> (CubeTensor, Option<CubeTensor>) {
+        let l = self.dims[1];
+        let entries = self.entries(gradient);
+        let groups = self.plan.groups(self.dims);
+        let mut items: Vec<usize> = self.lines.iter().map(|lines| lines.chains).collect();
+        let mut count = gradient && self.plan.evidence == Evidence::Gold;
+        // One long row of chains: blocks of them first, so that no lane walks them all.
+        while self.plan.group == Group::All && items[0] > FINISH_ROUND {
+            let rounded_groups = items[0].div_ceil(FINISH_ROUND);
+            let rounded = self.floats(entries * rounded_groups);
+            self.finish_round(
+                &sums,
+                &items,
+                FINISH_ROUND,
+                rounded_groups,
+                gradient,
+                count,
+                Some(&rounded),
+                None,
+            );
+            sums = rounded;
+            items = vec![rounded_groups];
+            count = false;
+        }
+        let values = self.floats(groups);
+        let tables = gradient.then(|| self.floats(self.lines.len() * groups * (entries - 1)));
+        let group = items[0].div_ceil(groups);
+        self.finish_round(
+            &sums,
+            &items,
+            group,
+            groups,
+            gradient,
+            count,
+            None,
+            Some((&values, tables.as_ref())),
+        );
+        (
+            self.tensor(Shape::new([groups]), values),
+            tables.map(|tables| {
+                self.tensor(
+                    Shape::new([self.lines.len(), groups, self.plan.width(l)]),
+                    tables,
+                )
+            }),
+        )
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one launch, spelled out")]
+    fn finish_round(
+        &self,
+        sums: &Handle,
+        items: &[usize],
+        group: usize,
+        groups: usize,
+        gradient: bool,
+        count: bool,
+        rounded: Option<&Handle>,
+        results: Option<(&Handle, Option<&Handle>)>,
+    ) {
+        let l = self.dims[1];
+        let entries = self.entries(gradient);
+        let mut bytes = Vec::new();
+        bytes.extend_from_slice(bytemuck::bytes_of(&(groups as u32)));
+        bytes.extend_from_slice(bytemuck::bytes_of(&self.plan.scale));
+        let mut sums_at = 0;
+        for (d, (lines, &items)) in self.lines.iter().zip(items).enumerate() {
+            let y = lines.label;
+            bytes.extend_from_slice(bytemuck::bytes_of(&FinishDirection {
+                sums_at: sums_at as u32,
+                items: items as u32,
+                // Rows and columns of a picture differ in number: each direction has its own group size.
+                group: if d == 0 {
+                    group
+                } else {
+                    items.div_ceil(groups)
+                } as u32,
+                length: lines.length as u32,
+                inner: lines.inner as u32,
+                y: [y.outer, y.inner, y.step].map(|stride| stride as u32),
+                tables_at: (d * groups * (entries - 1)) as u32,
+            }));
+            sums_at += entries * items;
+        }
+        let params = self.client.create_from_slice(&bytes);
+        let (values, tables) =
+            results.map_or((None, None), |(values, tables)| (Some(values), tables));
+        Bindings::default()
+            .bind("SUMS", sums)
+            .bind_if(count, "LABELS_AT", Some(&self.labels.handle))
+            .bind_if(
+                count && self.plan.ragged,
+                "LENGTHS",
+                Some(&self.lengths.handle),
+            )
+            .bind_if(true, "ROUNDED", rounded)
+            .bind_if(true, "VALUES", values)
+            .bind_if(true, "TABLES_AT", tables)
+            .bind("PARAMS", &params)
+            .launch(
+                &self.client,
+                Shader::Finish,
+                |values| {
+                    finish_values(
+                        values,
+                        l,
+                        &self.plan,
+                        entries,
+                        count,
+                        tables.is_some(),
+                        rounded.is_some(),
+                    )
+                },
+                groups,
+            );
+    }
+}
+
+/// The constants that `crf_chain.wgsl` takes from the plan.
+fn chain_values(values: Values, l: usize, plan: &Plan, gradient: bool, add: bool) -> Values {
+    values
+        .with("L", l)
+        .with("L2", l * l)
+        .flag("GRADIENT", gradient)
+        .flag(
+            "LABELS",
+            matches!(plan.evidence, Evidence::Gold | Evidence::Held { .. }),
+        )
+        .flag("GOLD", plan.evidence == Evidence::Gold)
+        .flag("HELD", matches!(plan.evidence, Evidence::Held { .. }))
+        .flag("FREE", plan.evidence == Evidence::Free)
+        .flag("PARTITION", plan.evidence == Evidence::LogPartition)
+        .flag("RAGGED", plan.ragged)
+        .flag("BOUNDARIES", plan.boundaries)
+        .flag("ADD", add)
+}
+
+/// The constants of `crf_finish.wgsl`.
+fn finish_values(
+    values: Values,
+    l: usize,
+    plan: &Plan,
+    entries: usize,
+    count: bool,
+    tables: bool,
+    round: bool,
+) -> Values {
+    values
+        .with("L", l)
+        .with("L2", l * l)
+        .with("D", plan.direction_count())
+        .with("ENTRIES", entries)
+        .with("WIDTH", entries - 1)
+        .flag("COUNT", count)
+        .flag("RAGGED", plan.ragged)
+        .flag("TABLES", tables)
+        .flag("ROUND", round)
+}
 
 impl CrfOps for CubeBackend {
     fn crf_value(
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: Plan,
+        emissions: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        potentials: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        plan: Plan,
     ) -> FloatTensor<Self> {
-        unreachable!("no kernel yet")
+        let call = Call::new(emissions, labels, potentials, lengths, plan);
+        let sums = call.chains(None);
+        call.finish(sums, false).0
     }
+
     fn crf_gradient(
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: FloatTensor<Self>,
-        _: IntTensor<Self>,
-        _: Plan,
+        emissions: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        potentials: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        plan: Plan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        unreachable!("no kernel yet")
+        let call = Call::new(emissions, labels, potentials, lengths, plan);
+        let [b, l, h, w] = call.dims;
+        let gradient = call.floats(b * l * h * w);
+        let sums = call.chains(Some(&gradient));
+        let (values, tables) = call.finish(sums, true);
+        let gradient = match plan.order {
+            Order::Grid => call.tensor(Shape::new(call.dims), gradient),
+            Order::Sequence => {
+                let dense = call.tensor(Shape::new([b, h, w, l]), gradient);
+                CubeBackend::float_permute(dense, &[0, 3, 1, 2]) // [1, n, t, l] -> [1, l, n, t]
+            }
+        };
+        (
+            values,
+            gradient,
+            tables.expect("tables are made with a gradient"),
+        )
     }
+
     fn crf_scaled(
         gradient: FloatTensor<Self>,
         upstream: FloatTensor<Self>,
         plan: Plan,
     ) -> FloatTensor<Self> {
         let dims = core::array::from_fn(|axis| gradient.shape()[axis]);
-        let [groups] = core::array::from_fn(|axis| upstream.shape()[axis]);
+        let groups = upstream.shape()[0];
         Self::float_mul(
             gradient,
             Self::float_reshape(upstream, Shape::new(upstream_shape(groups, dims, &plan))),
         )
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Every kernel that a plan can launch, built as the launch code builds it.
+    pub(crate) fn kernels(l: usize, plan: &Plan, half: bool) -> Vec<Kernel> {
+        let numbered = |names: &[&str]| {
+            names
+                .iter()
+                .enumerate()
+                .fold(Values::default(), |values, (at, name)| {
+                    values.with(name, at)
+                })
+        };
+        let mut kernels = vec![];
+        for gradient in [false, true] {
+            let entries = if gradient { plan.width(l) + 1 } else { 1 };
+            for add in [false, true] {
+                let names = [
+                    "EMISSIONS",
+                    "POTENTIALS",
+                    "LABELS_AT",
+                    "LENGTHS",
+                    "FORWARD",
+                    "GRADIENT_AT",
+                    "SUMS",
+                    "PARAMS",
+                ];
+                let values = chain_values(numbered(&names), l, plan, gradient, add)
+                    .with("VALUE", entries - 1)
+                    .flag("HALF", half)
+                    .with("WG", WORKGROUP);
+                kernels.push(Kernel {
+                    shader: Shader::Chain,
+                    values,
+                    workgroup: WORKGROUP,
+                });
+            }
+            for round in [false, true] {
+                let values = numbered(&[
+                    "SUMS",
+                    "LABELS_AT",
+                    "LENGTHS",
+                    "ROUNDED",
+                    "VALUES",
+                    "TABLES_AT",
+                    "PARAMS",
+                ]);
+                let values = finish_values(
+                    values,
+                    l,
+                    plan,
+                    entries,
+                    gradient && plan.evidence == Evidence::Gold,
+                    gradient && !round,
+                    round,
+                );
+                kernels.push(Kernel {
+                    shader: Shader::Finish,
+                    values: values.with("WG", WORKGROUP),
+                    workgroup: WORKGROUP,
+                });
+            }
+        }
+        kernels
     }
 }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use demotic_crf::cases::Numbers;
 use demotic_crf::{Directions, GridCrf, GridCrfConfig, Implementation, Transitions, diagnostics};
 
+use crate::adapter;
 use crate::oracle::Chain;
 
 pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -276,6 +277,13 @@ fn reference_matches_the_oracle_on_flex() {
 #[test]
 fn fused_loop_matches_the_oracle_on_flex() {
     every_configuration(&Device::flex(), Implementation::Cpu);
+}
+
+#[test]
+fn kernels_match_the_oracle() {
+    if let Some(device) = adapter() {
+        every_configuration(&device, Implementation::Wgsl);
+    }
 }
 
 #[test]

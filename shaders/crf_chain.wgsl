@@ -1,0 +1,321 @@
+// crf_chain: loss and gradient of linear chains, one invocation a chain.
+//
+//   x_t[k] = exp(max(e_t[k] - max_k e_t[k], -41))      q_t[j] = x_t[j] * sum_i w_(t-1)[i] M[i][j]
+//   z_t = sum_j q_t[j]                                 w_t = q_t / z_t
+//   value = sum_t (max e_t - e_t[y_t]) + (top - A[y_(t-1)][y_t]) + log z_t
+//   n_t[i] = sum_j M[i][j] v_(t+1)[j]                  zz_t = sum_i w_t[i] n_t[i]
+//   U_t = w_t n_t / zz_t                               P_t[i][j] = w_t[i] M[i][j] v_(t+1)[j] / zz_t
+//   v_t = x_t * n_t / sum n_t
+//
+// An invocation walks its chain forward, then backward; a workgroup shares only M = exp(max(A - top, -41)). Nothing in
+// the two time loops waits for another lane. Marginals are normalised where they stand, so nothing drifts with length.
+//
+// Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
+//   emissions   [b, l, h, w] by strides, f32, or f16 two to a word where HALF
+//   potentials  [d, width]: transitions row by row, then start and end scores where BOUNDARIES
+//   labels      [b, h, w] by strides, i32          where LABELS
+//   lengths     [n] i32                            where RAGGED
+//   forward     [t, l, chains] scratch             where GRADIENT
+//   gradient    [b, l, h, w] by strides, f32       where GRADIENT
+//   sums        [entries, chains]: pair sums and boundary marginals where GRADIENT, then the value
+//   params      one Params
+// Template: L labels, WG workgroup size, GRADIENT, LABELS, GOLD (all labels known), HELD (some held, the rest summed
+//   over), PARTITION (value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is added to what is there).
+
+struct Params {
+    chains: u32,
+    length: u32,
+    inner: u32,          // chain c lies at (c / inner) * outer + (c % inner) * inner stride
+    e_outer: u32,        // strides in elements
+    e_inner: u32,
+    e_step: u32,
+    e_label: u32,
+    y_outer: u32,
+    y_inner: u32,
+    y_step: u32,
+    g_outer: u32,
+    g_inner: u32,
+    g_step: u32,
+    g_label: u32,
+    potentials_at: u32,  // this direction's first element
+    sums_at: u32,        // this direction's first element
+    unknown: i32,
+    scale: f32,
+    not_a_number: f32,   // WGSL has no literal for one
+};
+
+//: if HALF
+@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
+//: else
+@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
+//: end
+@group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
+//: if LABELS
+@group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
+//: end
+//: if RAGGED
+@group(0) @binding({{LENGTHS}}) var<storage, read_write> lengths: array<i32>;
+//: end
+//: if GRADIENT
+@group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<f32>;
+@group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<f32>;
+//: end
+@group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
+@group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
+
+const FORBIDDEN = -1.0e30;
+const LOG_FLOOR = -41.0;
+const BLOCK = 32u;
+
+var<workgroup> m: array<f32, {{L2}}>;
+
+fn emission(at: u32) -> f32 {
+//: if HALF
+    let pair = unpack2x16float(emissions[at >> 1u]);
+    return select(pair.x, pair.y, (at & 1u) == 1u);
+//: else
+    return emissions[at];
+//: end
+}
+
+@compute @workgroup_size({{WG}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    var top = potentials[params.potentials_at];
+    for (var i = 1u; i < {{L2}}u; i++) {
+        top = max(top, potentials[params.potentials_at + i]);
+    }
+    for (var i = lane; i < {{L2}}u; i += {{WG}}u) {
+        let a = potentials[params.potentials_at + i];
+        m[i] = select(exp(max(a - top, LOG_FLOOR)), 0.0, a <= FORBIDDEN);
+    }
+    workgroupBarrier();
+
+    let chains = params.chains;
+    let chain = (group.y * groups.x + group.x) * {{WG}}u + lane;
+    if (chain >= chains) {
+        return;
+    }
+    let outer = chain / params.inner;
+    let inner = chain % params.inner;
+    let e_start = outer * params.e_outer + inner * params.e_inner;
+//: if LABELS
+    let y_start = outer * params.y_outer + inner * params.y_inner;
+    var before = 0;
+//: end
+//: if RAGGED
+    let length = u32(clamp(lengths[chain], 0, i32(params.length)));
+//: else
+    let length = params.length;
+//: end
+
+    // Forward.
+//: for k in 0..L
+    var w{{k}} = 0.0;
+//: end
+    var total = 0.0;
+    var block = 0.0; // flushed every BLOCK positions: a long f32 sum that does not drift
+    for (var t = 0u; t < length; t++) {
+        let at = e_start + t * params.e_step;
+//: for k in 0..L
+        var e{{k}} = emission(at + {{k}}u * params.e_label);
+//: end
+//: if BOUNDARIES
+        if (t == 0u) {
+//: for k in 0..L
+            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{k}}u];
+//: end
+        }
+        if (t + 1u == length) {
+//: for k in 0..L
+            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{L}}u + {{k}}u];
+//: end
+        }
+//: end
+        var peak = e0;
+//: for k in 1..L
+        peak = max(peak, e{{k}});
+//: end
+//: if GOLD
+        let y = labels[y_start + t * params.y_step];
+        let known = y >= 0 && y < {{L}};
+        var gold = params.not_a_number;
+//: for k in 0..L
+        gold = select(gold, e{{k}}, y == {{k}});
+//: end
+        var term = peak - gold;
+        if (t > 0u && known && before >= 0 && before < {{L}}) {
+            term += top - potentials[params.potentials_at + u32(before) * {{L}}u + u32(y)];
+        }
+        before = y;
+//: end
+//: if HELD
+        let y = labels[y_start + t * params.y_step];
+        let any = y == params.unknown;
+        var held = -3.4e38;
+//: for k in 0..L
+        held = select(held, max(held, e{{k}}), any || y == {{k}});
+//: end
+        var term = held - peak;
+        term = select(params.not_a_number, term, any || (y >= 0 && y < {{L}}));
+        peak = held;
+//: end
+//: if FREE
+        var term = 0.0;
+//: end
+//: if PARTITION
+        var term = peak + select(0.0, top, t > 0u);
+//: end
+//: for j in 0..L
+        var q{{j}} = exp(max(e{{j}} - peak, LOG_FLOOR));
+//: if HELD
+        q{{j}} = select(0.0, q{{j}}, any || y == {{j}});
+//: end
+        var s{{j}} = 0.0;
+//: for i in 0..L
+        s{{j}} += w{{i}} * m[{{i}} * {{L}} + {{j}}];
+//: end
+        q{{j}} *= select(s{{j}}, 1.0, t == 0u);
+//: end
+        var z = q0;
+//: for k in 1..L
+        z += q{{k}};
+//: end
+        let inverse = 1.0 / z;
+//: for k in 0..L
+        w{{k}} = q{{k}} * inverse;
+//: if GRADIENT
+        forward[(t * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
+//: end
+//: end
+        block += term + log(z);
+        if (t % BLOCK == BLOCK - 1u) {
+            total += block;
+            block = 0.0;
+        }
+    }
+    sums[params.sums_at + {{VALUE}}u * chains + chain] = total + block;
+
+//: if GRADIENT
+    // Backward: v is x * beta of the position after t.
+    let g_start = outer * params.g_outer + inner * params.g_inner;
+//: for i in 0..L
+    var v{{i}} = 0.0;
+//: for j in 0..L
+    var p{{i}}_{{j}} = 0.0;
+//: end
+//: end
+//: if BOUNDARIES
+//: for k in 0..L
+    sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = 0.0;
+    sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = 0.0;
+//: end
+//: end
+    for (var back = 0u; back < length; back++) {
+        let t = length - 1u - back;
+        let last = back == 0u;
+        var zz = 0.0;
+        var sum_n = 0.0;
+//: for i in 0..L
+        var n{{i}} = 0.0;
+//: for j in 0..L
+        n{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
+//: end
+        n{{i}} = select(n{{i}}, 1.0, last);
+        let a{{i}} = forward[(t * {{L}}u + {{i}}u) * chains + chain];
+        let joint{{i}} = a{{i}} * n{{i}};
+        zz += joint{{i}};
+        sum_n += n{{i}};
+//: end
+        let inverse = 1.0 / zz;
+        // v is zero at the last position: no pair begins there.
+//: for i in 0..L
+        let c{{i}} = a{{i}} * inverse;
+//: for j in 0..L
+        p{{i}}_{{j}} += c{{i}} * v{{j}};
+//: end
+//: end
+//: if GOLD
+        let y = labels[y_start + t * params.y_step];
+//: end
+//: if HELD
+        let y = labels[y_start + t * params.y_step];
+        let any = y == params.unknown;
+//: end
+        let g_at = g_start + t * params.g_step;
+//: for k in 0..L
+        var u{{k}} = joint{{k}} * inverse;
+//: if GOLD
+        u{{k}} -= select(0.0, 1.0, y == {{k}});
+//: end
+//: if ADD
+        gradient[g_at + {{k}}u * params.g_label] += u{{k}} * params.scale;
+//: else
+        gradient[g_at + {{k}}u * params.g_label] = u{{k}} * params.scale;
+//: end
+//: end
+//: if BOUNDARIES
+        if (t == 0u) {
+//: for k in 0..L
+            sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = u{{k}};
+//: end
+        }
+        if (last) {
+//: for k in 0..L
+            sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = u{{k}};
+//: end
+        }
+//: end
+        // x of this position again, for the step before it.
+        let at = e_start + t * params.e_step;
+//: for k in 0..L
+        var e{{k}} = emission(at + {{k}}u * params.e_label);
+//: end
+//: if BOUNDARIES
+        if (last) {
+//: for k in 0..L
+            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{L}}u + {{k}}u];
+//: end
+        }
+//: end
+//: if HELD
+        var peak = -3.4e38;
+//: for k in 0..L
+        peak = select(peak, max(peak, e{{k}}), any || y == {{k}});
+//: end
+//: else
+        var peak = e0;
+//: for k in 1..L
+        peak = max(peak, e{{k}});
+//: end
+//: end
+        let norm = 1.0 / sum_n;
+//: for k in 0..L
+        v{{k}} = exp(max(e{{k}} - peak, LOG_FLOOR)) * n{{k}} * norm;
+//: if HELD
+        v{{k}} = select(0.0, v{{k}}, any || y == {{k}});
+//: end
+//: end
+    }
+//: if RAGGED
+    // Past the end nothing moves the loss.
+    for (var t = length; t < params.length; t++) {
+        let g_at = g_start + t * params.g_step;
+//: for k in 0..L
+//: if ADD
+//: else
+        gradient[g_at + {{k}}u * params.g_label] = 0.0;
+//: end
+//: end
+    }
+//: end
+//: for i in 0..L
+//: for j in 0..L
+    sums[params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * chains + chain] = p{{i}}_{{j}} * m[{{i}} * {{L}} + {{j}}];
+//: end
+//: end
+//: end
+}
