@@ -159,27 +159,27 @@ pub(crate) fn render(
         return;
     }
     let map = SourceMap::new(variation, side);
-    let pixels = premultiplied.as_chunks::<4>().0;
+    let source = Padded::new(premultiplied, side);
     let ground = background.map(|v| f32::from(v) / 255.0);
     let (red, rest) = planes.split_at_mut(side * side);
     let (green, blue) = rest.split_at_mut(side * side);
+    // A row at a time, the last step apart: it then runs on several pixels at once.
+    let mut row = vec![[0.0; 4]; side];
     for y in 0..side {
-        for x in 0..side {
+        for (x, shown) in row.iter_mut().enumerate() {
             let (source_x, source_y) = map.source(x as f32, y as f32);
-            let mut shown = bilinear(pixels, side, source_x, source_y);
-            let alpha = shown[3];
+            *shown = source.bilinear(source_x, source_y);
             if let Some(matrix) = &variation.colour {
-                let colour = [shown[0], shown[1], shown[2]];
+                let [r, g, b, alpha] = *shown;
                 for (value, row) in shown.iter_mut().zip(matrix) {
-                    let mixed = row[0] * colour[0] + row[1] * colour[1] + row[2] * colour[2];
-                    *value = mixed.clamp(0.0, alpha);
+                    *value = (row[0] * r + row[1] * g + row[2] * b).clamp(0.0, alpha);
                 }
             }
-            let i = y * side + x;
-            let uncovered = 255.0 - alpha;
-            red[i] = (shown[0] + uncovered * ground[0]) / 127.5 - 1.0;
-            green[i] = (shown[1] + uncovered * ground[1]) / 127.5 - 1.0;
-            blue[i] = (shown[2] + uncovered * ground[2]) / 127.5 - 1.0;
+        }
+        for (channel, plane) in [&mut *red, &mut *green, &mut *blue].into_iter().enumerate() {
+            for (out, shown) in plane[y * side..(y + 1) * side].iter_mut().zip(&row) {
+                *out = (shown[channel] + (255.0 - shown[3]) * ground[channel]) / 127.5 - 1.0;
+            }
         }
     }
 }
@@ -227,26 +227,43 @@ impl SourceMap {
     }
 }
 
-/// Premultiplied RGBA in [0, 255] between pixels; transparent outside.
-fn bilinear(pixels: &[[u8; 4]], side: usize, x: f32, y: f32) -> [f32; 4] {
-    let (left, top) = (x.floor(), y.floor());
-    let (right_share, bottom_share) = (x - left, y - top);
-    let (left, top) = (left as i32, top as i32);
-    let last = side as i32 - 1;
-    let tap = |x: i32, y: i32| -> [f32; 4] {
-        if (0..=last).contains(&x) && (0..=last).contains(&y) {
-            pixels[y as usize * side + x as usize].map(f32::from)
-        } else {
-            [0.0; 4]
+/// A picture inside a transparent frame wide enough that looking up any place needs no branch.
+struct Padded {
+    /// `[side + 3, side + 3]` pixels, one row and column before the picture, two after it.
+    pixels: Vec<[f32; 4]>,
+    side: usize,
+}
+
+impl Padded {
+    fn new(premultiplied: &[u8], side: usize) -> Self {
+        let width = side + 3;
+        let mut pixels = vec![[0.0; 4]; width * width];
+        let rows = premultiplied.as_chunks::<4>().0.chunks_exact(side);
+        for (row, padded) in rows.zip(pixels[width..].chunks_exact_mut(width)) {
+            for (pixel, padded) in row.iter().zip(&mut padded[1..]) {
+                *padded = pixel.map(f32::from);
+            }
         }
-    };
-    let (a, b) = (tap(left, top), tap(left + 1, top));
-    let (c, d) = (tap(left, top + 1), tap(left + 1, top + 1));
-    std::array::from_fn(|i| {
-        let above = a[i] + (b[i] - a[i]) * right_share;
-        let below = c[i] + (d[i] - c[i]) * right_share;
-        above + (below - above) * bottom_share
-    })
+        Self { pixels, side }
+    }
+
+    /// Premultiplied RGBA in [0, 255] between pixels; transparent outside.
+    fn bilinear(&self, x: f32, y: f32) -> [f32; 4] {
+        let width = self.side + 3;
+        // Within [0, side + 1], counted from the frame: both neighbours exist.
+        let high = self.side as f32;
+        let (x, y) = (x.clamp(-1.0, high) + 1.0, y.clamp(-1.0, high) + 1.0);
+        let (left, top) = (x as i32 as usize, y as i32 as usize);
+        let (right_share, bottom_share) = (x - left as f32, y - top as f32);
+        let first = top * width + left;
+        let above = &self.pixels[first..first + 2];
+        let below = &self.pixels[first + width..first + width + 2];
+        std::array::from_fn(|c| {
+            let above = above[0][c] + (above[1][c] - above[0][c]) * right_share;
+            let below = below[0][c] + (below[1][c] - below[0][c]) * right_share;
+            above + (below - above) * bottom_share
+        })
+    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,13 @@ pub(crate) struct Index {
     pub(crate) items: Vec<IndexItem>,
 }
 
+/// What every version of the index begins with.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    schema_version: u32,
+}
+
 /// One style: its drawings and whose they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,11 +112,6 @@ impl Store {
         };
         let bytes = self.read(INDEX_FILE)?;
         // The version first: a newer index may differ in everything else.
-        #[derive(Deserialize)]
-        struct Head {
-            format: String,
-            schema_version: u32,
-        }
         let head: Head = serde_json::from_slice(&bytes).map_err(|source| {
             fail(format!(
                 "not an index written by `demotic data import` ({source}); import again"
@@ -139,8 +141,9 @@ impl Store {
         }
         let mut keys: Vec<&str> = index.items.iter().map(|item| item.key.as_str()).collect();
         keys.sort_unstable();
-        if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(fail(format!("item `{}` is there twice", twice[0])));
+        let mut neighbours = keys.iter().zip(keys.iter().skip(1));
+        if let Some((twice, _)) = neighbours.find(|(a, b)| a == b) {
+            return Err(fail(format!("item `{twice}` is there twice")));
         }
         Ok(index)
     }

@@ -103,6 +103,25 @@ impl Picture {
         Self::decode(&bytes, path)
     }
 
+    /// Like [`Picture::open`], and draws SVG as well: at the size it states, enlarged where its longer side is below
+    /// `least_px`.
+    ///
+    /// # Errors
+    /// As [`Picture::open`]; [`DataError::Picture`] also where the name ends in none of png, jpg, jpeg, webp and svg.
+    pub fn open_or_draw(path: &Path, least_px: u32) -> Result<Self, DataError> {
+        match path.extension().and_then(|e| Format::of_extension(e.to_str()?)) {
+            Some(Format::Raster) => Self::open(path),
+            Some(Format::Svg) => {
+                let bytes = std::fs::read(path).map_err(DataError::io("read picture", path))?;
+                draw_svg_whole(&bytes, least_px, path)
+            }
+            None => Err(DataError::Picture {
+                problem: "the name ends in none of png, jpg, jpeg, webp, svg".into(),
+                path: path.to_path_buf(),
+            }),
+        }
+    }
+
     /// Like [`Picture::open`], from memory; `origin` names the picture in messages.
     ///
     /// # Errors
@@ -169,11 +188,8 @@ impl Picture {
         if self.width_px == size_px && self.height_px == size_px {
             return self.clone();
         }
-        let longer = f64::from(self.width_px.max(self.height_px));
-        let side = |px: u32| ((f64::from(px) / longer * f64::from(size_px)).round() as u32).max(1);
-        let (width, height) = (side(self.width_px), side(self.height_px));
+        let [left, top, width, height] = self.place_in(size_px);
         let resized = self.resized(width, height);
-        let (left, top) = ((size_px - width) / 2, (size_px - height) / 2);
         let mut premultiplied = vec![0; size_px as usize * size_px as usize * 4];
         for y in 0..height as usize {
             let row = width as usize * 4;
@@ -186,6 +202,15 @@ impl Picture {
             height_px: size_px,
             premultiplied,
         }
+    }
+
+    /// Where [`Picture::fit`] puts the picture in a square: left, top, width, height.
+    #[must_use]
+    pub fn place_in(&self, size_px: u32) -> [u32; 4] {
+        let longer = f64::from(self.width_px.max(self.height_px));
+        let side = |px: u32| ((f64::from(px) / longer * f64::from(size_px)).round() as u32).max(1);
+        let (width, height) = (side(self.width_px), side(self.height_px));
+        [(size_px - width) / 2, (size_px - height) / 2, width, height]
     }
 
     /// The picture at another size, proportions ignored; filter as in [`Picture::fit`].
@@ -267,6 +292,35 @@ pub(crate) fn compose_into(premultiplied: &[u8], background: [u8; 3], planes: &m
 
 /// Draws an SVG document into a square, proportions kept, centred. References to other files are not followed.
 fn draw_svg(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Picture, DataError> {
+    let tree = parse_svg(bytes, origin)?;
+    let size = tree.size();
+    let side = size_px as f32;
+    let scale = side / size.width().max(size.height());
+    let shift = |length: f32| (side - length * scale) / 2.0;
+    draw_tree(&tree, [size_px, size_px], scale, [shift(size.width()), shift(size.height())], origin)
+}
+
+/// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
+fn draw_svg_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture, DataError> {
+    let tree = parse_svg(bytes, origin)?;
+    let size = tree.size();
+    let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
+    let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
+    if f64::from(sides[0]) * f64::from(sides[1]) > MAX_PICTURE_PIXELS as f64 {
+        return Err(DataError::Picture {
+            problem: format!(
+                "a drawing of {} x {} pixels; at most {} megapixels are drawn: make it smaller",
+                sides[0],
+                sides[1],
+                MAX_PICTURE_PIXELS >> 20
+            ),
+            path: origin.to_path_buf(),
+        });
+    }
+    draw_tree(&tree, sides.map(|side| side as u32), scale, [0.0, 0.0], origin)
+}
+
+fn parse_svg(bytes: &[u8], origin: &Path) -> Result<usvg::Tree, DataError> {
     let fail = |problem: String| DataError::Picture {
         problem,
         path: origin.to_path_buf(),
@@ -284,21 +338,18 @@ fn draw_svg(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Picture, DataEr
         },
         ..usvg::Options::default()
     };
-    let tree = usvg::Tree::from_data(bytes, &options)
-        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
-    let mut pixmap = tiny_skia::Pixmap::new(size_px, size_px)
-        .ok_or_else(|| fail(format!("it cannot be drawn at {size_px} pixels")))?;
-    let size = tree.size();
-    let side = size_px as f32;
-    let scale = side / size.width().max(size.height());
-    let transform = tiny_skia::Transform::from_scale(scale, scale).post_translate(
-        (side - size.width() * scale) / 2.0,
-        (side - size.height() * scale) / 2.0,
-    );
-    resvg::render(&tree, transform, &mut pixmap.as_mut());
-    Ok(Picture {
-        width_px: size_px,
-        height_px: size_px,
-        premultiplied: pixmap.take(),
-    })
+    usvg::Tree::from_data(bytes, &options)
+        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))
+}
+
+/// Draws at `scale` with the corner at `shift`.
+fn draw_tree(tree: &usvg::Tree, sides: [u32; 2], scale: f32, shift: [f32; 2], origin: &Path) -> Result<Picture, DataError> {
+    let [width_px, height_px] = sides;
+    let mut pixmap = tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
+        problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
+        path: origin.to_path_buf(),
+    })?;
+    let transform = tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
+    resvg::render(tree, transform, &mut pixmap.as_mut());
+    Ok(Picture { width_px, height_px, premultiplied: pixmap.take() })
 }

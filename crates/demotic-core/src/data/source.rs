@@ -70,7 +70,7 @@ impl DataSource {
                 let folder = path.parent().unwrap_or(Path::new("."));
                 Ok(Self::Imported(Store::Folder(folder.to_path_buf())))
             }
-            Ok(_) if source.ends_with(".tgz") || source.ends_with(".tar.gz") => {
+            Ok(_) if is_archive(path) => {
                 fail("this is an archive; turn it into a data set first with `demotic data import`")
             }
             Ok(_) => fail("this is a file"),
@@ -88,6 +88,14 @@ impl DataSource {
             Self::Folder(folder) => read_folder(folder, styles),
         }
     }
+}
+
+fn is_archive(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.to_ascii_lowercase();
+    [".tgz", ".tar.gz"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 /// Positions of the styles asked for among those known.

@@ -50,10 +50,12 @@ pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> O
     super::mean_scores(translations, truths, side_px)
 }
 
+/// Takes pictures `[n, 3, side, side]` in [-1, 1], their style and the style wanted; returns as many pictures.
+pub type Translate<'a, E> = dyn FnMut(&[f32], usize, usize) -> Result<Vec<f32>, E> + 'a;
+
 /// Translates every picture of `split` into every style that has its counterpart, and scores that and the baselines.
 ///
-/// `translate` takes pictures `[n, 3, side, side]` in [-1, 1] with n at most 64, the source style and the target style,
-/// and returns as many in the target style; without it only baselines are scored. Use a held-out split: for
+/// `translate` gets at most 64 pictures at a time; without it only baselines are scored. Use a held-out split: for
 /// [`Split::Train`] the nearest training picture is the picture itself.
 ///
 /// # Errors
@@ -64,7 +66,7 @@ pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> O
 pub fn evaluate<E>(
     dataset: &Dataset,
     split: Split,
-    mut translate: Option<&mut dyn FnMut(&[f32], usize, usize) -> Result<Vec<f32>, E>>,
+    mut translate: Option<&mut Translate<'_, E>>,
 ) -> Result<Evaluation, E> {
     let styles = dataset.styles();
     let view = dataset.training();

@@ -7,6 +7,6 @@ mod kid;
 mod scores;
 
 pub use baseline::{Nearest, Remap};
-pub use evaluation::{Direction, Evaluation, evaluate, evaluate_pairs};
+pub use evaluation::{Direction, Evaluation, Translate, evaluate, evaluate_pairs};
 pub use kid::{KernelDistance, kernel_distance};
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};

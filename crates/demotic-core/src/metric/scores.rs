@@ -99,8 +99,12 @@ fn window(side_px: usize) -> Vec<f64> {
 }
 
 fn channel_ssim(a: &[f32], b: &[f32], side: usize, window: &[f64]) -> f64 {
-    let unit =
-        |plane: &[f32]| -> Vec<f64> { plane.iter().map(|&v| (f64::from(v) + 1.0) / 2.0).collect() };
+    let unit = |plane: &[f32]| -> Vec<f64> {
+        plane
+            .iter()
+            .map(|&v| f64::midpoint(f64::from(v), 1.0))
+            .collect()
+    };
     let (a, b) = (unit(a), unit(b));
     let product =
         |x: &[f64], y: &[f64]| -> Vec<f64> { x.iter().zip(y).map(|(x, y)| x * y).collect() };

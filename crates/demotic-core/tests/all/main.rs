@@ -1,4 +1,5 @@
-//! One test binary for the crate: linking Burn twice costs more than it gives.
+//! All integration tests of the crate in one binary: linking Burn is the slow part.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod data;
 mod metric;

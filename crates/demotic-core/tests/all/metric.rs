@@ -110,7 +110,7 @@ fn means_are_over_pictures() {
         Scores::of(&a[432..], &b[432..], 12),
     ];
     let mean = mean_scores(&a, &b, 12).unwrap();
-    assert!((mean.psnr - (each[0].psnr + each[1].psnr) / 2.0).abs() < 1e-12);
+    assert!((mean.psnr - f64::midpoint(each[0].psnr, each[1].psnr)).abs() < 1e-12);
     assert_eq!(Some(mean), evaluate_pairs(&a, &b, 12));
     assert_eq!(mean_scores(&[], &[], 12), None);
 }
@@ -213,8 +213,11 @@ fn the_json_has_exactly_the_stated_keys() {
     assert_eq!(error, "the device went away");
 }
 
-/// A data set of opaque 2 x 2 pictures, `[style][picture] -> colour`; only names of the training split.
-fn flat_set(folder: &TempDir, styles: &[(&str, &[(&str, [u8; 3])])]) -> Dataset {
+/// Pictures of one colour, by name.
+type Flat<'a> = &'a [(&'a str, [u8; 3])];
+
+/// A data set of opaque 2 x 2 pictures, by style.
+fn flat_set(folder: &TempDir, styles: &[(&str, Flat<'_>)]) -> Dataset {
     for (style, pictures) in styles {
         let path = folder.path().join(style);
         std::fs::create_dir_all(&path).unwrap();

@@ -16,7 +16,8 @@ const MAX_ALIAS_DEPTH: usize = 16;
 #[derive(Deserialize)]
 struct Icons {
     prefix: String,
-    icons: BTreeMap<String, Icon>,
+    #[serde(rename = "icons")]
+    drawn: BTreeMap<String, Icon>,
     #[serde(default)]
     aliases: BTreeMap<String, Alias>,
     left: Option<f64>,
@@ -155,7 +156,7 @@ pub(super) fn read(files: &Files, archive: &Path) -> Result<Package, DataError> 
         });
     }
     if chars.is_empty() {
-        for name in icons.icons.keys().chain(icons.aliases.keys()) {
+        for name in icons.drawn.keys().chain(icons.aliases.keys()) {
             items.push(PackageItem {
                 codepoints: None,
                 name: name.clone(),
@@ -216,7 +217,7 @@ fn draw(icons: &Icons, name: &str, archive: &Path) -> Result<Drawing, DataError>
     let mut current = name;
     let mut depth = 0;
     let body = loop {
-        let (own, parent) = if let Some(icon) = icons.icons.get(current) {
+        let (own, parent) = if let Some(icon) = icons.drawn.get(current) {
             (&icon.place, Err(&icon.body))
         } else if let Some(alias) = icons.aliases.get(current) {
             (&alias.place, Ok(&alias.parent))

@@ -364,7 +364,7 @@ fn is_flag(codepoints: &[u32], group: &str) -> bool {
             .any(|c| matches!(c, 0x1f1e6..=0x1f1ff | 0xe0020..=0xe007f))
 }
 
-/// Ideas by codepoints, packages in the order of styles. Names and groups are OpenMoji's where it has them: they follow
+/// Ideas by codepoints, packages in the order of styles. Names and groups are those of `openmoji` where it has them: they follow
 /// Unicode's own.
 fn collect_ideas(packages: Vec<Package>) -> BTreeMap<Codepoints, Idea> {
     let style_count = packages.len();
