@@ -313,7 +313,7 @@ fn names_without_codepoints_are_resolved_by_the_other_packages() {
         ("package/package.json", MANIFEST.as_bytes()),
         (
             "package/icons.json",
-            br#"{"prefix":"hand-two","icons":{"left":{"body":"<path d='M0 0h16v16z'/>"},"unheard-of":{"body":""}}}"#,
+            br#"{"prefix":"hand-two","icons":{"filled":{"body":"<path d='M0 0h16v16z'/>"},"other":{"body":"<path d='M0 0h16v16z'/>"},"unheard-of":{"body":""}}}"#,
         ),
         ("package/info.json", INFO.as_bytes()),
     ]);
@@ -321,7 +321,16 @@ fn names_without_codepoints_are_resolved_by_the_other_packages() {
     let report = import(&options).unwrap();
     assert_eq!(report.without_codepoint, 1);
     assert_eq!(report.styles[1].name, "hand-two");
-    assert_eq!(report.styles[1].drawings, 1);
+    // `other` is the first package's alias of `left`; `right`, a turned one, is something else.
+    assert_eq!(report.styles[1].drawings, 2);
+    let set = load(&options.out, &self::options()).unwrap();
+    let has = |key: &str| {
+        let item = (0..set.item_count())
+            .find(|&i| set.item_key(i) == key)
+            .unwrap();
+        set.has_picture(1, item)
+    };
+    assert!(has("1f600") && has("1f602") && !has("1f601"));
     let index = fs::read_to_string(options.out.join("index.json")).unwrap();
     assert!(index.contains(r#""key":"1f600""#));
 }

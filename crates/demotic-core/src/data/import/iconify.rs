@@ -155,6 +155,13 @@ pub(super) fn read(files: &Files, archive: &Path) -> Result<Package, DataError> 
             drawing: draw(&icons, name, archive)?,
         });
     }
+    // Another package may know an icon by an alias of this one's; a turned alias shows something else.
+    for (alias, Alias { parent, place }) in &icons.aliases {
+        let is_turned = place.rotate.rem_euclid(4) != 0 || place.h_flip || place.v_flip;
+        if !is_turned && let Some(codepoints) = named.get(parent).cloned() {
+            named.entry(alias.clone()).or_insert(codepoints);
+        }
+    }
     if chars.is_empty() {
         for name in icons.drawn.keys().chain(icons.aliases.keys()) {
             items.push(PackageItem {

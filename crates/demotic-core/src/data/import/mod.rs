@@ -395,7 +395,8 @@ fn collect_ideas(packages: Vec<Package>) -> BTreeMap<Codepoints, Idea> {
                 idea.item.group.clone_from(&item.group);
                 idea.item.subgroup = item.subgroup;
             }
-            idea.drawings[style] = Some(item.drawing);
+            // An icon under several names is drawn once.
+            idea.drawings[style].get_or_insert(item.drawing);
         }
     }
     for (codepoints, idea) in &mut ideas {
