@@ -69,6 +69,11 @@ const BLOCK = 32u;
 
 var<workgroup> m: array<f32, {{L2}}>;
 
+// Not max(): a NaN must come out as one.
+fn scaled(x: f32) -> f32 {
+    return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
+}
+
 fn emission(at: u32) -> f32 {
 //: if HALF
     let pair = unpack2x16float(emissions[at >> 1u]);
@@ -90,7 +95,7 @@ fn main(
     }
     for (var i = lane; i < {{L2}}u; i += {{WG}}u) {
         let a = potentials[params.potentials_at + i];
-        m[i] = select(exp(max(a - top, LOG_FLOOR)), 0.0, a <= FORBIDDEN);
+        m[i] = select(scaled(a - top), 0.0, a <= FORBIDDEN);
     }
     workgroupBarrier();
 
@@ -170,7 +175,7 @@ fn main(
         var term = peak + select(0.0, top, t > 0u);
 //: end
 //: for j in 0..L
-        var q{{j}} = exp(max(e{{j}} - peak, LOG_FLOOR));
+        var q{{j}} = scaled(e{{j}} - peak);
 //: if HELD
         q{{j}} = select(0.0, q{{j}}, any || y == {{j}});
 //: end
@@ -294,7 +299,7 @@ fn main(
 //: end
         let norm = 1.0 / sum_n;
 //: for k in 0..L
-        v{{k}} = exp(max(e{{k}} - peak, LOG_FLOOR)) * n{{k}} * norm;
+        v{{k}} = scaled(e{{k}} - peak) * n{{k}} * norm;
 //: if HELD
         v{{k}} = select(0.0, v{{k}}, any || y == {{k}});
 //: end

@@ -164,7 +164,7 @@ impl GridCrf {
         labels: Tensor<3, Int>,
     ) -> Tensor<1> {
         let [b, _, h, w] = self.checked(&emissions);
-        checked_shape(
+        op::checked_shape(
             "labels",
             "[b, h, w] of the emissions",
             &[b, h, w],
@@ -344,17 +344,6 @@ impl GridCrf {
             panic!("{error}");
         }
         dims
-    }
-}
-
-fn checked_shape(what: &'static str, expected: &str, wanted: &[usize], got: &[usize]) {
-    if wanted != got {
-        let error = CrfError::Shape {
-            what,
-            expected: format!("{expected} = {wanted:?}"),
-            got: got.to_vec(),
-        };
-        panic!("{error}");
     }
 }
 

@@ -2,12 +2,14 @@
 
 #[doc(hidden)]
 pub mod cases;
+mod chain;
 pub mod config;
 pub mod diagnostics;
 mod error;
 mod grid;
 mod op;
 
+pub use chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
 pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions};
 pub use error::CrfError;
 pub use grid::{Directions, GridCrf, GridCrfConfig};

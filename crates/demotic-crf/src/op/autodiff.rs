@@ -125,6 +125,21 @@ impl<B: CrfOps, C: CheckpointStrategy> CrfOps for Autodiff<B, C> {
         )
     }
 
+    fn crf_viterbi(
+        emissions: FloatTensor<Self>,
+        potentials: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        plan: Plan,
+    ) -> (IntTensor<Self>, FloatTensor<Self>) {
+        let (paths, scores) = B::crf_viterbi(
+            emissions.into_primitive(),
+            potentials.into_primitive(),
+            lengths,
+            plan,
+        );
+        (paths, Self::from_inner(scores))
+    }
+
     fn crf_scaled(
         gradient: FloatTensor<Self>,
         upstream: FloatTensor<Self>,

@@ -58,6 +58,100 @@ pub(crate) fn run(inputs: &Inputs<'_>, plan: &Plan, gradient: bool) -> Outputs {
     }
 }
 
+/// Best paths `[chains, t]` and their scores, of rows; evidence and group do not count.
+pub(crate) fn viterbi(inputs: &Inputs<'_>, plan: &Plan) -> (Vec<i32>, Vec<f32>) {
+    let [b, l, h, w] = inputs.dims;
+    let lines = plan.lines(true, inputs.dims, inputs.emission_strides, [0; 3]);
+    let (a, boundary) = inputs.potentials.split_at(l * l);
+    let mut paths = vec![0i32; b * h * w];
+    let mut scores = vec![0.0f32; b * h];
+    let block = |first: usize, paths: &mut [i32], scores: &mut [f32]| {
+        let count = scores.len();
+        let chain: [usize; LANES] =
+            core::array::from_fn(|lane| first + if lane < count { lane } else { 0 });
+        let lengths: [usize; LANES] = chain.map(|chain| {
+            if plan.ragged {
+                (inputs.lengths[chain].max(0) as usize).min(w)
+            } else {
+                w
+            }
+        });
+        let starts = chain.map(|chain| lines.emission.start(lines.inner, chain));
+        let emission = |step: usize, k: usize| {
+            let at = step * lines.emission.step + k * lines.emission.label;
+            f32x8::from(starts.map(|start| inputs.emissions[start + at]))
+        };
+        // d relative to its maximum, the maxima summed apart: a long chain decides as finely as a short one.
+        let mut d = vec![f32x8::ZERO; l];
+        let mut next = d.clone();
+        let mut choices = vec![[0u8; LANES]; l * w];
+        let mut total = [0.0f64; LANES];
+        for step in 0..w {
+            for (j, next) in next.iter_mut().enumerate() {
+                let mut best = f32x8::ZERO;
+                if step > 0 {
+                    best = d[0] + f32x8::splat(a[j]);
+                    let mut choice = f32x8::ZERO;
+                    for (i, &d) in d.iter().enumerate().skip(1) {
+                        let candidate = d + f32x8::splat(a[i * l + j]);
+                        let better = best.simd_lt(candidate);
+                        best = better.select(candidate, best);
+                        choice = better.select(f32x8::splat(i as f32), choice);
+                    }
+                    choices[step * l + j] = choice.to_array().map(|label| label as u8);
+                } else if plan.boundaries {
+                    best = f32x8::splat(boundary[j]);
+                }
+                *next = best + emission(step, j);
+                if plan.boundaries && lengths.contains(&(step + 1)) {
+                    let end = lengths.map(|length| {
+                        if length == step + 1 {
+                            boundary[l + j]
+                        } else {
+                            0.0
+                        }
+                    });
+                    *next += f32x8::from(end);
+                }
+            }
+            let exists =
+                f32x8::splat(step as f32).simd_lt(f32x8::from(lengths.map(|length| length as f32)));
+            let top = next
+                .iter()
+                .skip(1)
+                .fold(next[0], |top, &next| top.fast_max(next));
+            for (lane, total) in total.iter_mut().enumerate() {
+                if step < lengths[lane] {
+                    *total += f64::from(top.as_array()[lane]);
+                }
+            }
+            for (d, next) in d.iter_mut().zip(&next) {
+                *d = exists.select(*next - top, *d);
+            }
+        }
+        for lane in 0..count {
+            scores[lane] = total[lane] as f32;
+            let mut label = 0;
+            for k in 1..l {
+                if d[k].as_array()[lane] > d[label].as_array()[lane] {
+                    label = k;
+                }
+            }
+            for step in (0..lengths[lane]).rev() {
+                paths[lane * w + step] = label as i32;
+                label = usize::from(choices[step * l + label][lane]);
+            }
+        }
+    };
+    let blocks = paths
+        .par_chunks_mut(LANES * w)
+        .zip(scores.par_chunks_mut(LANES));
+    blocks
+        .enumerate()
+        .for_each(|(index, (paths, scores))| block(index * LANES, paths, scores));
+    (paths, scores)
+}
+
 /// One direction's scores, padded to `L` labels.
 struct Scores<const L: usize> {
     /// `exp(max(A - top, -41))`, 0 where forbidden.

@@ -115,3 +115,15 @@ pub(crate) fn check_labels(labels: usize) -> Result<(), CrfError> {
         })
     }
 }
+
+/// Panics with both shapes where they differ: the counterpart of Burn's own shape checks.
+pub(crate) fn checked_shape(what: &'static str, expected: &str, wanted: &[usize], got: &[usize]) {
+    if wanted != got {
+        let error = CrfError::Shape {
+            what,
+            expected: format!("{expected} = {wanted:?}"),
+            got: got.to_vec(),
+        };
+        panic!("{error}");
+    }
+}

@@ -33,6 +33,15 @@ pub(crate) trait CrfOps: Backend {
         plan: Plan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
+    /// The best paths `[b, h, w]` and their scores `[chains]` (one direction only; evidence and group do not count).
+    #[fusion(meta = viterbi_specs)]
+    fn crf_viterbi(
+        emissions: FloatTensor<Self>,
+        potentials: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        plan: Plan,
+    ) -> (IntTensor<Self>, FloatTensor<Self>);
+
     /// A gradient by emissions times its group's upstream gradient `[groups]`.
     #[fusion(dtype = gradient, shape = gradient)]
     fn crf_scaled(
@@ -75,6 +84,19 @@ fn gradient_specs(
             ]),
             DType::F32,
         ),
+    )
+}
+
+fn viterbi_specs(
+    emissions: &TensorSpec,
+    _: &TensorSpec,
+    _: &TensorSpec,
+    _: &Plan,
+) -> (TensorSpec, TensorSpec) {
+    let [b, _, h, w] = grid_dims(emissions);
+    (
+        TensorSpec::new(Shape::new([b, h, w]), DType::I32),
+        TensorSpec::new(Shape::new([b * h]), DType::F32),
     )
 }
 
@@ -204,6 +226,39 @@ impl CrfOps for Flex {
         )
     }
 
+    fn crf_viterbi(
+        emissions: FlexTensor,
+        potentials: FlexTensor,
+        lengths: FlexTensor,
+        plan: Plan,
+    ) -> (FlexTensor, FlexTensor) {
+        let emissions = plain(emissions);
+        let (potentials, lengths) = (
+            plain(potentials).to_contiguous(),
+            plain(lengths).to_contiguous(),
+        );
+        let shape = emissions.layout().shape();
+        let dims @ [b, _, h, w]: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
+        let (paths, scores) = cpu::viterbi(
+            &cpu::Inputs {
+                dims,
+                emissions: values(&emissions),
+                emission_strides: strides(&emissions),
+                labels: &[],
+                label_strides: [0; 3],
+                potentials: values(&potentials),
+                lengths: values(&lengths),
+            },
+            &plan,
+        );
+        let shape = Shape::new([b, h, w]);
+        let layout = Layout::contiguous(shape);
+        (
+            FlexTensor::new(burn::tensor::Bytes::from_elems(paths), layout, DType::I32),
+            dense(scores, Shape::new([b * h])),
+        )
+    }
+
     fn crf_scaled(gradient: FlexTensor, upstream: FlexTensor, plan: Plan) -> FlexTensor {
         let upstream = plain(upstream).to_contiguous();
         let factors: &[f32] = values(&upstream);
@@ -277,5 +332,16 @@ impl Call {
             Tensor::from_dispatch(emissions),
             Tensor::from_dispatch(potentials),
         )
+    }
+
+    /// Best paths `[b, h, w]` and scores `[chains]`.
+    pub(crate) fn viterbi(self) -> (Tensor<3, Int>, Tensor<1>) {
+        let (paths, scores) = <Dispatch as CrfOps>::crf_viterbi(
+            self.emissions.detach().into_dispatch(),
+            self.potentials.detach().into_dispatch(),
+            self.lengths.into_dispatch(),
+            self.plan,
+        );
+        (Tensor::from_dispatch(paths), Tensor::from_dispatch(scores))
     }
 }

@@ -218,7 +218,7 @@ impl Chains {
         let scan = self.scan(&self.emission_probs(&top, None));
         let steps = match self.valid() {
             Some(valid) => {
-                let later = valid.clone().narrow(1, 1, t - 1).sum_dim(1);
+                let later = valid.clone().sum_dim(1).sub_scalar(1.0).clamp_min(0.0);
                 blocked_sum(top * valid + scan.log_scale)
                     + (later * self.transition_top().reshape([1, 1])).squeeze_dim::<1>(1)
             }
@@ -275,12 +275,71 @@ impl Chains {
         (unary, pair)
     }
 
+    /// Entropy of the labelling of each chain, `[n]`, in nats.
+    pub(crate) fn entropy(&self) -> Tensor<1> {
+        let [n, t, l] = self.emissions.dims();
+        let (unary, pair) = self.marginals();
+        // p log p with 0 log 0 = 0; the floor keeps the logarithm's gradient finite there.
+        let terms = |p: Tensor<3>| p.clone() * p.clamp_min(f32::MIN_POSITIVE).log();
+        let single = terms(unary).sum_dim(2).reshape([n, t]);
+        let first = single.clone().narrow(1, 0, 1).reshape([n]);
+        if t == 1 {
+            return first.neg();
+        }
+        let joint = terms(pair.reshape([n, t - 1, l * l]))
+            .sum_dim(2)
+            .reshape([n, t - 1]);
+        let mut conditional = joint - single.narrow(1, 0, t - 1);
+        if let Some(valid) = self.valid() {
+            // A pair exists where its second position does.
+            conditional = conditional * valid.narrow(1, 1, t - 1);
+        }
+        (first + blocked_sum(conditional)).neg()
+    }
+
+    /// A labelling of each chain, `[n, t]`, drawn with these uniforms in `[0, 1)`, `[n, t]`.
+    pub(crate) fn sample(&self, uniforms: Tensor<2>) -> Tensor<2, Int> {
+        let [n, t, l] = self.emissions.dims();
+        let top = self.emission_top(None);
+        let forward = self.scan(&self.emission_probs(&top, None)).forward;
+        let m = self.transition_probs().detach();
+        let valid = self.valid();
+        let mut path: Vec<Tensor<2, Int>> = Vec::with_capacity(t);
+        for step in (0..t).rev() {
+            let mut weights = forward[step].clone().detach();
+            if let Some(next) = path.last() {
+                // M[i][y_(t+1)] for every i: rows of the transpose.
+                let mut to_next = m.clone().transpose().select(0, next.clone().reshape([n])); // [n, l]
+                if let Some(valid) = &valid {
+                    let next = valid.clone().narrow(1, step + 1, 1); // [n, 1]
+                    to_next = to_next * next.clone() + next.neg().add_scalar(1.0);
+                }
+                weights = weights * to_next;
+            }
+            let cumulative = weights.cumsum(1);
+            let threshold =
+                uniforms.clone().narrow(1, step, 1) * cumulative.clone().narrow(1, l - 1, 1);
+            let label = cumulative
+                .lower_equal(threshold.expand([n, l]))
+                .int()
+                .sum_dim(1);
+            path.push(label.clamp(0, l as i64 - 1)); // [n, 1]
+        }
+        path.reverse();
+        let path = Tensor::cat(path, 1);
+        match valid {
+            Some(valid) => path * valid.int(),
+            None => path,
+        }
+    }
+
     /// The best path of each chain `[n, t]` (0 past the end) and its score `[n]`; ties go to the lowest label.
     pub(crate) fn viterbi(&self) -> (Tensor<2, Int>, Tensor<1>) {
         let [n, t, l] = self.emissions.dims();
         let device = self.emissions.device();
         let valid = self.valid();
         let mut best = Tensor::<2>::zeros([n, l], &device);
+        let mut tops = Vec::with_capacity(t);
         let mut from: Vec<Tensor<2, Int>> = Vec::with_capacity(t);
         for step in 0..t {
             let e = self.emissions.clone().narrow(1, step, 1).reshape([n, l]);
@@ -314,6 +373,10 @@ impl Chains {
                     best = score;
                 }
             }
+            // Relative to the maximum, the maxima summed apart: a long chain decides as finely as a short one.
+            let top = best.clone().max_dim(1); // [n, 1]
+            best = best - top.clone();
+            tops.push(top);
         }
         let top = best.clone().max_dim(1);
         let mut label = first_equal(best.reshape([n, l, 1]), top.clone().reshape([n, 1, 1])); // [n, 1]
@@ -327,7 +390,7 @@ impl Chains {
         if let Some(valid) = valid {
             path = path * valid.int();
         }
-        (path, top.reshape([n]))
+        (path, blocked_sum(Tensor::cat(tops, 1)))
     }
 }
 

@@ -22,12 +22,13 @@ pub(crate) enum Shader {
     Chain,
     /// `crf_finish.wgsl`.
     Finish,
+    /// `crf_viterbi.wgsl`.
+    Viterbi,
 }
 
 impl Shader {
     /// All of them.
-    #[cfg(test)]
-    pub(crate) const ALL: [Self; 2] = [Self::Chain, Self::Finish];
+    pub(crate) const ALL: [Self; 3] = [Self::Chain, Self::Finish, Self::Viterbi];
 
     pub(crate) const fn source(self) -> &'static str {
         match self {
@@ -38,6 +39,10 @@ impl Shader {
             Self::Finish => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../../shaders/crf_finish.wgsl"
+            )),
+            Self::Viterbi => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_viterbi.wgsl"
             )),
         }
     }
@@ -50,9 +55,7 @@ impl Shader {
                     (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
                 })
             };
-            [Shader::Chain, Shader::Finish]
-                .map(|shader| fnv(shader.source()))
-                .to_vec()
+            Shader::ALL.map(|shader| fnv(shader.source())).to_vec()
         });
         HASHES[self as usize]
     }

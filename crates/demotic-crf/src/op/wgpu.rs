@@ -88,6 +88,16 @@ struct ChainParams {
     not_a_number: f32,
 }
 
+/// `Params` of `crf_viterbi.wgsl`, field for field.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct ViterbiParams {
+    chains: u32,
+    length: u32,
+    inner: u32,
+    e: [u32; 4],
+}
+
 /// `Direction` of `crf_finish.wgsl`, field for field.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -136,7 +146,9 @@ impl Call {
         let labels = int(labels);
         let dims: [usize; 4] = core::array::from_fn(|axis| emissions.meta.shape()[axis]);
         let e: [usize; 4] = core::array::from_fn(|axis| emissions.meta.strides()[axis]);
-        let y: [usize; 3] = core::array::from_fn(|axis| labels.meta.strides()[axis]);
+        // A call that reads no labels may bring any tensor for them.
+        let y: [usize; 3] =
+            core::array::from_fn(|axis| labels.meta.strides().get(axis).copied().unwrap_or(0));
         Self {
             client: emissions.client.clone(),
             lines: plan
@@ -353,6 +365,52 @@ impl Call {
                 groups,
             );
     }
+
+    /// Best paths `[chains, t]` and scores.
+    fn viterbi(&self) -> (Handle, Handle) {
+        let l = self.dims[1];
+        let lines = self.lines[0];
+        let e = lines.emission;
+        let params = ViterbiParams {
+            chains: lines.chains as u32,
+            length: lines.length as u32,
+            inner: lines.inner as u32,
+            e: [e.outer, e.inner, e.step, e.label].map(|stride| stride as u32),
+        };
+        let params = self.client.create_from_slice(bytemuck::bytes_of(&params));
+        let words = l.div_ceil(4);
+        let choices = self.floats(lines.chains * lines.length * words);
+        let (paths, scores) = (
+            self.floats(lines.chains * lines.length),
+            self.floats(lines.chains),
+        );
+        Bindings::default()
+            .bind("EMISSIONS", &self.emissions.handle)
+            .bind("POTENTIALS", &self.potentials.handle)
+            .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle))
+            .bind("CHOICES", &choices)
+            .bind("PATHS", &paths)
+            .bind("SCORES", &scores)
+            .bind("PARAMS", &params)
+            .launch(
+                &self.client,
+                Shader::Viterbi,
+                |values| viterbi_values(values, l, &self.plan, self.emissions.dtype == DType::F16),
+                lines.chains.div_ceil(WORKGROUP as usize),
+            );
+        (paths, scores)
+    }
+}
+
+/// The constants of `crf_viterbi.wgsl`.
+fn viterbi_values(values: Values, l: usize, plan: &Plan, half: bool) -> Values {
+    values
+        .with("L", l)
+        .with("L2", l * l)
+        .with("WORDS", l.div_ceil(4))
+        .flag("RAGGED", plan.ragged)
+        .flag("BOUNDARIES", plan.boundaries)
+        .flag("HALF", half)
 }
 
 /// The constants that `crf_chain.wgsl` takes from the plan.
@@ -435,6 +493,21 @@ impl CrfOps for CubeBackend {
         )
     }
 
+    fn crf_viterbi(
+        emissions: FloatTensor<Self>,
+        potentials: FloatTensor<Self>,
+        lengths: IntTensor<Self>,
+        plan: Plan,
+    ) -> (IntTensor<Self>, FloatTensor<Self>) {
+        let labels = lengths.clone(); // no label is read
+        let call = Call::new(emissions, labels, potentials, lengths, plan);
+        let (paths, scores) = call.viterbi();
+        let [b, _, h, w] = call.dims;
+        let mut paths = call.tensor(Shape::new([b, h, w]), paths);
+        paths.dtype = DType::I32;
+        (paths, call.tensor(Shape::new([b * h]), scores))
+    }
+
     fn crf_scaled(
         gradient: FloatTensor<Self>,
         upstream: FloatTensor<Self>,
@@ -513,6 +586,21 @@ pub(crate) mod tests {
                 });
             }
         }
+        let names = [
+            "EMISSIONS",
+            "POTENTIALS",
+            "LENGTHS",
+            "CHOICES",
+            "PATHS",
+            "SCORES",
+            "PARAMS",
+        ];
+        let values = viterbi_values(numbered(&names), l, plan, half).with("WG", WORKGROUP);
+        kernels.push(Kernel {
+            shader: Shader::Viterbi,
+            values,
+            workgroup: WORKGROUP,
+        });
         kernels
     }
 }
