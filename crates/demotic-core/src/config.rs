@@ -1,0 +1,398 @@
+//! The configuration of a run: defaults < file < `--set a.b=c`, every problem reported at once in the user's key names.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::data::Augmentation;
+use crate::error::Error;
+use crate::model::{DiscriminatorConfig, GeneratorConfig};
+
+/// Everything a run depends on besides its pictures and its device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Source of every random number.
+    pub seed: u64,
+    /// Which pictures.
+    pub data: DataConfig,
+    /// How training pictures are varied.
+    pub augment: Augmentation,
+    /// The translator.
+    pub generator: GeneratorConfig,
+    /// Its adversary.
+    pub discriminator: DiscriminatorConfig,
+    /// Weights of the loss terms.
+    pub loss: LossConfig,
+    /// Lengths, rates and intervals.
+    pub train: TrainConfig,
+}
+
+/// Which pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// `emoji`, a folder `DIR/<style>/<name>.png`, or a data set made by `demotic data import`.
+    pub source: String,
+    /// Side of the pictures the networks see: a multiple of 8 from 16 to 256.
+    pub size_px: u32,
+    /// Styles by name; empty takes all there are.
+    pub styles: Vec<String>,
+    /// What transparent pictures are laid on, `#rrggbb`.
+    pub background: String,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self { source: "emoji".into(), size_px: 64, styles: Vec::new(), background: "#ffffff".into() }
+    }
+}
+
+impl DataConfig {
+    /// The background as bytes.
+    ///
+    /// # Errors
+    /// A sentence where it is not `#rrggbb`.
+    pub fn background_rgb(&self) -> Result<[u8; 3], String> {
+        let bad = || format!("data.background: expected #rrggbb, got `{}`", self.background);
+        let digits = self.background.strip_prefix('#').filter(|d| d.len() == 6 && d.is_ascii()).ok_or_else(bad)?;
+        let mut rgb = [0; 3];
+        for (i, byte) in rgb.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).map_err(|_not_hex| bad())?;
+        }
+        Ok(rgb)
+    }
+}
+
+/// Weights of the loss terms; the formulas are in `loss.rs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LossConfig {
+    /// Mean absolute error of a picture coded and drawn again in its own style.
+    pub reconstruction: f32,
+    /// Kullback-Leibler divergence of the posterior from N(0, 1), nats a picture value.
+    pub kl: f32,
+    /// Mean absolute error of a picture translated there and back.
+    pub cycle: f32,
+    /// Likelihood, under the discriminator, that every patch of a translation is real and of the target style.
+    pub adversarial: f32,
+    /// Mean absolute error against the true translation, where pairs are used.
+    pub paired: f32,
+    /// Share of the discriminator's batch that is made of composites, reached after `composite_warmup_steps`; 0 to 1.
+    pub composite_prob: f32,
+    /// Steps over which composites come in.
+    pub composite_warmup_steps: u64,
+    /// Weight of the discriminator's sensitivity to small noise, `||D(x) - D(x + noise)||^2` over emissions.
+    pub smoothness: f32,
+}
+
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self {
+            reconstruction: 10.0,
+            kl: 0.01,
+            cycle: 10.0,
+            adversarial: 1.0,
+            paired: 10.0,
+            composite_prob: 0.5,
+            composite_warmup_steps: 200,
+            smoothness: 0.0,
+        }
+    }
+}
+
+/// Whether true translations are shown in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pairs {
+    /// Never: pictures of each style are drawn on their own.
+    None,
+    /// Every picture comes with its counterpart.
+    All,
+}
+
+/// Lengths, rates and intervals.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Generator steps.
+    pub steps: u64,
+    /// Pictures a step.
+    pub batch: usize,
+    /// Whether true translations are shown.
+    pub pairs: Pairs,
+    /// Adam's rate for the generator.
+    pub generator_rate: f64,
+    /// Adam's rate for the discriminator's trunk.
+    pub discriminator_rate: f64,
+    /// The transitions' rate over the trunk's: with the same rate they hardly move.
+    pub transition_rate_factor: f64,
+    /// Adam's decay of the first moment.
+    pub beta_1: f64,
+    /// Adam's decay of the second moment.
+    pub beta_2: f64,
+    /// Part of the run after which rates fall linearly to a hundredth; 1 keeps them constant.
+    pub decay_from: f64,
+    /// Steps over which rates rise from zero.
+    pub warmup_steps: u64,
+    /// Largest norm of all gradients of a network together; larger ones are scaled down. 0 does not clip.
+    pub gradient_norm_max: f32,
+    /// Steps over which the moving average of the generator's weights halves its memory.
+    pub ema_half_life_steps: f64,
+    /// Steps from one line of figures to the next.
+    pub tick_steps: u64,
+    /// Steps from one sample grid to the next.
+    pub sample_steps: u64,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_steps: u64,
+    /// Checkpoints kept; older ones are deleted.
+    pub checkpoints_kept: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            steps: 100_000,
+            batch: 16,
+            pairs: Pairs::None,
+            generator_rate: 2e-4,
+            discriminator_rate: 2e-4,
+            transition_rate_factor: 10.0,
+            beta_1: 0.5,
+            beta_2: 0.99,
+            decay_from: 0.5,
+            warmup_steps: 100,
+            gradient_norm_max: 10.0,
+            ema_half_life_steps: 100.0,
+            tick_steps: 100,
+            sample_steps: 1000,
+            checkpoint_steps: 1000,
+            checkpoints_kept: 2,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            data: DataConfig::default(),
+            augment: Augmentation::default(),
+            generator: GeneratorConfig::default(),
+            discriminator: DiscriminatorConfig::default(),
+            loss: LossConfig::default(),
+            train: TrainConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Defaults, then the file's text, then `a.b=c` assignments.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every unknown key, wrong type and value out of range.
+    pub fn resolve(file: Option<&str>, assignments: &[String]) -> Result<Self, Error> {
+        let mut problems = Vec::new();
+        let mut table = Self::default_table();
+        let known = table.clone();
+        if let Some(text) = file {
+            match text.parse::<Table>() {
+                Ok(given) => merge(&mut table, &given, "", &mut problems),
+                Err(error) => return Err(Error::Config(vec![format!("not valid TOML: {}", error.to_string().trim_end())])),
+            }
+        }
+        for assignment in assignments {
+            match parse_assignment(assignment, &known) {
+                Ok(given) => merge(&mut table, &given, "", &mut problems),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        match Value::Table(table).try_into::<Self>() {
+            Ok(config) => {
+                problems.extend(config.problems());
+                if problems.is_empty() { Ok(config) } else { Err(Error::Config(problems)) }
+            }
+            Err(error) => {
+                problems.push(error.to_string().trim_end().replace('\n', " "));
+                Err(Error::Config(problems))
+            }
+        }
+    }
+
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where it cannot be read, [`Error::Config`] as in [`Self::resolve`].
+    pub fn load(path: &Path, assignments: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::run(format!("cannot read the configuration ({e}); see configs/README.md for recipes"), path))?;
+        Self::resolve(Some(&text), assignments)
+    }
+
+    fn default_table() -> Table {
+        Table::try_from(Self::default()).expect("the defaults are a table")
+    }
+
+    /// The whole configuration as TOML; lines that differ from the defaults end in `# not the default`.
+    pub fn to_toml(&self, mark: bool) -> String {
+        let text = toml::to_string(self).expect("a configuration is a table");
+        if !mark {
+            return text;
+        }
+        let defaults = toml::to_string(&Self::default()).expect("a configuration is a table");
+        let lines = text.lines().zip(defaults.lines());
+        lines.fold(String::new(), |all, (line, default)| {
+            let note = if line == default { "" } else { "  # not the default" };
+            all + line + note + "\n"
+        })
+    }
+
+    /// Values out of range and combinations that cannot work.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut check = |good: bool, problem: String| {
+            if !good {
+                problems.push(problem);
+            }
+        };
+        let d = &self.data;
+        check(d.size_px.is_multiple_of(8) && (16..=256).contains(&d.size_px), format!("data.size_px: expected a multiple of 8 from 16 to 256, got {}", d.size_px));
+        if let Err(problem) = d.background_rgb() {
+            check(false, problem);
+        }
+        check(d.styles.is_empty() || d.styles.len() >= 2, "data.styles: expected at least two styles, or none for all".into());
+        let g = &self.generator;
+        check([2, 4, 8].contains(&g.latent_stride), format!("generator.latent_stride: expected 2, 4 or 8, got {}", g.latent_stride));
+        for (key, value) in [
+            ("generator.latent_channels", g.latent_channels),
+            ("generator.channels", g.channels),
+            ("generator.channels_min", g.channels_min),
+            ("generator.style_dims", g.style_dims),
+            ("discriminator.channels", self.discriminator.channels),
+            ("train.batch", self.train.batch),
+            ("train.checkpoints_kept", self.train.checkpoints_kept),
+        ] {
+            check((1..=4096).contains(&value), format!("{key}: expected 1 to 4096, got {value}"));
+        }
+        for (key, value) in [
+            ("train.steps", self.train.steps),
+            ("train.tick_steps", self.train.tick_steps),
+            ("train.sample_steps", self.train.sample_steps),
+            ("train.checkpoint_steps", self.train.checkpoint_steps),
+        ] {
+            check(value >= 1, format!("{key}: expected at least 1, got {value}"));
+        }
+        let l = &self.loss;
+        for (key, value) in [
+            ("loss.reconstruction", l.reconstruction),
+            ("loss.kl", l.kl),
+            ("loss.cycle", l.cycle),
+            ("loss.adversarial", l.adversarial),
+            ("loss.paired", l.paired),
+            ("loss.smoothness", l.smoothness),
+            ("train.gradient_norm_max", self.train.gradient_norm_max),
+        ] {
+            check(value >= 0.0 && value.is_finite(), format!("{key}: expected 0 or more, got {value}"));
+        }
+        check((0.0..=1.0).contains(&l.composite_prob), format!("loss.composite_prob: expected 0 to 1, got {}", l.composite_prob));
+        check(self.discriminator.a_max > 0.0 && self.discriminator.a_max.is_finite(), format!("discriminator.a_max: expected more than 0, got {}", self.discriminator.a_max));
+        let t = &self.train;
+        for (key, value, low, high) in [
+            ("train.generator_rate", t.generator_rate, 0.0, 1.0),
+            ("train.discriminator_rate", t.discriminator_rate, 0.0, 1.0),
+            ("train.transition_rate_factor", t.transition_rate_factor, 0.0, 1e4),
+            ("train.beta_1", t.beta_1, 0.0, 0.9999),
+            ("train.beta_2", t.beta_2, 0.0, 0.999_999),
+            ("train.decay_from", t.decay_from, 0.0, 1.0),
+            ("train.ema_half_life_steps", t.ema_half_life_steps, 0.0, 1e9),
+        ] {
+            check((low..=high).contains(&value), format!("{key}: expected {low} to {high}, got {value}"));
+        }
+        let cell = g.latent_stride as u32 * if g.context_blocks > 0 { 2 } else { 1 };
+        check(cell == 0 || d.size_px.is_multiple_of(cell), format!("data.size_px: {} is not divisible by {cell}, which generator.latent_stride and its context blocks need", d.size_px));
+        problems
+    }
+}
+
+/// Lays `given` over `table`, noting keys that the table does not have and values of another type.
+fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<String>) {
+    for (key, value) in given {
+        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let siblings = table.keys().cloned().collect::<Vec<_>>().join(", ");
+        match (table.get_mut(key), value) {
+            (None, _) => problems.push(format!("unknown key `{name}`; known here: {siblings}")),
+            (Some(Value::Table(inner)), Value::Table(given)) => merge(inner, given, &name, problems),
+            (Some(old @ Value::Float(_)), Value::Integer(whole)) => *old = Value::Float(*whole as f64),
+            (Some(old), new) if old.same_type(new) => *old = new.clone(),
+            (Some(old), new) => {
+                problems.push(format!("{name}: expected {}, got {} `{new}`", old.type_str(), new.type_str()));
+            }
+        }
+    }
+}
+
+/// `a.b=c` as a nested table; what is not TOML is taken as text where text is expected.
+fn parse_assignment(assignment: &str, known: &Table) -> Result<Table, String> {
+    let bad = || format!("--set: expected key=value such as train.steps=500, got `{assignment}`");
+    let (key, text) = assignment.split_once('=').ok_or_else(bad)?;
+    let mut path: Vec<&str> = key.trim().split('.').collect();
+    let last = path.pop().filter(|last| !last.is_empty()).ok_or_else(bad)?;
+    let wants_text = path
+        .iter()
+        .try_fold(known, |table, part| table.get(*part)?.as_table())
+        .and_then(|table| table.get(last))
+        .is_some_and(Value::is_str);
+    let parsed = format!("value = {}", text.trim()).parse::<Table>().ok().and_then(|mut t| t.remove("value"));
+    let value = match parsed {
+        Some(value) if !wants_text || value.is_str() => value,
+        _ => Value::String(text.trim().to_owned()),
+    };
+    let mut table = Table::from_iter([(last.to_owned(), value)]);
+    for part in path.into_iter().rev() {
+        table = Table::from_iter([(part.to_owned(), Value::Table(table))]);
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(file: &str, sets: &[&str]) -> Vec<String> {
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        match Config::resolve(Some(file), &sets) {
+            Err(Error::Config(problems)) => problems,
+            other => panic!("expected configuration problems, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_in_the_users_key_names() {
+        let found = problems(
+            "sed = 1\n[train]\nsteps = \"many\"\nbatch = 0\n[loss]\nkl = -1\n",
+            &["generator.latent_stride=3", "data.syles=[]", "nonsense"],
+        );
+        for expected in ["`sed`", "train.steps", "train.batch", "loss.kl", "latent_stride", "`data.syles`", "nonsense"] {
+            assert!(found.iter().any(|p| p.contains(expected)), "{expected} in {found:#?}");
+        }
+    }
+
+    #[test]
+    fn assignments_win_over_the_file_and_the_file_over_defaults() {
+        let sets = ["train.steps=7".to_owned(), "data.source=./pictures".to_owned(), "train.pairs=all".to_owned()];
+        let config = Config::resolve(Some("[train]\nsteps = 5\nbatch = 3\n"), &sets).expect("valid");
+        assert_eq!((config.train.steps, config.train.batch), (7, 3));
+        assert_eq!((config.data.source.as_str(), config.train.pairs), ("./pictures", Pairs::All));
+    }
+
+    #[test]
+    fn a_resolved_configuration_reads_back_as_itself() {
+        let config = Config::resolve(None, &["train.generator_rate=0.001".into()]).expect("valid");
+        let again = Config::resolve(Some(&config.to_toml(false)), &[]).expect("valid");
+        assert_eq!(config, again);
+        let marked = config.to_toml(true);
+        assert_eq!(marked.matches("# not the default").count(), 1, "{marked}");
+        assert_eq!(Config::resolve(Some(&marked), &[]).expect("comments are TOML"), config);
+    }
+}

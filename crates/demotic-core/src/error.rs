@@ -1,0 +1,65 @@
+//! What can go wrong in the library, sorted by who can mend it.
+
+use std::path::{Path, PathBuf};
+
+use crate::data::DataError;
+
+/// Any failure of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The configuration, one line a problem, in the user's key names.
+    #[error("configuration: {}", .0.join("\nconfiguration: "))]
+    Config(Vec<String>),
+    /// Pictures, archives or data sets.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// No such device, or it does not open.
+    #[error("device: {0}")]
+    Device(String),
+    /// A run folder or checkpoint that is missing, damaged or belongs to something else.
+    #[error("{problem}: {}", path.display())]
+    Run {
+        /// What is wrong, and the way out.
+        problem: String,
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The file system refused.
+    #[error("cannot {action}: {source}: {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+        /// Where.
+        path: PathBuf,
+    },
+    /// A loss is not a number any more.
+    #[error("training diverged at step {step}: {what}; lower `train.generator_rate` and `train.discriminator_rate`, or resume from the last checkpoint with `--resume`")]
+    Diverged {
+        /// The step it was seen at.
+        step: u64,
+        /// Which losses, with their values.
+        what: String,
+    },
+}
+
+impl Error {
+    /// True where the user's input is at fault (exit code 2), false for a failure of the machine or the training (1).
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Data(_) | Self::Run { .. } => true,
+            Self::Device(_) | Self::Io { .. } | Self::Diverged { .. } => false,
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, source, path }
+    }
+
+    pub(crate) fn run(problem: impl Into<String>, path: &Path) -> Self {
+        Self::Run { problem: problem.into(), path: path.to_owned() }
+    }
+}

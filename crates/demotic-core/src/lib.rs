@@ -1,0 +1,19 @@
+//! Teaches a network how pictures are said in another hand: data, models, losses, training, metrics.
+//!
+//! The data's way: [`data`] (pictures on disk to batches) -> [`model`] (generator and discriminator) -> [`loss`] ->
+//! [`train`] (the adversarial loop and its checkpoints) -> [`translate`] and [`metric`] (what came out, and how good it is).
+//! Nothing here knows a terminal; the launcher `demotic` does.
+
+pub mod config;
+pub mod data;
+pub mod device;
+mod error;
+pub mod loss;
+pub mod metric;
+pub mod model;
+mod ops;
+pub mod rng;
+pub mod train;
+pub mod translate;
+
+pub use error::Error;

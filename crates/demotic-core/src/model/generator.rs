@@ -1,0 +1,214 @@
+//! The generator: a convolutional variational auto-encoder with one latent for all styles, and a style code a style.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::layers::{AdaNorm, AdaResidual, Conv, Init, Norm, Residual, halve, unshuffle, upsample};
+
+/// Sizes of the [`Generator`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Channels of the latent `z`.
+    pub latent_channels: usize,
+    /// Pixels of the picture's side to one cell of the latent: 2, 4 or 8.
+    pub latent_stride: usize,
+    /// Channels at the latent's size; halved each time the picture doubles, down to `channels_min`.
+    pub channels: usize,
+    /// The fewest channels of any stage.
+    pub channels_min: usize,
+    /// Residual blocks of the encoder at the latent's size.
+    pub encoder_blocks: usize,
+    /// Residual blocks of the decoder at the latent's size.
+    pub decoder_blocks: usize,
+    /// Residual blocks of the decoder at half the latent's size: they see more of the picture for a quarter of the cost.
+    pub context_blocks: usize,
+    /// Entries of a style code.
+    pub style_dims: usize,
+}
+
+impl Default for GeneratorConfig {
+    fn default() -> Self {
+        Self {
+            latent_channels: 16,
+            latent_stride: 2,
+            channels: 48,
+            channels_min: 24,
+            encoder_blocks: 2,
+            decoder_blocks: 2,
+            context_blocks: 2,
+            style_dims: 32,
+        }
+    }
+}
+
+impl GeneratorConfig {
+    /// Doublings between the latent and the picture.
+    pub(crate) fn doublings(&self) -> usize {
+        self.latent_stride.trailing_zeros() as usize
+    }
+
+    /// Channels `doublings` above the latent's size.
+    fn channels_at(&self, doublings: usize) -> usize {
+        (self.channels >> doublings).max(self.channels_min)
+    }
+
+    /// A generator of `styles` styles with fresh weights.
+    pub fn init(&self, styles: usize, init: &mut Init) -> Generator {
+        let top = self.doublings() - 1;
+        let stem = Conv::new(init, 12, self.channels_at(top), 3, 1.0);
+        let downs = (0..top).rev().map(|i| Conv::new(init, self.channels_at(i + 1), self.channels_at(i), 3, 1.0));
+        let downs = downs.collect();
+        let encoder = (0..self.encoder_blocks).map(|_| Residual::new(init, self.channels)).collect();
+        let encoder_norm = Norm::new(init, self.channels);
+        let to_posterior = Conv::new(init, self.channels, 2 * self.latent_channels, 3, 0.7);
+        let style = init.normal([styles, self.style_dims], 1.0);
+        let from_latent = Conv::new(init, self.latent_channels, self.channels, 3, 1.0);
+        let context = (0..self.context_blocks).map(|_| AdaResidual::new(init, self.style_dims, self.channels)).collect();
+        let decoder = (0..self.decoder_blocks).map(|_| AdaResidual::new(init, self.style_dims, self.channels)).collect();
+        let mut ups = Vec::new();
+        for i in 0..self.doublings() {
+            ups.push(UpStage {
+                norm: AdaNorm::new(init, self.style_dims, self.channels_at(i)),
+                conv: Conv::new(init, self.channels_at(i), self.channels_at(i + 1), 3, 1.0),
+            });
+        }
+        let last = self.channels_at(self.doublings());
+        let output_norm = AdaNorm::new(init, self.style_dims, last);
+        let output = Conv::new(init, last, 3, 3, 0.7);
+        Generator {
+            stem,
+            downs,
+            encoder,
+            encoder_norm,
+            to_posterior,
+            style,
+            from_latent,
+            context,
+            decoder,
+            ups,
+            output_norm,
+            output,
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct UpStage {
+    norm: AdaNorm,
+    conv: Conv,
+}
+
+/// Variational auto-encoder over all styles: `encode` knows no style, `decode` is told one.
+///
+/// # Source
+/// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and Belongie
+/// 2017 (adaptive normalisation).
+#[derive(Module, Debug)]
+pub struct Generator {
+    stem: Conv,
+    downs: Vec<Conv>,
+    encoder: Vec<Residual>,
+    encoder_norm: Norm,
+    to_posterior: Conv,
+    style: Param<Tensor<2>>,
+    from_latent: Conv,
+    context: Vec<AdaResidual>,
+    decoder: Vec<AdaResidual>,
+    ups: Vec<UpStage>,
+    output_norm: AdaNorm,
+    output: Conv,
+}
+
+/// Diagonal normal `q(z | x)` over a grid.
+#[derive(Clone, Debug)]
+pub struct Posterior {
+    /// `[b, z, h, w]`
+    pub mean: Tensor<4>,
+    /// `[b, z, h, w]`, within [-10, 4].
+    pub log_var: Tensor<4>,
+}
+
+impl Posterior {
+    /// `mean + exp(log_var / 2) * noise`; `noise`: standard normal `[b, z, h, w]`.
+    pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
+        self.mean.clone() + self.log_var.clone().mul_scalar(0.5).exp() * noise
+    }
+
+    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats a picture: `[b]`.
+    ///
+    /// # Source
+    /// Kingma and Welling 2014, appendix B.
+    pub fn kl(&self) -> Tensor<1> {
+        let [b, z, h, w] = self.mean.dims();
+        let var = self.log_var.clone().exp();
+        let terms = (self.mean.clone().square() + var - 1.0 - self.log_var.clone()).mul_scalar(0.5);
+        terms.reshape([b, z, h * w]).sum_dim(2).reshape([b, z]).sum_dim(1).reshape([b])
+    }
+}
+
+impl Generator {
+    /// The posterior of pictures of any style.
+    ///
+    /// # Shapes
+    /// `pictures`: `[b, 3, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context blocks).
+    pub fn encode(&self, pictures: Tensor<4>) -> Posterior {
+        let mut x = self.stem.forward(unshuffle(pictures));
+        for down in &self.downs {
+            x = halve(down.forward(super::layers::leaky(x)));
+        }
+        for block in &self.encoder {
+            x = block.forward(x);
+        }
+        let both = self.to_posterior.forward(self.encoder_norm.forward(x)); // [b, 2z, h, w]
+        let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
+        let (mean, log_var) = halves.next().zip(halves.next()).expect("2z channels split into two");
+        // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
+        Posterior { mean, log_var: (log_var - 4.0).clamp(-10.0, 4.0) }
+    }
+
+    /// The pictures of `latent` in the given styles.
+    ///
+    /// # Shapes
+    /// - `latent`: `[b, z, h, w]`
+    /// - `styles`: `b` style numbers
+    /// - returns `[b, 3, H, W]` in (-1, 1)
+    pub fn decode(&self, latent: Tensor<4>, styles: &[u32]) -> Tensor<4> {
+        let code = self.style_code(styles);
+        let mut x = self.from_latent.forward(latent);
+        if !self.context.is_empty() {
+            let mut wide = halve(x.clone());
+            for block in &self.context {
+                wide = block.forward(wide, code.clone());
+            }
+            x = x + upsample(wide);
+        }
+        for block in &self.decoder {
+            x = block.forward(x, code.clone());
+        }
+        for stage in &self.ups {
+            x = stage.conv.forward(upsample(stage.norm.forward(x, code.clone())));
+        }
+        self.output.forward(self.output_norm.forward(x, code)).tanh()
+    }
+
+    /// Deterministic translation: the posterior's mean, decoded.
+    pub fn translate(&self, pictures: Tensor<4>, styles: &[u32]) -> Tensor<4> {
+        self.decode(self.encode(pictures).mean, styles)
+    }
+
+    /// Rows of the style table: `[b, style_dims]`. A product with one-hot rows: its gradient is a sum in fixed order.
+    fn style_code(&self, styles: &[u32]) -> Tensor<2> {
+        let table = self.style.val();
+        let [count, _] = table.dims();
+        let mut rows = vec![0.0_f32; styles.len() * count];
+        for (row, style) in rows.chunks_exact_mut(count).zip(styles) {
+            row[*style as usize] = 1.0;
+        }
+        let device = table.device().inner();
+        let one_hot = Tensor::<2>::from_data(TensorData::new(rows, [styles.len(), count]), &device);
+        let one_hot = if table.device().is_autodiff() { Tensor::from_inner(one_hot) } else { one_hot };
+        one_hot.matmul(table)
+    }
+}

@@ -1,0 +1,348 @@
+//! Network operations with a fast path on the CPU: same-size convolution, and group norm with affine map and leaky ReLU.
+//!
+//! On a GPU both are Burn's own tensor operations (fusion and autotune serve them); on Flex they run [`conv_cpu`] and
+//! [`norm_cpu`] with a hand-written backward pass.
+
+mod conv_cpu;
+mod norm_cpu;
+
+use burn::backend::autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+    grads::Gradients,
+    ops::{Backward, Ops, OpsKind},
+};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, TensorData, module};
+use burn_flex::FlexTensor;
+
+use conv_cpu::ConvShape;
+use norm_cpu::NormShape;
+
+/// True where tensors of this device live in [`Flex`].
+pub(crate) fn is_flex(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Stride-1 convolution that keeps height and width (zero border).
+///
+/// # Shapes
+/// - `x`: `[b, c, H, W]`
+/// - `weight`: `[o, c, k, k]`, `k` 1 or 3
+/// - `bias`: `[o]`
+/// - returns `[b, o, H, W]`
+pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let kernel = weight.dims()[3];
+    if is_flex(&x.device()) && (kernel == 1 || kernel == 3) {
+        return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+        ));
+    }
+    let border = kernel / 2;
+    module::conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [border, border], [1, 1], 1))
+}
+
+/// Group normalisation (Wu and He 2018) with a scale and a shift a picture and channel, then a leaky ReLU:
+/// `leaky(xhat * scale + shift)`. With style-dependent scale and shift this is adaptive normalisation (Huang and
+/// Belongie 2017); `slope = 1` leaves the activation out.
+///
+/// # Shapes
+/// - `x`: `[b, c, H, W]`; `groups` divides `c`
+/// - `scale`, `shift`: `[b, c]`
+pub(crate) fn norm_act(x: Tensor<4>, scale: Tensor<2>, shift: Tensor<2>, groups: usize, slope: f32) -> Tensor<4> {
+    let [b, c, h, w] = x.dims();
+    if is_flex(&x.device()) {
+        return Tensor::from_dispatch(<Dispatch as NetOps>::norm_act(
+            x.into_dispatch(),
+            scale.into_dispatch(),
+            shift.into_dispatch(),
+            groups,
+            slope,
+        ));
+    }
+    let grouped = x.reshape([b, groups, c / groups * h * w]);
+    let centred = grouped.clone() - grouped.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    let normal = (centred / (variance + norm_cpu::EPSILON).sqrt()).reshape([b, c, h, w]);
+    let y = normal * scale.reshape([b, c, 1, 1]) + shift.reshape([b, c, 1, 1]);
+    if slope == 1.0 { y } else { burn::tensor::activation::leaky_relu(y, f64::from(slope)) }
+}
+
+/// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdamScalars {
+    pub(crate) beta_1: f32,
+    pub(crate) beta_2: f32,
+    pub(crate) rate: f32,
+    pub(crate) epsilon: f32,
+}
+
+/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`: `[w, m, v]`.
+pub(crate) fn adam(
+    weight: Tensor<1>,
+    gradient: Tensor<1>,
+    first: Tensor<1>,
+    second: Tensor<1>,
+    s: AdamScalars,
+) -> [Tensor<1>; 3] {
+    if is_flex(&weight.device()) {
+        let (weight, first, second) = <Dispatch as NetOps>::adam(
+            weight.into_dispatch(),
+            gradient.into_dispatch(),
+            first.into_dispatch(),
+            second.into_dispatch(),
+            s,
+        );
+        return [weight, first, second].map(Tensor::from_dispatch);
+    }
+    let first = first.mul_scalar(s.beta_1) + gradient.clone().mul_scalar(1.0 - s.beta_1);
+    let second = second.mul_scalar(s.beta_2) + gradient.square().mul_scalar(1.0 - s.beta_2);
+    let change = first.clone() / (second.clone().sqrt() + s.epsilon);
+    [weight - change.mul_scalar(s.rate), first, second]
+}
+
+/// The Flex side; other backends never get here.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait NetOps: Backend {
+    fn conv_same(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn conv_same_data_gradient(weight: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn conv_same_weight_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, kernel: usize) -> FloatTensor<Self>;
+    fn conv_same_bias_gradient(dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn norm_act(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> FloatTensor<Self>;
+    fn norm_act_gradients(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    fn adam(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        scalars: AdamScalars,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    let shape = tensor.layout().shape();
+    std::array::from_fn(|i| shape[i])
+}
+
+fn host(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice::<f32>().expect("made contiguous f32 at the operation's entry")
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn conv_shape(x: &FlexTensor, channels_out: usize, kernel: usize) -> ConvShape {
+    let [batch, channels_in, height, width] = dims(x);
+    ConvShape { batch, channels_in, channels_out, height, width, kernel }
+}
+
+impl NetOps for Flex {
+    fn conv_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let [o, _, k, _] = dims(&weight);
+        let shape = conv_shape(&x, o, k);
+        let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+        let y = conv_cpu::forward(host(&x), host(&weight), Some(host(&bias)), shape);
+        tensor(y, [shape.batch, o, shape.height, shape.width])
+    }
+
+    fn conv_same_data_gradient(weight: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        let [o, c, kernel, _] = dims(&weight);
+        let [batch, _, height, width] = dims(&dy);
+        let shape = ConvShape { batch, channels_in: c, channels_out: o, height, width, kernel };
+        let (weight, dy) = (weight.to_contiguous(), dy.to_contiguous());
+        tensor(conv_cpu::data_gradient(host(&weight), host(&dy), shape), [batch, c, height, width])
+    }
+
+    fn conv_same_weight_gradient(x: FlexTensor, dy: FlexTensor, kernel: usize) -> FlexTensor {
+        let [_, o, _, _] = dims(&dy);
+        let shape = conv_shape(&x, o, kernel);
+        let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
+        tensor(conv_cpu::weight_gradient(host(&x), host(&dy), shape), [o, shape.channels_in, kernel, kernel])
+    }
+
+    fn conv_same_bias_gradient(dy: FlexTensor) -> FlexTensor {
+        let [_, o, _, _] = dims(&dy);
+        let shape = conv_shape(&dy, o, 1);
+        tensor(conv_cpu::bias_gradient(host(&dy.to_contiguous()), shape), [o])
+    }
+
+    fn norm_act(x: FlexTensor, scale: FlexTensor, shift: FlexTensor, groups: usize, slope: f32) -> FlexTensor {
+        let [batch, channels, h, w] = dims(&x);
+        let shape = NormShape { batch, channels, area: h * w, groups };
+        let (x, scale, shift) = (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
+        tensor(norm_cpu::forward(host(&x), host(&scale), host(&shift), slope, shape), [batch, channels, h, w])
+    }
+
+    fn norm_act_gradients(
+        x: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        dy: FlexTensor,
+        groups: usize,
+        slope: f32,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [batch, channels, h, w] = dims(&x);
+        let shape = NormShape { batch, channels, area: h * w, groups };
+        let (x, scale, shift, dy) =
+            (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous(), dy.to_contiguous());
+        let gradients = norm_cpu::backward(host(&x), host(&scale), host(&shift), host(&dy), slope, shape);
+        (
+            tensor(gradients.x, [batch, channels, h, w]),
+            tensor(gradients.scale, [batch, channels]),
+            tensor(gradients.shift, [batch, channels]),
+        )
+    }
+
+    fn adam(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        s: AdamScalars,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let gradient = gradient.to_contiguous();
+        let [mut weight, mut first, mut second] = [weight, first, second].map(|t| t.to_contiguous());
+        {
+            let (w, m, v) =
+                (weight.storage_mut::<f32>(), first.storage_mut::<f32>(), second.storage_mut::<f32>());
+            for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(host(&gradient)) {
+                *m = s.beta_1.mul_add(*m, (1.0 - s.beta_1) * g);
+                *v = s.beta_2.mul_add(*v, (1.0 - s.beta_2) * g * g);
+                *w -= s.rate * *m / (v.sqrt() + s.epsilon);
+            }
+        }
+        (weight, first, second)
+    }
+}
+
+#[derive(Debug)]
+struct ConvSameBackward;
+
+impl<B: NetOps> Backward<B, 3> for ConvSameBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>, usize);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, weight_node, bias_node] = ops.parents;
+        let dy = grads.consume::<B>(&ops.node);
+        let (x, weight, kernel) = ops.state;
+        if let Some(node) = x_node {
+            grads.register::<B>(node.id, B::conv_same_data_gradient(weight, dy.clone()));
+        }
+        if let Some(node) = weight_node {
+            grads.register::<B>(node.id, B::conv_same_weight_gradient(x, dy.clone(), kernel));
+        }
+        if let Some(node) = bias_node {
+            grads.register::<B>(node.id, B::conv_same_bias_gradient(dy));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormActBackward;
+
+impl<B: NetOps> Backward<B, 3> for NormActBackward {
+    type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, usize, f32);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node, scale_node, shift_node] = ops.parents;
+        let dy = grads.consume::<B>(&ops.node);
+        let (x, scale, shift, groups, slope) = ops.state;
+        let (dx, dscale, dshift) = B::norm_act_gradients(x, scale, shift, dy, groups, slope);
+        for (node, gradient) in [(x_node, dx), (scale_node, dscale), (shift_node, dshift)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
+    fn conv_same(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::TensorMetadata;
+        let kernel = weight.shape()[3];
+        match ConvSameBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, weight) = (x.into_primitive(), weight.into_primitive());
+                let y = B::conv_same(x.clone(), weight.clone(), bias.into_primitive());
+                prep.finish((x, weight, kernel), y)
+            }
+            OpsKind::UnTracked(prep) => {
+                prep.finish(B::conv_same(x.into_primitive(), weight.into_primitive(), bias.into_primitive()))
+            }
+        }
+    }
+
+    fn norm_act(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> FloatTensor<Self> {
+        match NormActBackward.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let (x, scale, shift) = (x.into_primitive(), scale.into_primitive(), shift.into_primitive());
+                let y = B::norm_act(x.clone(), scale.clone(), shift.clone(), groups, slope);
+                prep.finish((x, scale, shift, groups, slope), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::norm_act(
+                x.into_primitive(),
+                scale.into_primitive(),
+                shift.into_primitive(),
+                groups,
+                slope,
+            )),
+        }
+    }
+
+    fn conv_same_data_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn conv_same_weight_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>, _: usize) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn conv_same_bias_gradient(_: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn norm_act_gradients(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: usize,
+        _: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn adam(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: AdamScalars,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("parameters are updated outside the graph")
+    }
+}

@@ -1,0 +1,270 @@
+//! Checkpoints: one safetensors file with every array, one small JSON beside it that says what it belongs to.
+//!
+//! Both are written under another name, synced and renamed, the JSON last: a checkpoint without its JSON does not count,
+//! so a run cut at any byte loses at most the one being written.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::weights::{Array, Arrays, weights_of, with_weights};
+use super::{Trainer, Window};
+use crate::config::Config;
+use crate::data::{Dataset, fnv1a64};
+use crate::error::Error;
+use crate::model::{Discriminator, Generator, Init};
+
+/// Changes when old checkpoints cannot be read any more.
+const FORMAT: u32 = 1;
+
+/// The JSON of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointInfo {
+    /// Version of the file pair.
+    pub format: u32,
+    /// Generator steps done.
+    pub step: u64,
+    /// Updates of each optimiser: generator, discriminator.
+    pub optimiser_steps: [u64; 2],
+    /// Styles in their order.
+    pub styles: Vec<String>,
+    /// Contents of the data set, as `Dataset::fingerprint`.
+    pub dataset: String,
+    /// The resolved configuration.
+    pub config: Config,
+    /// Bytes of the safetensors file.
+    pub tensors_bytes: u64,
+    /// FNV-1a of the safetensors file, in hex.
+    pub tensors_fnv1a64: String,
+}
+
+/// A checkpoint read from disk and found whole.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What it belongs to.
+    pub info: CheckpointInfo,
+    /// Its file.
+    pub path: PathBuf,
+    arrays: Arrays,
+}
+
+/// The checkpoint with the highest step in a folder; none where there is none.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be listed.
+pub fn latest_checkpoint(folder: &Path) -> Result<Option<PathBuf>, Error> {
+    Ok(list(folder)?.pop())
+}
+
+/// JSON files of checkpoints in step order; names hold the step with leading zeros.
+fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list checkpoints", folder))? {
+        let path = entry.map_err(Error::io("list checkpoints", folder))?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.strip_prefix("step-").and_then(|n| n.strip_suffix(".json")).is_some_and(|n| n.parse::<u64>().is_ok()) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Writes beside, syncs, renames.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let beside = path.with_extension("part");
+    let write = || {
+        let mut file = File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|e| {
+        // The half-written file is of no use to anyone; the error below is what the user needs to see.
+        let _ = fs::remove_file(&beside);
+        Error::io("write checkpoint (earlier ones are untouched)", path)(e)
+    })
+}
+
+fn prefixed(prefix: &str, arrays: Arrays) -> impl Iterator<Item = (String, Array)> + use<> {
+    let prefix = prefix.to_owned();
+    arrays.into_iter().map(move |(name, array)| (format!("{prefix}.{name}"), array))
+}
+
+impl Trainer<'_> {
+    /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept`.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; earlier checkpoints are untouched then.
+    pub fn save(&self, folder: &Path) -> Result<PathBuf, Error> {
+        fs::create_dir_all(folder).map_err(Error::io("make the checkpoint folder", folder))?;
+        let (generator_steps, generator_state) = self.adam_generator.state();
+        let (discriminator_steps, discriminator_state) = self.adam_discriminator.state();
+        let arrays: Arrays = prefixed("generator", weights_of(&self.generator))
+            .chain(prefixed("average", weights_of(&self.average)))
+            .chain(prefixed("discriminator", weights_of(&self.discriminator)))
+            .chain(prefixed("adam_generator", generator_state))
+            .chain(prefixed("adam_discriminator", discriminator_state))
+            .collect();
+        let bytes = to_safetensors(&arrays);
+        let info = CheckpointInfo {
+            format: FORMAT,
+            step: self.step,
+            optimiser_steps: [generator_steps, discriminator_steps],
+            styles: self.dataset.styles().iter().map(|s| s.name.clone()).collect(),
+            dataset: format!("{:016x}", self.dataset.fingerprint()),
+            config: self.config.clone(),
+            tensors_bytes: bytes.len() as u64,
+            tensors_fnv1a64: format!("{:016x}", fnv1a64(&bytes)),
+        };
+        let path = folder.join(format!("step-{:08}.json", self.step));
+        write_whole(&path.with_extension("safetensors"), &bytes)?;
+        write_whole(&path, &serde_json::to_vec_pretty(&info).expect("plain data is JSON"))?;
+        let all = list(folder)?;
+        let surplus = all.len().saturating_sub(self.config.train.checkpoints_kept);
+        for old in &all[..surplus] {
+            // The JSON first: without it the rest does not count.
+            for file in [old.clone(), old.with_extension("safetensors")] {
+                fs::remove_file(&file).map_err(Error::io("delete an old checkpoint", &file))?;
+            }
+        }
+        Ok(path)
+    }
+
+    /// Takes a checkpoint's state: what follows is what would have followed without the break.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where it belongs to another network, configuration or data set.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let refuse = |problem: String| Error::run(problem, &checkpoint.path);
+        let fingerprint = format!("{:016x}", self.dataset.fingerprint());
+        let info = &checkpoint.info;
+        if info.dataset != fingerprint {
+            return Err(refuse(format!(
+                "the checkpoint was trained on other pictures (contents {}, now {fingerprint}); give the same data or start a new run",
+                info.dataset
+            )));
+        }
+        let load = |problems: Vec<String>| refuse(format!("the checkpoint does not fit this network: {}", problems.join("; ")));
+        let weights = |prefix: &str| checkpoint.part(prefix);
+        self.generator = with_weights(self.generator.clone(), &weights("generator")).map_err(load)?;
+        self.average = with_weights(self.average.clone(), &weights("average")).map_err(load)?;
+        self.discriminator = with_weights(self.discriminator.clone(), &weights("discriminator")).map_err(load)?;
+        let [generator_steps, discriminator_steps] = info.optimiser_steps;
+        self.adam_generator
+            .restore(generator_steps, weights("adam_generator"), &weights("generator"), &self.plain)
+            .map_err(load)?;
+        self.adam_discriminator
+            .restore(discriminator_steps, weights("adam_discriminator"), &weights("discriminator"), &self.plain)
+            .map_err(load)?;
+        self.step = info.step;
+        self.window = Window::new();
+        Ok(())
+    }
+}
+
+impl Checkpoint {
+    /// Reads and checks a checkpoint by its JSON file.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let refuse = |problem: String, path: &Path| {
+            Error::run(format!("{problem}; delete it to go on from an earlier checkpoint"), path)
+        };
+        let text = fs::read(path).map_err(|e| refuse(format!("cannot read checkpoint: {e}"), path))?;
+        let version = serde_json::from_slice::<serde_json::Value>(&text)
+            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
+        if version.get("format") != Some(&FORMAT.into()) {
+            let got = version.get("format").map_or_else(|| "none".to_owned(), ToString::to_string);
+            return Err(refuse(format!("checkpoint has format {got}, this build reads {FORMAT}"), path));
+        }
+        let info: CheckpointInfo = serde_json::from_value(version)
+            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
+        let tensors = path.with_extension("safetensors");
+        let bytes = fs::read(&tensors).map_err(|e| refuse(format!("cannot read checkpoint weights: {e}"), &tensors))?;
+        if bytes.len() as u64 != info.tensors_bytes {
+            let problem = format!("checkpoint weights are cut: {} bytes, expected {}", bytes.len(), info.tensors_bytes);
+            return Err(refuse(problem, &tensors));
+        }
+        if format!("{:016x}", fnv1a64(&bytes)) != info.tensors_fnv1a64 {
+            return Err(refuse("checkpoint weights are altered: the checksum differs".into(), &tensors));
+        }
+        let arrays = from_safetensors(&bytes).map_err(|e| refuse(format!("checkpoint weights are damaged: {e}"), &tensors))?;
+        Ok(Self { info, path: path.to_owned(), arrays })
+    }
+
+    /// The arrays under one prefix, without it.
+    fn part(&self, prefix: &str) -> Arrays {
+        let start = format!("{prefix}.");
+        let named = self.arrays.iter().filter_map(|(name, array)| Some((name.strip_prefix(&start)?, array)));
+        named.map(|(name, array)| (name.to_owned(), array.clone())).collect()
+    }
+
+    /// The averaged generator, for use without training.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the arrays do not fit the configuration beside them.
+    pub fn generator(&self, device: &burn::tensor::Device) -> Result<Generator, Error> {
+        let fresh = self.info.config.generator.init(self.info.styles.len(), &mut Init::new(0, 0, device));
+        with_weights(fresh, &self.part("average"))
+            .map_err(|problems| Error::run(format!("checkpoint does not fit its configuration: {}", problems.join("; ")), &self.path))
+    }
+
+    /// The discriminator, for use without training.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where the arrays do not fit the configuration beside them.
+    pub fn discriminator(&self, device: &burn::tensor::Device) -> Result<Discriminator, Error> {
+        let fresh = self
+            .info
+            .config
+            .discriminator
+            .init(self.info.styles.len(), &mut Init::new(0, 1, device))
+            .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
+        with_weights(fresh, &self.part("discriminator"))
+            .map_err(|problems| Error::run(format!("checkpoint does not fit its configuration: {}", problems.join("; ")), &self.path))
+    }
+
+    /// Refuses a data set whose styles are not this checkpoint's.
+    ///
+    /// # Errors
+    /// [`Error::Run`] naming both lists.
+    pub fn check_styles(&self, dataset: &Dataset) -> Result<(), Error> {
+        let names: Vec<&str> = dataset.styles().iter().map(|s| s.name.as_str()).collect();
+        if names == self.info.styles {
+            return Ok(());
+        }
+        let problem = format!("the run was trained on the styles {}; this data has {}", self.info.styles.join(", "), names.join(", "));
+        Err(Error::run(problem, &self.path))
+    }
+}
+
+fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
+    let bytes: Vec<(&String, &Array, Vec<u8>)> = arrays
+        .iter()
+        .map(|(name, array)| (name, array, array.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
+    let views = bytes.iter().map(|(name, array, bytes)| {
+        let view = TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, None).expect("names are unique and views are whole")
+}
+
+fn from_safetensors(bytes: &[u8]) -> Result<Arrays, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let mut arrays = Arrays::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("`{name}` is {:?}, expected F32", view.dtype()));
+        }
+        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
+    }
+    Ok(arrays)
+}

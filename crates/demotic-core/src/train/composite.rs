@@ -1,0 +1,164 @@
+//! Pictures put together from real and made patches, with the label grid that the chains learn their ties from.
+//!
+//! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7; CutMix in Schonfeld
+//! et al. 2020 and LabelMix in Sushko et al. 2021 are relatives).
+
+use crate::rng::{Rng, Stream};
+
+/// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` made ones.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Composites {
+    /// Pool index shown where the mask is 1: `[m]`.
+    pub(crate) inside: Vec<i32>,
+    /// Pool index shown where the mask is 0: `[m]`.
+    pub(crate) outside: Vec<i32>,
+    /// `[m, 1, H, W]`, 0 or 1, constant over a patch.
+    pub(crate) mask: Vec<f32>,
+    /// `[m, h, w]`
+    pub(crate) labels: Vec<i32>,
+}
+
+/// Sizes of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Layout {
+    /// Patches along a side.
+    pub(crate) grid: usize,
+    /// Pixels along a patch's side.
+    pub(crate) stride: usize,
+}
+
+/// Draws `count` mixed pictures. `styles_real[i]` and `styles_made[i]` are the styles of the pool's halves; a picture is
+/// mixed with probability `prob`, otherwise left pure.
+pub(crate) fn plan(
+    seed: u64,
+    step: u64,
+    count: usize,
+    prob: f32,
+    styles_real: &[u32],
+    styles_made: &[u32],
+    layout: Layout,
+) -> Composites {
+    let mut rng = Rng::new(seed, Stream::COMPOSITE, step);
+    let n = styles_real.len();
+    let style = |i: usize| if i < n { styles_real[i] } else { styles_made[i - n] };
+    let label = |i: usize| if i < n { 1 + styles_real[i] as i32 } else { 0 };
+    let side = layout.grid * layout.stride;
+    let mut plan = Composites { inside: vec![], outside: vec![], mask: vec![], labels: vec![] };
+    for _ in 0..count {
+        let first = rng.below(2 * n as u32) as usize;
+        let kind = rng.uniform();
+        // Half of the mixtures: made and real of one style. A quarter: real of two styles. The rest are controls whose
+        // seams mean nothing: made with made, real with real of the same style.
+        let fits = |other: usize| {
+            let made = (first >= n, other >= n);
+            if kind < 0.5 {
+                made.0 != made.1 && style(first) == style(other)
+            } else if kind < 0.75 {
+                made == (false, false) && style(first) != style(other)
+            } else {
+                made.0 == made.1 && style(first) == style(other) && first != other
+            }
+        };
+        let partners: Vec<usize> = (0..2 * n).filter(|&other| fits(other)).collect();
+        let mixed = rng.chance(prob) && !partners.is_empty();
+        let second = if mixed { partners[rng.below(partners.len() as u32) as usize] } else { first };
+        let cells = if rng.chance(0.5) { boxes(&mut rng, layout.grid) } else { blobs(&mut rng, layout.grid) };
+        plan.inside.push(first as i32);
+        plan.outside.push(second as i32);
+        plan.labels.extend(cells.iter().map(|&inside| label(if inside { first } else { second })));
+        for y in 0..side {
+            let row = &cells[y / layout.stride * layout.grid..][..layout.grid];
+            plan.mask.extend((0..side).map(|x| f32::from(u8::from(row[x / layout.stride]))));
+        }
+    }
+    plan
+}
+
+/// One to three boxes.
+fn boxes(rng: &mut Rng, grid: usize) -> Vec<bool> {
+    let mut cells = vec![false; grid * grid];
+    for _ in 0..=rng.below(3) {
+        let mut span = || {
+            let len = 1 + rng.below((grid as u32 * 2).div_ceil(3)) as usize;
+            let start = rng.below((grid + 1 - len) as u32) as usize;
+            start..start + len
+        };
+        let (rows, columns) = (span(), span());
+        for y in rows {
+            cells[y * grid..][columns.clone()].fill(true);
+        }
+    }
+    cells
+}
+
+/// Smooth random field over a 4x4 lattice, cut at its middle.
+fn blobs(rng: &mut Rng, grid: usize) -> Vec<bool> {
+    let lattice = rng.normals(16);
+    let at = |i: usize| i as f32 * 3.0 / (grid.max(2) - 1) as f32;
+    let mut field = Vec::with_capacity(grid * grid);
+    for y in 0..grid {
+        for x in 0..grid {
+            let (fy, fx) = (at(y), at(x));
+            let (iy, ix) = ((fy as usize).min(2), (fx as usize).min(2));
+            let (ty, tx) = (fy - iy as f32, fx - ix as f32);
+            let v = |dy: usize, dx: usize| lattice[(iy + dy) * 4 + ix + dx];
+            let top = v(0, 0) * (1.0 - tx) + v(0, 1) * tx;
+            let bottom = v(1, 0) * (1.0 - tx) + v(1, 1) * tx;
+            field.push(top * (1.0 - ty) + bottom * ty);
+        }
+    }
+    let mut sorted = field.clone();
+    sorted.sort_by(f32::total_cmp);
+    let cut = sorted[field.len() / 2];
+    field.into_iter().map(|v| v >= cut).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout { grid: 8, stride: 4 };
+
+    #[test]
+    fn labels_name_what_the_mask_shows() {
+        let (real, made) = ([0, 1, 0, 1], [1, 0, 1, 0]);
+        let plan = plan(1, 2, 64, 1.0, &real, &made, LAYOUT);
+        let label = |i: i32| if i < 4 { 1 + real[i as usize] as i32 } else { 0 };
+        let mut kinds = std::collections::BTreeSet::new();
+        for m in 0..64 {
+            kinds.insert((label(plan.inside[m]), label(plan.outside[m])));
+            for y in 0..8 {
+                for x in 0..8 {
+                    let inside = plan.mask[(m * 32 + y * 4 + 3) * 32 + x * 4 + 1] == 1.0;
+                    let shown = if inside { plan.inside[m] } else { plan.outside[m] };
+                    assert_eq!(plan.labels[(m * 8 + y) * 8 + x], label(shown));
+                }
+            }
+        }
+        // Made with real, two real styles, and both controls all occur.
+        for kind in [(0, 1), (1, 0), (1, 2), (0, 0), (1, 1)] {
+            assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
+        }
+    }
+
+    #[test]
+    fn probability_zero_mixes_nothing_and_a_plan_depends_on_its_step_alone() {
+        let pure = plan(1, 2, 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
+        assert_eq!(pure.inside, pure.outside);
+        let again = plan(1, 2, 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
+        assert_eq!(pure, again);
+        assert_ne!(pure, plan(1, 3, 16, 0.0, &[0, 1], &[1, 0], LAYOUT));
+    }
+
+    #[test]
+    fn masks_of_a_grid_cover_some_and_leave_some() {
+        let mut rng = Rng::new(3, Stream::TEST, 0);
+        for grid in [4, 8, 16] {
+            let share = |cells: &[bool]| cells.iter().filter(|c| **c).count() as f32 / cells.len() as f32;
+            let blob = share(&blobs(&mut rng, grid));
+            assert!((0.3..0.7).contains(&blob), "{blob}");
+            let many: f32 = (0..50).map(|_| share(&boxes(&mut rng, grid))).sum::<f32>() / 50.0;
+            assert!((0.1..0.7).contains(&many), "{many}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Pictures through a trained generator, and grids of pictures to look at.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::data::Picture;
+use crate::model::Generator;
+
+/// Pictures translated at once: bounds memory, large enough to keep a device busy.
+const CHUNK: usize = 64;
+
+/// Translates pictures of any style into `styles[i]`.
+///
+/// # Shapes
+/// `pictures`: `[n, 3, size, size]` in [-1, 1]; the result likewise.
+pub fn translate(generator: &Generator, device: &Device, pictures: &[f32], size: usize, styles: &[u32]) -> Vec<f32> {
+    let len = 3 * size * size;
+    let mut out = Vec::with_capacity(pictures.len());
+    for (pictures, styles) in pictures.chunks(CHUNK * len).zip(styles.chunks(CHUNK)) {
+        let data = TensorData::new(pictures.to_vec(), [styles.len(), 3, size, size]);
+        let translated = generator.translate(Tensor::from_data(data, device), styles);
+        out.extend(crate::train::values_of(translated));
+    }
+    out
+}
+
+/// Lays pictures out in rows: `rows[r][c]` is `[3, size, size]` in [-1, 1]; gaps are white.
+///
+/// Returns `(width, height, RGB bytes)`.
+pub fn grid(rows: &[Vec<Option<&[f32]>>], size: usize) -> (u32, u32, Vec<u8>) {
+    const GAP: usize = 2;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let (width, height) = (columns * (size + GAP) + GAP, rows.len() * (size + GAP) + GAP);
+    let mut bytes = vec![255; 3 * width * height];
+    for (r, row) in rows.iter().enumerate() {
+        for (c, picture) in row.iter().enumerate() {
+            let Some(picture) = picture else { continue };
+            let (top, left) = (GAP + r * (size + GAP), GAP + c * (size + GAP));
+            for y in 0..size {
+                for x in 0..size {
+                    for channel in 0..3 {
+                        let value = picture[(channel * size + y) * size + x];
+                        bytes[3 * ((top + y) * width + left + x) + channel] = to_byte(value);
+                    }
+                }
+            }
+        }
+    }
+    (width as u32, height as u32, bytes)
+}
+
+/// [-1, 1] to 0..=255.
+pub fn to_byte(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
+}
+
+/// Planes `[3, size, size]`, one picture after another.
+pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
+    pictures.chunks_exact(3 * size * size)
+}
+
+
+/// What becomes of a picture's transparency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlphaRule {
+    /// The input's own alpha, pixel by pixel.
+    Keep,
+    /// The input's alpha, and opaque also where the translation paints something other than the background: for line
+    /// art that is hollow inside.
+    Redraw,
+}
+
+/// A picture of any size on its way through the square that a generator knows.
+#[derive(Clone, Debug)]
+pub struct Framed {
+    original: Picture,
+    size_px: u32,
+    background: [u8; 3],
+}
+
+/// A translation at its input's size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unframed {
+    /// Columns.
+    pub width_px: u32,
+    /// Rows.
+    pub height_px: u32,
+    /// `[height_px, width_px, 4]`, colour not multiplied by alpha.
+    pub rgba: Vec<u8>,
+    /// Whether no pixel is transparent.
+    pub is_opaque: bool,
+    /// Share of pixels that the translation paints and the alpha hides; 0 to 1.
+    pub hidden_share: f32,
+}
+
+/// Least difference from the background, of 255, that counts as paint; from twice that on, it is opaque.
+const PAINT: u32 = 32;
+
+impl Framed {
+    /// Takes a picture for a square of `size_px` on a background.
+    pub fn new(original: Picture, size_px: u32, background: [u8; 3]) -> Self {
+        Self { original, size_px, background }
+    }
+
+    /// What the generator sees: `[3, size_px, size_px]` in [-1, 1].
+    pub fn square(&self) -> Vec<f32> {
+        self.original.fit(self.size_px).compose(self.background)
+    }
+
+    /// The translated square at the input's size. Laid on the background, it shows what the generator drew wherever
+    /// alpha allows: colour is `background + (drawn - background) / alpha`, in range.
+    ///
+    /// # Shapes
+    /// `translated`: `[3, size_px, size_px]` in [-1, 1].
+    pub fn back(&self, translated: &[f32], rule: AlphaRule) -> Unframed {
+        let side = self.size_px as usize;
+        let [left, top, width, height] = self.original.place_in(self.size_px).map(|v| v as usize);
+        let mut premultiplied = Vec::with_capacity(4 * width * height);
+        for y in top..top + height {
+            for x in left..left + width {
+                let channel = |c: usize| to_byte(translated[(c * side + y) * side + x]);
+                premultiplied.extend([channel(0), channel(1), channel(2), 255]);
+            }
+        }
+        let drawn = Picture { width_px: width as u32, height_px: height as u32, premultiplied };
+        let drawn = drawn.resized(self.original.width_px, self.original.height_px);
+        let (mut is_opaque, mut hidden) = (true, 0_usize);
+        let mut rgba = drawn.premultiplied;
+        let pixels = rgba.as_chunks_mut::<4>().0;
+        for (pixel, original) in pixels.iter_mut().zip(self.original.premultiplied.as_chunks::<4>().0) {
+            let paint = (0..3).map(|c| u32::from(pixel[c].abs_diff(self.background[c]))).max().unwrap_or(0);
+            let kept = u32::from(original[3]);
+            let painted = (paint.saturating_sub(PAINT) * 255 / PAINT).min(255);
+            hidden += usize::from(painted == 255 && kept < 64);
+            let alpha = match rule {
+                AlphaRule::Keep => kept,
+                AlphaRule::Redraw => kept.max(painted),
+            };
+            for (value, background) in pixel.iter_mut().zip(self.background) {
+                let behind = i32::from(background);
+                let offset = (i32::from(*value) - behind) * 255;
+                *value = offset.checked_div(alpha as i32).map_or(0, |o| (behind + o).clamp(0, 255) as u8);
+            }
+            pixel[3] = alpha as u8;
+            is_opaque &= alpha == 255;
+        }
+        let count = pixels.len() as f32;
+        Unframed {
+            width_px: self.original.width_px,
+            height_px: self.original.height_px,
+            rgba,
+            is_opaque,
+            hidden_share: hidden as f32 / count,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(width_px: u32, height_px: u32, pixel: impl Fn(u32, u32) -> [u8; 4]) -> Picture {
+        let premultiplied = (0..width_px * height_px).flat_map(|i| pixel(i % width_px, i / width_px)).collect();
+        Picture { width_px, height_px, premultiplied }
+    }
+
+    #[test]
+    fn a_picture_that_is_not_changed_comes_back_with_its_size_alpha_and_colour() {
+        for (width, height) in [(16, 16), (16, 5), (3, 16), (1, 1)] {
+            let original = picture(width, height, |x, _| if x % 2 == 0 { [120, 60, 30, 128] } else { [10, 200, 90, 255] });
+            let framed = Framed::new(original.clone(), 16, [255; 3]);
+            if width.max(height) == 16 {
+                let back = framed.back(&framed.square(), AlphaRule::Keep);
+                assert_eq!((back.width_px, back.height_px, back.is_opaque), (width, height, false));
+                for (got, (given, straight)) in
+                    back.rgba.chunks(4).zip(original.premultiplied.chunks(4).zip(original.straight_rgba().chunks(4)))
+                {
+                    assert_eq!(got[3], given[3]);
+                    // One step of rounding, twice where half transparent.
+                    assert!((0..3).all(|c| got[c].abs_diff(straight[c]) <= 2), "{got:?} {straight:?}");
+                }
+            } else {
+                let back = framed.back(&framed.square(), AlphaRule::Keep);
+                assert_eq!((back.width_px, back.height_px, back.rgba[3]), (1, 1, 128));
+            }
+        }
+    }
+
+    #[test]
+    fn paint_in_a_hollow_picture_is_hidden_by_keep_and_shown_by_redraw() {
+        let hollow = picture(8, 8, |x, y| if x.min(y) == 0 { [0, 0, 0, 255] } else { [0; 4] });
+        let framed = Framed::new(hollow, 8, [255; 3]);
+        // The translation paints the upper half yellow and leaves the lower half white.
+        let painted: Vec<f32> =
+            (0..3).flat_map(|c| (0..64).map(move |i| if c == 2 && i < 32 { -0.6 } else { 1.0 })).collect();
+        let kept = framed.back(&painted, AlphaRule::Keep);
+        let redrawn = framed.back(&painted, AlphaRule::Redraw);
+        let alpha = |picture: &Unframed, x: usize, y: usize| picture.rgba[4 * (y * 8 + x) + 3];
+        assert_eq!([alpha(&kept, 4, 2), alpha(&kept, 4, 6), alpha(&kept, 0, 6)], [0, 0, 255]);
+        assert_eq!([alpha(&redrawn, 4, 2), alpha(&redrawn, 4, 6), alpha(&redrawn, 0, 6)], [255, 0, 255]);
+        assert_eq!(redrawn.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 51]);
+        assert_eq!(kept.hidden_share, 21.0 / 64.0);
+        let opaque = Framed::new(picture(8, 8, |_, _| [9, 9, 9, 255]), 8, [255; 3]);
+        assert!(opaque.back(&painted, AlphaRule::Keep).is_opaque);
+    }
+}
