@@ -3,6 +3,7 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use crate::cases::Numbers;
 use crate::config::{self, FORBIDDEN, Implementation};
@@ -14,7 +15,8 @@ use crate::op::plan::{Evidence, Group, Order, Plan};
 use crate::op::reference::Chains;
 
 /// How the values of single chains become one loss.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reduction {
     /// One value a chain, `[n]`.
     None,
@@ -101,7 +103,7 @@ impl LinearChainCrfConfig {
 /// infinity is read as 41 nats below the position's best.
 ///
 /// # Source
-/// Lafferty, McCallum, Pereira 2001; scaling as in Rabiner 1989, with marginals normalised where they stand (own derivation).
+/// Lafferty, `McCallum`, Pereira 2001; scaling as in Rabiner 1989, with marginals normalised where they stand (own derivation).
 #[derive(Module, Debug)]
 pub struct LinearChainCrf {
     /// Raw transition scores `[l, l]`, from label to label.

@@ -1,7 +1,7 @@
 //! Choices shared by both layers: where transitions come from, how they are bounded, which implementation computes.
 
-use burn::config::Config;
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::error::CrfError;
 
@@ -14,7 +14,8 @@ pub const FORBIDDEN: f32 = -1.0e30;
 pub const LABELS_MAX: usize = 32;
 
 /// Which code computes the likelihood, its gradient and the marginals.
-#[derive(Config, Debug, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Implementation {
     /// The fastest one that the device can run; the reference where there is none.
     Auto,
@@ -39,7 +40,8 @@ impl Implementation {
 }
 
 /// Where the transition scores come from.
-#[derive(Config, Debug, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Transitions {
     /// Parameters that start at zero and are learned.
     Learned,

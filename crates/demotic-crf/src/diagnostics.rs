@@ -98,7 +98,9 @@ pub fn coupling_length(transitions: &[f32], labels: usize) -> f32 {
         if step >= warm {
             growth += norm.ln();
         }
-        v.iter_mut().for_each(|x| *x /= norm);
+        for x in &mut v {
+            *x /= norm;
+        }
     }
     let ratio = growth / f64::from(counted) - first.ln();
     if ratio >= 0.0 {

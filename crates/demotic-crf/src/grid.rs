@@ -4,6 +4,7 @@
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{self, Implementation, Transitions};
 use crate::error::CrfError;
@@ -13,7 +14,8 @@ use crate::op::plan::{Evidence, Group, Order, Plan};
 use crate::op::reference::Chains;
 
 /// Which chains of the grid count.
-#[derive(Config, Debug, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Directions {
     /// Rows and columns, half each.
     Both,
@@ -91,7 +93,7 @@ impl GridCrfConfig {
 /// the grid CRF with edge scores `A / 2` from above.
 ///
 /// # Source
-/// Lafferty, McCallum, Pereira 2001 for the chain; Wainwright, Jaakkola, Willsky 2005 for the bound over two forests.
+/// Lafferty, `McCallum`, Pereira 2001 for the chain; Wainwright, Jaakkola, Willsky 2005 for the bound over two forests.
 #[derive(Module, Debug)]
 pub struct GridCrf {
     /// Raw row transitions `[l, l]` (also the columns' where shared); `None` where nothing is learned.

@@ -439,14 +439,15 @@ impl<const L: usize> Sweep<'_, L> {
             }
         }
         if self.plan.boundaries {
-            for k in 0..l {
-                x[0][k] += f32x8::splat(self.scores.start[k]);
+            for (e, &score) in x[0][..l].iter_mut().zip(&self.scores.start) {
+                *e += f32x8::splat(score);
             }
-            for lane in 0..LANES {
-                if let Some(last) = lengths[lane].checked_sub(1) {
-                    for k in 0..l {
-                        x[last][k].as_mut_array()[lane] += self.scores.end[k];
-                    }
+            for (lane, length) in lengths.iter().enumerate() {
+                let Some(last) = length.checked_sub(1) else {
+                    continue;
+                };
+                for (e, &score) in x[last][..l].iter_mut().zip(&self.scores.end) {
+                    e.as_mut_array()[lane] += score;
                 }
             }
         }

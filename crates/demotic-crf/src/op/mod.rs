@@ -18,13 +18,13 @@ use crate::error::CrfError;
 /// What a device's runtime is, as far as the choice of an implementation goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Runtime {
-    /// CubeCL, named by compiler: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`.
+    /// `CubeCL`, named by compiler: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`.
     Cube(String),
     /// Burn's own CPU backend.
     Flex,
 }
 
-/// Whether a CubeCL runtime of this name compiles WGSL text: one built for SPIR-V or MSL refuses it, and only when the
+/// Whether a `CubeCL` runtime of this name compiles WGSL text: one built for SPIR-V or MSL refuses it, and only when the
 /// output is read.
 fn takes_wgsl(name: &str) -> bool {
     name == "wgpu<wgsl>"
@@ -85,14 +85,15 @@ pub(crate) fn implementation_for(
         };
     }
     match (asked, &runtime) {
-        (Implementation::Auto, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
+        (Implementation::Auto | Implementation::Cpu, Some(Runtime::Flex)) => {
+            Ok(Implementation::Cpu)
+        }
         (Implementation::Auto | Implementation::Wgsl, Some(Runtime::Cube(name)))
             if takes_wgsl(name) =>
         {
             Ok(Implementation::Wgsl)
         }
         (Implementation::Auto | Implementation::Reference, _) => Ok(Implementation::Reference),
-        (Implementation::Cpu, Some(Runtime::Flex)) => Ok(Implementation::Cpu),
         (Implementation::Cpu, _) => Err(unavailable(
             "the fused loop reads memory of the CPU backend, flex",
         )),

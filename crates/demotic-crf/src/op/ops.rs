@@ -8,7 +8,7 @@ use burn::tensor::{DType, FloatDType, Int, IntDType, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
 use super::cpu;
-use super::plan::Plan;
+use super::plan::{Group, Order, Plan};
 
 /// The operation. Tensors are laid out as [`Plan`] says; `lengths` is a placeholder `[1]` where the plan is not ragged.
 #[backend_extension(Cube, Flex, Autodiff, Fusion)]
@@ -102,7 +102,6 @@ fn viterbi_specs(
 
 /// The upstream gradient `[groups]` as a shape that broadcasts over `[b, l, h, w]`.
 pub(crate) fn upstream_shape(groups: usize, [b, _, h, w]: [usize; 4], plan: &Plan) -> [usize; 4] {
-    use super::plan::Group;
     use crate::grid::Directions;
     match plan.group {
         Group::All => [1, 1, 1, 1],
@@ -267,12 +266,10 @@ impl CrfOps for Flex {
         }
         let shape = gradient.layout().shape();
         let dims: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
-        let in_one_piece = match (plan.group, plan.order) {
-            (super::plan::Group::All, _) => true,
-            (super::plan::Group::Picture, super::plan::Order::Grid) => true,
-            (super::plan::Group::Chain, super::plan::Order::Sequence) => true,
-            _ => false,
-        };
+        let in_one_piece = matches!(
+            (plan.group, plan.order),
+            (Group::All, _) | (Group::Picture, Order::Grid) | (Group::Chain, Order::Sequence)
+        );
         if !in_one_piece || gradient.layout().start_offset() != 0 {
             let upstream = upstream.reshape(Shape::new(upstream_shape(factors.len(), dims, &plan)));
             return <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_mul(
@@ -285,7 +282,9 @@ impl CrfOps for Flex {
         let storage: &mut [f32] = gradient.storage_mut();
         let piece = storage.len() / factors.len();
         for (piece, factor) in storage.chunks_exact_mut(piece).zip(factors) {
-            piece.iter_mut().for_each(|value| *value *= factor);
+            for value in piece {
+                *value *= factor;
+            }
         }
         gradient
     }

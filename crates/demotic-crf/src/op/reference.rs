@@ -216,7 +216,7 @@ impl Chains {
         let [_, t, _] = self.emissions.dims();
         let top = self.emission_top(None);
         let scan = self.scan(&self.emission_probs(&top, None));
-        let steps = match self.valid() {
+        match self.valid() {
             Some(valid) => {
                 let later = valid.clone().sum_dim(1).sub_scalar(1.0).clamp_min(0.0);
                 blocked_sum(top * valid + scan.log_scale)
@@ -225,8 +225,7 @@ impl Chains {
             None => {
                 blocked_sum(top + scan.log_scale) + self.transition_top().mul_scalar(t as f32 - 1.0)
             }
-        };
-        steps
+        }
     }
 
     /// Marginals of every position `[n, t, l]` and of every neighbouring pair `[n, t - 1, l, l]`; zero past a chain's end.
@@ -354,7 +353,7 @@ impl Chains {
                     first_equal(candidates, top),
                 )
             };
-            match &valid {
+            let (score, back) = match &valid {
                 Some(valid) => {
                     let gone = valid
                         .clone()
@@ -365,14 +364,15 @@ impl Chains {
                     let stay = Tensor::<1, Int>::arange(0..l as i64, &device)
                         .reshape([1, l])
                         .expand([n, l]);
-                    from.push(back.mask_where(gone.clone(), stay));
-                    best = score.mask_where(gone, best);
+                    (
+                        score.mask_where(gone.clone(), best),
+                        back.mask_where(gone, stay),
+                    )
                 }
-                None => {
-                    from.push(back);
-                    best = score;
-                }
-            }
+                None => (score, back),
+            };
+            best = score;
+            from.push(back);
             // Relative to the maximum, the maxima summed apart: a long chain decides as finely as a short one.
             let top = best.clone().max_dim(1); // [n, 1]
             best = best - top.clone();

@@ -84,6 +84,7 @@ impl KernelSource for Kernel {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 

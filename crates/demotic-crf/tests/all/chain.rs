@@ -109,12 +109,15 @@ impl Problem {
             let values = values
                 .as_ref()
                 .map(|v| Tensor::<1>::from_data(TensorData::new(v.clone(), [l]), device));
-            p.zip(values).map(|(p, v)| p.map(|_| v.set_require_grad(device.is_autodiff())))
+            p.zip(values)
+                .map(|(p, v)| p.map(|_| v.set_require_grad(device.is_autodiff())))
         };
         crf.start = set(crf.start, &self.start);
         crf.end = set(crf.end, &self.end);
         let a = Tensor::<2>::from_data(TensorData::new(self.a.clone(), [l, l]), device);
-        crf.transitions = crf.transitions.map(|_| a.set_require_grad(device.is_autodiff()));
+        crf.transitions = crf
+            .transitions
+            .map(|_| a.set_require_grad(device.is_autodiff()));
         crf
     }
 

@@ -1,0 +1,175 @@
+//! Times loss and gradient of the linear-chain CRF over the speed table, each implementation on its device:
+//! `cargo bench --bench crf`. Every figure stands beside its compulsory bytes, its multiply-adds, and the device's own copy
+//! bandwidth. A result is compared with the reference once before it is timed.
+//!
+//! `CRF_DEVICES=flex,wgpu` chooses devices (default: flex, and wgpu where there is an adapter).
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use demotic_crf::cases::{Case, Numbers, SPEED};
+use demotic_crf::{Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction};
+
+/// One case on one device, ready to run.
+struct Setup {
+    crf: LinearChainCrf,
+    emissions: Tensor<3>,
+    labels: Tensor<2, Int>,
+    device: Device,
+}
+
+impl Setup {
+    fn new(case: Case, implementation: Implementation, device: &Device) -> Self {
+        let Case {
+            length,
+            chains,
+            labels,
+        } = case;
+        let device = device.clone().autodiff();
+        let crf = LinearChainCrfConfig::new(labels)
+            .with_implementation(implementation)
+            .init(&device);
+        let emissions = TensorData::new(
+            Numbers::new(1, 0).normals(case.positions() * labels, 1.0),
+            [chains, length, labels],
+        );
+        let gold = TensorData::new(
+            Numbers::new(1, 1).labels(case.positions(), labels),
+            [chains, length],
+        );
+        Self {
+            crf,
+            emissions: Tensor::from_data(emissions, &device),
+            labels: Tensor::from_data(gold, &device),
+            device,
+        }
+    }
+
+    /// Loss and all gradients, on the device.
+    fn run(&self) -> (Tensor<1>, Tensor<3>) {
+        let emissions = self.emissions.clone().detach().require_grad();
+        let loss = self.crf.negative_log_likelihood(
+            emissions.clone(),
+            self.labels.clone(),
+            None,
+            Reduction::Sum,
+        );
+        let mut gradients = loss.backward();
+        let gradient = emissions
+            .grad_remove(&mut gradients)
+            .expect("the loss depends on the emissions");
+        (loss.inner(), gradient)
+    }
+
+    /// A launch that failed shows only where its output is read: read once, and hold it against the reference.
+    fn verify(&self, case: Case) {
+        let read = |(loss, gradient): (Tensor<1>, Tensor<3>)| -> (f32, Vec<f32>) {
+            (
+                loss.into_scalar(),
+                gradient
+                    .try_into_vec_as()
+                    .expect("the gradient is on the device"),
+            )
+        };
+        let (loss, gradient) = read(self.run());
+        let (expected, expected_gradient) =
+            read(Self::new(case, Implementation::Reference, &Device::flex()).run());
+        assert!(
+            (loss - expected).abs() < 1e-5 * expected,
+            "{}: loss {loss}, reference {expected}",
+            case.name()
+        );
+        let worst = gradient
+            .iter()
+            .zip(&expected_gradient)
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 1e-5, "{}: gradient off by {worst}", case.name());
+    }
+
+    fn sync(&self) {
+        self.device.sync().expect("the device is alive");
+    }
+}
+
+/// Bytes a second of a plain copy of 64 MiB on the device, reads and writes counted.
+fn copy_bandwidth(device: &Device) -> f64 {
+    let source = Tensor::<1>::ones([16 << 20], device);
+    let bytes = 2.0 * 4.0 * f64::from(16 << 20);
+    let mut best = f64::INFINITY;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let copy = source.clone().add_scalar(1.0);
+        device.sync().expect("the device is alive");
+        best = best.min(start.elapsed().as_secs_f64());
+        black_box(copy);
+    }
+    bytes / best
+}
+
+fn devices() -> Vec<(&'static str, Device, Vec<Implementation>)> {
+    let wanted = std::env::var("CRF_DEVICES").unwrap_or_else(|_| "flex,wgpu".to_string());
+    let mut devices = vec![];
+    if wanted.contains("flex") {
+        devices.push((
+            "flex",
+            Device::flex(),
+            vec![Implementation::Cpu, Implementation::Reference],
+        ));
+    }
+    if wanted.contains("wgpu") {
+        let kinds = [DeviceKind::DefaultDevice, DeviceKind::Cpu];
+        match kinds
+            .into_iter()
+            .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok())
+        {
+            Some(device) => devices.push(("wgpu", device, vec![Implementation::Wgsl])),
+            None => eprintln!("no wgpu adapter: its figures are left out"),
+        }
+    }
+    devices
+}
+
+fn loss_and_gradient(criterion: &mut Criterion) {
+    for (name, device, implementations) in devices() {
+        let bandwidth = copy_bandwidth(&device);
+        eprintln!("{name}: copy bandwidth {:.1} GB/s", bandwidth / 1e9);
+        for implementation in implementations {
+            let mut group =
+                criterion.benchmark_group(format!("crf {} on {name}", implementation.name()));
+            for case in SPEED {
+                // The reference takes a handful of small operations a position: seconds at this length.
+                if implementation == Implementation::Reference && case.length > 64 {
+                    continue;
+                }
+                let setup = Setup::new(case, implementation, &device);
+                setup.verify(case);
+                setup.sync();
+                eprintln!(
+                    "{}: {} bytes, {} multiply-adds; floor at copy bandwidth {:.1} us",
+                    case.name(),
+                    case.bytes(),
+                    case.fmas(),
+                    case.bytes() as f64 / bandwidth * 1e6,
+                );
+                group.throughput(Throughput::Bytes(case.bytes() as u64));
+                group.bench_function(BenchmarkId::from_parameter(case.name()), |bencher| {
+                    bencher.iter(|| {
+                        black_box(setup.run());
+                        setup.sync();
+                    });
+                });
+            }
+            group.finish();
+        }
+    }
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = loss_and_gradient
+}
+criterion_main!(benches);
