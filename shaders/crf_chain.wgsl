@@ -20,7 +20,9 @@
 //   sums        [entries, chains]: pair sums and boundary marginals where GRADIENT, then the value
 //   params      one Params
 // Template: L labels, WG workgroup size, GRADIENT, LABELS, GOLD (all labels known), HELD (some held, the rest summed
-//   over), PARTITION (value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is added to what is there).
+//   over), FREE (nothing known), PARTITION (likewise; value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is
+//   added to what is there), REGISTERS (each lane keeps M to itself: small L, and software adapters, which read workgroup
+//   memory lane by lane).
 
 struct Params {
     chains: u32,
@@ -98,6 +100,13 @@ fn main(
         m[i] = select(scaled(a - top), 0.0, a <= FORBIDDEN);
     }
     workgroupBarrier();
+//: if REGISTERS
+//: for i in 0..L
+//: for j in 0..L
+    let m{{i}}_{{j}} = m[{{i}} * {{L}} + {{j}}];
+//: end
+//: end
+//: end
 
     let chains = params.chains;
     let chain = (group.y * groups.x + group.x) * {{WG}}u + lane;
@@ -181,7 +190,11 @@ fn main(
 //: end
         var s{{j}} = 0.0;
 //: for i in 0..L
+//: if REGISTERS
+        s{{j}} += w{{i}} * m{{i}}_{{j}};
+//: else
         s{{j}} += w{{i}} * m[{{i}} * {{L}} + {{j}}];
+//: end
 //: end
         q{{j}} *= select(s{{j}}, 1.0, t == 0u);
 //: end
@@ -227,7 +240,11 @@ fn main(
 //: for i in 0..L
         var n{{i}} = 0.0;
 //: for j in 0..L
+//: if REGISTERS
+        n{{i}} += m{{i}}_{{j}} * v{{j}};
+//: else
         n{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
+//: end
 //: end
         n{{i}} = select(n{{i}}, 1.0, last);
         let a{{i}} = forward[(t * {{L}}u + {{i}}u) * chains + chain];

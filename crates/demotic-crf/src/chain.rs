@@ -428,7 +428,7 @@ impl LinearChainCrf {
                 boundaries: self.config.boundaries,
                 scale,
             },
-            lengths: lengths.unwrap_or_else(|| Tensor::zeros([1], &device)),
+            lengths,
         }
     }
 

@@ -226,7 +226,7 @@ impl GridCrf {
                     .collect(),
                 0,
             ),
-            lengths: Tensor::zeros([1], &device),
+            lengths: None,
             plan: Plan {
                 directions: self.config.directions,
                 group: Group::Picture,

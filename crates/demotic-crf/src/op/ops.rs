@@ -3,14 +3,14 @@
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, DispatchTensor, backend_extension};
 use burn::tensor::{DType, FloatDType, Int, IntDType, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
 use super::cpu;
 use super::plan::{Group, Order, Plan};
 
-/// The operation. Tensors are laid out as [`Plan`] says; `lengths` is a placeholder `[1]` where the plan is not ragged.
+/// The operation. Tensors are laid out as [`Plan`] says; `lengths` is any tensor (the labels, say) where the plan is not ragged.
 #[backend_extension(Cube, Flex, Autodiff, Fusion)]
 pub(crate) trait CrfOps: Backend {
     /// Values `[groups]`.
@@ -154,10 +154,12 @@ fn run_flex(
     gradient: bool,
 ) -> (cpu::Outputs, [usize; 4]) {
     let (emissions, labels) = (plain(emissions), plain(labels));
-    let (potentials, lengths) = (
-        plain(potentials).to_contiguous(),
-        plain(lengths).to_contiguous(),
-    );
+    let potentials = plain(potentials).to_contiguous();
+    let lengths = if plan.ragged {
+        plain(lengths).to_contiguous()
+    } else {
+        lengths
+    };
     let shape = emissions.layout().shape();
     let dims: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
     let outputs = cpu::run(
@@ -168,7 +170,7 @@ fn run_flex(
             labels: values(&labels),
             label_strides: strides(&labels),
             potentials: values(&potentials),
-            lengths: values(&lengths),
+            lengths: if plan.ragged { values(&lengths) } else { &[] },
         },
         plan,
         gradient,
@@ -232,10 +234,12 @@ impl CrfOps for Flex {
         plan: Plan,
     ) -> (FlexTensor, FlexTensor) {
         let emissions = plain(emissions);
-        let (potentials, lengths) = (
-            plain(potentials).to_contiguous(),
-            plain(lengths).to_contiguous(),
-        );
+        let potentials = plain(potentials).to_contiguous();
+        let lengths = if plan.ragged {
+            plain(lengths).to_contiguous()
+        } else {
+            lengths
+        };
         let shape = emissions.layout().shape();
         let dims @ [b, _, h, w]: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
         let (paths, scores) = cpu::viterbi(
@@ -246,7 +250,7 @@ impl CrfOps for Flex {
                 labels: &[],
                 label_strides: [0; 3],
                 potentials: values(&potentials),
-                lengths: values(&lengths),
+                lengths: if plan.ragged { values(&lengths) } else { &[] },
             },
             &plan,
         );
@@ -300,30 +304,40 @@ pub(crate) struct Call {
     pub(crate) labels: Tensor<3, Int>,
     /// `[d, width]`.
     pub(crate) potentials: Tensor<2>,
-    /// `[n]` or a placeholder `[1]`.
-    pub(crate) lengths: Tensor<1, Int>,
+    /// `[n]` where the plan is ragged.
+    pub(crate) lengths: Option<Tensor<1, Int>>,
     pub(crate) plan: Plan,
 }
 
 impl Call {
+    fn lengths(&self) -> DispatchTensor {
+        match &self.lengths {
+            Some(lengths) => lengths.clone().into_dispatch(),
+            // Bound by no kernel: a tensor that is there already costs no launch.
+            None => self.labels.clone().into_dispatch(),
+        }
+    }
+
     /// Values `[groups]`, differentiable by emissions and potentials.
     pub(crate) fn value(self) -> Tensor<1> {
+        let lengths = self.lengths();
         Tensor::from_dispatch(<Dispatch as CrfOps>::crf_value(
             self.emissions.into_dispatch(),
             self.labels.into_dispatch(),
             self.potentials.into_dispatch(),
-            self.lengths.into_dispatch(),
+            lengths,
             self.plan,
         ))
     }
 
     /// Values, gradient by emissions, gradient by potentials of each group: constants to automatic differentiation.
     pub(crate) fn gradient(self) -> (Tensor<1>, Tensor<4>, Tensor<3>) {
+        let lengths = self.lengths();
         let (value, emissions, potentials) = <Dispatch as CrfOps>::crf_gradient(
             self.emissions.detach().into_dispatch(),
             self.labels.into_dispatch(),
             self.potentials.detach().into_dispatch(),
-            self.lengths.into_dispatch(),
+            lengths,
             self.plan,
         );
         (
@@ -335,10 +349,11 @@ impl Call {
 
     /// Best paths `[b, h, w]` and scores `[chains]`.
     pub(crate) fn viterbi(self) -> (Tensor<3, Int>, Tensor<1>) {
+        let lengths = self.lengths();
         let (paths, scores) = <Dispatch as CrfOps>::crf_viterbi(
             self.emissions.detach().into_dispatch(),
             self.potentials.detach().into_dispatch(),
-            self.lengths.into_dispatch(),
+            lengths,
             self.plan,
         );
         (Tensor::from_dispatch(paths), Tensor::from_dispatch(scores))

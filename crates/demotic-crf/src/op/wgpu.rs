@@ -158,7 +158,11 @@ impl Call {
             emissions,
             labels,
             potentials: burn_wgpu::into_contiguous(float(potentials)),
-            lengths: burn_wgpu::into_contiguous(int(lengths)),
+            lengths: if plan.ragged {
+                burn_wgpu::into_contiguous(int(lengths))
+            } else {
+                lengths
+            },
             dims,
             plan,
         }
@@ -240,6 +244,7 @@ impl Call {
                         chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
                             .with("VALUE", entries - 1)
                             .flag("HALF", self.emissions.dtype == DType::F16)
+                            .flag("REGISTERS", keeps_transitions(l, &self.client))
                     },
                     lines.chains.div_ceil(WORKGROUP as usize),
                 );
@@ -402,6 +407,17 @@ impl Call {
     }
 }
 
+/// Whether each invocation of `crf_chain.wgsl` keeps the transition matrix to itself: 16 registers at most on a GPU; a software
+/// adapter reads workgroup memory lane by lane, so that even a spilled register is faster.
+fn keeps_transitions(l: usize, client: &Client) -> bool {
+    l <= 4 || (l <= 12 && is_software(client))
+}
+
+/// Whether the adapter is a CPU behind a GPU's interface.
+fn is_software(client: &Client) -> bool {
+    client.properties().identity.physical.is_none()
+}
+
 /// The constants of `crf_viterbi.wgsl`.
 fn viterbi_values(values: Values, l: usize, plan: &Plan, half: bool) -> Values {
     values
@@ -553,6 +569,7 @@ pub(crate) mod tests {
                 let values = chain_values(numbered(&names), l, plan, gradient, add)
                     .with("VALUE", entries - 1)
                     .flag("HALF", half)
+                    .flag("REGISTERS", l <= 4 || (add && l <= 12))
                     .with("WG", WORKGROUP);
                 kernels.push(Kernel {
                     shader: Shader::Chain,
