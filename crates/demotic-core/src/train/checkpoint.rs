@@ -7,11 +7,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::weights::{Array, Arrays, weights_of, with_weights};
-use super::{Trainer, Window};
+use super::weights::{Array, Arrays, array_of, weights_of, with_weights};
+use super::{FIGURES, Trainer, Window};
 use crate::config::Config;
 use crate::data::{Dataset, fnv1a64};
 use crate::error::Error;
@@ -19,6 +20,8 @@ use crate::model::{Discriminator, Generator, Init};
 
 /// Changes when old checkpoints cannot be read any more.
 const FORMAT: u32 = 1;
+/// Figures gathered since the last tick.
+const WINDOW_SUMS: &str = "window.sums";
 
 /// The JSON of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub struct CheckpointInfo {
     pub step: u64,
     /// Updates of each optimiser: generator, discriminator.
     pub optimiser_steps: [u64; 2],
+    /// Steps since the last tick; their figures are kept, so that the next tick is what it would have been.
+    pub window_steps: u64,
     /// Styles in their order.
     pub styles: Vec<String>,
     /// Contents of the data set, as `Dataset::fingerprint`.
@@ -99,7 +104,7 @@ impl Trainer<'_> {
     /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept`.
     ///
     /// # Errors
-    /// [`Error::Io`]; earlier checkpoints are untouched then.
+    /// [`Error::Io`], and [`Error::Diverged`] where a weight is not a finite number; earlier checkpoints are untouched then.
     pub fn save(&self, folder: &Path) -> Result<PathBuf, Error> {
         fs::create_dir_all(folder).map_err(Error::io("make the checkpoint folder", folder))?;
         let (generator_steps, generator_state) = self.adam_generator.state();
@@ -109,12 +114,17 @@ impl Trainer<'_> {
             .chain(prefixed("discriminator", weights_of(&self.discriminator)))
             .chain(prefixed("adam_generator", generator_state))
             .chain(prefixed("adam_discriminator", discriminator_state))
+            .chain(self.window.sums.iter().map(|sums| (WINDOW_SUMS.to_owned(), array_of(sums.clone()))))
             .collect();
+        if let Some((name, _)) = arrays.iter().find(|(_, array)| array.values.iter().any(|v| !v.is_finite())) {
+            return Err(Error::Diverged { step: self.step, what: format!("`{name}` holds values that are not finite numbers") });
+        }
         let bytes = to_safetensors(&arrays);
         let info = CheckpointInfo {
             format: FORMAT,
             step: self.step,
             optimiser_steps: [generator_steps, discriminator_steps],
+            window_steps: self.window.steps,
             styles: self.dataset.styles().iter().map(|s| s.name.clone()).collect(),
             dataset: format!("{:016x}", self.dataset.fingerprint()),
             config: self.config.clone(),
@@ -163,6 +173,13 @@ impl Trainer<'_> {
             .map_err(load)?;
         self.step = info.step;
         self.window = Window::new();
+        if let Some(Array { values, .. }) = checkpoint.arrays.get(WINDOW_SUMS) {
+            if values.len() != FIGURES.len() {
+                return Err(refuse(format!("the checkpoint has {} running figures, expected {}", values.len(), FIGURES.len())));
+            }
+            self.window.sums = Some(Tensor::from_data(TensorData::new(values.clone(), [values.len()]), &self.plain));
+            self.window.steps = info.window_steps;
+        }
         Ok(())
     }
 }

@@ -100,13 +100,15 @@ pub struct Trainer<'a> {
 struct Window {
     sums: Option<Tensor<1>>,
     steps: u64,
+    /// Steps of this process: those before a resumed checkpoint have no time here.
+    timed_steps: u64,
     since: Instant,
     data_secs: f64,
 }
 
 impl Window {
     fn new() -> Self {
-        Self { sums: None, steps: 0, since: Instant::now(), data_secs: 0.0 }
+        Self { sums: None, steps: 0, timed_steps: 0, since: Instant::now(), data_secs: 0.0 }
     }
 }
 
@@ -206,6 +208,10 @@ impl<'a> Trainer<'a> {
     pub fn advance(&mut self) {
         let step = self.step;
         let started = Instant::now();
+        if self.window.timed_steps == 0 {
+            // What was done between two ticks besides training (samples, checkpoints) is not training time.
+            self.window.since = started;
+        }
         let (sources, truths) = self.next_sources();
         let reals = self.reals.batch(step);
         self.window.data_secs += started.elapsed().as_secs_f64();
@@ -281,6 +287,7 @@ impl<'a> Trainer<'a> {
             None => figures,
         });
         self.window.steps += 1;
+        self.window.timed_steps += 1;
         self.step += 1;
     }
 
@@ -400,7 +407,8 @@ impl<'a> Trainer<'a> {
         let transitions = [values_of(row.inner()), values_of(column.inner())];
         let mean = |f: fn(&[f32], usize) -> f32| transitions.iter().map(|a| f(a, labels)).sum::<f32>() / 2.0;
         let secs = window.since.elapsed().as_secs_f64();
-        let images = (window.steps * self.config.train.batch as u64) as f64;
+        // A tick right after a resumed checkpoint has figures, but no step to time.
+        let images = (window.timed_steps.max(1) * self.config.train.batch as u64) as f64;
         Ok(Some(Tick {
             step: self.step,
             kimg: (self.step * self.config.train.batch as u64) as f64 / 1000.0,

@@ -1,0 +1,265 @@
+//! The command line as it is typed. What it means is `options.rs`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Learns how pictures are said in another hand, and says yours that way.
+#[derive(Debug, Parser)]
+#[command(name = "demotic", version, about, long_about = None, subcommand_required = true, arg_required_else_help = true, after_help = AFTER)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER: &str = "\
+Start here:
+  demotic train configs/quickstart.toml        minutes on a processor; makes runs/00001-quickstart
+  demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
+  demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
+
+Exit codes: 0 done, 1 failed, 2 usage, configuration or input, 130 interrupted (a checkpoint was saved).";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a translator between styles of pictures
+    Train(TrainArgs),
+    /// Translate pictures into a style with a trained run
+    Translate(TranslateArgs),
+    /// Score a trained run on held-out pictures, beside three baselines
+    Evaluate(EvaluateArgs),
+    /// Make a data set from archives or folders, or look at one
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// List the devices that can compute, and which one `auto` takes
+    Devices(DevicesArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// `--device`, alike everywhere.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// auto: a discrete GPU, else an integrated one, else flex; flex: this machine's processor cores; wgpu: the first
+    /// adapter of `demotic devices`; wgpu:N: adapter N
+    #[arg(long, default_value = "auto", value_name = "DEVICE")]
+    pub(crate) device: String,
+}
+
+/// `demotic train`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key.
+The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/ and, at the
+end, evaluation.json. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and
+ends with the same weights, to the bit on flex, as if it had never stopped.
+
+Examples:
+  demotic train configs/quickstart.toml
+  demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
+  demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
+  demotic train configs/quickstart.toml --resume            the newest run of that name
+  demotic train --resume --out runs/00003-quickstart --steps 20000")]
+pub(crate) struct TrainArgs {
+    /// Settings, in TOML; without it, the defaults
+    #[arg(value_name = "CONFIG.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Pictures: `emoji` (built in), a folder DIR/<style>/<name>.png|jpg|webp|svg, or a data set made by `demotic data import`
+    #[arg(long, value_name = "emoji|DIR|DATASET")]
+    pub(crate) data: Option<String>,
+    /// Run folder, new or empty; without it runs/<number>-<config name>
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Train this many steps in all (train.steps). With --resume it makes the run longer or shorter; learning rates fall
+    /// towards the new end
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) steps: Option<u64>,
+    /// Change one setting, such as train.batch=8; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) set: Vec<String>,
+    /// Go on with the run in --out, or with the newest one of this config's name; the run's own config.toml counts
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Read everything, print what would be trained, write nothing
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
+}
+
+/// `demotic translate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each picture is fitted to the square that the run was trained on, translated, and brought back to its own size as
+OUT/<name>.png; an SVG drawing keeps its stated size, or the run's where that is larger. Transparency is laid on the
+run's background for the network and given back afterwards.
+
+Examples:
+  demotic translate --run runs/00001-quickstart --to openmoji --out out/ doodle.png
+  demotic translate --run runs/00001-quickstart --to openmoji --alpha redraw --out out/ line-art/*.svg")]
+pub(crate) struct TranslateArgs {
+    /// Run folder made by `demotic train`
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// Style to translate into; the run's config.toml and log.txt name them
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) to: String,
+    /// Folder for the translations; made if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What becomes of transparency
+    #[arg(long, value_enum, default_value_t = AlphaArg::Keep)]
+    pub(crate) alpha: AlphaArg,
+    /// Replace translations that are already there
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Pictures (png, jpg, webp, svg), or folders of pictures
+    #[arg(required = true, value_name = "INPUT")]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// `--alpha`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlphaArg {
+    /// The input's own, pixel by pixel
+    Keep,
+    /// The input's, and opaque also where the translation paints: for line art that is hollow inside
+    Redraw,
+}
+
+/// `demotic evaluate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every held-out picture is translated into every style that has its counterpart, and compared with it: L1 (mean absolute
+difference, 0 to 1, lower is better), PSNR (decibels, higher is better), SSIM (up to 1, higher is better). Beside the model
+stand `copy` (the input unchanged), `remap` (the best affine colour map) and `nearest` (the counterpart of the nearest
+training picture). Pairs are `aligned` (drawn over the same outlines) or `loose` (drawn anew: there L1 also punishes honest
+redrawing).
+
+Examples:
+  demotic evaluate --run runs/00001-quickstart
+  demotic evaluate --run runs/00001-quickstart --split validation --json scores.json")]
+pub(crate) struct EvaluateArgs {
+    /// Run folder made by `demotic train`
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// Which held-out pictures
+    #[arg(long, value_enum, default_value_t = SplitArg::Test)]
+    pub(crate) split: SplitArg,
+    /// Also write the figures as JSON, to a file that is not there yet
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Replace the JSON file
+    #[arg(long, requires = "json")]
+    pub(crate) force: bool,
+    /// The same pictures at another place; without it, where the run found them
+    #[arg(long, value_name = "emoji|DIR|DATASET")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// `--split`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitArg {
+    /// For reported figures
+    Test,
+    /// For choosing between runs
+    Validation,
+}
+
+/// `demotic data`
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Turn archives of emoji packages, or folders, into one data-set folder
+    Import(ImportArgs),
+    /// Show what a data set holds: styles, splits, pairs
+    Inspect(InspectArgs),
+}
+
+/// `demotic data import`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Archives are read as `npm pack` leaves them: @iconify-json/* emoji packages and openmoji. Drawings stay vector graphics;
+names, codepoints, groups and licences go with them. The same sources give the same bytes.
+
+Examples:
+  npm pack @iconify-json/noto@1.2.9 openmoji@17.0.0
+  demotic data import --out my-emoji iconify-json-noto-1.2.9.tgz openmoji-17.0.0.tgz
+  demotic data import --out my-set pictures/                pictures/<style>/<name>.png")]
+pub(crate) struct ImportArgs {
+    /// Keep only base emoji that every style draws: no flags, no skin tones, none with less than 8 % ink
+    #[arg(long)]
+    pub(crate) emoji: bool,
+    /// Folder to write; new or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Replace an earlier data set there
+    #[arg(long, visible_alias = "force")]
+    pub(crate) replace: bool,
+    /// Archives (.tgz) and folders DIR/<style>/<name>.png|jpg|webp|svg
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+}
+
+/// `demotic data inspect`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  demotic data inspect emoji
+  demotic data inspect --sheet sheet.png --size-px 64 pictures/
+  demotic data inspect --json my-emoji | jq .pairs")]
+pub(crate) struct InspectArgs {
+    /// `emoji`, a folder DIR/<style>/<name>.png|jpg|webp|svg, or a data set made by `demotic data import`
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The summary as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Write a contact sheet: one row an item, one column a style
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) sheet: Option<PathBuf>,
+    /// Replace the contact sheet
+    #[arg(long, requires = "sheet")]
+    pub(crate) force: bool,
+    /// Side that pictures are fitted to, in pixels
+    #[arg(long, default_value_t = 64, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
+    pub(crate) size_px: u32,
+    /// Only these styles, in this order
+    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE")]
+    pub(crate) styles: Vec<String>,
+}
+
+/// `demotic devices`
+#[derive(Debug, Args)]
+pub(crate) struct DevicesArgs {
+    /// As JSON: {"adapters":[..],"auto":"flex"|"wgpu:N","reason":".."}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `demotic completions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  demotic completions bash > ~/.local/share/bash-completion/completions/demotic
+  demotic completions zsh  > ~/.zfunc/_demotic
+  demotic completions fish > ~/.config/fish/completions/demotic.fish")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

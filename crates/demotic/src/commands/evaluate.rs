@@ -1,0 +1,91 @@
+//! `demotic evaluate`: a trained run against held-out pictures.
+
+use std::convert::Infallible;
+use std::path::Path;
+
+use anyhow::Result;
+use demotic_core::data::{CachePolicy, Dataset, Split};
+use demotic_core::device::{self, Chosen};
+use demotic_core::metric::{self, Evaluation};
+use demotic_core::model::Generator;
+use demotic_core::translate;
+
+use crate::cli::{EvaluateArgs, SplitArg};
+use crate::options::{dataset_options, located};
+use crate::output::say;
+use crate::run_dir;
+
+pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
+    if let Some(file) = &args.json {
+        run_dir::refuse_existing(file, args.force)?;
+    }
+    let checkpoint = run_dir::trained(&args.run)?;
+    let config = &checkpoint.info.config;
+    let source = args
+        .data
+        .as_deref()
+        .map_or_else(|| config.data.source.clone(), located);
+    let mut options = dataset_options(config, CachePolicy::Platform)?;
+    // Their order is their number in the network.
+    options.styles.clone_from(&checkpoint.info.styles);
+    let dataset = Dataset::load(&source, &options)?;
+    checkpoint.check_styles(&dataset)?;
+    let chosen = device::open(&args.device.device)?;
+    let generator = checkpoint.generator(&chosen.device)?;
+    let split = match args.split {
+        SplitArg::Test => Split::Test,
+        SplitArg::Validation => Split::Validation,
+    };
+    let evaluation = evaluate(&generator, &chosen, &dataset, split);
+    if let Some(file) = &args.json {
+        write(&evaluation, file)?;
+    }
+    say(&format!(
+        "run  {}  step {}  split {split}  on {}\n",
+        args.run.display(),
+        checkpoint.info.step,
+        chosen.description
+    ))?;
+    say(&table(&evaluation, split))
+}
+
+/// Translates and scores every held-out pair.
+pub(crate) fn evaluate(
+    generator: &Generator,
+    chosen: &Chosen,
+    dataset: &Dataset,
+    split: Split,
+) -> Evaluation {
+    let size = dataset.size_px() as usize;
+    let mut translator = |pictures: &[f32], _from: usize, to: usize| {
+        let styles = vec![to as u32; pictures.len() / (3 * size * size)];
+        Ok::<_, Infallible>(translate::translate(
+            generator,
+            &chosen.device,
+            pictures,
+            size,
+            &styles,
+        ))
+    };
+    match metric::evaluate(dataset, split, Some(&mut translator)) {
+        Ok(evaluation) => evaluation,
+        Err(never) => match never {},
+    }
+}
+
+/// The figures as a person reads them.
+pub(crate) fn table(evaluation: &Evaluation, split: Split) -> String {
+    if evaluation.directions.is_empty() {
+        return format!(
+            "no {split} picture has a counterpart in another style: nothing can be scored\n"
+        );
+    }
+    evaluation.to_string()
+}
+
+/// The figures as a program reads them.
+pub(crate) fn write(evaluation: &Evaluation, path: &Path) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(evaluation)?;
+    text.push('\n');
+    run_dir::write_whole(path, text.as_bytes())
+}

@@ -1,0 +1,34 @@
+//! The commands: each takes what was typed to the library and shows what came of it.
+
+mod completions;
+mod data;
+mod devices;
+mod evaluate;
+mod train;
+mod translate;
+
+use anyhow::Result;
+
+use crate::cli::Command;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All of it.
+    Done,
+    /// Stopped on request, with a checkpoint saved.
+    Interrupted,
+}
+
+/// Runs what was typed.
+pub(crate) fn run(command: &Command) -> Result<Outcome> {
+    match command {
+        Command::Train(args) => return train::run(args),
+        Command::Translate(args) => translate::run(args)?,
+        Command::Evaluate(args) => evaluate::run(args)?,
+        Command::Data(args) => data::run(args)?,
+        Command::Devices(args) => devices::run(args)?,
+        Command::Completions(args) => completions::run(args)?,
+    }
+    Ok(Outcome::Done)
+}

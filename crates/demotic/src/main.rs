@@ -1,0 +1,50 @@
+//! The launcher: what was typed, what it means, then the library's work. Exit codes: 0 done, 1 failed, 2 usage,
+//! configuration or input, 130 interrupted.
+
+mod cli;
+mod commands;
+mod failure;
+mod options;
+mod output;
+mod progress;
+mod run_dir;
+mod sheet;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    quiet_driver();
+    failure::catch_bugs(|| {
+        let cli = cli::Cli::parse();
+        match commands::run(&cli.command) {
+            Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
+            Ok(commands::Outcome::Interrupted) => ExitCode::from(failure::INTERRUPTED),
+            // Whoever read the output has seen enough.
+            Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error),
+        }
+    })
+}
+
+/// Mesa's device-selection layer asks for a Wayland display while adapters are listed, and without any session prints a
+/// line that looks like an error of ours.
+fn quiet_driver() {
+    const LAYER_OFF: &str = "NODEVICE_SELECT";
+    let set = |name| std::env::var_os(name).is_some();
+    if cfg!(target_os = "linux")
+        && !set("XDG_RUNTIME_DIR")
+        && !set("MESA_VK_DEVICE_SELECT")
+        && !set(LAYER_OFF)
+    {
+        #[expect(
+            unsafe_code,
+            reason = "the first thing the program does: no other thread reads the environment"
+        )]
+        // SAFETY: the process has one thread here.
+        unsafe {
+            std::env::set_var(LAYER_OFF, "1");
+        }
+    }
+}

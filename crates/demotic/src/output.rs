@@ -1,0 +1,47 @@
+//! Standard output that may be closed early, and small figures in words.
+
+use std::io::{ErrorKind, Write};
+
+use anyhow::Result;
+
+/// Writes a text to standard output.
+///
+/// # Errors
+/// What the system says; a closed pipe is told apart by [`is_broken_pipe`].
+pub(crate) fn say(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// True where a reader of standard output went away.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+/// `42s`, `7m05s`, `3h12m`.
+pub(crate) fn duration(secs: f64) -> String {
+    let secs = secs.max(0.0).round() as u64;
+    match secs {
+        0..60 => format!("{secs}s"),
+        60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+        _ => format!("{}h{:02}m", secs / 3600, secs / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration;
+
+    #[test]
+    fn durations_carry_their_units() {
+        let told: Vec<String> = [0.4, 59.6, 425.0, 11_520.0, 360_000.0]
+            .into_iter()
+            .map(duration)
+            .collect();
+        assert_eq!(told, ["0s", "1m00s", "7m05s", "3h12m", "100h00m"]);
+    }
+}

@@ -1,0 +1,236 @@
+//! What a training run shows: the same lines on standard output and in log.txt, a bar on a terminal, and Ctrl-C.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use anyhow::Result;
+use demotic_core::train::Tick;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::INTERRUPTED;
+use crate::output::{duration, is_broken_pipe, say};
+use crate::run_dir;
+
+/// Meaning of the columns of [`tick_line`], as the header states it.
+pub(crate) const LEGEND: &str = "\
+columns  step done/all, kimg: thousand source pictures shown
+columns  d_*: the discriminator's loss on real, made and mixed pictures, nats a patch
+columns  g_rec, g_cyc, g_pair: mean absolute error drawn again, there and back, against the true picture (0 to 2)
+columns  g_kl: nats a picture value; g_adv: nats a patch; stay: log-odds that a patch has its neighbour's label
+columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; left: time to the end";
+
+/// The lines of a run.
+pub(crate) struct Journal {
+    /// None in a dry run.
+    log: Option<(PathBuf, File)>,
+    stdout: bool,
+    bar: ProgressBar,
+}
+
+impl Journal {
+    /// Without a log file.
+    pub(crate) fn to_screen() -> Self {
+        Self {
+            log: None,
+            stdout: true,
+            bar: ProgressBar::hidden(),
+        }
+    }
+
+    /// Writes to a log file from now on, at its end.
+    pub(crate) fn log_to(&mut self, path: PathBuf) -> Result<()> {
+        let file = run_dir::append(&path)?;
+        self.log = Some((path, file));
+        Ok(())
+    }
+
+    /// A text of one or more lines: screen and log.
+    pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        self.show(text)?;
+        self.note(text)
+    }
+
+    /// A text for the screen alone. A reader that went away ends the screen, not the training.
+    pub(crate) fn show(&mut self, text: &str) -> Result<()> {
+        if self.stdout {
+            let shown = self.bar.suspend(|| say(&format!("{}\n", text.trim_end())));
+            match shown {
+                Err(error) if is_broken_pipe(&error) => self.stdout = false,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A text for the log alone.
+    pub(crate) fn note(&mut self, text: &str) -> Result<()> {
+        if let Some((path, file)) = &mut self.log {
+            run_dir::add_line(file, path, text.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Starts the bar where standard error is a terminal.
+    pub(crate) fn start(&mut self, step: u64, steps: u64) {
+        if std::io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}")
+                .expect("the template is well formed");
+            self.bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr())
+                .with_style(style);
+            self.bar.set_position(step);
+        }
+    }
+
+    /// One step done.
+    pub(crate) fn advance(&self, step: u64) {
+        self.bar.set_position(step);
+    }
+
+    /// A tick: into the bar on a terminal, else as a line; into the log always.
+    pub(crate) fn tick(&mut self, tick: &Tick, steps: u64) -> Result<()> {
+        let line = tick_line(tick, steps);
+        let has_bar = !self.bar.is_hidden();
+        if has_bar {
+            self.bar.set_message(bar_message(tick, steps));
+        }
+        if !(has_bar && std::io::stdout().is_terminal()) {
+            self.show(&line)?;
+        }
+        self.note(&line)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn stop(&mut self) {
+        self.bar.finish_and_clear();
+        self.bar = ProgressBar::hidden();
+    }
+}
+
+/// Seconds to the end at the pace of this tick.
+fn secs_left(tick: &Tick, steps: u64) -> f64 {
+    let images_a_step = tick.kimg * 1000.0 / tick.step as f64;
+    tick.secs_per_kimg / 1000.0 * images_a_step * steps.saturating_sub(tick.step) as f64
+}
+
+/// One aligned line of figures.
+fn tick_line(tick: &Tick, steps: u64) -> String {
+    let width = steps.to_string().len();
+    format!(
+        "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
+         g_adv {:>6.3}  g_pair {:>6.4}  stay {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  mem {:>5} MiB  left {:>6}",
+        tick.step,
+        tick.kimg,
+        tick.d_real,
+        tick.d_fake,
+        tick.d_composite,
+        tick.g_reconstruction,
+        tick.g_cycle,
+        tick.g_kl,
+        tick.g_adversarial,
+        tick.g_paired,
+        tick.crf_stay_log_odds,
+        tick.secs_per_kimg,
+        tick.data_wait_share * 100.0,
+        tick.peak_memory_bytes >> 20,
+        duration(secs_left(tick, steps)),
+    )
+}
+
+/// The few figures that fit beside a bar.
+fn bar_message(tick: &Tick, steps: u64) -> String {
+    format!(
+        "g_rec {:.3}  g_cyc {:.3}  g_adv {:.2}  {:.1} sec/kimg  left {}",
+        tick.g_reconstruction,
+        tick.g_cycle,
+        tick.g_adversarial,
+        tick.secs_per_kimg,
+        duration(secs_left(tick, steps))
+    )
+}
+
+/// A signal ends the process at once.
+const UNGUARDED: u8 = 0;
+/// The first signal asks the training to stop.
+const GUARDED: u8 = 1;
+/// It was asked; another signal ends the process at once.
+const REQUESTED: u8 = 2;
+
+static STATE: AtomicU8 = AtomicU8::new(UNGUARDED);
+
+/// While it lives, the first Ctrl-C (or request to terminate) is remembered rather than obeyed.
+pub(crate) struct InterruptGuard(());
+
+impl InterruptGuard {
+    /// Starts listening; once in a process.
+    pub(crate) fn new() -> Result<Self> {
+        STATE.store(GUARDED, Ordering::SeqCst);
+        ctrlc::set_handler(|| {
+            if STATE.compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+            let _ = writeln!(
+                std::io::stderr(),
+                "\ninterrupted: finishing this step and saving a checkpoint; once more to stop without"
+            );
+        })
+        .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
+        Ok(Self(()))
+    }
+
+    /// True once the person asked to stop.
+    #[expect(
+        clippy::unused_self,
+        reason = "the question has a meaning only while the guard lives"
+    )]
+    pub(crate) fn is_requested(&self) -> bool {
+        STATE.load(Ordering::SeqCst) == REQUESTED
+    }
+}
+
+impl Drop for InterruptGuard {
+    fn drop(&mut self) {
+        STATE.store(UNGUARDED, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tick(step: u64) -> Tick {
+        Tick {
+            step,
+            kimg: step as f64 * 0.016,
+            d_real: 0.5,
+            d_fake: 0.25,
+            d_composite: 1.0,
+            g_reconstruction: 0.125,
+            g_kl: 0.5,
+            g_cycle: 0.25,
+            g_adversarial: 2.0,
+            g_paired: 0.0,
+            d_norm: 1.0,
+            g_norm: 1.0,
+            crf_stay_log_odds: 0.5,
+            crf_coupling_length: 1.0,
+            secs_per_kimg: 10.0,
+            data_wait_share: 0.015,
+            peak_memory_bytes: 300 << 20,
+        }
+    }
+
+    #[test]
+    fn lines_of_one_run_are_equally_long_and_tell_the_time_left() {
+        let [early, late] = [5, 900].map(|step| tick_line(&tick(step), 1000));
+        assert_eq!(early.len(), late.len(), "{early}\n{late}");
+        // 995 steps of 16 pictures at 10 ms each.
+        assert!(early.ends_with("left  2m39s"), "{early}");
+        assert!(
+            late.contains("step  900/1000  kimg    14.40")
+                && late.contains("wait  1.5%  mem   300 MiB"),
+            "{late}"
+        );
+    }
+}

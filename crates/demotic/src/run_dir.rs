@@ -1,0 +1,380 @@
+//! The folder of a run: where it is, who may write to it, and what its files held at a checkpoint.
+//!
+//! ```text
+//! config.toml  log.txt  stats.jsonl  samples/  checkpoints/  evaluation.json
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use demotic_core::config::Config;
+use demotic_core::train::{Checkpoint, latest_checkpoint};
+
+use crate::failure::{input, io};
+
+/// A run's folder, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub(crate) struct RunDir {
+    path: PathBuf,
+    /// The system gives the lock back when the process ends, however it ends.
+    _lock: File,
+}
+
+impl RunDir {
+    /// Makes `root/<next number>-<name>`.
+    pub(crate) fn numbered(root: &Path, name: &str) -> Result<Self> {
+        fs::create_dir_all(root).map_err(|e| io("make the folder of runs", root, &e))?;
+        let mut number = runs(root)?
+            .into_iter()
+            .map(|(number, _)| number + 1)
+            .max()
+            .unwrap_or(1);
+        loop {
+            let path = root.join(format!("{number:05}-{name}"));
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::locked(path),
+                // Another run that started in this moment has it.
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+                Err(e) => return Err(io("make the run folder", &path, &e)),
+            }
+        }
+    }
+
+    /// Takes a folder that is absent or empty.
+    pub(crate) fn fresh(path: &Path) -> Result<Self> {
+        require_unused(path)?;
+        fs::create_dir_all(path).map_err(|e| io("make the run folder", path, &e))?;
+        Self::locked(path.to_owned())
+    }
+
+    /// Takes the folder of a run that is to go on.
+    pub(crate) fn existing(path: &Path) -> Result<Self> {
+        require_run(path)?;
+        Self::locked(path.to_owned())
+    }
+
+    fn locked(path: PathBuf) -> Result<Self> {
+        let file = path.join(".lock");
+        let lock =
+            File::create(&file).map_err(|e| io("make the lock of the run folder", &file, &e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(input(format!(
+                "another process is training in this run folder; wait for it or stop it: {}",
+                path.display()
+            ))),
+            Err(TryLockError::Error(e)) => Err(io("lock the run folder", &file, &e)),
+        }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved settings.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// What the screen showed.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.path.join("log.txt")
+    }
+
+    /// One JSON a tick.
+    pub(crate) fn stats_file(&self) -> PathBuf {
+        self.path.join("stats.jsonl")
+    }
+
+    /// Figures of the finished run.
+    pub(crate) fn evaluation_file(&self) -> PathBuf {
+        self.path.join("evaluation.json")
+    }
+
+    /// Pictures to look at.
+    pub(crate) fn samples(&self) -> PathBuf {
+        self.path.join("samples")
+    }
+
+    /// The sample grid of a step.
+    pub(crate) fn sample_file(&self, step: u64) -> PathBuf {
+        self.samples().join(format!("step-{step:08}.png"))
+    }
+
+    /// Checkpoints.
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// Drops from the run's files what came after `step`, so that they go on as if the run had not been cut there.
+    pub(crate) fn rewind(&self, step: u64) -> Result<()> {
+        let stats = self.stats_file();
+        rewrite(&stats, |text| {
+            let keeps = |line: &&str| {
+                let value = serde_json::from_str::<serde_json::Value>(line).ok();
+                value
+                    .and_then(|v| v.get("step")?.as_u64())
+                    .is_some_and(|s| s <= step)
+            };
+            text.lines()
+                .filter(keeps)
+                .flat_map(|line| [line, "\n"])
+                .collect()
+        })?;
+        rewrite(&self.log_file(), |text| log_until(text, step))?;
+        let samples = self.samples();
+        let entries = match fs::read_dir(&samples) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return self.forget_evaluation(),
+            Err(e) => return Err(io("look into the samples", &samples, &e)),
+        };
+        for entry in entries {
+            let path = entry
+                .map_err(|e| io("look into the samples", &samples, &e))?
+                .path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let shown = name
+                .strip_prefix("step-")
+                .and_then(|name| name.strip_suffix(".png")?.parse::<u64>().ok());
+            if shown.is_some_and(|shown| shown > step) {
+                fs::remove_file(&path).map_err(|e| io("drop a later sample", &path, &e))?;
+            }
+        }
+        self.forget_evaluation()
+    }
+
+    /// The figures of an earlier end say nothing about the run that goes on.
+    fn forget_evaluation(&self) -> Result<()> {
+        let file = self.evaluation_file();
+        match fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(io("drop the earlier evaluation", &file, &e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The log's lines up to a step: a line that begins with `step` belongs to the step it names, others to the one before;
+/// `end` begins what only a finished run has.
+fn log_until(text: &str, step: u64) -> String {
+    let mut kept = String::new();
+    let mut keeps = true;
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("step") => {
+                let named = words
+                    .next()
+                    .and_then(|word| word.split('/').next()?.parse::<u64>().ok());
+                keeps = named.is_some_and(|named| named <= step);
+            }
+            Some("end") => keeps = false,
+            _ => {}
+        }
+        if keeps {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// Changes a text file's contents; an absent one stays absent.
+fn rewrite(path: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
+    let old = match fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(io("read", path, &e)),
+    };
+    write_whole(path, change(&old).as_bytes())
+}
+
+/// Writes a file beside and renames it: a reader meets the old one or the new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = path.with_extension("part");
+    fs::write(&beside, bytes)
+        .and_then(|()| fs::rename(&beside, path))
+        .map_err(|e| {
+            // What is half written is of no use; the message below is what counts.
+            let _ = fs::remove_file(&beside);
+            io("write", path, &e)
+        })
+}
+
+/// Refuses to write where something is, unless that was asked for.
+pub(crate) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
+    if !force && path.symlink_metadata().is_ok() {
+        return Err(input(format!(
+            "the file is there already; give another name, or --force to replace it: {}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Opens a file for lines to be added at its end.
+pub(crate) fn append(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| io("open", path, &e))
+}
+
+/// Adds one line in one write, so that a cut never mixes two.
+pub(crate) fn add_line(file: &mut File, path: &Path, line: &str) -> Result<()> {
+    file.write_all(format!("{line}\n").as_bytes())
+        .map_err(|e| io("write", path, &e))
+}
+
+/// Numbered runs in a folder: number and path.
+fn runs(root: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(|e| io("look into the folder of runs", root, &e))? {
+        let path = entry
+            .map_err(|e| io("look into the folder of runs", root, &e))?
+            .path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(number) = name.and_then(|name| name.split_once('-')?.0.parse().ok()) {
+            found.push((number, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The run of a name with the highest number.
+pub(crate) fn newest(root: &Path, name: &str) -> Result<PathBuf> {
+    let found = if root.is_dir() {
+        runs(root)?
+    } else {
+        Vec::new()
+    };
+    let named = |path: &Path| {
+        let file = path.file_name().and_then(|file| file.to_str());
+        file.and_then(|file| file.split_once('-'))
+            .is_some_and(|(_, rest)| rest == name)
+    };
+    found.into_iter().rev().map(|(_, path)| path).find(|path| named(path)).ok_or_else(|| {
+        input(format!("no run named {}/<number>-{name} to go on with; name its folder by --out, or start one without --resume", root.display()))
+    })
+}
+
+/// Refuses a place for a new run that holds anything.
+pub(crate) fn require_unused(path: &Path) -> Result<()> {
+    match fs::read_dir(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(input(format!(
+            "the run folder is a file; give a new --out: {}",
+            path.display()
+        ))),
+        Err(e) => Err(io("look into the run folder", path, &e)),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(input(format!(
+                "the run folder is not empty; nothing there is overwritten: give a new --out, or go on with the run in it by \
+                 --resume: {}",
+                path.display()
+            ))),
+        },
+    }
+}
+
+/// Refuses a folder that is no run.
+fn require_run(folder: &Path) -> Result<()> {
+    let problem = if !folder.exists() {
+        "there is no such run folder"
+    } else if !folder.join("config.toml").is_file() {
+        "this folder is no run: it has no config.toml"
+    } else {
+        return Ok(());
+    };
+    Err(input(format!(
+        "{problem}; `demotic train` makes one, by default runs/<number>-<config name>: {}",
+        folder.display()
+    )))
+}
+
+/// The settings of a run.
+pub(crate) fn config(folder: &Path) -> Result<Config> {
+    require_run(folder)?;
+    Ok(Config::load(&folder.join("config.toml"), &[])?)
+}
+
+/// The newest checkpoint of a run, read and checked; none where the run has not come that far.
+pub(crate) fn checkpoint(folder: &Path) -> Result<Option<Checkpoint>> {
+    let checkpoints = folder.join("checkpoints");
+    if !checkpoints.is_dir() {
+        return Ok(None);
+    }
+    let latest = latest_checkpoint(&checkpoints)?;
+    Ok(latest.map(|path| Checkpoint::load(&path)).transpose()?)
+}
+
+/// The newest checkpoint of a run that is to be used.
+pub(crate) fn trained(folder: &Path) -> Result<Checkpoint> {
+    require_run(folder)?;
+    checkpoint(folder)?.ok_or_else(|| {
+        input(format!(
+            "this run has no checkpoint yet; train on with `demotic train --resume --out {}`: {}",
+            folder.display(),
+            folder.join("checkpoints").display()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_rewinds_to_what_it_held_at_a_step() {
+        let log =
+            "demotic 1\nstyle a\nstep    100/900  x\nnote\nstep    200/900  x\nend  done\ntable\n";
+        assert_eq!(
+            log_until(log, 250),
+            "demotic 1\nstyle a\nstep    100/900  x\nnote\nstep    200/900  x\n"
+        );
+        assert_eq!(
+            log_until(log, 199),
+            "demotic 1\nstyle a\nstep    100/900  x\nnote\n"
+        );
+        assert_eq!(log_until(log, 0), "demotic 1\nstyle a\n");
+        assert_eq!(log_until("a\nstep  1", 9), "a\nstep  1\n");
+        assert_eq!(log_until("a\nstep  ", 9), "a\n", "a line that was cut");
+    }
+
+    #[test]
+    fn numbered_runs_never_meet() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let first = RunDir::numbered(root.path(), "x")?;
+        let second = RunDir::numbered(root.path(), "y")?;
+        fs::create_dir(root.path().join("00041-x"))?;
+        let third = RunDir::numbered(root.path(), "x")?;
+        let name = |run: &RunDir| {
+            run.path()
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+        };
+        assert_eq!(
+            [name(&first), name(&second), name(&third)],
+            [
+                Some("00001-x".into()),
+                Some("00002-y".into()),
+                Some("00042-x".into())
+            ]
+        );
+        assert_eq!(newest(root.path(), "x")?, third.path());
+        assert_eq!(newest(root.path(), "y")?, second.path());
+        assert!(newest(root.path(), "z").is_err());
+        assert!(RunDir::fresh(third.path()).is_err(), "it holds a lock file");
+        Ok(())
+    }
+}
