@@ -45,7 +45,12 @@ pub struct DataConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { source: "emoji".into(), size_px: 64, styles: Vec::new(), background: "#ffffff".into() }
+        Self {
+            source: "emoji".into(),
+            size_px: 64,
+            styles: Vec::new(),
+            background: "#ffffff".into(),
+        }
     }
 }
 
@@ -55,8 +60,17 @@ impl DataConfig {
     /// # Errors
     /// A sentence where it is not `#rrggbb`.
     pub fn background_rgb(&self) -> Result<[u8; 3], String> {
-        let bad = || format!("data.background: expected #rrggbb, got `{}`", self.background);
-        let digits = self.background.strip_prefix('#').filter(|d| d.len() == 6 && d.is_ascii()).ok_or_else(bad)?;
+        let bad = || {
+            format!(
+                "data.background: expected #rrggbb, got `{}`",
+                self.background
+            )
+        };
+        let digits = self
+            .background
+            .strip_prefix('#')
+            .filter(|d| d.len() == 6 && d.is_ascii())
+            .ok_or_else(bad)?;
         let mut rgb = [0; 3];
         for (i, byte) in rgb.iter_mut().enumerate() {
             *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).map_err(|_not_hex| bad())?;
@@ -199,7 +213,12 @@ impl Config {
         if let Some(text) = file {
             match text.parse::<Table>() {
                 Ok(given) => merge(&mut table, &given, "", &mut problems),
-                Err(error) => return Err(Error::Config(vec![format!("not valid TOML: {}", error.to_string().trim_end())])),
+                Err(error) => {
+                    return Err(Error::Config(vec![format!(
+                        "not valid TOML: {}",
+                        error.to_string().trim_end()
+                    )]));
+                }
             }
         }
         for assignment in assignments {
@@ -211,7 +230,11 @@ impl Config {
         match Value::Table(table).try_into::<Self>() {
             Ok(config) => {
                 problems.extend(config.problems());
-                if problems.is_empty() { Ok(config) } else { Err(Error::Config(problems)) }
+                if problems.is_empty() {
+                    Ok(config)
+                } else {
+                    Err(Error::Config(problems))
+                }
             }
             Err(error) => {
                 problems.push(error.to_string().trim_end().replace('\n', " "));
@@ -225,8 +248,12 @@ impl Config {
     /// # Errors
     /// [`Error::Run`] where it cannot be read, [`Error::Config`] as in [`Self::resolve`].
     pub fn load(path: &Path, assignments: &[String]) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::run(format!("cannot read the configuration ({e}); see configs/README.md for recipes"), path))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::run(
+                format!("cannot read the configuration ({e}); see configs/README.md for recipes"),
+                path,
+            )
+        })?;
         Self::resolve(Some(&text), assignments)
     }
 
@@ -243,7 +270,11 @@ impl Config {
         let defaults = toml::to_string(&Self::default()).expect("a configuration is a table");
         let lines = text.lines().zip(defaults.lines());
         lines.fold(String::new(), |all, (line, default)| {
-            let note = if line == default { "" } else { "  # not the default" };
+            let note = if line == default {
+                ""
+            } else {
+                "  # not the default"
+            };
             all + line + note + "\n"
         })
     }
@@ -257,13 +288,28 @@ impl Config {
             }
         };
         let d = &self.data;
-        check(d.size_px.is_multiple_of(8) && (16..=256).contains(&d.size_px), format!("data.size_px: expected a multiple of 8 from 16 to 256, got {}", d.size_px));
+        check(
+            d.size_px.is_multiple_of(8) && (16..=256).contains(&d.size_px),
+            format!(
+                "data.size_px: expected a multiple of 8 from 16 to 256, got {}",
+                d.size_px
+            ),
+        );
         if let Err(problem) = d.background_rgb() {
             check(false, problem);
         }
-        check(d.styles.is_empty() || d.styles.len() >= 2, "data.styles: expected at least two styles, or none for all".into());
+        check(
+            d.styles.is_empty() || d.styles.len() >= 2,
+            "data.styles: expected at least two styles, or none for all".into(),
+        );
         let g = &self.generator;
-        check([2, 4, 8].contains(&g.latent_stride), format!("generator.latent_stride: expected 2, 4 or 8, got {}", g.latent_stride));
+        check(
+            [2, 4, 8].contains(&g.latent_stride),
+            format!(
+                "generator.latent_stride: expected 2, 4 or 8, got {}",
+                g.latent_stride
+            ),
+        );
         for (key, value) in [
             ("generator.latent_channels", g.latent_channels),
             ("generator.channels", g.channels),
@@ -273,7 +319,10 @@ impl Config {
             ("train.batch", self.train.batch),
             ("train.checkpoints_kept", self.train.checkpoints_kept),
         ] {
-            check((1..=4096).contains(&value), format!("{key}: expected 1 to 4096, got {value}"));
+            check(
+                (1..=4096).contains(&value),
+                format!("{key}: expected 1 to 4096, got {value}"),
+            );
         }
         for (key, value) in [
             ("train.steps", self.train.steps),
@@ -281,7 +330,10 @@ impl Config {
             ("train.sample_steps", self.train.sample_steps),
             ("train.checkpoint_steps", self.train.checkpoint_steps),
         ] {
-            check(value >= 1, format!("{key}: expected at least 1, got {value}"));
+            check(
+                value >= 1,
+                format!("{key}: expected at least 1, got {value}"),
+            );
         }
         let l = &self.loss;
         for (key, value) in [
@@ -293,24 +345,53 @@ impl Config {
             ("loss.smoothness", l.smoothness),
             ("train.gradient_norm_max", self.train.gradient_norm_max),
         ] {
-            check(value >= 0.0 && value.is_finite(), format!("{key}: expected 0 or more, got {value}"));
+            check(
+                value >= 0.0 && value.is_finite(),
+                format!("{key}: expected 0 or more, got {value}"),
+            );
         }
-        check((0.0..=1.0).contains(&l.composite_prob), format!("loss.composite_prob: expected 0 to 1, got {}", l.composite_prob));
-        check(self.discriminator.a_max > 0.0 && self.discriminator.a_max.is_finite(), format!("discriminator.a_max: expected more than 0, got {}", self.discriminator.a_max));
+        check(
+            (0.0..=1.0).contains(&l.composite_prob),
+            format!(
+                "loss.composite_prob: expected 0 to 1, got {}",
+                l.composite_prob
+            ),
+        );
+        check(
+            self.discriminator.a_max > 0.0 && self.discriminator.a_max.is_finite(),
+            format!(
+                "discriminator.a_max: expected more than 0, got {}",
+                self.discriminator.a_max
+            ),
+        );
         let t = &self.train;
         for (key, value, low, high) in [
             ("train.generator_rate", t.generator_rate, 0.0, 1.0),
             ("train.discriminator_rate", t.discriminator_rate, 0.0, 1.0),
-            ("train.transition_rate_factor", t.transition_rate_factor, 0.0, 1e4),
+            (
+                "train.transition_rate_factor",
+                t.transition_rate_factor,
+                0.0,
+                1e4,
+            ),
             ("train.beta_1", t.beta_1, 0.0, 0.9999),
             ("train.beta_2", t.beta_2, 0.0, 0.999_999),
             ("train.decay_from", t.decay_from, 0.0, 1.0),
             ("train.ema_half_life_steps", t.ema_half_life_steps, 0.0, 1e9),
         ] {
-            check((low..=high).contains(&value), format!("{key}: expected {low} to {high}, got {value}"));
+            check(
+                (low..=high).contains(&value),
+                format!("{key}: expected {low} to {high}, got {value}"),
+            );
         }
         let cell = g.latent_stride as u32 * if g.context_blocks > 0 { 2 } else { 1 };
-        check(cell == 0 || d.size_px.is_multiple_of(cell), format!("data.size_px: {} is not divisible by {cell}, which generator.latent_stride and its context blocks need", d.size_px));
+        check(
+            cell == 0 || d.size_px.is_multiple_of(cell),
+            format!(
+                "data.size_px: {} is not divisible by {cell}, which generator.latent_stride and its context blocks need",
+                d.size_px
+            ),
+        );
         problems
     }
 }
@@ -318,15 +399,27 @@ impl Config {
 /// Lays `given` over `table`, noting keys that the table does not have and values of another type.
 fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<String>) {
     for (key, value) in given {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         let siblings = table.keys().cloned().collect::<Vec<_>>().join(", ");
         match (table.get_mut(key), value) {
             (None, _) => problems.push(format!("unknown key `{name}`; known here: {siblings}")),
-            (Some(Value::Table(inner)), Value::Table(given)) => merge(inner, given, &name, problems),
-            (Some(old @ Value::Float(_)), Value::Integer(whole)) => *old = Value::Float(*whole as f64),
+            (Some(Value::Table(inner)), Value::Table(given)) => {
+                merge(inner, given, &name, problems)
+            }
+            (Some(old @ Value::Float(_)), Value::Integer(whole)) => {
+                *old = Value::Float(*whole as f64)
+            }
             (Some(old), new) if old.same_type(new) => *old = new.clone(),
             (Some(old), new) => {
-                problems.push(format!("{name}: expected {}, got {} `{new}`", old.type_str(), new.type_str()));
+                problems.push(format!(
+                    "{name}: expected {}, got {} `{new}`",
+                    old.type_str(),
+                    new.type_str()
+                ));
             }
         }
     }
@@ -343,7 +436,10 @@ fn parse_assignment(assignment: &str, known: &Table) -> Result<Table, String> {
         .try_fold(known, |table, part| table.get(*part)?.as_table())
         .and_then(|table| table.get(last))
         .is_some_and(Value::is_str);
-    let parsed = format!("value = {}", text.trim()).parse::<Table>().ok().and_then(|mut t| t.remove("value"));
+    let parsed = format!("value = {}", text.trim())
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("value"));
     let value = match parsed {
         Some(value) if !wants_text || value.is_str() => value,
         _ => Value::String(text.trim().to_owned()),
@@ -373,17 +469,36 @@ mod tests {
             "sed = 1\n[train]\nsteps = \"many\"\nbatch = 0\n[loss]\nkl = -1\n",
             &["generator.latent_stride=3", "data.syles=[]", "nonsense"],
         );
-        for expected in ["`sed`", "train.steps", "train.batch", "loss.kl", "latent_stride", "`data.syles`", "nonsense"] {
-            assert!(found.iter().any(|p| p.contains(expected)), "{expected} in {found:#?}");
+        for expected in [
+            "`sed`",
+            "train.steps",
+            "train.batch",
+            "loss.kl",
+            "latent_stride",
+            "`data.syles`",
+            "nonsense",
+        ] {
+            assert!(
+                found.iter().any(|p| p.contains(expected)),
+                "{expected} in {found:#?}"
+            );
         }
     }
 
     #[test]
     fn assignments_win_over_the_file_and_the_file_over_defaults() {
-        let sets = ["train.steps=7".to_owned(), "data.source=./pictures".to_owned(), "train.pairs=all".to_owned()];
-        let config = Config::resolve(Some("[train]\nsteps = 5\nbatch = 3\n"), &sets).expect("valid");
+        let sets = [
+            "train.steps=7".to_owned(),
+            "data.source=./pictures".to_owned(),
+            "train.pairs=all".to_owned(),
+        ];
+        let config =
+            Config::resolve(Some("[train]\nsteps = 5\nbatch = 3\n"), &sets).expect("valid");
         assert_eq!((config.train.steps, config.train.batch), (7, 3));
-        assert_eq!((config.data.source.as_str(), config.train.pairs), ("./pictures", Pairs::All));
+        assert_eq!(
+            (config.data.source.as_str(), config.train.pairs),
+            ("./pictures", Pairs::All)
+        );
     }
 
     #[test]
@@ -393,6 +508,9 @@ mod tests {
         assert_eq!(config, again);
         let marked = config.to_toml(true);
         assert_eq!(marked.matches("# not the default").count(), 1, "{marked}");
-        assert_eq!(Config::resolve(Some(&marked), &[]).expect("comments are TOML"), config);
+        assert_eq!(
+            Config::resolve(Some(&marked), &[]).expect("comments are TOML"),
+            config
+        );
     }
 }

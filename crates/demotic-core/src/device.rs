@@ -40,7 +40,11 @@ pub struct Chosen {
 /// Every adapter on this machine, best interface first; empty where there is none.
 pub fn adapters() -> Vec<Adapter> {
     // The interface that Burn's wgpu runtime settles on is the first of these with an adapter.
-    for backend in [wgpu::Backends::VULKAN, wgpu::Backends::METAL, wgpu::Backends::DX12] {
+    for backend in [
+        wgpu::Backends::VULKAN,
+        wgpu::Backends::METAL,
+        wgpu::Backends::DX12,
+    ] {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: backend,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -68,7 +72,9 @@ fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
             // Burn counts each kind from zero on its own.
             let (kind, device_kind) = match info.device_type {
                 wgpu::DeviceType::DiscreteGpu => ("discrete", DeviceKind::DiscreteGpu(number(0))),
-                wgpu::DeviceType::IntegratedGpu => ("integrated", DeviceKind::IntegratedGpu(number(1))),
+                wgpu::DeviceType::IntegratedGpu => {
+                    ("integrated", DeviceKind::IntegratedGpu(number(1)))
+                }
                 wgpu::DeviceType::VirtualGpu => ("virtual", DeviceKind::VirtualGpu(number(2))),
                 wgpu::DeviceType::Cpu => ("software", DeviceKind::Cpu),
                 wgpu::DeviceType::Other => ("other", DeviceKind::DefaultDevice),
@@ -78,7 +84,9 @@ fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
                 name: info.name,
                 kind,
                 api: format!("{:?}", info.backend).to_lowercase(),
-                driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
+                driver: format!("{} {}", info.driver, info.driver_info)
+                    .trim()
+                    .to_owned(),
                 buffer_bytes_max: limits.max_buffer_size,
                 workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
                 device_kind,
@@ -90,7 +98,9 @@ fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
 /// The adapter that `auto` takes: the first discrete GPU, else the first integrated or virtual one. A software adapter is
 /// never taken unasked: Flex is faster.
 pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
-    ["discrete", "integrated", "virtual"].iter().find_map(|kind| adapters.iter().find(|a| a.kind == *kind))
+    ["discrete", "integrated", "virtual"]
+        .iter()
+        .find_map(|kind| adapters.iter().find(|a| a.kind == *kind))
 }
 
 /// Opens the device asked for: `auto`, `flex`, `wgpu` (the first adapter) or `wgpu:N`.
@@ -98,14 +108,20 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
 /// # Errors
 /// [`Error::Config`] for a name that is none of these; [`Error::Device`] where there is no such adapter or it does not open.
 pub fn open(asked: &str) -> Result<Chosen, Error> {
-    let flex = || Chosen { device: Device::flex(), description: format!("flex ({} threads)", rayon::current_num_threads()) };
+    let flex = || Chosen {
+        device: Device::flex(),
+        description: format!("flex ({} threads)", rayon::current_num_threads()),
+    };
     match asked {
         "flex" => Ok(flex()),
         "auto" => auto_adapter(&adapters()).map_or_else(|| Ok(flex()), open_adapter),
         _ => {
             let index = match asked.strip_prefix("wgpu") {
                 Some("") => 0,
-                Some(rest) => rest.strip_prefix(':').and_then(|n| n.parse::<usize>().ok()).ok_or_else(|| unknown(asked))?,
+                Some(rest) => rest
+                    .strip_prefix(':')
+                    .and_then(|n| n.parse::<usize>().ok())
+                    .ok_or_else(|| unknown(asked))?,
                 None => return Err(unknown(asked)),
             };
             let all = adapters();
@@ -122,18 +138,32 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
 }
 
 fn unknown(asked: &str) -> Error {
-    Error::Config(vec![format!("device: expected auto, flex, wgpu or wgpu:N; got `{asked}`")])
+    Error::Config(vec![format!(
+        "device: expected auto, flex, wgpu or wgpu:N; got `{asked}`"
+    )])
 }
 
 fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
-    let description = format!("wgpu:{} {} ({}, {})", adapter.index, adapter.name, adapter.kind, adapter.api);
+    let description = format!(
+        "wgpu:{} {} ({}, {})",
+        adapter.index, adapter.name, adapter.kind, adapter.api
+    );
     // A second init of the same adapter in one process is refused; the running one serves.
-    match Device::wgpu_options().device_kind(adapter.device_kind.clone()).init() {
-        Ok(device) => Ok(Chosen { device, description }),
-        Err(error) if error.to_string().to_lowercase().contains("already") => {
-            Ok(Chosen { device: Device::wgpu(adapter.device_kind.clone()), description })
-        }
-        Err(error) => Err(Error::Device(format!("{description} does not open: {error}; try `--device flex`"))),
+    match Device::wgpu_options()
+        .device_kind(adapter.device_kind.clone())
+        .init()
+    {
+        Ok(device) => Ok(Chosen {
+            device,
+            description,
+        }),
+        Err(error) if error.to_string().to_lowercase().contains("already") => Ok(Chosen {
+            device: Device::wgpu(adapter.device_kind.clone()),
+            description,
+        }),
+        Err(error) => Err(Error::Device(format!(
+            "{description} does not open: {error}; try `--device flex`"
+        ))),
     }
 }
 
@@ -145,6 +175,8 @@ pub(crate) fn seed_backend(device: &Device) {
 
 /// True where tensors live on a CubeCL runtime, not on the processor.
 pub fn is_gpu(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Cube(_)
+    )
 }
-

@@ -36,7 +36,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// A loss is not a number any more.
-    #[error("training diverged at step {step}: {what}; lower `train.generator_rate` and `train.discriminator_rate`, or resume from the last checkpoint with `--resume`")]
+    #[error(
+        "training diverged at step {step}: {what}; lower `train.generator_rate` and `train.discriminator_rate`, or resume from the last checkpoint with `--resume`"
+    )]
     Diverged {
         /// The step it was seen at.
         step: u64,
@@ -56,10 +58,17 @@ impl Error {
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, source, path }
+        move |source| Self::Io {
+            action,
+            source,
+            path,
+        }
     }
 
     pub(crate) fn run(problem: impl Into<String>, path: &Path) -> Self {
-        Self::Run { problem: problem.into(), path: path.to_owned() }
+        Self::Run {
+            problem: problem.into(),
+            path: path.to_owned(),
+        }
     }
 }

@@ -12,7 +12,13 @@ const CHUNK: usize = 64;
 ///
 /// # Shapes
 /// `pictures`: `[n, 3, size, size]` in [-1, 1]; the result likewise.
-pub fn translate(generator: &Generator, device: &Device, pictures: &[f32], size: usize, styles: &[u32]) -> Vec<f32> {
+pub fn translate(
+    generator: &Generator,
+    device: &Device,
+    pictures: &[f32],
+    size: usize,
+    styles: &[u32],
+) -> Vec<f32> {
     let len = 3 * size * size;
     let mut out = Vec::with_capacity(pictures.len());
     for (pictures, styles) in pictures.chunks(CHUNK * len).zip(styles.chunks(CHUNK)) {
@@ -29,7 +35,10 @@ pub fn translate(generator: &Generator, device: &Device, pictures: &[f32], size:
 pub fn grid(rows: &[Vec<Option<&[f32]>>], size: usize) -> (u32, u32, Vec<u8>) {
     const GAP: usize = 2;
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let (width, height) = (columns * (size + GAP) + GAP, rows.len() * (size + GAP) + GAP);
+    let (width, height) = (
+        columns * (size + GAP) + GAP,
+        rows.len() * (size + GAP) + GAP,
+    );
     let mut bytes = vec![255; 3 * width * height];
     for (r, row) in rows.iter().enumerate() {
         for (c, picture) in row.iter().enumerate() {
@@ -57,7 +66,6 @@ pub fn to_byte(value: f32) -> u8 {
 pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
     pictures.chunks_exact(3 * size * size)
 }
-
 
 /// What becomes of a picture's transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +106,11 @@ const PAINT: u32 = 32;
 impl Framed {
     /// Takes a picture for a square of `size_px` on a background.
     pub fn new(original: Picture, size_px: u32, background: [u8; 3]) -> Self {
-        Self { original, size_px, background }
+        Self {
+            original,
+            size_px,
+            background,
+        }
     }
 
     /// What the generator sees: `[3, size_px, size_px]` in [-1, 1].
@@ -121,13 +133,23 @@ impl Framed {
                 premultiplied.extend([channel(0), channel(1), channel(2), 255]);
             }
         }
-        let drawn = Picture { width_px: width as u32, height_px: height as u32, premultiplied };
+        let drawn = Picture {
+            width_px: width as u32,
+            height_px: height as u32,
+            premultiplied,
+        };
         let drawn = drawn.resized(self.original.width_px, self.original.height_px);
         let (mut is_opaque, mut hidden) = (true, 0_usize);
         let mut rgba = drawn.premultiplied;
         let pixels = rgba.as_chunks_mut::<4>().0;
-        for (pixel, original) in pixels.iter_mut().zip(self.original.premultiplied.as_chunks::<4>().0) {
-            let paint = (0..3).map(|c| u32::from(pixel[c].abs_diff(self.background[c]))).max().unwrap_or(0);
+        for (pixel, original) in pixels
+            .iter_mut()
+            .zip(self.original.premultiplied.as_chunks::<4>().0)
+        {
+            let paint = (0..3)
+                .map(|c| u32::from(pixel[c].abs_diff(self.background[c])))
+                .max()
+                .unwrap_or(0);
             let kept = u32::from(original[3]);
             let painted = (paint.saturating_sub(PAINT) * 255 / PAINT).min(255);
             hidden += usize::from(painted == 255 && kept < 64);
@@ -138,7 +160,9 @@ impl Framed {
             for (value, background) in pixel.iter_mut().zip(self.background) {
                 let behind = i32::from(background);
                 let offset = (i32::from(*value) - behind) * 255;
-                *value = offset.checked_div(alpha as i32).map_or(0, |o| (behind + o).clamp(0, 255) as u8);
+                *value = offset
+                    .checked_div(alpha as i32)
+                    .map_or(0, |o| (behind + o).clamp(0, 255) as u8);
             }
             pixel[3] = alpha as u8;
             is_opaque &= alpha == 255;
@@ -159,24 +183,45 @@ mod tests {
     use super::*;
 
     fn picture(width_px: u32, height_px: u32, pixel: impl Fn(u32, u32) -> [u8; 4]) -> Picture {
-        let premultiplied = (0..width_px * height_px).flat_map(|i| pixel(i % width_px, i / width_px)).collect();
-        Picture { width_px, height_px, premultiplied }
+        let premultiplied = (0..width_px * height_px)
+            .flat_map(|i| pixel(i % width_px, i / width_px))
+            .collect();
+        Picture {
+            width_px,
+            height_px,
+            premultiplied,
+        }
     }
 
     #[test]
     fn a_picture_that_is_not_changed_comes_back_with_its_size_alpha_and_colour() {
         for (width, height) in [(16, 16), (16, 5), (3, 16), (1, 1)] {
-            let original = picture(width, height, |x, _| if x % 2 == 0 { [120, 60, 30, 128] } else { [10, 200, 90, 255] });
+            let original = picture(width, height, |x, _| {
+                if x % 2 == 0 {
+                    [120, 60, 30, 128]
+                } else {
+                    [10, 200, 90, 255]
+                }
+            });
             let framed = Framed::new(original.clone(), 16, [255; 3]);
             if width.max(height) == 16 {
                 let back = framed.back(&framed.square(), AlphaRule::Keep);
-                assert_eq!((back.width_px, back.height_px, back.is_opaque), (width, height, false));
-                for (got, (given, straight)) in
-                    back.rgba.chunks(4).zip(original.premultiplied.chunks(4).zip(original.straight_rgba().chunks(4)))
-                {
+                assert_eq!(
+                    (back.width_px, back.height_px, back.is_opaque),
+                    (width, height, false)
+                );
+                for (got, (given, straight)) in back.rgba.chunks(4).zip(
+                    original
+                        .premultiplied
+                        .chunks(4)
+                        .zip(original.straight_rgba().chunks(4)),
+                ) {
                     assert_eq!(got[3], given[3]);
                     // One step of rounding, twice where half transparent.
-                    assert!((0..3).all(|c| got[c].abs_diff(straight[c]) <= 2), "{got:?} {straight:?}");
+                    assert!(
+                        (0..3).all(|c| got[c].abs_diff(straight[c]) <= 2),
+                        "{got:?} {straight:?}"
+                    );
                 }
             } else {
                 let back = framed.back(&framed.square(), AlphaRule::Keep);
@@ -187,16 +232,33 @@ mod tests {
 
     #[test]
     fn paint_in_a_hollow_picture_is_hidden_by_keep_and_shown_by_redraw() {
-        let hollow = picture(8, 8, |x, y| if x.min(y) == 0 { [0, 0, 0, 255] } else { [0; 4] });
+        let hollow = picture(8, 8, |x, y| {
+            if x.min(y) == 0 {
+                [0, 0, 0, 255]
+            } else {
+                [0; 4]
+            }
+        });
         let framed = Framed::new(hollow, 8, [255; 3]);
         // The translation paints the upper half yellow and leaves the lower half white.
-        let painted: Vec<f32> =
-            (0..3).flat_map(|c| (0..64).map(move |i| if c == 2 && i < 32 { -0.6 } else { 1.0 })).collect();
+        let painted: Vec<f32> = (0..3)
+            .flat_map(|c| (0..64).map(move |i| if c == 2 && i < 32 { -0.6 } else { 1.0 }))
+            .collect();
         let kept = framed.back(&painted, AlphaRule::Keep);
         let redrawn = framed.back(&painted, AlphaRule::Redraw);
         let alpha = |picture: &Unframed, x: usize, y: usize| picture.rgba[4 * (y * 8 + x) + 3];
-        assert_eq!([alpha(&kept, 4, 2), alpha(&kept, 4, 6), alpha(&kept, 0, 6)], [0, 0, 255]);
-        assert_eq!([alpha(&redrawn, 4, 2), alpha(&redrawn, 4, 6), alpha(&redrawn, 0, 6)], [255, 0, 255]);
+        assert_eq!(
+            [alpha(&kept, 4, 2), alpha(&kept, 4, 6), alpha(&kept, 0, 6)],
+            [0, 0, 255]
+        );
+        assert_eq!(
+            [
+                alpha(&redrawn, 4, 2),
+                alpha(&redrawn, 4, 6),
+                alpha(&redrawn, 0, 6)
+            ],
+            [255, 0, 255]
+        );
         assert_eq!(redrawn.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 51]);
         assert_eq!(kept.hidden_share, 21.0 / 64.0);
         let opaque = Framed::new(picture(8, 8, |_, _| [9, 9, 9, 255]), 8, [255; 3]);

@@ -109,7 +109,10 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`]; [`DataError::Picture`] also where the name ends in none of png, jpg, jpeg, webp and svg.
     pub fn open_or_draw(path: &Path, least_px: u32) -> Result<Self, DataError> {
-        match path.extension().and_then(|e| Format::of_extension(e.to_str()?)) {
+        match path
+            .extension()
+            .and_then(|e| Format::of_extension(e.to_str()?))
+        {
             Some(Format::Raster) => Self::open(path),
             Some(Format::Svg) => {
                 let bytes = std::fs::read(path).map_err(DataError::io("read picture", path))?;
@@ -297,7 +300,13 @@ fn draw_svg(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Picture, DataEr
     let side = size_px as f32;
     let scale = side / size.width().max(size.height());
     let shift = |length: f32| (side - length * scale) / 2.0;
-    draw_tree(&tree, [size_px, size_px], scale, [shift(size.width()), shift(size.height())], origin)
+    draw_tree(
+        &tree,
+        [size_px, size_px],
+        scale,
+        [shift(size.width()), shift(size.height())],
+        origin,
+    )
 }
 
 /// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
@@ -317,7 +326,13 @@ fn draw_svg_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture,
             path: origin.to_path_buf(),
         });
     }
-    draw_tree(&tree, sides.map(|side| side as u32), scale, [0.0, 0.0], origin)
+    draw_tree(
+        &tree,
+        sides.map(|side| side as u32),
+        scale,
+        [0.0, 0.0],
+        origin,
+    )
 }
 
 fn parse_svg(bytes: &[u8], origin: &Path) -> Result<usvg::Tree, DataError> {
@@ -343,13 +358,25 @@ fn parse_svg(bytes: &[u8], origin: &Path) -> Result<usvg::Tree, DataError> {
 }
 
 /// Draws at `scale` with the corner at `shift`.
-fn draw_tree(tree: &usvg::Tree, sides: [u32; 2], scale: f32, shift: [f32; 2], origin: &Path) -> Result<Picture, DataError> {
+fn draw_tree(
+    tree: &usvg::Tree,
+    sides: [u32; 2],
+    scale: f32,
+    shift: [f32; 2],
+    origin: &Path,
+) -> Result<Picture, DataError> {
     let [width_px, height_px] = sides;
-    let mut pixmap = tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
-        problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
-        path: origin.to_path_buf(),
-    })?;
-    let transform = tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
+    let mut pixmap =
+        tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
+            problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
+            path: origin.to_path_buf(),
+        })?;
+    let transform =
+        tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
     resvg::render(tree, transform, &mut pixmap.as_mut());
-    Ok(Picture { width_px, height_px, premultiplied: pixmap.take() })
+    Ok(Picture {
+        width_px,
+        height_px,
+        premultiplied: pixmap.take(),
+    })
 }

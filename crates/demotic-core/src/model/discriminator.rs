@@ -31,7 +31,11 @@ pub struct DiscriminatorConfig {
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self { head: DiscriminatorHead::Crf, channels: 48, a_max: 1.0 }
+        Self {
+            head: DiscriminatorHead::Crf,
+            channels: 48,
+            a_max: 1.0,
+        }
     }
 }
 
@@ -43,13 +47,19 @@ impl DiscriminatorConfig {
     ///
     /// # Errors
     /// What [`GridCrfConfig::try_init`] refuses.
-    pub fn init(&self, styles: usize, init: &mut Init) -> Result<Discriminator, demotic_crf::CrfError> {
+    pub fn init(
+        &self,
+        styles: usize,
+        init: &mut Init,
+    ) -> Result<Discriminator, demotic_crf::CrfError> {
         let c = self.channels;
         let transitions = match self.head {
             DiscriminatorHead::Crf => Transitions::Learned,
             DiscriminatorHead::Patch => Transitions::Zero,
         };
-        let crf = GridCrfConfig::new(1 + styles).with_a_max(Some(self.a_max)).with_transitions(transitions);
+        let crf = GridCrfConfig::new(1 + styles)
+            .with_a_max(Some(self.a_max))
+            .with_transitions(transitions);
         let crf = crf.try_init(init.device())?;
         Ok(Discriminator {
             stem: Conv::new(init, 12, c, 3, 1.0),
@@ -93,7 +103,11 @@ impl Discriminator {
     ///
     /// # Shapes
     /// `emissions`: `[b, 1 + K, h, w]`; `labels`: `[b, h, w]`.
-    pub fn negative_log_likelihood(&self, emissions: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<1> {
+    pub fn negative_log_likelihood(
+        &self,
+        emissions: Tensor<4>,
+        labels: Tensor<3, Int>,
+    ) -> Tensor<1> {
         self.crf.negative_log_likelihood(emissions, labels)
     }
 

@@ -58,15 +58,23 @@ impl GeneratorConfig {
     pub fn init(&self, styles: usize, init: &mut Init) -> Generator {
         let top = self.doublings() - 1;
         let stem = Conv::new(init, 12, self.channels_at(top), 3, 1.0);
-        let downs = (0..top).rev().map(|i| Conv::new(init, self.channels_at(i + 1), self.channels_at(i), 3, 1.0));
+        let downs = (0..top)
+            .rev()
+            .map(|i| Conv::new(init, self.channels_at(i + 1), self.channels_at(i), 3, 1.0));
         let downs = downs.collect();
-        let encoder = (0..self.encoder_blocks).map(|_| Residual::new(init, self.channels)).collect();
+        let encoder = (0..self.encoder_blocks)
+            .map(|_| Residual::new(init, self.channels))
+            .collect();
         let encoder_norm = Norm::new(init, self.channels);
         let to_posterior = Conv::new(init, self.channels, 2 * self.latent_channels, 3, 0.7);
         let style = init.normal([styles, self.style_dims], 1.0);
         let from_latent = Conv::new(init, self.latent_channels, self.channels, 3, 1.0);
-        let context = (0..self.context_blocks).map(|_| AdaResidual::new(init, self.style_dims, self.channels)).collect();
-        let decoder = (0..self.decoder_blocks).map(|_| AdaResidual::new(init, self.style_dims, self.channels)).collect();
+        let context = (0..self.context_blocks)
+            .map(|_| AdaResidual::new(init, self.style_dims, self.channels))
+            .collect();
+        let decoder = (0..self.decoder_blocks)
+            .map(|_| AdaResidual::new(init, self.style_dims, self.channels))
+            .collect();
         let mut ups = Vec::new();
         for i in 0..self.doublings() {
             ups.push(UpStage {
@@ -144,7 +152,12 @@ impl Posterior {
         let [b, z, h, w] = self.mean.dims();
         let var = self.log_var.clone().exp();
         let terms = (self.mean.clone().square() + var - 1.0 - self.log_var.clone()).mul_scalar(0.5);
-        terms.reshape([b, z, h * w]).sum_dim(2).reshape([b, z]).sum_dim(1).reshape([b])
+        terms
+            .reshape([b, z, h * w])
+            .sum_dim(2)
+            .reshape([b, z])
+            .sum_dim(1)
+            .reshape([b])
     }
 }
 
@@ -163,9 +176,15 @@ impl Generator {
         }
         let both = self.to_posterior.forward(self.encoder_norm.forward(x)); // [b, 2z, h, w]
         let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
-        let (mean, log_var) = halves.next().zip(halves.next()).expect("2z channels split into two");
+        let (mean, log_var) = halves
+            .next()
+            .zip(halves.next())
+            .expect("2z channels split into two");
         // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
-        Posterior { mean, log_var: (log_var - 4.0).clamp(-10.0, 4.0) }
+        Posterior {
+            mean,
+            log_var: (log_var - 4.0).clamp(-10.0, 4.0),
+        }
     }
 
     /// The pictures of `latent` in the given styles.
@@ -188,9 +207,13 @@ impl Generator {
             x = block.forward(x, code.clone());
         }
         for stage in &self.ups {
-            x = stage.conv.forward(upsample(stage.norm.forward(x, code.clone())));
+            x = stage
+                .conv
+                .forward(upsample(stage.norm.forward(x, code.clone())));
         }
-        self.output.forward(self.output_norm.forward(x, code)).tanh()
+        self.output
+            .forward(self.output_norm.forward(x, code))
+            .tanh()
     }
 
     /// Deterministic translation: the posterior's mean, decoded.
@@ -208,7 +231,11 @@ impl Generator {
         }
         let device = table.device().inner();
         let one_hot = Tensor::<2>::from_data(TensorData::new(rows, [styles.len(), count]), &device);
-        let one_hot = if table.device().is_autodiff() { Tensor::from_inner(one_hot) } else { one_hot };
+        let one_hot = if table.device().is_autodiff() {
+            Tensor::from_inner(one_hot)
+        } else {
+            one_hot
+        };
         one_hot.matmul(table)
     }
 }

@@ -19,19 +19,33 @@ pub struct Init {
 impl Init {
     /// Weights of network number `network` under `seed`, on `device` (an autodiff device for training).
     pub fn new(seed: u64, network: u16, device: &Device) -> Self {
-        Self { rng: Rng::new(seed, Stream::INIT.lane(network), 0), device: device.clone() }
+        Self {
+            rng: Rng::new(seed, Stream::INIT.lane(network), 0),
+            device: device.clone(),
+        }
     }
 
     /// Normal weights of the given deviation.
-    pub(crate) fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+    pub(crate) fn normal<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        deviation: f32,
+    ) -> Param<Tensor<D>> {
         let mut values = self.rng.normals(shape.iter().product());
         values.iter_mut().for_each(|v| *v *= deviation);
         Param::from_data(TensorData::new(values, shape), &self.device)
     }
 
     /// A constant parameter.
-    pub(crate) fn constant<const D: usize>(&mut self, shape: [usize; D], value: f32) -> Param<Tensor<D>> {
-        Param::from_data(TensorData::new(vec![value; shape.iter().product()], shape), &self.device)
+    pub(crate) fn constant<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        value: f32,
+    ) -> Param<Tensor<D>> {
+        Param::from_data(
+            TensorData::new(vec![value; shape.iter().product()], shape),
+            &self.device,
+        )
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -48,8 +62,12 @@ pub(crate) struct Conv {
 
 impl Conv {
     pub(crate) fn new(init: &mut Init, from: usize, to: usize, kernel: usize, gain: f32) -> Self {
-        let deviation = gain * (2.0 / ((1.0 + SLOPE * SLOPE) * (from * kernel * kernel) as f32)).sqrt();
-        Self { weight: init.normal([to, from, kernel, kernel], deviation), bias: init.constant([to], 0.0) }
+        let deviation =
+            gain * (2.0 / ((1.0 + SLOPE * SLOPE) * (from * kernel * kernel) as f32)).sqrt();
+        Self {
+            weight: init.normal([to, from, kernel, kernel], deviation),
+            bias: init.constant([to], 0.0),
+        }
     }
 
     /// `[b, from, H, W] -> [b, to, H, W]`
@@ -60,7 +78,11 @@ impl Conv {
 
 /// Channels that share their statistics: eight where that divides, otherwise all in one group.
 fn groups(channels: usize) -> usize {
-    if channels.is_multiple_of(8) { channels / 8 } else { 1 }
+    if channels.is_multiple_of(8) {
+        channels / 8
+    } else {
+        1
+    }
 }
 
 /// Group normalisation with a learned scale and shift a channel, then leaky ReLU.
@@ -72,7 +94,10 @@ pub(crate) struct Norm {
 
 impl Norm {
     pub(crate) fn new(init: &mut Init, channels: usize) -> Self {
-        Self { scale: init.constant([channels], 1.0), shift: init.constant([channels], 0.0) }
+        Self {
+            scale: init.constant([channels], 1.0),
+            shift: init.constant([channels], 0.0),
+        }
     }
 
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -92,7 +117,10 @@ pub(crate) struct AdaNorm {
 impl AdaNorm {
     pub(crate) fn new(init: &mut Init, style: usize, channels: usize) -> Self {
         let deviation = (1.0 / style as f32).sqrt() * 0.5;
-        Self { weight: init.normal([style, 2 * channels], deviation), bias: init.constant([2 * channels], 0.0) }
+        Self {
+            weight: init.normal([style, 2 * channels], deviation),
+            bias: init.constant([2 * channels], 0.0),
+        }
     }
 
     /// `x [b, c, h, w]`, `code [b, style]`
@@ -100,7 +128,10 @@ impl AdaNorm {
         let [_, c, ..] = x.dims();
         let affine = code.matmul(self.weight.val()) + self.bias.val().unsqueeze(); // [b, 2c]
         let mut halves = affine.split(c, 1).into_iter();
-        let (scale, shift) = halves.next().zip(halves.next()).expect("2c columns split into two");
+        let (scale, shift) = halves
+            .next()
+            .zip(halves.next())
+            .expect("2c columns split into two");
         ops::norm_act(x, scale + 1.0, shift, groups(c), SLOPE)
     }
 }
@@ -117,7 +148,10 @@ impl Residual {
         Self {
             norms: [Norm::new(init, channels), Norm::new(init, channels)],
             // The second convolution starts small: a deep stack starts near the identity.
-            convs: [Conv::new(init, channels, channels, 3, 1.0), Conv::new(init, channels, channels, 3, 0.3)],
+            convs: [
+                Conv::new(init, channels, channels, 3, 1.0),
+                Conv::new(init, channels, channels, 3, 0.3),
+            ],
         }
     }
 
@@ -137,8 +171,14 @@ pub(crate) struct AdaResidual {
 impl AdaResidual {
     pub(crate) fn new(init: &mut Init, style: usize, channels: usize) -> Self {
         Self {
-            norms: [AdaNorm::new(init, style, channels), AdaNorm::new(init, style, channels)],
-            convs: [Conv::new(init, channels, channels, 3, 1.0), Conv::new(init, channels, channels, 3, 0.3)],
+            norms: [
+                AdaNorm::new(init, style, channels),
+                AdaNorm::new(init, style, channels),
+            ],
+            convs: [
+                Conv::new(init, channels, channels, 3, 1.0),
+                Conv::new(init, channels, channels, 3, 0.3),
+            ],
         }
     }
 
@@ -151,19 +191,26 @@ impl AdaResidual {
 /// Every 2x2 patch becomes four channels: `[b, c, 2h, 2w] -> [b, 4c, h, w]`.
 pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / 2, 2, w / 2, 2]).permute([0, 1, 3, 5, 2, 4]).reshape([b, 4 * c, h / 2, w / 2])
+    x.reshape([b, c, h / 2, 2, w / 2, 2])
+        .permute([0, 1, 3, 5, 2, 4])
+        .reshape([b, 4 * c, h / 2, w / 2])
 }
 
 /// Each pixel becomes a 2x2 patch of itself: `[b, c, h, w] -> [b, c, 2h, 2w]`.
 pub(crate) fn upsample(x: Tensor<4>) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h, 1, w, 1]).expand([b, c, h, 2, w, 2]).reshape([b, c, 2 * h, 2 * w])
+    x.reshape([b, c, h, 1, w, 1])
+        .expand([b, c, h, 2, w, 2])
+        .reshape([b, c, 2 * h, 2 * w])
 }
 
 /// Means of 2x2 patches: `[b, c, 2h, 2w] -> [b, c, h, w]`.
 pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / 2, 2, w / 2, 2]).mean_dim(5).mean_dim(3).reshape([b, c, h / 2, w / 2])
+    x.reshape([b, c, h / 2, 2, w / 2, 2])
+        .mean_dim(5)
+        .mean_dim(3)
+        .reshape([b, c, h / 2, w / 2])
 }
 
 /// Leaky ReLU with the house slope.

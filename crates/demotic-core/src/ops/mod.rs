@@ -23,7 +23,10 @@ use norm_cpu::NormShape;
 
 /// True where tensors of this device live in [`Flex`].
 pub(crate) fn is_flex(device: &Device) -> bool {
-    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Flex(_)
+    )
 }
 
 /// Stride-1 convolution that keeps height and width (zero border).
@@ -43,7 +46,12 @@ pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Ten
         ));
     }
     let border = kernel / 2;
-    module::conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [border, border], [1, 1], 1))
+    module::conv2d(
+        x,
+        weight,
+        Some(bias),
+        ConvOptions::new([1, 1], [border, border], [1, 1], 1),
+    )
 }
 
 /// Group normalisation (Wu and He 2018) with a scale and a shift a picture and channel, then a leaky ReLU:
@@ -53,7 +61,13 @@ pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Ten
 /// # Shapes
 /// - `x`: `[b, c, H, W]`; `groups` divides `c`
 /// - `scale`, `shift`: `[b, c]`
-pub(crate) fn norm_act(x: Tensor<4>, scale: Tensor<2>, shift: Tensor<2>, groups: usize, slope: f32) -> Tensor<4> {
+pub(crate) fn norm_act(
+    x: Tensor<4>,
+    scale: Tensor<2>,
+    shift: Tensor<2>,
+    groups: usize,
+    slope: f32,
+) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
     if is_flex(&x.device()) {
         return Tensor::from_dispatch(<Dispatch as NetOps>::norm_act(
@@ -69,7 +83,11 @@ pub(crate) fn norm_act(x: Tensor<4>, scale: Tensor<2>, shift: Tensor<2>, groups:
     let variance = centred.clone().square().mean_dim(2);
     let normal = (centred / (variance + norm_cpu::EPSILON).sqrt()).reshape([b, c, h, w]);
     let y = normal * scale.reshape([b, c, 1, 1]) + shift.reshape([b, c, 1, 1]);
-    if slope == 1.0 { y } else { burn::tensor::activation::leaky_relu(y, f64::from(slope)) }
+    if slope == 1.0 {
+        y
+    } else {
+        burn::tensor::activation::leaky_relu(y, f64::from(slope))
+    }
 }
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
@@ -108,9 +126,20 @@ pub(crate) fn adam(
 /// The Flex side; other backends never get here.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait NetOps: Backend {
-    fn conv_same(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn conv_same_data_gradient(weight: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn conv_same_weight_gradient(x: FloatTensor<Self>, dy: FloatTensor<Self>, kernel: usize) -> FloatTensor<Self>;
+    fn conv_same(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn conv_same_data_gradient(
+        weight: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn conv_same_weight_gradient(
+        x: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        kernel: usize,
+    ) -> FloatTensor<Self>;
     fn conv_same_bias_gradient(dy: FloatTensor<Self>) -> FloatTensor<Self>;
     fn norm_act(
         x: FloatTensor<Self>,
@@ -142,7 +171,9 @@ fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
 }
 
 fn host(tensor: &FlexTensor) -> &[f32] {
-    tensor.as_slice::<f32>().expect("made contiguous f32 at the operation's entry")
+    tensor
+        .as_slice::<f32>()
+        .expect("made contiguous f32 at the operation's entry")
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
@@ -151,14 +182,25 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
 
 fn conv_shape(x: &FlexTensor, channels_out: usize, kernel: usize) -> ConvShape {
     let [batch, channels_in, height, width] = dims(x);
-    ConvShape { batch, channels_in, channels_out, height, width, kernel }
+    ConvShape {
+        batch,
+        channels_in,
+        channels_out,
+        height,
+        width,
+        kernel,
+    }
 }
 
 impl NetOps for Flex {
     fn conv_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let [o, _, k, _] = dims(&weight);
         let shape = conv_shape(&x, o, k);
-        let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+        let (x, weight, bias) = (
+            x.to_contiguous(),
+            weight.to_contiguous(),
+            bias.to_contiguous(),
+        );
         let y = conv_cpu::forward(host(&x), host(&weight), Some(host(&bias)), shape);
         tensor(y, [shape.batch, o, shape.height, shape.width])
     }
@@ -166,29 +208,63 @@ impl NetOps for Flex {
     fn conv_same_data_gradient(weight: FlexTensor, dy: FlexTensor) -> FlexTensor {
         let [o, c, kernel, _] = dims(&weight);
         let [batch, _, height, width] = dims(&dy);
-        let shape = ConvShape { batch, channels_in: c, channels_out: o, height, width, kernel };
+        let shape = ConvShape {
+            batch,
+            channels_in: c,
+            channels_out: o,
+            height,
+            width,
+            kernel,
+        };
         let (weight, dy) = (weight.to_contiguous(), dy.to_contiguous());
-        tensor(conv_cpu::data_gradient(host(&weight), host(&dy), shape), [batch, c, height, width])
+        tensor(
+            conv_cpu::data_gradient(host(&weight), host(&dy), shape),
+            [batch, c, height, width],
+        )
     }
 
     fn conv_same_weight_gradient(x: FlexTensor, dy: FlexTensor, kernel: usize) -> FlexTensor {
         let [_, o, _, _] = dims(&dy);
         let shape = conv_shape(&x, o, kernel);
         let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
-        tensor(conv_cpu::weight_gradient(host(&x), host(&dy), shape), [o, shape.channels_in, kernel, kernel])
+        tensor(
+            conv_cpu::weight_gradient(host(&x), host(&dy), shape),
+            [o, shape.channels_in, kernel, kernel],
+        )
     }
 
     fn conv_same_bias_gradient(dy: FlexTensor) -> FlexTensor {
         let [_, o, _, _] = dims(&dy);
         let shape = conv_shape(&dy, o, 1);
-        tensor(conv_cpu::bias_gradient(host(&dy.to_contiguous()), shape), [o])
+        tensor(
+            conv_cpu::bias_gradient(host(&dy.to_contiguous()), shape),
+            [o],
+        )
     }
 
-    fn norm_act(x: FlexTensor, scale: FlexTensor, shift: FlexTensor, groups: usize, slope: f32) -> FlexTensor {
+    fn norm_act(
+        x: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        groups: usize,
+        slope: f32,
+    ) -> FlexTensor {
         let [batch, channels, h, w] = dims(&x);
-        let shape = NormShape { batch, channels, area: h * w, groups };
-        let (x, scale, shift) = (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous());
-        tensor(norm_cpu::forward(host(&x), host(&scale), host(&shift), slope, shape), [batch, channels, h, w])
+        let shape = NormShape {
+            batch,
+            channels,
+            area: h * w,
+            groups,
+        };
+        let (x, scale, shift) = (
+            x.to_contiguous(),
+            scale.to_contiguous(),
+            shift.to_contiguous(),
+        );
+        tensor(
+            norm_cpu::forward(host(&x), host(&scale), host(&shift), slope, shape),
+            [batch, channels, h, w],
+        )
     }
 
     fn norm_act_gradients(
@@ -200,10 +276,26 @@ impl NetOps for Flex {
         slope: f32,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [batch, channels, h, w] = dims(&x);
-        let shape = NormShape { batch, channels, area: h * w, groups };
-        let (x, scale, shift, dy) =
-            (x.to_contiguous(), scale.to_contiguous(), shift.to_contiguous(), dy.to_contiguous());
-        let gradients = norm_cpu::backward(host(&x), host(&scale), host(&shift), host(&dy), slope, shape);
+        let shape = NormShape {
+            batch,
+            channels,
+            area: h * w,
+            groups,
+        };
+        let (x, scale, shift, dy) = (
+            x.to_contiguous(),
+            scale.to_contiguous(),
+            shift.to_contiguous(),
+            dy.to_contiguous(),
+        );
+        let gradients = norm_cpu::backward(
+            host(&x),
+            host(&scale),
+            host(&shift),
+            host(&dy),
+            slope,
+            shape,
+        );
         (
             tensor(gradients.x, [batch, channels, h, w]),
             tensor(gradients.scale, [batch, channels]),
@@ -219,10 +311,14 @@ impl NetOps for Flex {
         s: AdamScalars,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let gradient = gradient.to_contiguous();
-        let [mut weight, mut first, mut second] = [weight, first, second].map(|t| t.to_contiguous());
+        let [mut weight, mut first, mut second] =
+            [weight, first, second].map(|t| t.to_contiguous());
         {
-            let (w, m, v) =
-                (weight.storage_mut::<f32>(), first.storage_mut::<f32>(), second.storage_mut::<f32>());
+            let (w, m, v) = (
+                weight.storage_mut::<f32>(),
+                first.storage_mut::<f32>(),
+                second.storage_mut::<f32>(),
+            );
             for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(host(&gradient)) {
                 *m = s.beta_1.mul_add(*m, (1.0 - s.beta_1) * g);
                 *v = s.beta_2.mul_add(*v, (1.0 - s.beta_2) * g * g);
@@ -275,18 +371,28 @@ impl<B: NetOps> Backward<B, 3> for NormActBackward {
 }
 
 impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
-    fn conv_same(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn conv_same(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         use burn::backend::TensorMetadata;
         let kernel = weight.shape()[3];
-        match ConvSameBackward.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
+        match ConvSameBackward
+            .prepare::<C>([x.node(), weight.node(), bias.node()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
                 let y = B::conv_same(x.clone(), weight.clone(), bias.into_primitive());
                 prep.finish((x, weight, kernel), y)
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::conv_same(x.into_primitive(), weight.into_primitive(), bias.into_primitive()))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::conv_same(
+                x.into_primitive(),
+                weight.into_primitive(),
+                bias.into_primitive(),
+            )),
         }
     }
 
@@ -297,9 +403,17 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         groups: usize,
         slope: f32,
     ) -> FloatTensor<Self> {
-        match NormActBackward.prepare::<C>([x.node(), scale.node(), shift.node()]).compute_bound().stateful() {
+        match NormActBackward
+            .prepare::<C>([x.node(), scale.node(), shift.node()])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
-                let (x, scale, shift) = (x.into_primitive(), scale.into_primitive(), shift.into_primitive());
+                let (x, scale, shift) = (
+                    x.into_primitive(),
+                    scale.into_primitive(),
+                    shift.into_primitive(),
+                );
                 let y = B::norm_act(x.clone(), scale.clone(), shift.clone(), groups, slope);
                 prep.finish((x, scale, shift, groups, slope), y)
             }
@@ -317,7 +431,11 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
-    fn conv_same_weight_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>, _: usize) -> FloatTensor<Self> {
+    fn conv_same_weight_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: usize,
+    ) -> FloatTensor<Self> {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
@@ -344,5 +462,119 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         _: AdamScalars,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("parameters are updated outside the graph")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, Stream};
+
+    fn tensor<const D: usize>(step: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+        let values = Rng::new(7, Stream::TEST, step).normals(shape.iter().product());
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    fn worst<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+        let scale: f32 = b.clone().abs().max().into_scalar();
+        let difference: f32 = (a - b).abs().max().into_scalar();
+        difference / scale.max(1e-6)
+    }
+
+    #[test]
+    fn convolution_on_flex_has_burns_values_and_gradients() {
+        let device = Device::flex().autodiff();
+        for (kernel, step) in [(3, 0), (1, 10)] {
+            let x = tensor(step, [2, 5, 6, 9], &device).require_grad();
+            let w = tensor(step + 1, [7, 5, kernel, kernel], &device).require_grad();
+            let b = tensor(step + 2, [7], &device).require_grad();
+            let up = tensor(step + 3, [2, 7, 6, 9], &device);
+            let border = kernel / 2;
+            let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
+            let ours = conv_same(x.clone(), w.clone(), b.clone());
+            let burns = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
+            assert!(worst(ours.clone().inner(), burns.clone().inner()) < 1e-5);
+            let ours = (ours * up.clone()).sum().backward();
+            let burns = (burns * up).sum().backward();
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
+            assert!(worst(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
+            assert!(worst(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
+        }
+    }
+
+    /// The same chain in tensor operations, as the GPU path writes it.
+    fn norm_reference(
+        x: Tensor<4>,
+        scale: Tensor<2>,
+        shift: Tensor<2>,
+        groups: usize,
+        slope: f64,
+    ) -> Tensor<4> {
+        let [b, c, h, w] = x.dims();
+        let grouped = x.reshape([b, groups, c / groups * h * w]);
+        let centred = grouped.clone() - grouped.mean_dim(2);
+        let variance = centred.clone().square().mean_dim(2);
+        let normal = (centred / (variance + norm_cpu::EPSILON).sqrt()).reshape([b, c, h, w]);
+        let y = normal * scale.reshape([b, c, 1, 1]) + shift.reshape([b, c, 1, 1]);
+        burn::tensor::activation::leaky_relu(y, slope)
+    }
+
+    #[test]
+    fn normalisation_on_flex_has_the_gradients_of_its_tensor_operations() {
+        let device = Device::flex().autodiff();
+        for (groups, slope, width) in [(1, 0.2, 5), (3, 0.2, 5), (6, 1.0, 8)] {
+            let x = tensor(20, [2, 6, 4, width], &device).require_grad();
+            let scale = tensor(21, [2, 6], &device).require_grad();
+            let shift = tensor(22, [2, 6], &device).require_grad();
+            let up = tensor(23, [2, 6, 4, width], &device);
+            let ours = norm_act(x.clone(), scale.clone(), shift.clone(), groups, slope);
+            let plain = norm_reference(
+                x.clone(),
+                scale.clone(),
+                shift.clone(),
+                groups,
+                f64::from(slope),
+            );
+            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-5);
+            let ours = (ours * up.clone()).sum().backward();
+            let plain = (plain * up).sum().backward();
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
+            assert!(
+                worst(
+                    scale.grad(&ours).expect("scale"),
+                    scale.grad(&plain).expect("scale")
+                ) < 2e-5
+            );
+            assert!(
+                worst(
+                    shift.grad(&ours).expect("shift"),
+                    shift.grad(&plain).expect("shift")
+                ) < 2e-5
+            );
+        }
+    }
+
+    #[test]
+    fn adam_moves_by_its_formula() {
+        let device = Device::flex();
+        let [w, g, m, v] = std::array::from_fn(|i| tensor(30 + i as u64, [11], &device));
+        let v = v.abs();
+        let s = AdamScalars {
+            beta_1: 0.5,
+            beta_2: 0.9,
+            rate: 0.1,
+            epsilon: 1e-3,
+        };
+        let host = |t: &Tensor<1>| t.clone().into_data().try_into_vec::<f32>().expect("f32");
+        let (hw, hg, hm, hv) = (host(&w), host(&g), host(&m), host(&v));
+        let [w, m, v] = adam(w, g, m, v, s);
+        for i in 0..11 {
+            let first = f64::from(hm[i]) * 0.5 + f64::from(hg[i]) * 0.5;
+            let second = f64::from(hv[i]) * 0.9 + f64::from(hg[i]).powi(2) * 0.1;
+            let weight = f64::from(hw[i]) - 0.1 * first / (second.sqrt() + 1e-3);
+            assert!((f64::from(host(&w)[i]) - weight).abs() < 1e-6);
+            assert!((f64::from(host(&m)[i]) - first).abs() < 1e-6);
+            assert!((f64::from(host(&v)[i]) - second).abs() < 1e-6);
+        }
     }
 }

@@ -35,23 +35,36 @@ pub(crate) struct NormGradients {
 }
 
 /// `y = leaky(xhat * scale[b, c] + shift[b, c])`, `xhat = (x - mean) / sqrt(var + epsilon)` over a group's channels.
-pub(crate) fn forward(x: &[f32], scale: &[f32], shift: &[f32], slope: f32, s: NormShape) -> Vec<f32> {
+pub(crate) fn forward(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    slope: f32,
+    s: NormShape,
+) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
     if x.is_empty() {
         return y;
     }
     let (c, len) = (s.per_group(), s.per_group() * s.area);
-    y.par_chunks_mut(len).zip(x.par_chunks(len)).enumerate().for_each(|(g, (y, x))| {
-        let (mean, rstd) = moments(x);
-        for (i, (y, x)) in y.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).enumerate() {
-            let gain = rstd * scale[g * c + i];
-            let offset = shift[g * c + i] - mean * gain;
-            for (y, x) in y.iter_mut().zip(x) {
-                let u = x.mul_add(gain, offset);
-                *y = if u > 0.0 { u } else { u * slope };
+    y.par_chunks_mut(len)
+        .zip(x.par_chunks(len))
+        .enumerate()
+        .for_each(|(g, (y, x))| {
+            let (mean, rstd) = moments(x);
+            for (i, (y, x)) in y
+                .chunks_exact_mut(s.area)
+                .zip(x.chunks_exact(s.area))
+                .enumerate()
+            {
+                let gain = rstd * scale[g * c + i];
+                let offset = shift[g * c + i] - mean * gain;
+                for (y, x) in y.iter_mut().zip(x) {
+                    let u = x.mul_add(gain, offset);
+                    *y = if u > 0.0 { u } else { u * slope };
+                }
             }
-        }
-    });
+        });
     y
 }
 
@@ -64,7 +77,11 @@ pub(crate) fn backward(
     slope: f32,
     s: NormShape,
 ) -> NormGradients {
-    let mut out = NormGradients { x: vec![0.0; x.len()], scale: vec![0.0; scale.len()], shift: vec![0.0; shift.len()] };
+    let mut out = NormGradients {
+        x: vec![0.0; x.len()],
+        scale: vec![0.0; scale.len()],
+        shift: vec![0.0; shift.len()],
+    };
     if x.is_empty() {
         return out;
     }
@@ -76,35 +93,48 @@ pub(crate) fn backward(
         .zip(out.shift.par_chunks_mut(c))
         .zip(x.par_chunks(len))
         .zip(dy.par_chunks(len));
-    groups.enumerate().for_each(|(g, ((((dx, dscale), dshift), x), dy))| {
-        let (mean, rstd) = moments(x);
-        // Sums over the group of dxhat and dxhat * xhat, from the channel sums of du and du * xhat.
-        let (mut sum, mut product) = (0.0, 0.0);
-        for (i, ((dx, x), dy)) in
-            dx.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).zip(dy.chunks_exact(s.area)).enumerate()
-        {
-            let gain = rstd * scale[g * c + i];
-            let offset = shift[g * c + i] - mean * gain;
-            for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                *dx = if x.mul_add(gain, offset) > 0.0 { *dy } else { dy * slope };
+    groups
+        .enumerate()
+        .for_each(|(g, ((((dx, dscale), dshift), x), dy))| {
+            let (mean, rstd) = moments(x);
+            // Sums over the group of dxhat and dxhat * xhat, from the channel sums of du and du * xhat.
+            let (mut sum, mut product) = (0.0, 0.0);
+            for (i, ((dx, x), dy)) in dx
+                .chunks_exact_mut(s.area)
+                .zip(x.chunks_exact(s.area))
+                .zip(dy.chunks_exact(s.area))
+                .enumerate()
+            {
+                let gain = rstd * scale[g * c + i];
+                let offset = shift[g * c + i] - mean * gain;
+                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
+                    *dx = if x.mul_add(gain, offset) > 0.0 {
+                        *dy
+                    } else {
+                        dy * slope
+                    };
+                }
+                let (du, du_x) = sums(dx, x, mean);
+                dshift[i] = du;
+                dscale[i] = du_x * rstd;
+                sum += du * scale[g * c + i];
+                product += du_x * rstd * scale[g * c + i];
             }
-            let (du, du_x) = sums(dx, x, mean);
-            dshift[i] = du;
-            dscale[i] = du_x * rstd;
-            sum += du * scale[g * c + i];
-            product += du_x * rstd * scale[g * c + i];
-        }
-        let (mean_dx, mean_product) = (sum / len as f32, product / len as f32);
-        for (i, (dx, x)) in dx.chunks_exact_mut(s.area).zip(x.chunks_exact(s.area)).enumerate() {
-            let gain = rstd * scale[g * c + i];
-            // rstd * (du * scale - mean_dx - xhat * mean_product)
-            let slope_x = -rstd * rstd * mean_product;
-            let constant = -rstd * mean_dx - slope_x * mean;
-            for (dx, x) in dx.iter_mut().zip(x) {
-                *dx = dx.mul_add(gain, x.mul_add(slope_x, constant));
+            let (mean_dx, mean_product) = (sum / len as f32, product / len as f32);
+            for (i, (dx, x)) in dx
+                .chunks_exact_mut(s.area)
+                .zip(x.chunks_exact(s.area))
+                .enumerate()
+            {
+                let gain = rstd * scale[g * c + i];
+                // rstd * (du * scale - mean_dx - xhat * mean_product)
+                let slope_x = -rstd * rstd * mean_product;
+                let constant = -rstd * mean_dx - slope_x * mean;
+                for (dx, x) in dx.iter_mut().zip(x) {
+                    *dx = dx.mul_add(gain, x.mul_add(slope_x, constant));
+                }
             }
-        }
-    });
+        });
     out
 }
 
@@ -113,7 +143,11 @@ fn moments(x: &[f32]) -> (f32, f32) {
     let mean = plane_sum(x) / x.len() as f32;
     let blocks = x.chunks(256).map(|block| {
         let vectors = block.chunks_exact(8);
-        let rest: f32 = vectors.remainder().iter().map(|v| (v - mean) * (v - mean)).sum();
+        let rest: f32 = vectors
+            .remainder()
+            .iter()
+            .map(|v| (v - mean) * (v - mean))
+            .sum();
         let sum = vectors.fold(f32x8::ZERO, |sum, v| {
             let d = f32x8::from(v) - f32x8::splat(mean);
             d.mul_add(d, sum)

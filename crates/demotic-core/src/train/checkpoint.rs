@@ -70,8 +70,15 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list checkpoints", folder))? {
         let path = entry.map_err(Error::io("list checkpoints", folder))?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-        if name.strip_prefix("step-").and_then(|n| n.strip_suffix(".json")).is_some_and(|n| n.parse::<u64>().is_ok()) {
+        let name = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .unwrap_or_default();
+        if name
+            .strip_prefix("step-")
+            .and_then(|n| n.strip_suffix(".json"))
+            .is_some_and(|n| n.parse::<u64>().is_ok())
+        {
             found.push(path);
         }
     }
@@ -97,7 +104,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 
 fn prefixed(prefix: &str, arrays: Arrays) -> impl Iterator<Item = (String, Array)> + use<> {
     let prefix = prefix.to_owned();
-    arrays.into_iter().map(move |(name, array)| (format!("{prefix}.{name}"), array))
+    arrays
+        .into_iter()
+        .map(move |(name, array)| (format!("{prefix}.{name}"), array))
 }
 
 impl Trainer<'_> {
@@ -114,10 +123,21 @@ impl Trainer<'_> {
             .chain(prefixed("discriminator", weights_of(&self.discriminator)))
             .chain(prefixed("adam_generator", generator_state))
             .chain(prefixed("adam_discriminator", discriminator_state))
-            .chain(self.window.sums.iter().map(|sums| (WINDOW_SUMS.to_owned(), array_of(sums.clone()))))
+            .chain(
+                self.window
+                    .sums
+                    .iter()
+                    .map(|sums| (WINDOW_SUMS.to_owned(), array_of(sums.clone()))),
+            )
             .collect();
-        if let Some((name, _)) = arrays.iter().find(|(_, array)| array.values.iter().any(|v| !v.is_finite())) {
-            return Err(Error::Diverged { step: self.step, what: format!("`{name}` holds values that are not finite numbers") });
+        if let Some((name, _)) = arrays
+            .iter()
+            .find(|(_, array)| array.values.iter().any(|v| !v.is_finite()))
+        {
+            return Err(Error::Diverged {
+                step: self.step,
+                what: format!("`{name}` holds values that are not finite numbers"),
+            });
         }
         let bytes = to_safetensors(&arrays);
         let info = CheckpointInfo {
@@ -125,7 +145,12 @@ impl Trainer<'_> {
             step: self.step,
             optimiser_steps: [generator_steps, discriminator_steps],
             window_steps: self.window.steps,
-            styles: self.dataset.styles().iter().map(|s| s.name.clone()).collect(),
+            styles: self
+                .dataset
+                .styles()
+                .iter()
+                .map(|s| s.name.clone())
+                .collect(),
             dataset: format!("{:016x}", self.dataset.fingerprint()),
             config: self.config.clone(),
             tensors_bytes: bytes.len() as u64,
@@ -133,7 +158,10 @@ impl Trainer<'_> {
         };
         let path = folder.join(format!("step-{:08}.json", self.step));
         write_whole(&path.with_extension("safetensors"), &bytes)?;
-        write_whole(&path, &serde_json::to_vec_pretty(&info).expect("plain data is JSON"))?;
+        write_whole(
+            &path,
+            &serde_json::to_vec_pretty(&info).expect("plain data is JSON"),
+        )?;
         let all = list(folder)?;
         let surplus = all.len().saturating_sub(self.config.train.checkpoints_kept);
         for old in &all[..surplus] {
@@ -159,25 +187,49 @@ impl Trainer<'_> {
                 info.dataset
             )));
         }
-        let load = |problems: Vec<String>| refuse(format!("the checkpoint does not fit this network: {}", problems.join("; ")));
+        let load = |problems: Vec<String>| {
+            refuse(format!(
+                "the checkpoint does not fit this network: {}",
+                problems.join("; ")
+            ))
+        };
         let weights = |prefix: &str| checkpoint.part(prefix);
-        self.generator = with_weights(self.generator.clone(), &weights("generator")).map_err(load)?;
+        self.generator =
+            with_weights(self.generator.clone(), &weights("generator")).map_err(load)?;
         self.average = with_weights(self.average.clone(), &weights("average")).map_err(load)?;
-        self.discriminator = with_weights(self.discriminator.clone(), &weights("discriminator")).map_err(load)?;
+        self.discriminator =
+            with_weights(self.discriminator.clone(), &weights("discriminator")).map_err(load)?;
         let [generator_steps, discriminator_steps] = info.optimiser_steps;
         self.adam_generator
-            .restore(generator_steps, weights("adam_generator"), &weights("generator"), &self.plain)
+            .restore(
+                generator_steps,
+                weights("adam_generator"),
+                &weights("generator"),
+                &self.plain,
+            )
             .map_err(load)?;
         self.adam_discriminator
-            .restore(discriminator_steps, weights("adam_discriminator"), &weights("discriminator"), &self.plain)
+            .restore(
+                discriminator_steps,
+                weights("adam_discriminator"),
+                &weights("discriminator"),
+                &self.plain,
+            )
             .map_err(load)?;
         self.step = info.step;
         self.window = Window::new();
         if let Some(Array { values, .. }) = checkpoint.arrays.get(WINDOW_SUMS) {
             if values.len() != FIGURES.len() {
-                return Err(refuse(format!("the checkpoint has {} running figures, expected {}", values.len(), FIGURES.len())));
+                return Err(refuse(format!(
+                    "the checkpoint has {} running figures, expected {}",
+                    values.len(),
+                    FIGURES.len()
+                )));
             }
-            self.window.sums = Some(Tensor::from_data(TensorData::new(values.clone(), [values.len()]), &self.plain));
+            self.window.sums = Some(Tensor::from_data(
+                TensorData::new(values.clone(), [values.len()]),
+                &self.plain,
+            ));
             self.window.steps = info.window_steps;
         }
         Ok(())
@@ -191,35 +243,62 @@ impl Checkpoint {
     /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let refuse = |problem: String, path: &Path| {
-            Error::run(format!("{problem}; delete it to go on from an earlier checkpoint"), path)
+            Error::run(
+                format!("{problem}; delete it to go on from an earlier checkpoint"),
+                path,
+            )
         };
-        let text = fs::read(path).map_err(|e| refuse(format!("cannot read checkpoint: {e}"), path))?;
+        let text =
+            fs::read(path).map_err(|e| refuse(format!("cannot read checkpoint: {e}"), path))?;
         let version = serde_json::from_slice::<serde_json::Value>(&text)
             .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
         if version.get("format") != Some(&FORMAT.into()) {
-            let got = version.get("format").map_or_else(|| "none".to_owned(), ToString::to_string);
-            return Err(refuse(format!("checkpoint has format {got}, this build reads {FORMAT}"), path));
+            let got = version
+                .get("format")
+                .map_or_else(|| "none".to_owned(), ToString::to_string);
+            return Err(refuse(
+                format!("checkpoint has format {got}, this build reads {FORMAT}"),
+                path,
+            ));
         }
         let info: CheckpointInfo = serde_json::from_value(version)
             .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
         let tensors = path.with_extension("safetensors");
-        let bytes = fs::read(&tensors).map_err(|e| refuse(format!("cannot read checkpoint weights: {e}"), &tensors))?;
+        let bytes = fs::read(&tensors)
+            .map_err(|e| refuse(format!("cannot read checkpoint weights: {e}"), &tensors))?;
         if bytes.len() as u64 != info.tensors_bytes {
-            let problem = format!("checkpoint weights are cut: {} bytes, expected {}", bytes.len(), info.tensors_bytes);
+            let problem = format!(
+                "checkpoint weights are cut: {} bytes, expected {}",
+                bytes.len(),
+                info.tensors_bytes
+            );
             return Err(refuse(problem, &tensors));
         }
         if format!("{:016x}", fnv1a64(&bytes)) != info.tensors_fnv1a64 {
-            return Err(refuse("checkpoint weights are altered: the checksum differs".into(), &tensors));
+            return Err(refuse(
+                "checkpoint weights are altered: the checksum differs".into(),
+                &tensors,
+            ));
         }
-        let arrays = from_safetensors(&bytes).map_err(|e| refuse(format!("checkpoint weights are damaged: {e}"), &tensors))?;
-        Ok(Self { info, path: path.to_owned(), arrays })
+        let arrays = from_safetensors(&bytes)
+            .map_err(|e| refuse(format!("checkpoint weights are damaged: {e}"), &tensors))?;
+        Ok(Self {
+            info,
+            path: path.to_owned(),
+            arrays,
+        })
     }
 
     /// The arrays under one prefix, without it.
     fn part(&self, prefix: &str) -> Arrays {
         let start = format!("{prefix}.");
-        let named = self.arrays.iter().filter_map(|(name, array)| Some((name.strip_prefix(&start)?, array)));
-        named.map(|(name, array)| (name.to_owned(), array.clone())).collect()
+        let named = self
+            .arrays
+            .iter()
+            .filter_map(|(name, array)| Some((name.strip_prefix(&start)?, array)));
+        named
+            .map(|(name, array)| (name.to_owned(), array.clone()))
+            .collect()
     }
 
     /// The averaged generator, for use without training.
@@ -227,9 +306,20 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Run`] where the arrays do not fit the configuration beside them.
     pub fn generator(&self, device: &burn::tensor::Device) -> Result<Generator, Error> {
-        let fresh = self.info.config.generator.init(self.info.styles.len(), &mut Init::new(0, 0, device));
-        with_weights(fresh, &self.part("average"))
-            .map_err(|problems| Error::run(format!("checkpoint does not fit its configuration: {}", problems.join("; ")), &self.path))
+        let fresh = self
+            .info
+            .config
+            .generator
+            .init(self.info.styles.len(), &mut Init::new(0, 0, device));
+        with_weights(fresh, &self.part("average")).map_err(|problems| {
+            Error::run(
+                format!(
+                    "checkpoint does not fit its configuration: {}",
+                    problems.join("; ")
+                ),
+                &self.path,
+            )
+        })
     }
 
     /// The discriminator, for use without training.
@@ -243,8 +333,15 @@ impl Checkpoint {
             .discriminator
             .init(self.info.styles.len(), &mut Init::new(0, 1, device))
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
-        with_weights(fresh, &self.part("discriminator"))
-            .map_err(|problems| Error::run(format!("checkpoint does not fit its configuration: {}", problems.join("; ")), &self.path))
+        with_weights(fresh, &self.part("discriminator")).map_err(|problems| {
+            Error::run(
+                format!(
+                    "checkpoint does not fit its configuration: {}",
+                    problems.join("; ")
+                ),
+                &self.path,
+            )
+        })
     }
 
     /// Refuses a data set whose styles are not this checkpoint's.
@@ -256,7 +353,11 @@ impl Checkpoint {
         if names == self.info.styles {
             return Ok(());
         }
-        let problem = format!("the run was trained on the styles {}; this data has {}", self.info.styles.join(", "), names.join(", "));
+        let problem = format!(
+            "the run was trained on the styles {}; this data has {}",
+            self.info.styles.join(", "),
+            names.join(", ")
+        );
         Err(Error::run(problem, &self.path))
     }
 }
@@ -264,10 +365,17 @@ impl Checkpoint {
 fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
     let bytes: Vec<(&String, &Array, Vec<u8>)> = arrays
         .iter()
-        .map(|(name, array)| (name, array, array.values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .map(|(name, array)| {
+            (
+                name,
+                array,
+                array.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            )
+        })
         .collect();
     let views = bytes.iter().map(|(name, array, bytes)| {
-        let view = TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
+        let view =
+            TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
         (name.as_str(), view)
     });
     safetensors::serialize(views, None).expect("names are unique and views are whole")
@@ -280,8 +388,18 @@ fn from_safetensors(bytes: &[u8]) -> Result<Arrays, String> {
         if view.dtype() != Dtype::F32 {
             return Err(format!("`{name}` is {:?}, expected F32", view.dtype()));
         }
-        let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), values });
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        arrays.insert(
+            name.to_owned(),
+            Array {
+                shape: view.shape().to_vec(),
+                values,
+            },
+        );
     }
     Ok(arrays)
 }

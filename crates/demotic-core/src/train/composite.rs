@@ -40,10 +40,21 @@ pub(crate) fn plan(
 ) -> Composites {
     let mut rng = Rng::new(seed, Stream::COMPOSITE, step);
     let n = styles_real.len();
-    let style = |i: usize| if i < n { styles_real[i] } else { styles_made[i - n] };
+    let style = |i: usize| {
+        if i < n {
+            styles_real[i]
+        } else {
+            styles_made[i - n]
+        }
+    };
     let label = |i: usize| if i < n { 1 + styles_real[i] as i32 } else { 0 };
     let side = layout.grid * layout.stride;
-    let mut plan = Composites { inside: vec![], outside: vec![], mask: vec![], labels: vec![] };
+    let mut plan = Composites {
+        inside: vec![],
+        outside: vec![],
+        mask: vec![],
+        labels: vec![],
+    };
     for _ in 0..count {
         let first = rng.below(2 * n as u32) as usize;
         let kind = rng.uniform();
@@ -61,14 +72,27 @@ pub(crate) fn plan(
         };
         let partners: Vec<usize> = (0..2 * n).filter(|&other| fits(other)).collect();
         let mixed = rng.chance(prob) && !partners.is_empty();
-        let second = if mixed { partners[rng.below(partners.len() as u32) as usize] } else { first };
-        let cells = if rng.chance(0.5) { boxes(&mut rng, layout.grid) } else { blobs(&mut rng, layout.grid) };
+        let second = if mixed {
+            partners[rng.below(partners.len() as u32) as usize]
+        } else {
+            first
+        };
+        let cells = if rng.chance(0.5) {
+            boxes(&mut rng, layout.grid)
+        } else {
+            blobs(&mut rng, layout.grid)
+        };
         plan.inside.push(first as i32);
         plan.outside.push(second as i32);
-        plan.labels.extend(cells.iter().map(|&inside| label(if inside { first } else { second })));
+        plan.labels.extend(
+            cells
+                .iter()
+                .map(|&inside| label(if inside { first } else { second })),
+        );
         for y in 0..side {
             let row = &cells[y / layout.stride * layout.grid..][..layout.grid];
-            plan.mask.extend((0..side).map(|x| f32::from(u8::from(row[x / layout.stride]))));
+            plan.mask
+                .extend((0..side).map(|x| f32::from(u8::from(row[x / layout.stride]))));
         }
     }
     plan
@@ -123,14 +147,24 @@ mod tests {
     fn labels_name_what_the_mask_shows() {
         let (real, made) = ([0, 1, 0, 1], [1, 0, 1, 0]);
         let plan = plan(1, 2, 64, 1.0, &real, &made, LAYOUT);
-        let label = |i: i32| if i < 4 { 1 + real[i as usize] as i32 } else { 0 };
+        let label = |i: i32| {
+            if i < 4 {
+                1 + real[i as usize] as i32
+            } else {
+                0
+            }
+        };
         let mut kinds = std::collections::BTreeSet::new();
         for m in 0..64 {
             kinds.insert((label(plan.inside[m]), label(plan.outside[m])));
             for y in 0..8 {
                 for x in 0..8 {
                     let inside = plan.mask[(m * 32 + y * 4 + 3) * 32 + x * 4 + 1] == 1.0;
-                    let shown = if inside { plan.inside[m] } else { plan.outside[m] };
+                    let shown = if inside {
+                        plan.inside[m]
+                    } else {
+                        plan.outside[m]
+                    };
                     assert_eq!(plan.labels[(m * 8 + y) * 8 + x], label(shown));
                 }
             }
@@ -154,7 +188,8 @@ mod tests {
     fn masks_of_a_grid_cover_some_and_leave_some() {
         let mut rng = Rng::new(3, Stream::TEST, 0);
         for grid in [4, 8, 16] {
-            let share = |cells: &[bool]| cells.iter().filter(|c| **c).count() as f32 / cells.len() as f32;
+            let share =
+                |cells: &[bool]| cells.iter().filter(|c| **c).count() as f32 / cells.len() as f32;
             let blob = share(&blobs(&mut rng, grid));
             assert!((0.3..0.7).contains(&blob), "{blob}");
             let many: f32 = (0..50).map(|_| share(&boxes(&mut rng, grid))).sum::<f32>() / 50.0;

@@ -108,7 +108,13 @@ struct Window {
 
 impl Window {
     fn new() -> Self {
-        Self { sums: None, steps: 0, timed_steps: 0, since: Instant::now(), data_secs: 0.0 }
+        Self {
+            sums: None,
+            steps: 0,
+            timed_steps: 0,
+            since: Instant::now(),
+            data_secs: 0.0,
+        }
     }
 }
 
@@ -131,7 +137,9 @@ impl<'a> Trainer<'a> {
             };
             Sampler::new(dataset.training(), options)
         };
-        let generator = config.generator.init(styles, &mut Init::new(config.seed, 0, &device));
+        let generator = config
+            .generator
+            .init(styles, &mut Init::new(config.seed, 0, &device));
         let discriminator = config
             .discriminator
             .init(styles, &mut Init::new(config.seed, 1, &device))
@@ -194,7 +202,11 @@ impl<'a> Trainer<'a> {
     fn rate_factor(&self) -> f64 {
         let t = &self.config.train;
         let step = self.step as f64;
-        let warm = if t.warmup_steps == 0 { 1.0 } else { ((step + 1.0) / t.warmup_steps as f64).min(1.0) };
+        let warm = if t.warmup_steps == 0 {
+            1.0
+        } else {
+            ((step + 1.0) / t.warmup_steps as f64).min(1.0)
+        };
         let progress = step / t.steps as f64;
         let fall = if progress <= t.decay_from || t.decay_from >= 1.0 {
             1.0
@@ -229,9 +241,14 @@ impl<'a> Trainer<'a> {
         let posterior = self.generator.encode(x.clone());
         let latent = posterior.sample(self.noise(step, 0, posterior.mean.dims()));
         let both: Vec<u32> = sources.styles.iter().chain(&targets).copied().collect();
-        let drawn = self.generator.decode(Tensor::cat(vec![latent.clone(), latent], 0), &both);
+        let drawn = self
+            .generator
+            .decode(Tensor::cat(vec![latent.clone(), latent], 0), &both);
         let mut halves = drawn.split(n, 0).into_iter();
-        let (again, fake) = halves.next().zip(halves.next()).expect("2n pictures split into two");
+        let (again, fake) = halves
+            .next()
+            .zip(halves.next())
+            .expect("2n pictures split into two");
         let returned = self.generator.encode(fake.clone());
         let latent = returned.sample(self.noise(step, 1, returned.mean.dims()));
         let cycled = self.generator.decode(latent, &sources.styles);
@@ -248,8 +265,11 @@ impl<'a> Trainer<'a> {
         let cycle = loss::absolute_error(cycled, x);
         let judge = self.discriminator.clone().no_grad();
         let emissions = judge.emissions(fake.clone());
-        let adversarial = judge.negative_log_likelihood(emissions, self.constant_labels(&targets, 1)).mean();
-        let paired = truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
+        let adversarial = judge
+            .negative_log_likelihood(emissions, self.constant_labels(&targets, 1))
+            .mean();
+        let paired =
+            truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
         let mut total = reconstruction.clone() * weights.reconstruction
             + kl.clone() * weights.kl
             + cycle.clone() * weights.cycle
@@ -260,10 +280,20 @@ impl<'a> Trainer<'a> {
         let mut gradients = total.backward();
         let gradients = GradientsParams::from_module(&mut gradients, &self.generator);
         let rate = self.config.train.generator_rate * self.rate_factor();
-        let (generator, g_norm) = self.adam_generator.step(self.generator.clone(), gradients, |_| rate);
+        let (generator, g_norm) =
+            self.adam_generator
+                .step(self.generator.clone(), gradients, |_| rate);
         self.generator = generator;
-        let half_life = self.config.train.ema_half_life_steps.min(0.25 * step as f64);
-        let decay = if half_life > 0.0 { 0.5_f64.powf(1.0 / half_life) } else { 0.0 };
+        let half_life = self
+            .config
+            .train
+            .ema_half_life_steps
+            .min(0.25 * step as f64);
+        let decay = if half_life > 0.0 {
+            0.5_f64.powf(1.0 / half_life)
+        } else {
+            0.0
+        };
         self.average = moving_average(self.average.clone(), &self.generator, decay);
 
         let plain = |t: Tensor<1>| t.inner();
@@ -295,7 +325,10 @@ impl<'a> Trainer<'a> {
     fn next_sources(&self) -> (Batch, Option<Batch>) {
         match self.config.train.pairs {
             Pairs::All => {
-                let pair = self.sources.paired_batch(self.step).expect("pairs were checked when the trainer was made");
+                let pair = self
+                    .sources
+                    .paired_batch(self.step)
+                    .expect("pairs were checked when the trainer was made");
                 (pair.source, Some(pair.target))
             }
             Pairs::None => (self.sources.batch(self.step), None),
@@ -311,7 +344,10 @@ impl<'a> Trainer<'a> {
         fake_styles: &[u32],
     ) -> [Tensor<1>; 4] {
         let [n, _, size, _] = real.dims();
-        let layout = Layout { grid: size / DiscriminatorConfig::PATCH_STRIDE, stride: DiscriminatorConfig::PATCH_STRIDE };
+        let layout = Layout {
+            grid: size / DiscriminatorConfig::PATCH_STRIDE,
+            stride: DiscriminatorConfig::PATCH_STRIDE,
+        };
         let l = &self.config.loss;
         let warm = if l.composite_warmup_steps == 0 {
             1.0
@@ -329,9 +365,13 @@ impl<'a> Trainer<'a> {
         );
         let pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
         let pick = |indices: Vec<i32>| {
-            pool.clone().select(0, Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), &self.plain))
+            pool.clone().select(
+                0,
+                Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), &self.plain),
+            )
         };
-        let mask = Tensor::<4>::from_data(TensorData::new(plan.mask, [n, 1, size, size]), &self.plain);
+        let mask =
+            Tensor::<4>::from_data(TensorData::new(plan.mask, [n, 1, size, size]), &self.plain);
         let outside = pick(plan.outside);
         let mixed = outside.clone() + (pick(plan.inside) - outside) * mask;
         let all = Tensor::cat(vec![real, fake, mixed], 0);
@@ -343,48 +383,83 @@ impl<'a> Trainer<'a> {
         }
         labels.extend(std::iter::repeat_n(0, n * patches));
         labels.extend(plan.labels);
-        let labels = Tensor::<3, Int>::from_data(TensorData::new(labels, [3 * n, layout.grid, layout.grid]), &self.device);
+        let labels = Tensor::<3, Int>::from_data(
+            TensorData::new(labels, [3 * n, layout.grid, layout.grid]),
+            &self.device,
+        );
 
         let all = Tensor::from_inner(all);
         let emissions = self.discriminator.emissions(all.clone());
-        let nll = self.discriminator.negative_log_likelihood(emissions.clone(), labels);
-        let parts: Vec<Tensor<1>> = nll.clone().split(n, 0).into_iter().map(|part| part.inner().mean()).collect();
+        let nll = self
+            .discriminator
+            .negative_log_likelihood(emissions.clone(), labels);
+        let parts: Vec<Tensor<1>> = nll
+            .clone()
+            .split(n, 0)
+            .into_iter()
+            .map(|part| part.inner().mean())
+            .collect();
         let mut total = nll.mean();
         if l.smoothness > 0.0 {
             let noise = self.noise(self.step, 2, all.dims()).mul_scalar(0.05);
             let shaken = self.discriminator.emissions(all + noise);
-            total = total + (shaken - emissions).square().mean().mul_scalar(l.smoothness);
+            total = total
+                + (shaken - emissions)
+                    .square()
+                    .mean()
+                    .mul_scalar(l.smoothness);
         }
         let mut gradients = total.backward();
         let gradients = GradientsParams::from_module(&mut gradients, &self.discriminator);
         let rate = self.config.train.discriminator_rate * self.rate_factor();
         let factor = self.config.train.transition_rate_factor;
-        let (discriminator, norm) = self.adam_discriminator.step(self.discriminator.clone(), gradients, |name| {
-            if name.starts_with("crf.") { rate * factor } else { rate }
-        });
+        let (discriminator, norm) =
+            self.adam_discriminator
+                .step(self.discriminator.clone(), gradients, |name| {
+                    if name.starts_with("crf.") {
+                        rate * factor
+                    } else {
+                        rate
+                    }
+                });
         self.discriminator = discriminator;
         let mut parts = parts.into_iter();
-        std::array::from_fn(|i| if i < 3 { parts.next().expect("three parts") } else { norm.clone() })
+        std::array::from_fn(|i| {
+            if i < 3 {
+                parts.next().expect("three parts")
+            } else {
+                norm.clone()
+            }
+        })
     }
 
     /// Pictures on the training device: `[n, 3, H, W]`.
     fn pictures(&self, values: &[f32], n: usize) -> Tensor<4> {
         let size = self.config.data.size_px as usize;
-        Tensor::from_data(TensorData::new(values.to_vec(), [n, 3, size, size]), &self.device)
+        Tensor::from_data(
+            TensorData::new(values.to_vec(), [n, 3, size, size]),
+            &self.device,
+        )
     }
 
     /// Standard normal noise for (step, lane), made on the host.
     fn noise(&self, step: u64, lane: u16, shape: [usize; 4]) -> Tensor<4> {
-        let values = Rng::new(self.config.seed, Stream::LATENT.lane(lane), step).normals(shape.iter().product());
+        let values = Rng::new(self.config.seed, Stream::LATENT.lane(lane), step)
+            .normals(shape.iter().product());
         Tensor::from_data(TensorData::new(values, shape), &self.device)
     }
 
     /// Label grids that say `offset + style` everywhere: `[n, h, w]`.
     fn constant_labels(&self, styles: &[u32], offset: i32) -> Tensor<3, Int> {
         let grid = self.config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
-        let labels: Vec<i32> =
-            styles.iter().flat_map(|s| std::iter::repeat_n(offset + *s as i32, grid * grid)).collect();
-        Tensor::from_data(TensorData::new(labels, [styles.len(), grid, grid]), &self.device)
+        let labels: Vec<i32> = styles
+            .iter()
+            .flat_map(|s| std::iter::repeat_n(offset + *s as i32, grid * grid))
+            .collect();
+        Tensor::from_data(
+            TensorData::new(labels, [styles.len(), grid, grid]),
+            &self.device,
+        )
     }
 
     /// Means since the last tick; reads the device once.
@@ -396,16 +471,28 @@ impl<'a> Trainer<'a> {
         let Some(sums) = window.sums else {
             return Ok(None);
         };
-        let values: Vec<f32> = values_of(sums).into_iter().map(|v| v / window.steps as f32).collect();
-        let bad: Vec<String> =
-            FIGURES.iter().zip(&values).filter(|(_, v)| !v.is_finite()).map(|(name, v)| format!("{name} is {v}")).collect();
+        let values: Vec<f32> = values_of(sums)
+            .into_iter()
+            .map(|v| v / window.steps as f32)
+            .collect();
+        let bad: Vec<String> = FIGURES
+            .iter()
+            .zip(&values)
+            .filter(|(_, v)| !v.is_finite())
+            .map(|(name, v)| format!("{name} is {v}"))
+            .collect();
         if !bad.is_empty() {
-            return Err(Error::Diverged { step: self.step, what: bad.join(", ") });
+            return Err(Error::Diverged {
+                step: self.step,
+                what: bad.join(", "),
+            });
         }
         let labels = self.dataset.styles().len() + 1;
         let (row, column) = self.discriminator.crf().transitions();
         let transitions = [values_of(row.inner()), values_of(column.inner())];
-        let mean = |f: fn(&[f32], usize) -> f32| transitions.iter().map(|a| f(a, labels)).sum::<f32>() / 2.0;
+        let mean = |f: fn(&[f32], usize) -> f32| {
+            transitions.iter().map(|a| f(a, labels)).sum::<f32>() / 2.0
+        };
         let secs = window.since.elapsed().as_secs_f64();
         // A tick right after a resumed checkpoint has figures, but no step to time.
         let images = (window.timed_steps.max(1) * self.config.train.batch as u64) as f64;
@@ -434,7 +521,10 @@ impl<'a> Trainer<'a> {
 /// A style other than the source's for each picture, each with the same chance.
 fn target_styles(seed: u64, step: u64, sources: &[u32], styles: u32) -> Vec<u32> {
     let mut rng = Rng::new(seed, Stream::TARGET_STYLE, step);
-    sources.iter().map(|source| (source + 1 + rng.below(styles - 1)) % styles).collect()
+    sources
+        .iter()
+        .map(|source| (source + 1 + rng.below(styles - 1)) % styles)
+        .collect()
 }
 
 /// Highest resident memory of this process in bytes; 0 where the system does not say.

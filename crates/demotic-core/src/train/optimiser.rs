@@ -29,7 +29,13 @@ pub(crate) struct Adam {
 
 impl Adam {
     pub(crate) fn new(beta_1: f64, beta_2: f64, norm_max: f32) -> Self {
-        Self { beta_1, beta_2, norm_max, steps: 0, moments: BTreeMap::new() }
+        Self {
+            beta_1,
+            beta_2,
+            norm_max,
+            steps: 0,
+            moments: BTreeMap::new(),
+        }
     }
 
     /// One update; `rate` gives the step size of a parameter by its name. Also returns the gradients' norm `[1]`.
@@ -41,8 +47,19 @@ impl Adam {
     ) -> (M, Tensor<1>) {
         self.steps += 1;
         let norm = gradient_norm(&module, &gradients);
-        let factor = (self.norm_max > 0.0).then(|| (norm.clone() + 1e-12).recip().mul_scalar(self.norm_max).clamp_max(1.0));
-        let mut apply = Apply { adam: self, gradients: &mut gradients, factor, rate, path: Vec::new() };
+        let factor = (self.norm_max > 0.0).then(|| {
+            (norm.clone() + 1e-12)
+                .recip()
+                .mul_scalar(self.norm_max)
+                .clamp_max(1.0)
+        });
+        let mut apply = Apply {
+            adam: self,
+            gradients: &mut gradients,
+            factor,
+            rate,
+            path: Vec::new(),
+        };
         (module.map(&mut apply), norm)
     }
 
@@ -79,7 +96,11 @@ impl Adam {
                         Some(Tensor::from_data(TensorData::new(values, [len]), device))
                     }
                     Some(array) => {
-                        problems.push(format!("`{moment}.{name}` has {} values, expected {}", array.values.len(), weight.values.len()));
+                        problems.push(format!(
+                            "`{moment}.{name}` has {} values, expected {}",
+                            array.values.len(),
+                            weight.values.len()
+                        ));
                         None
                     }
                     None => {
@@ -92,7 +113,11 @@ impl Adam {
                 self.moments.insert(name.clone(), both.into());
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
     }
 }
 
@@ -113,9 +138,15 @@ fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Tensor<1
             }
         }
     }
-    let mut squares = Squares { gradients, sum: None };
+    let mut squares = Squares {
+        gradients,
+        sum: None,
+    };
     module.visit(&mut squares);
-    squares.sum.expect("a network that is trained has gradients").sqrt()
+    squares
+        .sum
+        .expect("a network that is trained has gradients")
+        .sqrt()
 }
 
 struct Apply<'a, F> {
@@ -151,12 +182,22 @@ impl<F: Fn(&str) -> f64> ModuleMapper for Apply<'_, F> {
         if let Some(factor) = &self.factor {
             gradient = gradient * factor.clone();
         }
-        let [first, second] = self.adam.moments.remove(&name).unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
+        let [first, second] = self
+            .adam
+            .moments
+            .remove(&name)
+            .unwrap_or_else(|| [gradient.zeros_like(), gradient.zeros_like()]);
         let mut moments = None;
         let param = update(param, |weight| {
             let shape = weight.dims();
-            let scalars = ops::AdamScalars { beta_1: b1 as f32, beta_2: b2 as f32, rate: rate as f32, epsilon: epsilon as f32 };
-            let [weight, first, second] = ops::adam(weight.reshape([len]), gradient, first, second, scalars);
+            let scalars = ops::AdamScalars {
+                beta_1: b1 as f32,
+                beta_2: b2 as f32,
+                rate: rate as f32,
+                epsilon: epsilon as f32,
+            };
+            let [weight, first, second] =
+                ops::adam(weight.reshape([len]), gradient, first, second, scalars);
             moments = Some([first, second]);
             weight.reshape(shape)
         });
@@ -175,7 +216,11 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let value = param.val();
-            let value = if value.is_autodiff() { value.inner() } else { value };
+            let value = if value.is_autodiff() {
+                value.inner()
+            } else {
+                value
+            };
             let len = value.shape().num_elements();
             self.tensors.push(value.reshape([len]));
         }
@@ -186,14 +231,22 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
     }
     impl ModuleMapper for Blend {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let current = self.tensors.next().expect("both networks have the same parameters");
+            let current = self
+                .tensors
+                .next()
+                .expect("both networks have the same parameters");
             update(param, |average| {
                 let current = current.reshape(average.dims());
                 average.clone() + (current - average).mul_scalar(self.share)
             })
         }
     }
-    let mut collect = Collect { tensors: Vec::new() };
+    let mut collect = Collect {
+        tensors: Vec::new(),
+    };
     current.visit(&mut collect);
-    average.map(&mut Blend { tensors: collect.tensors.into_iter(), share: 1.0 - decay })
+    average.map(&mut Blend {
+        tensors: collect.tensors.into_iter(),
+        share: 1.0 - decay,
+    })
 }

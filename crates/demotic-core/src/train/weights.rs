@@ -31,10 +31,14 @@ pub fn weights_of<M: Module>(module: &M) -> Arrays {
             self.path.pop();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.arrays.insert(self.path.join("."), array_of(param.val()));
+            self.arrays
+                .insert(self.path.join("."), array_of(param.val()));
         }
     }
-    let mut collect = Collect { path: Vec::new(), arrays: Arrays::new() };
+    let mut collect = Collect {
+        path: Vec::new(),
+        arrays: Arrays::new(),
+    };
     module.visit(&mut collect);
     collect.arrays
 }
@@ -42,12 +46,18 @@ pub fn weights_of<M: Module>(module: &M) -> Arrays {
 /// A tensor's numbers on the host.
 pub(crate) fn array_of<const D: usize>(tensor: Tensor<D>) -> Array {
     let shape = tensor.dims().to_vec();
-    Array { shape, values: values_of(tensor) }
+    Array {
+        shape,
+        values: values_of(tensor),
+    }
 }
 
 /// A float tensor read back: waits for the device.
 pub(crate) fn values_of<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec::<f32>().expect("parameters and losses are f32")
+    tensor
+        .into_data()
+        .try_into_vec::<f32>()
+        .expect("parameters and losses are f32")
 }
 
 /// The network with every parameter replaced by the array of its name.
@@ -74,10 +84,16 @@ pub fn with_weights<M: Module>(module: M, arrays: &Arrays) -> Result<M, Vec<Stri
             match self.arrays.get(&name) {
                 Some(array) if array.shape == shape => {
                     self.used += 1;
-                    replaced(param, TensorData::new(array.values.clone(), array.shape.clone()))
+                    replaced(
+                        param,
+                        TensorData::new(array.values.clone(), array.shape.clone()),
+                    )
                 }
                 Some(array) => {
-                    self.problems.push(format!("`{name}` has shape {:?}, this network needs {shape:?}", array.shape));
+                    self.problems.push(format!(
+                        "`{name}` has shape {:?}, this network needs {shape:?}",
+                        array.shape
+                    ));
                     param
                 }
                 None => {
@@ -87,13 +103,26 @@ pub fn with_weights<M: Module>(module: M, arrays: &Arrays) -> Result<M, Vec<Stri
             }
         }
     }
-    let mut replace = Replace { path: Vec::new(), arrays, used: 0, problems: Vec::new() };
+    let mut replace = Replace {
+        path: Vec::new(),
+        arrays,
+        used: 0,
+        problems: Vec::new(),
+    };
     let module = module.map(&mut replace);
-    let surplus = arrays.len().saturating_sub(replace.used + replace.problems.len());
+    let surplus = arrays
+        .len()
+        .saturating_sub(replace.used + replace.problems.len());
     if replace.problems.is_empty() && surplus > 0 {
-        replace.problems.push(format!("{surplus} arrays belong to no parameter of this network"));
+        replace.problems.push(format!(
+            "{surplus} arrays belong to no parameter of this network"
+        ));
     }
-    if replace.problems.is_empty() { Ok(module) } else { Err(replace.problems) }
+    if replace.problems.is_empty() {
+        Ok(module)
+    } else {
+        Err(replace.problems)
+    }
 }
 
 /// A parameter with new numbers, keeping its identity, device and gradient setting.
@@ -112,7 +141,11 @@ pub(crate) fn update<const D: usize>(
     let autodiff = tensor.is_autodiff();
     let plain = if autodiff { tensor.inner() } else { tensor };
     let new = f(plain);
-    let new = if autodiff { Tensor::from_inner(new) } else { new };
+    let new = if autodiff {
+        Tensor::from_inner(new)
+    } else {
+        new
+    };
     let new = if tracked { new.require_grad() } else { new };
     Param::from_mapped_value(id, new, mapper)
 }

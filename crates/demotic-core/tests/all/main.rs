@@ -3,3 +3,4 @@
 
 mod data;
 mod metric;
+mod train;

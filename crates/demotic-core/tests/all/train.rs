@@ -1,0 +1,182 @@
+//! The adversarial loop: resuming, freezing, and the same numbers on every backend.
+
+use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use demotic_core::config::Config;
+use demotic_core::data::{Dataset, DatasetOptions};
+use demotic_core::model::Init;
+use demotic_core::rng::{Rng, Stream};
+use demotic_core::train::{Checkpoint, Trainer, weights_of};
+
+fn config(sets: &[&str]) -> Config {
+    let tiny = [
+        "seed=3",
+        "data.size_px=16",
+        "data.styles=[\"openmoji-line\", \"openmoji\"]",
+        "generator.channels=8",
+        "generator.channels_min=8",
+        "generator.latent_channels=4",
+        "generator.encoder_blocks=1",
+        "generator.decoder_blocks=1",
+        "generator.context_blocks=1",
+        "generator.style_dims=4",
+        "discriminator.channels=8",
+        "train.batch=3",
+        "train.steps=8",
+        "train.warmup_steps=2",
+        "loss.composite_warmup_steps=2",
+    ];
+    let sets: Vec<String> = tiny.iter().chain(sets).map(|s| (*s).to_owned()).collect();
+    Config::resolve(None, &sets).unwrap()
+}
+
+fn dataset(config: &Config) -> Dataset {
+    let options = DatasetOptions {
+        size_px: config.data.size_px,
+        styles: config.data.styles.clone(),
+        ..DatasetOptions::default()
+    };
+    Dataset::load(&config.data.source, &options).unwrap()
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
+    for sets in [
+        &["train.pairs=none"][..],
+        &["train.pairs=all", "loss.smoothness=0.1"][..],
+    ] {
+        let config = config(sets);
+        let data = dataset(&config);
+        let device = Device::flex();
+        let folder = tempfile::tempdir().unwrap();
+
+        let mut whole = Trainer::new(config.clone(), &data, &device).unwrap();
+        (0..8).for_each(|_| whole.advance());
+
+        let mut first = Trainer::new(config.clone(), &data, &device).unwrap();
+        (0..3).for_each(|_| first.advance());
+        let path = first.save(folder.path()).unwrap();
+        let mut second = Trainer::new(config, &data, &device).unwrap();
+        second.restore(&Checkpoint::load(&path).unwrap()).unwrap();
+        assert_eq!(second.step(), 3);
+        (0..5).for_each(|_| second.advance());
+
+        let [a, b] = [
+            whole.save(&folder.path().join("a")),
+            second.save(&folder.path().join("b")),
+        ];
+        let bytes =
+            |path: std::path::PathBuf| std::fs::read(path.with_extension("safetensors")).unwrap();
+        assert_eq!(bytes(a.unwrap()), bytes(b.unwrap()));
+    }
+}
+
+#[test]
+fn every_trained_parameter_moves_and_losses_are_finite() {
+    let config = config(&[]);
+    let data = dataset(&config);
+    let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    let before = (
+        weights_of(trainer.average()),
+        weights_of(trainer.discriminator()),
+    );
+    (0..8).for_each(|_| trainer.advance());
+    let after = (
+        weights_of(trainer.average()),
+        weights_of(trainer.discriminator()),
+    );
+    for (name, array) in before.0.iter().chain(&before.1) {
+        let now = after.0.get(name).or(after.1.get(name)).unwrap();
+        assert_ne!(now, array, "{name} did not move");
+    }
+    let tick = trainer.tick().unwrap().unwrap();
+    assert!(
+        tick.d_real > 0.0 && tick.g_adversarial > 0.0 && tick.g_kl > 0.0,
+        "{tick:?}"
+    );
+}
+
+#[test]
+fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
+    let device = Device::flex().autodiff();
+    let config = config(&[]);
+    let judge = config
+        .discriminator
+        .init(2, &mut Init::new(1, 1, &device))
+        .unwrap();
+    let values = Rng::new(1, Stream::TEST, 0).normals(2 * 3 * 16 * 16);
+    let pictures = || {
+        Tensor::<4>::from_data(TensorData::new(values.clone(), [2, 3, 16, 16]), &device)
+            .require_grad()
+    };
+    let labels = || Tensor::from_data(TensorData::new(vec![1_i32; 2 * 16], [2, 4, 4]), &device);
+    let gradient = |judge: &demotic_core::model::Discriminator| {
+        let x = pictures();
+        let loss = judge
+            .negative_log_likelihood(judge.emissions(x.clone()), labels())
+            .mean();
+        x.grad(&loss.backward())
+            .unwrap()
+            .into_data()
+            .try_into_vec::<f32>()
+            .unwrap()
+    };
+    use burn::module::Module;
+    let free = gradient(&judge);
+    assert!(free.iter().any(|g| g.abs() > 0.0));
+    assert_eq!(free, gradient(&judge.clone().no_grad()));
+}
+
+#[test]
+fn a_gpu_step_agrees_with_the_processor() {
+    let adapters = demotic_core::device::adapters();
+    if adapters.is_empty() {
+        assert!(
+            std::env::var_os("DEMOTIC_REQUIRE_ADAPTER").is_none(),
+            "no adapter, and DEMOTIC_REQUIRE_ADAPTER is set"
+        );
+        eprintln!("skipped: no wgpu adapter");
+        return;
+    }
+    let gpu = demotic_core::device::open("wgpu")
+        .map_or_else(|_| Device::wgpu(DeviceKind::Cpu), |chosen| chosen.device);
+    let config = config(&["train.pairs=all"]);
+    let data = dataset(&config);
+    let ticks = [Device::flex(), gpu].map(|device| {
+        let mut trainer = Trainer::new(config.clone(), &data, &device).unwrap();
+        (0..2).for_each(|_| trainer.advance());
+        (
+            trainer.tick().unwrap().unwrap(),
+            weights_of(trainer.average()),
+        )
+    });
+    let [(a, weights_a), (b, weights_b)] = ticks;
+    for (x, y) in [
+        (a.d_real, b.d_real),
+        (a.d_fake, b.d_fake),
+        (a.d_composite, b.d_composite),
+        (a.g_reconstruction, b.g_reconstruction),
+        (a.g_kl, b.g_kl),
+        (a.g_cycle, b.g_cycle),
+        (a.g_adversarial, b.g_adversarial),
+        (a.g_paired, b.g_paired),
+    ] {
+        // Two steps apart: f32 sums in another order.
+        assert!((x - y).abs() <= 2e-4 * x.abs().max(0.1), "{a:?}\n{b:?}");
+    }
+    // Adam divides by the gradient's own size: where a gradient is nearly zero its sign may differ between backends, so
+    // single weights may be a whole step (2e-4 at these rates) apart; most are not.
+    let mut differences: Vec<f32> = weights_a
+        .values()
+        .zip(weights_b.values())
+        .flat_map(|(a, b)| a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()))
+        .collect();
+    differences.sort_by(f32::total_cmp);
+    let (median, worst) = (
+        differences[differences.len() / 2],
+        differences[differences.len() - 1],
+    );
+    assert!(
+        median < 1e-6 && worst < 1e-3,
+        "median {median}, worst {worst}"
+    );
+}
