@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Numbers;
-use crate::config::{self, FORBIDDEN, Implementation};
+use crate::config::{self, FORBIDDEN, Implementation, WgslKernel};
 use crate::error::CrfError;
 use crate::grid::Directions;
 use crate::op;
@@ -45,6 +45,9 @@ pub struct LinearChainCrfConfig {
     /// Which code computes.
     #[config(default = "Implementation::Auto")]
     pub implementation: Implementation,
+    /// Which kernel, where the WGSL kernels compute.
+    #[config(default = "WgslKernel::Auto")]
+    pub kernel: WgslKernel,
 }
 
 impl LinearChainCrfConfig {
@@ -427,6 +430,7 @@ impl LinearChainCrf {
                 ragged: lengths.is_some(),
                 boundaries: self.config.boundaries,
                 scale,
+                kernel: self.config.kernel,
             },
             lengths,
         }

@@ -39,6 +39,49 @@ impl Implementation {
     }
 }
 
+/// Which WGSL kernel walks the chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WgslKernel {
+    /// By the table of [`WgslKernel::chosen`].
+    Auto,
+    /// `crf_chain.wgsl`: one invocation a chain.
+    Chain,
+    /// `crf_lanes.wgsl`: one invocation a (chain, label, side), meeting in the middle.
+    Lanes,
+}
+
+impl WgslKernel {
+    /// The kernel that runs where this one is asked for; never [`WgslKernel::Auto`].
+    ///
+    /// On a software adapter (`software`) barriers are dear and lanes are loops: one invocation a chain, until its unrolled text
+    /// grows too large to compile. On a GPU many short label sets fill the machine by themselves; otherwise more lanes and half
+    /// the depth win. The GPU's half of the table is by design, not by measurement: see `benches/README.md`.
+    pub const fn chosen(self, software: bool, labels: usize, chains: usize) -> Self {
+        match self {
+            Self::Auto if labels > 16 => Self::Lanes,
+            Self::Auto if software || labels < 4 || chains >= 16_384 => {
+                if labels > 8 && !software {
+                    Self::Lanes
+                } else {
+                    Self::Chain
+                }
+            }
+            Self::Auto => Self::Lanes,
+            asked => asked,
+        }
+    }
+
+    /// `auto`, `chain` or `lanes`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Chain => "chain",
+            Self::Lanes => "lanes",
+        }
+    }
+}
+
 /// Where the transition scores come from.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Implementation, Transitions};
+use crate::config::{self, Implementation, Transitions, WgslKernel};
 use crate::error::CrfError;
 use crate::op;
 use crate::op::ops::Call;
@@ -48,6 +48,9 @@ pub struct GridCrfConfig {
     /// Which code computes.
     #[config(default = "Implementation::Auto")]
     pub implementation: Implementation,
+    /// Which kernel, where the WGSL kernels compute.
+    #[config(default = "WgslKernel::Auto")]
+    pub kernel: WgslKernel,
 }
 
 impl GridCrfConfig {
@@ -235,6 +238,7 @@ impl GridCrf {
                 ragged: false,
                 boundaries: false,
                 scale,
+                kernel: self.config.kernel,
             },
         }
     }

@@ -10,7 +10,7 @@ mod grid;
 mod op;
 
 pub use chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
-pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions};
+pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions, WgslKernel};
 pub use error::CrfError;
 pub use grid::{Directions, GridCrf, GridCrfConfig};
 pub use op::implementation_in_use;

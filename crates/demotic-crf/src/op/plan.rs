@@ -1,5 +1,6 @@
 //! What one call of the operation computes, and where each chain lies in memory. Shared by the CPU loop and the kernels.
 
+use crate::config::WgslKernel;
 use crate::grid::Directions;
 
 /// How chains are counted together: one value, and one table of transition gradients, for each group.
@@ -56,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) boundaries: bool,
     /// Multiplies values and gradients.
     pub(crate) scale: f32,
+    /// Which WGSL kernel, where those compute.
+    pub(crate) kernel: WgslKernel,
 }
 
 /// Element strides of the four axes a chain walks.

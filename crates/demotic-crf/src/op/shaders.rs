@@ -20,6 +20,8 @@ pub(crate) struct Kernel {
 pub(crate) enum Shader {
     /// `crf_chain.wgsl`.
     Chain,
+    /// `crf_lanes.wgsl`.
+    Lanes,
     /// `crf_finish.wgsl`.
     Finish,
     /// `crf_viterbi.wgsl`.
@@ -28,13 +30,17 @@ pub(crate) enum Shader {
 
 impl Shader {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Chain, Self::Finish, Self::Viterbi];
+    pub(crate) const ALL: [Self; 4] = [Self::Chain, Self::Lanes, Self::Finish, Self::Viterbi];
 
     pub(crate) const fn source(self) -> &'static str {
         match self {
             Self::Chain => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../../shaders/crf_chain.wgsl"
+            )),
+            Self::Lanes => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_lanes.wgsl"
             )),
             Self::Finish => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -160,6 +166,7 @@ mod tests {
                             ragged,
                             boundaries,
                             scale: 1.0,
+                            kernel: crate::config::WgslKernel::Auto,
                         };
                         for kernel in kernels(labels, &plan, half) {
                             // The largest texts once each: what differs beyond is the unrolling alone.

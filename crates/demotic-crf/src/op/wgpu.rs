@@ -17,6 +17,7 @@ use super::ops::{CrfOps, upstream_shape};
 use super::plan::{Evidence, Group, Lines, Order, Plan};
 use super::shaders::{Kernel, Shader};
 use super::template::Values;
+use crate::config::WgslKernel;
 
 /// Workgroups along one axis; more go to the second.
 const DISPATCH_MAX: u32 = 65_535;
@@ -55,15 +56,26 @@ impl Bindings {
         values: impl FnOnce(Values) -> Values,
         workgroups: usize,
     ) {
+        self.launch_sized(client, shader, values, workgroups, WORKGROUP);
+    }
+
+    fn launch_sized(
+        self,
+        client: &Client,
+        shader: Shader,
+        values: impl FnOnce(Values) -> Values,
+        workgroups: usize,
+        workgroup: u32,
+    ) {
         let kernel = Kernel {
             shader,
-            values: values(self.values).with("WG", WORKGROUP),
-            workgroup: WORKGROUP,
+            values: values(self.values).with("WG", workgroup),
+            workgroup,
         };
         let workgroups = u32::try_from(workgroups).expect("a tensor's chains fit u32");
         let x = workgroups.clamp(1, DISPATCH_MAX);
         client.launch(
-            Box::new(SourceKernel::new(kernel, CubeDim::new_1d(WORKGROUP))),
+            Box::new(SourceKernel::new(kernel, CubeDim::new_1d(workgroup))),
             CubeCount::Static(x, workgroups.div_ceil(x), 1),
             KernelArguments::new()
                 .with_buffers(self.handles.into_iter().map(Handle::binding).collect()),
@@ -228,26 +240,53 @@ impl Call {
                 not_a_number: f32::NAN,
             };
             let params = self.client.create_from_slice(bytemuck::bytes_of(&params));
-            Bindings::default()
+            let bindings = Bindings::default()
                 .bind("EMISSIONS", &self.emissions.handle)
                 .bind("POTENTIALS", &self.potentials.handle)
                 .bind_if(self.reads_labels(), "LABELS_AT", Some(&self.labels.handle))
-                .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle))
-                .bind_if(true, "FORWARD", forward.as_ref())
-                .bind_if(true, "GRADIENT_AT", gradient)
-                .bind("SUMS", &sums)
-                .bind("PARAMS", &params)
-                .launch(
-                    &self.client,
-                    Shader::Chain,
-                    |values| {
-                        chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
-                            .with("VALUE", entries - 1)
-                            .flag("HALF", self.emissions.dtype == DType::F16)
-                            .flag("REGISTERS", keeps_transitions(l, &self.client))
-                    },
-                    lines.chains.div_ceil(WORKGROUP as usize),
+                .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle));
+            let common = |values: Values| {
+                chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
+                    .with("VALUE", entries - 1)
+                    .flag("HALF", self.emissions.dtype == DType::F16)
+            };
+            let kernel = self
+                .plan
+                .kernel
+                .chosen(is_software(&self.client), l, lines.chains);
+            if kernel == WgslKernel::Lanes {
+                let tile = Tile::new(
+                    l,
+                    lines.length,
+                    self.client.properties().hardware.max_shared_memory_size,
                 );
+                bindings
+                    .bind_if(!tile.shared, "FORWARD", forward.as_ref())
+                    .bind_if(true, "GRADIENT_AT", gradient)
+                    .bind("SUMS", &sums)
+                    .bind("PARAMS", &params)
+                    .launch_sized(
+                        &self.client,
+                        Shader::Lanes,
+                        |values| tile.values(common(values)),
+                        lines.chains.div_ceil(tile.chains),
+                        tile.workgroup() as u32,
+                    );
+            } else {
+                bindings
+                    .bind_if(true, "FORWARD", forward.as_ref())
+                    .bind_if(true, "GRADIENT_AT", gradient)
+                    .bind("SUMS", &sums)
+                    .bind("PARAMS", &params)
+                    .launch(
+                        &self.client,
+                        Shader::Chain,
+                        |values| {
+                            common(values).flag("REGISTERS", keeps_transitions(l, &self.client))
+                        },
+                        lines.chains.div_ceil(WORKGROUP as usize),
+                    );
+            }
             sums_at += entries * lines.chains;
         }
         sums
@@ -404,6 +443,53 @@ impl Call {
                 lines.chains.div_ceil(WORKGROUP as usize),
             );
         (paths, scores)
+    }
+}
+
+/// How one workgroup of `crf_lanes.wgsl` is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tile {
+    labels: usize,
+    /// Labels rounded up to a power of two.
+    lanes: usize,
+    /// Chains a workgroup.
+    chains: usize,
+    /// Whether the kept vectors fit workgroup memory.
+    shared: bool,
+    /// Elements of them.
+    store: usize,
+}
+
+impl Tile {
+    fn new(labels: usize, length: usize, memory_bytes: usize) -> Self {
+        let lanes = labels.next_power_of_two();
+        let chains = (WORKGROUP as usize / (2 * lanes)).max(1);
+        // Lengths in steps of powers of two: the text, and so the pipeline, changes with them.
+        let store = chains * length.next_power_of_two() * labels;
+        // 16 KiB is what every device has; more would cost occupancy.
+        let budget = memory_bytes.min(16 << 10) / size_of::<f32>();
+        let shared = store + chains * (12 * lanes + labels * labels) <= budget;
+        Self {
+            labels,
+            lanes,
+            chains,
+            shared,
+            store,
+        }
+    }
+
+    fn workgroup(&self) -> usize {
+        self.chains * 2 * self.lanes
+    }
+
+    fn values(&self, values: Values) -> Values {
+        values
+            .with("LP", self.lanes)
+            .with("CHAINS", self.chains)
+            .with("EXCHANGE", self.chains * 4 * self.lanes)
+            .with("PAIRS", self.chains * self.labels * self.labels)
+            .with("STORE", self.store)
+            .flag("SHARED", self.shared)
     }
 }
 
@@ -575,6 +661,29 @@ pub(crate) mod tests {
                     shader: Shader::Chain,
                     values,
                     workgroup: WORKGROUP,
+                });
+            }
+            for length in [32, 1000] {
+                let tile = Tile::new(l, length, 32 << 10);
+                let names = [
+                    "EMISSIONS",
+                    "POTENTIALS",
+                    "LABELS_AT",
+                    "LENGTHS",
+                    "FORWARD",
+                    "GRADIENT_AT",
+                    "SUMS",
+                    "PARAMS",
+                ];
+                let values = chain_values(numbered(&names), l, plan, gradient, length == 32)
+                    .with("VALUE", entries - 1)
+                    .flag("HALF", half);
+                let workgroup = tile.workgroup() as u32;
+                let values = tile.values(values).with("WG", workgroup);
+                kernels.push(Kernel {
+                    shader: Shader::Lanes,
+                    values,
+                    workgroup,
                 });
             }
             for round in [false, true] {

@@ -4,11 +4,40 @@
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use demotic_crf::cases::{Case, Numbers, SHAPES};
-use demotic_crf::{FORBIDDEN, Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction};
+use demotic_crf::{
+    FORBIDDEN, Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction, WgslKernel,
+};
 
 use crate::adapter;
 use crate::grid::{close, floats};
 use crate::oracle::Chain;
+
+/// What computes, and where.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) device: Device,
+    pub(crate) implementation: Implementation,
+    pub(crate) kernel: WgslKernel,
+}
+
+impl Target {
+    pub(crate) fn flex(implementation: Implementation) -> Self {
+        Self {
+            device: Device::flex(),
+            implementation,
+            kernel: WgslKernel::Auto,
+        }
+    }
+
+    /// `None` where there is no adapter.
+    pub(crate) fn wgpu(kernel: WgslKernel) -> Option<Self> {
+        Some(Self {
+            device: adapter()?,
+            implementation: Implementation::Wgsl,
+            kernel,
+        })
+    }
+}
 
 /// Chains with everything that a layer can be given.
 pub(crate) struct Problem {
@@ -98,12 +127,13 @@ impl Problem {
         (chain, &self.y[n * t..][..length])
     }
 
-    pub(crate) fn layer(&self, implementation: Implementation, device: &Device) -> LinearChainCrf {
+    pub(crate) fn layer(&self, target: &Target, device: &Device) -> LinearChainCrf {
         let l = self.case.labels;
         let mut crf = LinearChainCrfConfig::new(l)
             .with_boundaries(self.start.is_some())
             .with_ignore_index(self.unknown)
-            .with_implementation(implementation)
+            .with_implementation(target.implementation)
+            .with_kernel(target.kernel)
             .init(device);
         let set = |p: Option<Param<Tensor<1>>>, values: &Option<Vec<f32>>| {
             let values = values
@@ -149,19 +179,21 @@ impl Problem {
     ///
     /// Gates of crf.md: marginals within 2e-6, transition gradient within 2e-5 of its largest entry, NLL within 2e-6 relative (and
     /// as much absolute, for values near zero).
-    pub(crate) fn check(&self, implementation: Implementation, device: &Device) {
+    pub(crate) fn check(&self, target: &Target) {
+        let device = &target.device;
         let Case {
             length: t,
             chains: n,
             labels: l,
         } = self.case;
         let what = format!(
-            "{} {implementation:?} lengths {:?}",
+            "{} {:?} {:?}",
             self.case.name(),
-            self.lengths.is_some()
+            target.implementation,
+            target.kernel
         );
         let autodiff = device.clone().autodiff();
-        let crf = self.layer(implementation, &autodiff);
+        let crf = self.layer(target, &autodiff);
         let e = self.emissions(&autodiff).require_grad();
         let nll = crf.negative_log_likelihood(
             e.clone(),
@@ -244,14 +276,20 @@ impl Problem {
     }
 
     /// Values alone (no gradient asked for), log Z, the best path, all by the same layer on a device without autodiff.
-    pub(crate) fn check_values(&self, implementation: Implementation, device: &Device) {
+    pub(crate) fn check_values(&self, target: &Target) {
+        let device = &target.device;
         let Case {
             length: t,
             chains: n,
             labels: l,
         } = self.case;
-        let what = format!("{} {implementation:?}", self.case.name());
-        let crf = self.layer(implementation, device);
+        let what = format!(
+            "{} {:?} {:?}",
+            self.case.name(),
+            target.implementation,
+            target.kernel
+        );
+        let crf = self.layer(target, device);
         let run = |reduction| {
             floats(crf.negative_log_likelihood(
                 self.emissions(device),
@@ -325,7 +363,7 @@ impl Problem {
 }
 
 /// The table of sizes, each in one of four guises.
-fn every_shape(implementation: Implementation, device: &Device, labels_max: usize) {
+fn every_shape(target: &Target, labels_max: usize) {
     for (seed, case) in SHAPES.into_iter().enumerate() {
         if case.labels > labels_max {
             continue;
@@ -339,59 +377,68 @@ fn every_shape(implementation: Implementation, device: &Device, labels_max: usiz
             2 => problem.with_boundaries(seed).with_lengths(seed),
             _ => problem.with_lengths(seed).with_unknown(seed, 0.5),
         };
-        problem.check(implementation, device);
-        problem.check_values(implementation, device);
+        problem.check(target);
+        problem.check_values(target);
     }
 }
 
 #[test]
 fn reference_matches_the_oracle_on_every_shape() {
-    every_shape(Implementation::Reference, &Device::flex(), 40);
+    every_shape(&Target::flex(Implementation::Reference), 40);
 }
 
 #[test]
 fn fused_loop_matches_the_oracle_on_every_shape() {
-    every_shape(Implementation::Cpu, &Device::flex(), 40);
+    every_shape(&Target::flex(Implementation::Cpu), 40);
 }
 
 #[test]
 fn kernels_match_the_oracle_on_every_shape() {
-    if let Some(device) = adapter() {
-        every_shape(Implementation::Wgsl, &device, 8);
+    if let Some(target) = Target::wgpu(WgslKernel::Chain) {
+        every_shape(&target, 8);
+    }
+}
+
+#[test]
+fn lanes_match_the_oracle_on_every_shape() {
+    if let Some(target) = Target::wgpu(WgslKernel::Lanes) {
+        every_shape(&target, 40);
     }
 }
 
 /// Chains of up to 4096 positions, emissions from flat to nearly certain.
-fn long_chains(implementation: Implementation, device: &Device) {
+fn long_chains(target: &Target) {
     for length in [16, 64, 256, 1024, 4096] {
         for sd in [1.0, 3.0, 10.0] {
-            Problem::new(length as u64, Case::new(length, 3, 8), sd).check(implementation, device);
+            Problem::new(length as u64, Case::new(length, 3, 8), sd).check(target);
         }
     }
 }
 
 #[test]
 fn fused_loop_is_exact_at_any_length() {
-    long_chains(Implementation::Cpu, &Device::flex());
+    long_chains(&Target::flex(Implementation::Cpu));
 }
 
 #[test]
 fn kernels_are_exact_at_any_length() {
-    if let Some(device) = adapter() {
-        long_chains(Implementation::Wgsl, &device);
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            long_chains(&target);
+        }
     }
 }
 
 /// Scores made to break an implementation that is only right on friendly ones.
-fn adversarial(implementation: Implementation, device: &Device) {
+fn adversarial(target: &Target) {
     let case = Case::new(12, 9, 4);
     // All equal: every label has probability 1/4 and nothing is decided.
     let mut equal = Problem::new(1, case, 0.0);
     equal.a = vec![0.0; 16];
-    equal.check(implementation, device);
+    equal.check(target);
     let (paths, _) = equal
-        .layer(implementation, device)
-        .viterbi(equal.emissions(device), None);
+        .layer(target, &target.device)
+        .viterbi(equal.emissions(&target.device), None);
     assert!(
         paths
             .try_into_vec_as::<i32>()
@@ -407,8 +454,8 @@ fn adversarial(implementation: Implementation, device: &Device) {
             *e += 1000.0;
         }
     }
-    ahead.check(implementation, device);
-    ahead.check_values(implementation, device);
+    ahead.check(target);
+    ahead.check_values(target);
     // Forbidden transitions: from each label only to itself and the next.
     let mut forbidden = Problem::new(3, case, 2.0).with_boundaries(3);
     for (k, a) in forbidden.a.iter_mut().enumerate() {
@@ -420,45 +467,47 @@ fn adversarial(implementation: Implementation, device: &Device) {
     for (k, y) in forbidden.y.iter_mut().enumerate() {
         *y = (k % 12 / 3 % 4) as i32; // 0 0 0 1 1 1 2 2 2 3 3 3: allowed
     }
-    forbidden.check(implementation, device);
-    forbidden.check_values(implementation, device);
+    forbidden.check(target);
+    forbidden.check_values(target);
     // T = 1 and 2, with lengths 0 to T.
     for length in [1, 2] {
         let problem = Problem::new(4, Case::new(length, 7, 4), 3.0)
             .with_boundaries(4)
             .with_lengths(4);
-        problem.check(implementation, device);
-        problem.check_values(implementation, device);
+        problem.check(target);
+        problem.check_values(target);
     }
 }
 
 #[test]
 fn reference_holds_on_adversarial_scores() {
-    adversarial(Implementation::Reference, &Device::flex());
+    adversarial(&Target::flex(Implementation::Reference));
 }
 
 #[test]
 fn fused_loop_holds_on_adversarial_scores() {
-    adversarial(Implementation::Cpu, &Device::flex());
+    adversarial(&Target::flex(Implementation::Cpu));
 }
 
 #[test]
 fn kernels_hold_on_adversarial_scores() {
-    if let Some(device) = adapter() {
-        adversarial(Implementation::Wgsl, &device);
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            adversarial(&target);
+        }
     }
 }
 
 /// NaN and infinity in one chain, and a label out of range in another, come out as NaN there and only there.
-fn not_a_number(implementation: Implementation, device: &Device) {
+fn not_a_number(target: &Target) {
     let case = Case::new(9, 12, 4);
     let mut problem = Problem::new(5, case, 1.0);
     let good = floats(
         problem
-            .layer(implementation, device)
+            .layer(target, &target.device)
             .negative_log_likelihood(
-                problem.emissions(device),
-                problem.labels(device),
+                problem.emissions(&target.device),
+                problem.labels(&target.device),
                 None,
                 Reduction::None,
             ),
@@ -468,14 +517,14 @@ fn not_a_number(implementation: Implementation, device: &Device) {
     problem.e[at(5, 0, 3)] = f32::INFINITY;
     problem.y[7 * 9 + 3] = 4;
     problem.y[9 * 9 + 8] = -3;
-    let device = device.clone().autodiff();
-    let crf = problem.layer(implementation, &device);
+    let device = target.device.clone().autodiff();
+    let crf = problem.layer(target, &device);
     let e = problem.emissions(&device).require_grad();
     let nll =
         crf.negative_log_likelihood(e.clone(), problem.labels(&device), None, Reduction::None);
     let values = floats(nll.clone());
     let gradient = floats(e.grad(&nll.sum().backward()).unwrap());
-    let out_of_range: &[usize] = if implementation == Implementation::Reference {
+    let out_of_range: &[usize] = if target.implementation == Implementation::Reference {
         &[]
     } else {
         &[7, 9]
@@ -483,7 +532,7 @@ fn not_a_number(implementation: Implementation, device: &Device) {
     for (n, value) in values.iter().enumerate() {
         if n == 2 || n == 5 || out_of_range.contains(&n) {
             assert!(value.is_nan(), "chain {n}: {value}");
-        } else if implementation != Implementation::Reference || (n != 7 && n != 9) {
+        } else if target.implementation != Implementation::Reference || (n != 7 && n != 9) {
             assert_eq!(*value, good[n], "chain {n}");
             assert!(
                 gradient[n * 36..][..36].iter().all(|g| g.is_finite()),
@@ -495,12 +544,161 @@ fn not_a_number(implementation: Implementation, device: &Device) {
 
 #[test]
 fn fused_loop_answers_nan_with_nan() {
-    not_a_number(Implementation::Cpu, &Device::flex());
+    not_a_number(&Target::flex(Implementation::Cpu));
 }
 
 #[test]
 fn kernels_answer_nan_with_nan() {
-    if let Some(device) = adapter() {
-        not_a_number(Implementation::Wgsl, &device);
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            not_a_number(&target);
+        }
+    }
+}
+
+/// The same call twice: the same bits, loss and gradients.
+fn deterministic(target: &Target) {
+    let device = target.device.clone().autodiff();
+    let problem = Problem::new(21, Case::new(37, 200, 5), 2.0)
+        .with_boundaries(21)
+        .with_lengths(21);
+    let run = || {
+        let crf = problem.layer(target, &device);
+        let e = problem.emissions(&device).require_grad();
+        let lengths = problem.lengths(&device);
+        let loss = crf.negative_log_likelihood(
+            e.clone(),
+            problem.labels(&device),
+            lengths,
+            Reduction::Sum,
+        );
+        let grads = loss.backward();
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let start = crf.start.as_ref().unwrap().val().grad(&grads).unwrap();
+        [
+            bits(floats(loss)),
+            bits(floats(e.grad(&grads).unwrap())),
+            bits(floats(crf.transitions.val().grad(&grads).unwrap())),
+            bits(floats(start)),
+        ]
+    };
+    let first = run();
+    for _ in 0..3 {
+        assert_eq!(run(), first, "{:?}", target.kernel);
+    }
+}
+
+#[test]
+fn fused_loop_repeats_to_the_bit() {
+    deterministic(&Target::flex(Implementation::Cpu));
+}
+
+#[test]
+fn kernels_repeat_to_the_bit() {
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            deterministic(&target);
+        }
+    }
+}
+
+/// Emissions and labels that are views: transposed, sliced, with a step. Same values as their copies.
+fn strided(target: &Target) {
+    let (n, t, l) = (6, 9, 3);
+    let device = &target.device;
+    let crf = Problem::new(31, Case::new(t, n, l), 1.0).layer(target, device);
+    let wide = Tensor::<3>::from_data(
+        TensorData::new(
+            Numbers::new(31, 7).normals(2 * l * 2 * t * n, 1.5),
+            [2 * l, 2 * t, n],
+        ),
+        device,
+    );
+    let labels = Tensor::<2, Int>::from_data(
+        TensorData::new(Numbers::new(31, 8).labels(t * 2 * n, l), [t, 2 * n]),
+        device,
+    );
+    // [l, t, n] out of [2 l, 2 t, n], then [n, t, l].
+    let view = || {
+        wide.clone()
+            .slice([1..l + 1, t - 2..2 * t - 2, 0..n])
+            .permute([2, 1, 0])
+    };
+    let label_view = || labels.clone().slice([0..t, n..2 * n]).swap_dims(0, 1);
+    let copy = {
+        let values: Vec<f32> = floats(view());
+        Tensor::<3>::from_data(TensorData::new(values, [n, t, l]), device)
+    };
+    let label_copy = {
+        let values: Vec<i32> = label_view().try_into_vec_as().unwrap();
+        Tensor::<2, Int>::from_data(TensorData::new(values, [n, t]), device)
+    };
+    let nll = |e, y| floats(crf.negative_log_likelihood(e, y, None, Reduction::None));
+    assert_eq!(nll(view(), label_view()), nll(copy.clone(), label_copy));
+    assert_eq!(
+        floats(crf.marginals(view(), None)),
+        floats(crf.marginals(copy.clone(), None))
+    );
+    let path = |e| crf.viterbi(e, None).0.try_into_vec_as::<i32>().unwrap();
+    assert_eq!(path(view()), path(copy));
+}
+
+#[test]
+fn fused_loop_reads_views() {
+    strided(&Target::flex(Implementation::Cpu));
+}
+
+#[test]
+fn kernels_read_views() {
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            strided(&target);
+        }
+    }
+}
+
+/// Emissions stored in f16: as exact as their rounding.
+fn half_precision(target: &Target) {
+    use burn::tensor::{DType, FloatDType};
+    let device = &target.device;
+    if !device.supports_dtype(DType::F16) {
+        eprintln!("skipped: the device stores no f16");
+        return;
+    }
+    let case = Case::new(21, 5, 5);
+    let mut problem = Problem::new(41, case, 2.0).with_boundaries(41);
+    let half = || problem.emissions(device).cast(FloatDType::F16);
+    // What f16 holds, in f32: against it the result must be as exact as ever.
+    problem.e = floats(half().cast(FloatDType::F32));
+    let crf = problem.layer(target, device);
+    let half = problem.emissions(device).cast(FloatDType::F16);
+    let nll = floats(crf.negative_log_likelihood(
+        half.clone(),
+        problem.labels(device),
+        None,
+        Reduction::None,
+    ));
+    let marginals = floats(crf.marginals(half, None).cast(FloatDType::F32));
+    let (mut values, mut unary) = (vec![], vec![]);
+    for chain in 0..case.chains {
+        let (oracle, y) = problem.oracle(chain);
+        values.push(oracle.nll(y, -1));
+        unary.extend(oracle.posterior().unary);
+    }
+    close("f16 nll", &nll, &values, 2e-6, 2e-6);
+    close("f16 marginals", &marginals, &unary, 2e-6, 0.0);
+}
+
+#[test]
+fn fused_loop_takes_f16() {
+    half_precision(&Target::flex(Implementation::Cpu));
+}
+
+#[test]
+fn kernels_take_f16() {
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+        if let Some(target) = Target::wgpu(kernel) {
+            half_precision(&target);
+        }
     }
 }
