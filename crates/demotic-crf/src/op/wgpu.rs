@@ -180,8 +180,15 @@ impl Call {
         }
     }
 
+    #[cfg(not(test))]
     fn floats(&self, count: usize) -> Handle {
         self.client.empty(count.max(1) * size_of::<f32>())
+    }
+
+    /// In this crate's own tests every buffer lies between two guards, which the tests read afterwards.
+    #[cfg(test)]
+    fn floats(&self, count: usize) -> Handle {
+        tests::guarded(&self.client, count.max(1) * size_of::<f32>())
     }
 
     fn tensor(&self, shape: Shape, handle: Handle) -> CubeTensor {
@@ -213,13 +220,29 @@ impl Call {
         let entries = self.entries(gradient.is_some());
         let sums =
             self.floats(entries * self.lines.iter().map(|lines| lines.chains).sum::<usize>());
+        // What each direction runs; scratch in global memory only where one of them keeps its vectors there.
+        let runs: Vec<Option<Tile>> = self
+            .lines
+            .iter()
+            .map(|lines| {
+                let kernel = self
+                    .plan
+                    .kernel
+                    .chosen(is_software(&self.client), l, lines.chains);
+                let memory = self.client.properties().hardware.max_shared_memory_size;
+                (kernel == WgslKernel::Lanes).then(|| Tile::new(l, lines.length, memory))
+            })
+            .collect();
         let scratch = self
             .lines
             .iter()
-            .map(|lines| lines.chains * lines.length * l)
-            .max()
-            .unwrap_or(0);
-        let forward = gradient.map(|_| self.floats(scratch));
+            .zip(&runs)
+            .filter(|(_, tile)| !tile.is_some_and(|tile| tile.shared))
+            .map(|(lines, _)| lines.chains * lines.length * l)
+            .max();
+        let forward = scratch
+            .filter(|_| gradient.is_some())
+            .map(|count| self.floats(count));
         let mut sums_at = 0;
         for (d, lines) in self.lines.iter().enumerate() {
             let (e, y, g) = (lines.emission, lines.label, lines.gradient);
@@ -250,16 +273,7 @@ impl Call {
                     .with("VALUE", entries - 1)
                     .flag("HALF", self.emissions.dtype == DType::F16)
             };
-            let kernel = self
-                .plan
-                .kernel
-                .chosen(is_software(&self.client), l, lines.chains);
-            if kernel == WgslKernel::Lanes {
-                let tile = Tile::new(
-                    l,
-                    lines.length,
-                    self.client.properties().hardware.max_shared_memory_size,
-                );
+            if let Some(tile) = runs[d] {
                 bindings
                     .bind_if(!tile.shared, "FORWARD", forward.as_ref())
                     .bind_if(true, "GRADIENT_AT", gradient)
@@ -625,8 +639,126 @@ impl CrfOps for CubeBackend {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 pub(crate) mod tests {
     use super::*;
+
+    /// Bytes of a guard: any device's binding alignment.
+    const GUARD: usize = 256;
+    const SENTINEL: u8 = 0xa5;
+
+    thread_local! {
+        static GUARDED: std::cell::RefCell<Vec<(Handle, usize)>> = const { std::cell::RefCell::new(vec![]) };
+    }
+
+    /// `size` bytes between two guards; the whole allocation is filled with the sentinel.
+    pub(crate) fn guarded(client: &Client, size: usize) -> Handle {
+        let tail = size.next_multiple_of(GUARD) - size + GUARD;
+        let whole = client.create_from_slice(&vec![SENTINEL; GUARD + size + tail]);
+        GUARDED.with_borrow_mut(|guarded| guarded.push((whole.clone(), size)));
+        whole.offset_start(GUARD as u64).offset_end(tail as u64)
+    }
+
+    /// Runs a call whose last workgroups are only partly filled, and reads every guard.
+    fn guards_stay(device: &burn::tensor::Device, plan: Plan, dims: [usize; 4]) {
+        let burn::backend::DispatchDevice::Cube(cube) = device.as_dispatch() else {
+            unreachable!("a wgpu device")
+        };
+        let [b, l, h, w] = dims;
+        let numbers =
+            |count: usize, stream| crate::cases::Numbers::new(61, stream).normals(count, 1.0);
+        let data = |values: Vec<f32>, shape: &[usize]| {
+            CubeBackend::float_from_data(
+                burn::tensor::TensorData::new(values, shape.to_vec()),
+                cube,
+            )
+        };
+        let ints = |values: Vec<i32>, shape: &[usize]| {
+            CubeBackend::int_from_data(burn::tensor::TensorData::new(values, shape.to_vec()), cube)
+        };
+        let call = Call::new(
+            data(numbers(b * l * h * w, 0), &dims),
+            ints(
+                crate::cases::Numbers::new(61, 1).labels(b * h * w, l),
+                &[b, h, w],
+            ),
+            data(
+                numbers(plan.direction_count() * plan.width(l), 2),
+                &[plan.direction_count(), plan.width(l)],
+            ),
+            ints(
+                (0..(b * h) as i32).map(|n| n % (w as i32 + 1)).collect(),
+                &[b * h],
+            ),
+            plan,
+        );
+        GUARDED.with_borrow_mut(Vec::clear);
+        let gradient = call.floats(b * l * h * w);
+        let sums = call.chains(Some(&gradient));
+        call.finish(sums, true);
+        if !plan.rows_and_columns().eq([true, false]) {
+            call.viterbi();
+        }
+        let guarded = GUARDED.take();
+        assert!(guarded.len() >= 4);
+        for (whole, size) in guarded {
+            let bytes = call.client.read_one(whole).unwrap();
+            let clean = |bytes: &[u8]| bytes.iter().all(|&byte| byte == SENTINEL);
+            assert!(
+                clean(&bytes[..GUARD]),
+                "written before a buffer of {size} bytes, {plan:?}"
+            );
+            assert!(
+                clean(&bytes[GUARD + size..]),
+                "written behind a buffer of {size} bytes, {plan:?}"
+            );
+            // And what lies between has been written: a launch that never ran would leave the sentinel everywhere.
+            assert!(
+                !clean(&bytes[GUARD..GUARD + size]),
+                "a buffer of {size} bytes was never written, {plan:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn kernels_write_inside_their_buffers() {
+        use burn::tensor::{Device, DeviceKind};
+        let found = [DeviceKind::Cpu, DeviceKind::DefaultDevice]
+            .into_iter()
+            .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok());
+        let required = std::env::var("DEMOTIC_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
+        assert!(
+            found.is_some() || !required,
+            "no wgpu adapter, and DEMOTIC_REQUIRE_ADAPTER=1 asks for one"
+        );
+        let Some(device) = found else {
+            eprintln!("skipped: no wgpu adapter");
+            return;
+        };
+        use crate::grid::Directions;
+        for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+            let grid = Plan {
+                directions: Directions::Both,
+                group: Group::Picture,
+                evidence: Evidence::Gold,
+                order: Order::Grid,
+                ragged: false,
+                boundaries: false,
+                scale: 0.5,
+                kernel,
+            };
+            guards_stay(&device, grid, [3, 3, 5, 7]);
+            let sequence = Plan {
+                directions: Directions::Rows,
+                group: Group::All,
+                order: Order::Sequence,
+                ragged: true,
+                boundaries: true,
+                ..grid
+            };
+            guards_stay(&device, sequence, [1, 5, 131, 9]);
+        }
+    }
 
     /// Every kernel that a plan can launch, built as the launch code builds it.
     pub(crate) fn kernels(l: usize, plan: &Plan, half: bool) -> Vec<Kernel> {

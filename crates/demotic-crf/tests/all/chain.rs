@@ -40,6 +40,7 @@ impl Target {
 }
 
 /// Chains with everything that a layer can be given.
+#[derive(Debug)]
 pub(crate) struct Problem {
     pub(crate) case: Case,
     pub(crate) e: Vec<f32>,

@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use demotic_crf::cases::Numbers;
-use demotic_crf::{Directions, GridCrf, GridCrfConfig, Implementation, Transitions, diagnostics};
+use demotic_crf::{
+    Directions, GridCrf, GridCrfConfig, Implementation, Transitions, WgslKernel, diagnostics,
+};
 
 use crate::adapter;
 use crate::oracle::Chain;
@@ -283,6 +285,25 @@ fn fused_loop_matches_the_oracle_on_flex() {
 fn kernels_match_the_oracle() {
     if let Some(device) = adapter() {
         every_configuration(&device, Implementation::Wgsl);
+    }
+}
+
+#[test]
+fn lanes_match_the_oracle() {
+    if let Some(device) = adapter() {
+        let config = |l| {
+            GridCrfConfig::new(l)
+                .with_implementation(Implementation::Wgsl)
+                .with_kernel(WgslKernel::Lanes)
+        };
+        check(1, [2, 4, 5, 7], &config(4), &device);
+        check(3, [1, 3, 9, 1], &config(3), &device);
+        check(
+            8,
+            [2, 4, 6, 5],
+            &config(4).with_ignore_index(Some(-1)),
+            &device,
+        );
     }
 }
 

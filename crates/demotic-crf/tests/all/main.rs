@@ -4,6 +4,7 @@
 mod chain;
 mod grid;
 mod oracle;
+mod properties;
 
 use std::sync::OnceLock;
 
