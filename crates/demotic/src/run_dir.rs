@@ -166,7 +166,11 @@ impl RunDir {
 fn log_until(text: &str, step: u64) -> String {
     let mut kept = String::new();
     let mut keeps = true;
-    for line in text.lines() {
+    // A line without its end was cut while it was written.
+    for line in text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+    {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("step") => {
@@ -180,7 +184,6 @@ fn log_until(text: &str, step: u64) -> String {
         }
         if keeps {
             kept += line;
-            kept.push('\n');
         }
     }
     kept
@@ -347,8 +350,12 @@ mod tests {
             "demotic 1\nstyle a\nstep    100/900  x\nnote\n"
         );
         assert_eq!(log_until(log, 0), "demotic 1\nstyle a\n");
-        assert_eq!(log_until("a\nstep  1", 9), "a\nstep  1\n");
-        assert_eq!(log_until("a\nstep  ", 9), "a\n", "a line that was cut");
+        assert_eq!(
+            log_until("a\nstep  1", 9),
+            "a\n",
+            "cut before the rest of the number"
+        );
+        assert_eq!(log_until("a\nb", 9), "a\n");
     }
 
     #[test]

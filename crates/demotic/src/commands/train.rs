@@ -29,7 +29,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         Target::Existing(path) => {
             held = Some(RunDir::existing(path)?);
             checkpoint = run_dir::checkpoint(path)?;
-            let step = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.info.step);
+            let step = checkpoint
+                .as_ref()
+                .map_or(0, |checkpoint| checkpoint.info.step);
             if plan.config.train.steps < step {
                 return Err(input(format!(
                     "--steps {} lies behind the run, which is at step {step}; give that or more: {}",

@@ -1,0 +1,149 @@
+//! What the program says about itself.
+
+use std::process::Stdio;
+
+use crate::support::Place;
+
+const COMMANDS: [&[&str]; 8] = [
+    &["train"],
+    &["translate"],
+    &["evaluate"],
+    &["data"],
+    &["data", "import"],
+    &["data", "inspect"],
+    &["devices"],
+    &["completions"],
+];
+
+#[test]
+fn every_command_explains_itself() {
+    let place = Place::new();
+    let whole = place.run(&["--help"]).done();
+    for command in COMMANDS {
+        let said = place.run(&[command, &["--help"]].concat()).done();
+        assert!(
+            said.out
+                .contains(&format!("Usage: demotic {}", command.join(" "))),
+            "{said:#?}"
+        );
+        assert!(whole.out.contains(command[0]), "{whole:#?}");
+        let teaches = !matches!(command, ["data"] | ["devices"]);
+        assert_eq!(said.out.contains("Examples:\n"), teaches, "{said:#?}");
+        assert!(
+            !said.out.contains('\x1b'),
+            "no escapes when piped: {said:#?}"
+        );
+    }
+    assert!(whole.out.contains("130 interrupted"), "{whole:#?}");
+    assert!(place.run(&["--version"]).done().out.starts_with("demotic "));
+}
+
+#[test]
+fn wrong_usage_is_refused_with_the_right_one() {
+    let place = Place::new();
+    for (arguments, expected) in [
+        (&["trian"][..], "unrecognized subcommand 'trian'"),
+        (&["train", "--step", "5"], "unexpected argument '--step'"),
+        (
+            &["train", "--steps", "0"],
+            "invalid value '0' for '--steps <N>'",
+        ),
+        (&["train", "--steps", "many"], "invalid value 'many'"),
+        (
+            &["train", "--resume", "--set", "seed=1"],
+            "cannot be used with",
+        ),
+        (&["train", "--resume", "--dry-run"], "cannot be used with"),
+        (
+            &[
+                "translate",
+                "--run",
+                "run",
+                "--to",
+                "openmoji",
+                "--out",
+                "out",
+            ],
+            "<INPUT>...",
+        ),
+        (&["translate", "a.png"], "--run <RUN_DIR>"),
+        (
+            &["evaluate", "--run", "run", "--split", "train"],
+            "possible values: test, validation",
+        ),
+        (&["data", "import", "a.tgz"], "--out <DIR>"),
+        (
+            &["data", "inspect", "--size-px", "3", "emoji"],
+            "3 is not in 8..=1024",
+        ),
+        (&["completions", "dos"], "possible values: bash"),
+    ] {
+        place.refuses(arguments, 2, expected);
+    }
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = place.run(&["completions", shell]).done().out;
+        assert!(
+            script.contains("translate") && script.contains("dry-run"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let place = Place::new();
+    for arguments in [
+        &["completions", "bash"][..],
+        &["devices"],
+        &["data", "inspect", "--size-px", "16", "emoji"],
+    ] {
+        let mut child = place
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("the binary ends");
+        assert_eq!(
+            (
+                output.status.code(),
+                String::from_utf8_lossy(&output.stderr).as_ref()
+            ),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn devices_say_what_auto_takes_and_why() {
+    let place = Place::new();
+    let said = place.run(&["devices"]).done();
+    assert!(
+        said.out.contains("flex ") && said.out.contains("auto "),
+        "{said:#?}"
+    );
+    let json: serde_json::Value =
+        serde_json::from_str(&place.run(&["devices", "--json"]).done().out).expect("JSON");
+    assert!(
+        json["adapters"].is_array() && json["auto"].is_string() && json["reason"].is_string(),
+        "{json:#}"
+    );
+
+    let mut bare = place.command(&["devices"]);
+    bare.env("VK_DRIVER_FILES", "/nonexistent")
+        .env("VK_ICD_FILENAMES", "/nonexistent");
+    let said = crate::support::said(bare).done();
+    if cfg!(target_os = "linux") {
+        assert!(
+            said.out.contains("auto    flex: wgpu finds no adapter"),
+            "{said:#?}"
+        );
+        assert!(said.out.contains("apt-get install libvulkan1"), "{said:#?}");
+    }
+}

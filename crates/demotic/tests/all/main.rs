@@ -1,0 +1,9 @@
+//! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the command line.
+
+mod bad_input;
+mod data;
+mod help;
+mod resume;
+mod support;
+mod train;
+mod translate;

@@ -1,0 +1,267 @@
+//! A run that is cut short and goes on ends as one that never stopped.
+
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::Place;
+
+/// Long enough to be hit in the middle; ticks, samples and checkpoints at steps of their own.
+const STEPS: &str = "240";
+const SETS: [&str; 6] = [
+    "--set",
+    "train.tick_steps=7",
+    "--set",
+    "train.sample_steps=50",
+    "--set",
+    "train.checkpoint_steps=20",
+];
+
+fn start(place: &Place, run: &str) -> Child {
+    let arguments = [
+        &[
+            "train",
+            "tiny.toml",
+            "--device",
+            "flex",
+            "--steps",
+            STEPS,
+            "--out",
+            run,
+        ][..],
+        &SETS,
+    ]
+    .concat();
+    place
+        .command(&arguments)
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// Waits for a file of the run, then sends a signal; gives the exit code.
+fn cut(place: &Place, mut child: Child, file: &str, signal: &str) -> Option<i32> {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !place.path(file).exists() {
+        assert!(Instant::now() < patience, "{file} never came");
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "the run ended before it could be cut"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let sent = Command::new("kill")
+        .args([&format!("-{signal}"), &child.id().to_string()])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill");
+    child.wait().expect("a child").code()
+}
+
+/// Weights, optimiser states, figures and pictures alike; times are another matter.
+fn assert_same_run(place: &Place, one: &str, other: &str) {
+    let read = |run: &str, file: &str| place.read(&format!("{run}/{file}"));
+    for file in [
+        "checkpoints/step-00000240.safetensors",
+        "checkpoints/step-00000240.json",
+        "config.toml",
+        "evaluation.json",
+        "samples/init.png",
+        "samples/step-00000050.png",
+        "samples/step-00000240.png",
+    ] {
+        assert!(
+            read(one, file) == read(other, file),
+            "{file} of {one} and {other} differ"
+        );
+    }
+    let samples = |run: &str| {
+        let entries = fs::read_dir(place.path(&format!("{run}/samples"))).expect("samples");
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(samples(one), samples(other));
+    let stats = |run: &str| -> Vec<Value> {
+        let untimed = |line: &str| {
+            let mut tick: Value = serde_json::from_str(line).expect("JSON");
+            for key in ["secs_per_kimg", "data_wait_share", "peak_memory_bytes"] {
+                tick.as_object_mut()
+                    .and_then(|tick| tick.remove(key))
+                    .expect("a time");
+            }
+            tick
+        };
+        place
+            .text(&format!("{run}/stats.jsonl"))
+            .lines()
+            .map(untimed)
+            .collect()
+    };
+    assert_same_lines(&stats(one), &stats(other));
+    let log = |run: &str| -> Vec<String> {
+        let untimed = |line: &str| {
+            line.split("  sec/kimg")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        place
+            .text(&format!("{run}/log.txt"))
+            .lines()
+            .map(untimed)
+            .collect()
+    };
+    assert_same_lines(&log(one), &log(other));
+}
+
+/// Names the first line that differs rather than printing both files.
+fn assert_same_lines<T: PartialEq + std::fmt::Debug>(one: &[T], other: &[T]) {
+    for (number, (one, other)) in one.iter().zip(other).enumerate() {
+        assert_eq!(one, other, "line {}", number + 1);
+    }
+    assert_eq!(one.len(), other.len(), "lines");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_cut_at_any_point_ends_like_one_that_never_stopped() {
+    let place = Place::new();
+    assert_eq!(
+        start(&place, "whole").wait().expect("a child").code(),
+        Some(0)
+    );
+
+    // Ctrl-C: the step is finished, a checkpoint saved. Asked to terminate: the same.
+    for (run, file, signal) in [
+        ("interrupted", "checkpoints/step-00000040.json", "INT"),
+        ("terminated", "samples/step-00000050.png", "TERM"),
+    ] {
+        let code = cut(&place, start(&place, run), &format!("{run}/{file}"), signal);
+        assert_eq!(code, Some(130), "{run}");
+        let said = place
+            .run(&["evaluate", "--run", run, "--device", "flex"])
+            .done();
+        assert!(
+            said.out.contains("openmoji"),
+            "the checkpoint loads: {said:#?}"
+        );
+        place.train(&["--resume", "--out", run]).done();
+        assert_same_run(&place, "whole", run);
+    }
+
+    // Killed: what came after the last checkpoint is done again, and no line is there twice.
+    let code = cut(
+        &place,
+        start(&place, "killed"),
+        "killed/checkpoints/step-00000040.json",
+        "KILL",
+    );
+    assert_eq!(code, None);
+    // A line that was being written, and lines beyond the checkpoint.
+    let torn = |name: &str, tail: &str| {
+        let text = place.text(&format!("killed/{name}"));
+        place.write(
+            &format!("killed/{name}"),
+            format!("{text}{tail}").as_bytes(),
+        );
+    };
+    torn("stats.jsonl", "{\"step\":230,\"kimg\":1.0}\n{\"step\":23");
+    torn("log.txt", "step 230/240  kimg\nstep 23");
+    place.write("killed/samples/step-00000230.png", b"of a later step");
+    place.train(&["--resume", "--out", "killed"]).done();
+    assert_same_run(&place, "whole", "killed");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_killed_before_its_first_checkpoint_starts_again() {
+    let place = Place::new();
+    let code = cut(&place, start(&place, "run"), "run/samples/init.png", "KILL");
+    assert_eq!(code, None);
+    fs::remove_dir_all(place.path("run/checkpoints")).ok();
+    let said = place
+        .train(&["--resume", "--out", "run", "--steps", "9"])
+        .done();
+    assert!(said.out.contains("resume step 0 of 9"), "{said:#?}");
+    assert!(place.path("run/evaluation.json").exists());
+}
+
+#[test]
+fn a_finished_run_can_be_made_longer_but_not_shorter() {
+    let place = Place::with_run();
+    let said = place.train(&["--resume", "--out", "run"]).done();
+    assert!(said.out.contains("nothing left to train"), "{said:#?}");
+    place.refuses(
+        &[
+            "train", "--device", "flex", "--resume", "--out", "run", "--steps", "3",
+        ],
+        2,
+        "lies behind the run, which is at step 12",
+    );
+    place
+        .train(&["--resume", "--out", "run", "--steps", "15"])
+        .done();
+    let log = place.text("run/log.txt");
+    assert!(
+        log.contains("resume at step 12 with: set    [train] steps = 15"),
+        "{log}"
+    );
+    let steps: Vec<u64> = place
+        .text("run/stats.jsonl")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [5, 10, 12, 15]);
+    assert_eq!(log.matches("end    step").count(), 1, "{log}");
+}
+
+#[test]
+fn other_pictures_are_refused_on_resume() {
+    let place = Place::new();
+    place.discs("pictures", 20);
+    let config = crate::support::TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
+    place.write("own.toml", config.as_bytes());
+    place
+        .train(&["own.toml", "--data", "pictures", "--out", "run"])
+        .done();
+    // The same pictures elsewhere are the same pictures.
+    fs::rename(place.path("pictures"), place.path("moved")).expect("a rename");
+    place.refuses(
+        &[
+            "train", "--device", "flex", "--resume", "--out", "run", "--steps", "14",
+        ],
+        2,
+        "pictures",
+    );
+    place
+        .train(&[
+            "--resume", "--out", "run", "--steps", "14", "--data", "moved",
+        ])
+        .done();
+    fs::remove_file(place.path("moved/filled/disc-03.png")).expect("a file");
+    place.refuses(
+        &[
+            "train", "--device", "flex", "--resume", "--out", "run", "--steps", "16", "--data",
+            "moved",
+        ],
+        2,
+        "trained on other pictures",
+    );
+}
+
+#[test]
+fn one_run_folder_serves_one_process() {
+    let place = Place::with_run();
+    let lock = fs::File::create(place.path("run/.lock")).expect("a file");
+    lock.try_lock().expect("nobody else has it");
+    place.refuses(
+        &[
+            "train", "--device", "flex", "--resume", "--out", "run", "--steps", "20",
+        ],
+        2,
+        "another process is training in this run folder",
+    );
+}

@@ -1,0 +1,235 @@
+//! A fresh folder, the real binary in it, and pictures to give it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use image::{Rgba, RgbaImage};
+use tempfile::TempDir;
+
+/// A network and a run small enough for a test: a few milliseconds a step.
+pub(crate) const TINY: &str = r#"
+[data]
+size_px = 16
+styles = ["openmoji-line", "openmoji"]
+[generator]
+channels = 8
+channels_min = 8
+encoder_blocks = 1
+decoder_blocks = 1
+context_blocks = 0
+latent_channels = 4
+style_dims = 8
+[discriminator]
+channels = 8
+[train]
+batch = 2
+steps = 12
+tick_steps = 5
+sample_steps = 6
+checkpoint_steps = 5
+"#;
+
+/// What a command said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Said {
+    /// Holds that the command did what it was asked.
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        assert!(!self.err.contains("error:"), "{self:#?}");
+        self
+    }
+
+    /// Holds that the command refused with one message that says `expected`, and that it did not fall over.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: i32, expected: &str) {
+        assert_eq!(self.code, Some(code), "expected `{expected}`: {self:#?}");
+        assert!(self.err.starts_with("error: "), "{self:#?}");
+        assert_eq!(
+            self.err.matches("error:").count(),
+            1,
+            "one message: {self:#?}"
+        );
+        assert!(
+            self.err.contains(expected),
+            "expected `{expected}`: {self:#?}"
+        );
+        for fault in ["panicked", "bug in demotic", "RUST_BACKTRACE"] {
+            assert!(!self.err.contains(fault), "{self:#?}");
+        }
+    }
+}
+
+/// A fresh folder that is the working directory of every command; gone with the value.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        place.write("tiny.toml", TINY.as_bytes());
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file lies in a folder"))
+            .expect("folders can be made");
+        fs::write(path, bytes).expect("files can be written");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        let path = self.path(name);
+        fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("text")
+    }
+
+    /// The binary in this folder. Rasterised pictures are shared between tests: they are keyed by content.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_demotic"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env(
+                "XDG_CACHE_HOME",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+            )
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
+        said(self.command(arguments))
+    }
+
+    /// Trains on flex.
+    pub(crate) fn train(&self, arguments: &[&str]) -> Said {
+        self.run(&[&["train", "--device", "flex"], arguments].concat())
+    }
+
+    /// Every file below the folder with its bytes; a lock says nothing.
+    pub(crate) fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        contents(self.folder.path())
+    }
+
+    /// Holds that a command refuses and leaves every file as it was.
+    #[track_caller]
+    pub(crate) fn refuses(&self, arguments: &[&str], code: i32, expected: &str) {
+        let before = self.contents();
+        self.run(arguments).refused(code, expected);
+        assert!(before == self.contents(), "{arguments:?} changed files");
+    }
+
+    /// A copy of a small trained run, under `run`: made once for all tests.
+    pub(crate) fn with_run() -> Self {
+        static RUN: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
+        let run = RUN.get_or_init(|| {
+            let place = Self::new();
+            place.train(&["tiny.toml", "--out", "run"]).done();
+            contents(&place.path("run"))
+        });
+        let place = Self::new();
+        for (name, bytes) in run {
+            place.write(&format!("run/{}", name.display()), bytes);
+        }
+        place
+    }
+
+    /// A folder of two styles, `filled` and `hollow` discs of one size a name, as PNG.
+    pub(crate) fn discs(&self, folder: &str, names: usize) {
+        for i in 0..names {
+            let radius = 2.0 + 5.0 * i as f32 / names as f32;
+            for (style, is_filled) in [("filled", true), ("hollow", false)] {
+                let disc = RgbaImage::from_fn(16, 16, |x, y| {
+                    let distance = (x as f32 - 7.5).hypot(y as f32 - 7.5);
+                    let is_ink = distance <= radius && (is_filled || distance > radius - 1.5);
+                    if is_ink {
+                        Rgba([200, 40 + i as u8, 30, 255])
+                    } else {
+                        Rgba([0; 4])
+                    }
+                });
+                self.write(&format!("{folder}/{style}/disc-{i:02}.png"), &png(&disc));
+            }
+        }
+    }
+}
+
+pub(crate) fn said(mut command: Command) -> Said {
+    let output = command.output().expect("the binary starts");
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name != ".lock") {
+                let name = path
+                    .strip_prefix(folder)
+                    .expect("below the folder")
+                    .to_owned();
+                found.insert(name, fs::read(&path).expect("a file"));
+            }
+        }
+    }
+    found
+}
+
+pub(crate) fn png(picture: &RgbaImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, image::ImageFormat::Png)
+        .expect("PNG can be encoded");
+    bytes.into_inner()
+}
+
+/// A whole PNG that states another size in its header, checksum and all: what a decompression bomb looks like.
+pub(crate) fn png_that_claims(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = png(&RgbaImage::new(1, 1));
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let mut crc = u32::MAX;
+    for byte in &bytes[12..29] {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    bytes
+}

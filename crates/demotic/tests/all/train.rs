@@ -1,0 +1,393 @@
+//! A training run and what it leaves behind.
+
+use serde_json::Value;
+
+use crate::support::{Place, TINY};
+
+#[test]
+fn a_run_leaves_every_file_it_promises() {
+    let place = Place::with_run();
+    let files: Vec<String> = place
+        .contents()
+        .keys()
+        .filter_map(|path| {
+            Some(
+                path.strip_prefix("run")
+                    .ok()?
+                    .to_string_lossy()
+                    .into_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        files,
+        [
+            "checkpoints/step-00000010.json",
+            "checkpoints/step-00000010.safetensors",
+            "checkpoints/step-00000012.json",
+            "checkpoints/step-00000012.safetensors",
+            "config.toml",
+            "evaluation.json",
+            "log.txt",
+            "samples/init.png",
+            "samples/reals.png",
+            "samples/step-00000006.png",
+            "samples/step-00000012.png",
+            "stats.jsonl",
+        ]
+    );
+    for sample in ["init", "reals", "step-00000006", "step-00000012"] {
+        let picture = image::load_from_memory(&place.read(&format!("run/samples/{sample}.png")))
+            .expect("a PNG");
+        assert!(
+            picture.width() > 300 && picture.height() > 200,
+            "{sample}: {}x{}",
+            picture.width(),
+            picture.height()
+        );
+    }
+    assert_ne!(
+        place.read("run/samples/init.png"),
+        place.read("run/samples/step-00000012.png")
+    );
+}
+
+#[test]
+fn figures_come_as_one_json_a_tick_and_as_equally_long_lines() {
+    let place = Place::with_run();
+    let stats: Vec<Value> = place
+        .text("run/stats.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let steps: Vec<u64> = stats
+        .iter()
+        .filter_map(|tick| tick["step"].as_u64())
+        .collect();
+    assert_eq!(steps, [5, 10, 12]);
+    for tick in &stats {
+        for key in [
+            "kimg",
+            "d_real",
+            "d_fake",
+            "d_composite",
+            "g_reconstruction",
+            "g_kl",
+            "g_cycle",
+            "g_adversarial",
+            "secs_per_kimg",
+        ] {
+            let value = tick[key].as_f64().unwrap_or(f64::NAN);
+            assert!(value.is_finite() && value > 0.0, "{key}: {tick}");
+        }
+        assert!(
+            (0.0..=1.0).contains(&tick["data_wait_share"].as_f64().unwrap_or(f64::NAN)),
+            "{tick}"
+        );
+    }
+    let log = place.text("run/log.txt");
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("step "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(
+        lines.iter().all(|line| line.len() == lines[0].len()
+            && line.contains("sec/kimg")
+            && line.contains("left")),
+        "{log}"
+    );
+}
+
+#[test]
+fn the_header_names_version_device_crf_data_and_changed_settings() {
+    let place = Place::with_run();
+    let log = place.text("run/log.txt");
+    for expected in [
+        concat!("demotic ", env!("CARGO_PKG_VERSION")),
+        "device flex (",
+        "crf    cpu over 3 labels",
+        "data   emoji",
+        "style  openmoji-line    1245 train    146 validation    160 test",
+        "pair   openmoji-line  openmoji       aligned",
+        "model  generator ",
+        "set    [train] steps = 12",
+        "set    [generator] channels = 8",
+    ] {
+        assert!(log.contains(expected), "`{expected}` in {log}");
+    }
+    assert!(
+        !log.contains("set    [train] beta_1"),
+        "a default is not marked: {log}"
+    );
+}
+
+#[test]
+fn the_evaluation_has_exactly_the_keys_that_are_promised() {
+    let place = Place::with_run();
+    let evaluation: Value = serde_json::from_str(&place.text("run/evaluation.json")).expect("JSON");
+    let keys = |value: &Value| -> Vec<String> {
+        value
+            .as_object()
+            .expect("an object")
+            .keys()
+            .cloned()
+            .collect()
+    };
+    assert_eq!(keys(&evaluation), ["directions"]);
+    let directions = evaluation["directions"].as_array().expect("a list");
+    assert_eq!(directions.len(), 2);
+    for direction in directions {
+        let mut found = keys(direction);
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "copy", "from", "kind", "model", "n", "nearest", "remap", "to"
+            ]
+        );
+        assert_eq!(
+            (direction["kind"].as_str(), direction["n"].as_u64()),
+            (Some("aligned"), Some(160))
+        );
+        for method in ["model", "copy", "remap", "nearest"] {
+            let mut found = keys(&direction[method]);
+            found.sort();
+            assert_eq!(found, ["l1", "psnr", "ssim"]);
+            let l1 = direction[method]["l1"].as_f64().unwrap_or(f64::NAN);
+            assert!(l1 > 0.0 && l1 < 1.0, "{direction:#}");
+        }
+    }
+
+    // The command on the finished run gives the same figures, and never replaces a file unasked.
+    let said = place
+        .run(&[
+            "evaluate",
+            "--run",
+            "run",
+            "--device",
+            "flex",
+            "--json",
+            "again.json",
+        ])
+        .done();
+    assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
+    assert!(
+        said.out.contains("nearest") && said.out.contains("split test"),
+        "{said:#?}"
+    );
+    place.refuses(
+        &[
+            "evaluate",
+            "--run",
+            "run",
+            "--device",
+            "flex",
+            "--json",
+            "again.json",
+        ],
+        2,
+        "the file is there already",
+    );
+    let validation = [
+        "evaluate",
+        "--run",
+        "run",
+        "--device",
+        "flex",
+        "--split",
+        "validation",
+        "--json",
+        "again.json",
+        "--force",
+    ];
+    place.run(&validation).done();
+    let evaluation: Value = serde_json::from_str(&place.text("again.json")).expect("JSON");
+    assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(146));
+}
+
+#[test]
+fn runs_are_numbered_and_none_is_overwritten() {
+    let place = Place::new();
+    for number in 1..=2 {
+        let said = place.train(&["tiny.toml", "--steps", "2"]).done();
+        assert!(
+            said.out.contains(&format!("runs/0000{number}-tiny")),
+            "{said:#?}"
+        );
+    }
+    let first = place.read("runs/00001-tiny/log.txt");
+    place.refuses(
+        &["train", "tiny.toml", "--out", "runs/00001-tiny"],
+        2,
+        "the run folder is not empty",
+    );
+    assert_eq!(place.read("runs/00001-tiny/log.txt"), first);
+
+    // Resuming by name takes the newest and leaves the other alone.
+    let said = place
+        .train(&["tiny.toml", "--resume", "--steps", "4"])
+        .done();
+    assert!(said.out.contains("runs/00002-tiny"), "{said:#?}");
+    assert!(
+        place
+            .path("runs/00002-tiny/checkpoints/step-00000004.json")
+            .exists()
+    );
+    assert!(
+        !place
+            .path("runs/00001-tiny/checkpoints/step-00000004.json")
+            .exists()
+    );
+    let config = place.text("runs/00002-tiny/config.toml");
+    assert!(config.contains("steps = 4"), "{config}");
+}
+
+#[test]
+fn the_resolved_configuration_repeats_the_run() {
+    let place = Place::with_run();
+    let config = place.text("run/config.toml");
+    assert!(
+        config.contains("channels = 8  # not the default") && config.contains("beta_1 = 0.5\n"),
+        "{config}"
+    );
+    place.train(&["run/config.toml", "--out", "again"]).done();
+    assert!(
+        place.read("run/checkpoints/step-00000012.safetensors")
+            == place.read("again/checkpoints/step-00000012.safetensors"),
+        "the same settings give the same weights"
+    );
+}
+
+#[test]
+fn a_dry_run_says_all_and_writes_nothing() {
+    let place = Place::new();
+    let before = place.contents();
+    let mut command = place.command(&[
+        "train",
+        "tiny.toml",
+        "--device",
+        "flex",
+        "--dry-run",
+        "--out",
+        "run",
+        "--steps",
+        "77",
+    ]);
+    command.env("XDG_CACHE_HOME", place.path("cache"));
+    let said = crate::support::said(command).done();
+    for expected in [
+        "crf    cpu",
+        "style  openmoji ",
+        "model  generator",
+        "set    [train] steps = 77",
+        "nothing was written",
+    ] {
+        assert!(said.out.contains(expected), "{said:#?}");
+    }
+    assert!(before == place.contents(), "a dry run wrote files");
+    assert!(
+        !place.path("run").exists()
+            && !place.path("cache").exists()
+            && !place.path("runs").exists()
+    );
+}
+
+#[test]
+fn a_folder_of_pictures_trains_as_it_is_with_and_without_pairs() {
+    let place = Place::new();
+    place.discs("pictures", 30);
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    for pairs in ["none", "all"] {
+        let set = format!("train.pairs={pairs}");
+        let said = place
+            .train(&[
+                "own.toml", "--data", "pictures", "--set", &set, "--out", pairs,
+            ])
+            .done();
+        assert!(said.out.contains("pair   filled  hollow"), "{said:#?}");
+        let evaluation: Value =
+            serde_json::from_str(&place.text(&format!("{pairs}/evaluation.json"))).expect("JSON");
+        assert_eq!(
+            evaluation["directions"].as_array().map(Vec::len),
+            Some(2),
+            "{evaluation:#}"
+        );
+        let paired = place
+            .text(&format!("{pairs}/stats.jsonl"))
+            .lines()
+            .all(|line| !line.contains("\"g_paired\":0.0,"));
+        assert_eq!(paired, pairs == "all");
+    }
+    assert!(
+        place.read("none/checkpoints/step-00000012.safetensors")
+            != place.read("all/checkpoints/step-00000012.safetensors")
+    );
+}
+
+#[test]
+fn a_handful_of_tiny_pictures_trains() {
+    let place = Place::new();
+    for style in ["one", "two"] {
+        for name in 0..3 {
+            let dot = image::RgbaImage::from_pixel(1, 1, image::Rgba([80 * name, 9, 200, 255]));
+            place.write(
+                &format!("dots/{style}/{name}.png"),
+                &crate::support::png(&dot),
+            );
+        }
+    }
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let said = place
+        .train(&["own.toml", "--data", "dots", "--out", "run", "--steps", "2"])
+        .done();
+    assert!(said.out.contains("style  one"), "{said:#?}");
+}
+
+#[test]
+fn every_key_is_explained_and_every_recipe_resolves() {
+    let place = Place::with_run();
+    let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
+    let guide = std::fs::read_to_string(format!("{configs}/README.md")).expect("the guide");
+    let mut section = String::new();
+    let mut keys = 0;
+    for line in place.text("run/config.toml").lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, _)) = line.split_once(" = ") {
+            assert!(
+                guide.contains(&format!("| `{section}{key}` |")),
+                "{section}{key} is not in the guide"
+            );
+            keys += 1;
+        }
+    }
+    assert!(keys > 30, "{keys} keys");
+    for recipe in ["quickstart", "paired", "six-styles"] {
+        assert!(
+            guide.contains(&format!("{recipe}.toml")),
+            "{recipe} is not in the guide"
+        );
+        let path = format!("{configs}/{recipe}.toml");
+        let said = place
+            .run(&[
+                "train",
+                &path,
+                "--device",
+                "flex",
+                "--dry-run",
+                "--set",
+                "data.size_px=16",
+            ])
+            .done();
+        assert!(said.out.contains("nothing was written"), "{said:#?}");
+    }
+}

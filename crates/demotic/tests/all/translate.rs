@@ -1,0 +1,168 @@
+//! Pictures of any size through a trained run.
+
+use image::{DynamicImage, GenericImageView, Rgba, RgbaImage};
+
+use crate::support::{Place, png};
+
+fn open(place: &Place, name: &str) -> DynamicImage {
+    image::load_from_memory(&place.read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+#[test]
+fn size_alpha_and_names_are_kept() {
+    let place = Place::with_run();
+    let soft = RgbaImage::from_fn(40, 25, |x, y| Rgba([200, 30, 90, (x * 6 + y) as u8]));
+    place.write("in/soft.png", &png(&soft));
+    place.write(
+        "in/dot.png",
+        &png(&RgbaImage::from_pixel(1, 1, Rgba([5, 6, 7, 255]))),
+    );
+    place.write("in/notes.txt", b"not a picture");
+    let photo =
+        DynamicImage::ImageRgba8(RgbaImage::from_pixel(300, 200, Rgba([120, 130, 20, 255])))
+            .to_rgb8();
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    photo
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .expect("JPEG can be encoded");
+    place.write("in/photo.with.points.JPG", jpeg.get_ref());
+    place.write("grey.png", &{
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        DynamicImage::ImageLuma8(image::GrayImage::new(7, 90))
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .expect("PNG");
+        bytes.into_inner()
+    });
+    let drawing = r#"<svg xmlns="http://www.w3.org/2000/svg" width="72" height="48"><circle cx="36" cy="24" r="20"/></svg>"#;
+    place.write("drawing.svg", drawing.as_bytes());
+
+    let arguments = [
+        "translate",
+        "--run",
+        "run",
+        "--to",
+        "openmoji",
+        "--out",
+        "out/deep",
+        "--device",
+        "flex",
+        "in",
+        "grey.png",
+        "drawing.svg",
+    ];
+    let said = place.run(&arguments).done();
+    assert!(
+        said.out.contains("5 of 5 pictures translated to openmoji"),
+        "{said:#?}"
+    );
+    assert!(
+        said.out.contains("1 files in folders passed over"),
+        "{said:#?}"
+    );
+
+    for (name, size) in [
+        ("soft", (40, 25)),
+        ("dot", (1, 1)),
+        ("photo.with.points", (300, 200)),
+        ("grey", (7, 90)),
+        ("drawing", (72, 48)),
+    ] {
+        let picture = open(&place, &format!("out/deep/{name}.png"));
+        assert_eq!(picture.dimensions(), size, "{name}");
+        assert_eq!(
+            picture.color().has_alpha(),
+            matches!(name, "soft" | "drawing"),
+            "{name}"
+        );
+    }
+    let alphas =
+        |picture: &RgbaImage| -> Vec<u8> { picture.pixels().map(|pixel| pixel.0[3]).collect() };
+    let kept = open(&place, "out/deep/soft.png").into_rgba8();
+    assert_eq!(alphas(&kept), alphas(&soft));
+    assert!(kept != soft, "it was translated");
+
+    // Nothing is overwritten unasked; asked, it is, and with the same bytes.
+    let before = place.contents();
+    place.refuses(&arguments, 2, "the file is there already");
+    place.run(&[&arguments[..], &["--force"]].concat()).done();
+    assert!(before == place.contents(), "the same translation again");
+}
+
+#[test]
+fn redrawn_alpha_only_adds() {
+    let place = Place::with_run();
+    let hollow = RgbaImage::from_fn(32, 32, |x, y| {
+        Rgba([0, 0, 0, if x.abs_diff(y) < 2 { 255 } else { 0 }])
+    });
+    place.write("hollow.png", &png(&hollow));
+    // Hardly trained, the network paints everywhere: that the alpha hides it is said.
+    let keep = place
+        .run(&[
+            "translate",
+            "--run",
+            "run",
+            "--to",
+            "openmoji",
+            "--out",
+            "keep",
+            "--device",
+            "flex",
+            "hollow.png",
+        ])
+        .done();
+    assert!(keep.out.contains("--alpha redraw shows it"), "{keep:#?}");
+    let redraw = place.run(&[
+        "translate",
+        "--run",
+        "run",
+        "--to",
+        "openmoji",
+        "--out",
+        "redraw",
+        "--alpha",
+        "redraw",
+        "--device",
+        "flex",
+        "hollow.png",
+    ]);
+    assert!(!redraw.done().out.contains("--alpha redraw"));
+    let (keep, redraw) = (
+        open(&place, "keep/hollow.png").into_rgba8(),
+        open(&place, "redraw/hollow.png").into_rgba8(),
+    );
+    let pixels = || hollow.pixels().zip(keep.pixels().zip(redraw.pixels()));
+    assert!(
+        pixels()
+            .all(|(input, (keep, redraw))| keep.0[3] == input.0[3] && redraw.0[3] >= input.0[3])
+    );
+    assert!(pixels().any(|(input, (_, redraw))| redraw.0[3] > input.0[3]));
+}
+
+#[test]
+fn a_damaged_picture_does_not_stop_the_others() {
+    let place = Place::with_run();
+    let whole = png(&RgbaImage::from_pixel(50, 50, Rgba([9, 90, 200, 255])));
+    for name in ["a", "b", "c"] {
+        place.write(&format!("in/{name}.png"), &whole);
+    }
+    place.write("in/b.png", &whole[..whole.len() / 2]);
+    let said = place.run(&[
+        "translate",
+        "--run",
+        "run",
+        "--to",
+        "openmoji",
+        "--out",
+        "out",
+        "--device",
+        "flex",
+        "in",
+    ]);
+    said.refused(2, "in/b.png");
+    assert!(said.out.contains("2 of 3 pictures"), "{said:#?}");
+    assert!(
+        place.path("out/a.png").exists()
+            && place.path("out/c.png").exists()
+            && !place.path("out/b.png").exists()
+    );
+}
