@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use demotic_crf::cases::{Case, Numbers, SPEED};
-use demotic_crf::{Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction};
+use demotic_crf::{Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction, WgslKernel};
 
 /// One case on one device, ready to run.
 struct Setup {
@@ -21,7 +21,12 @@ struct Setup {
 }
 
 impl Setup {
-    fn new(case: Case, implementation: Implementation, device: &Device) -> Self {
+    fn new(
+        case: Case,
+        implementation: Implementation,
+        kernel: WgslKernel,
+        device: &Device,
+    ) -> Self {
         let Case {
             length,
             chains,
@@ -30,6 +35,7 @@ impl Setup {
         let device = device.clone().autodiff();
         let crf = LinearChainCrfConfig::new(labels)
             .with_implementation(implementation)
+            .with_kernel(kernel)
             .init(&device);
         let emissions = TensorData::new(
             Numbers::new(1, 0).normals(case.positions() * labels, 1.0),
@@ -74,8 +80,15 @@ impl Setup {
             )
         };
         let (loss, gradient) = read(self.run());
-        let (expected, expected_gradient) =
-            read(Self::new(case, Implementation::Reference, &Device::flex()).run());
+        let (expected, expected_gradient) = read(
+            Self::new(
+                case,
+                Implementation::Reference,
+                WgslKernel::Auto,
+                &Device::flex(),
+            )
+            .run(),
+        );
         assert!(
             (loss - expected).abs() < 1e-5 * expected,
             "{}: loss {loss}, reference {expected}",
@@ -94,7 +107,7 @@ impl Setup {
     }
 }
 
-/// Bytes a second of a plain copy of 64 MiB on the device, reads and writes counted.
+/// Bytes a second of one element-wise pass over 64 MiB on the device, reads and writes counted, output allocation included.
 fn copy_bandwidth(device: &Device) -> f64 {
     let source = Tensor::<1>::ones([16 << 20], device);
     let bytes = 2.0 * 4.0 * f64::from(16 << 20);
@@ -109,14 +122,20 @@ fn copy_bandwidth(device: &Device) -> f64 {
     bytes / best
 }
 
-fn devices() -> Vec<(&'static str, Device, Vec<Implementation>)> {
+/// Devices and what is timed on each: a name, an implementation, a kernel.
+type Timed = (&'static str, Implementation, WgslKernel);
+
+fn devices() -> Vec<(&'static str, Device, Vec<Timed>)> {
     let wanted = std::env::var("CRF_DEVICES").unwrap_or_else(|_| "flex,wgpu".to_string());
     let mut devices = vec![];
     if wanted.contains("flex") {
         devices.push((
             "flex",
             Device::flex(),
-            vec![Implementation::Cpu, Implementation::Reference],
+            vec![
+                ("cpu", Implementation::Cpu, WgslKernel::Auto),
+                ("reference", Implementation::Reference, WgslKernel::Auto),
+            ],
         ));
     }
     if wanted.contains("wgpu") {
@@ -125,7 +144,15 @@ fn devices() -> Vec<(&'static str, Device, Vec<Implementation>)> {
             .into_iter()
             .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok())
         {
-            Some(device) => devices.push(("wgpu", device, vec![Implementation::Wgsl])),
+            Some(device) => devices.push((
+                "wgpu",
+                device,
+                vec![
+                    ("wgsl", Implementation::Wgsl, WgslKernel::Auto),
+                    ("chain", Implementation::Wgsl, WgslKernel::Chain),
+                    ("lanes", Implementation::Wgsl, WgslKernel::Lanes),
+                ],
+            )),
             None => eprintln!("no wgpu adapter: its figures are left out"),
         }
     }
@@ -133,18 +160,17 @@ fn devices() -> Vec<(&'static str, Device, Vec<Implementation>)> {
 }
 
 fn loss_and_gradient(criterion: &mut Criterion) {
-    for (name, device, implementations) in devices() {
+    for (name, device, timed) in devices() {
         let bandwidth = copy_bandwidth(&device);
         eprintln!("{name}: copy bandwidth {:.1} GB/s", bandwidth / 1e9);
-        for implementation in implementations {
-            let mut group =
-                criterion.benchmark_group(format!("crf {} on {name}", implementation.name()));
+        for (what, implementation, kernel) in timed {
+            let mut group = criterion.benchmark_group(format!("crf {} on {name}", what));
             for case in SPEED {
                 // The reference takes a handful of small operations a position: seconds at this length.
                 if implementation == Implementation::Reference && case.length > 64 {
                     continue;
                 }
-                let setup = Setup::new(case, implementation, &device);
+                let setup = Setup::new(case, implementation, kernel, &device);
                 setup.verify(case);
                 setup.sync();
                 eprintln!(

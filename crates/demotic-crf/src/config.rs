@@ -57,17 +57,17 @@ impl WgslKernel {
     /// On a software adapter (`software`) barriers are dear and lanes are loops: one invocation a chain, until its unrolled text
     /// grows too large to compile. On a GPU many short label sets fill the machine by themselves; otherwise more lanes and half
     /// the depth win. The GPU's half of the table is by design, not by measurement: see `benches/README.md`.
+    #[must_use]
     pub const fn chosen(self, software: bool, labels: usize, chains: usize) -> Self {
         match self {
-            Self::Auto if labels > 16 => Self::Lanes,
-            Self::Auto if software || labels < 4 || chains >= 16_384 => {
-                if labels > 8 && !software {
-                    Self::Lanes
-                } else {
+            Self::Auto => {
+                let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
+                if labels <= 16 && (software || many_narrow) {
                     Self::Chain
+                } else {
+                    Self::Lanes
                 }
             }
-            Self::Auto => Self::Lanes,
             asked => asked,
         }
     }

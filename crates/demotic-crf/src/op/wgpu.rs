@@ -642,6 +642,9 @@ impl CrfOps for CubeBackend {
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 pub(crate) mod tests {
     use super::*;
+    use burn::tensor::{Device, DeviceKind};
+
+    use crate::grid::Directions;
 
     /// Bytes of a guard: any device's binding alignment.
     const GUARD: usize = 256;
@@ -722,7 +725,6 @@ pub(crate) mod tests {
 
     #[test]
     fn kernels_write_inside_their_buffers() {
-        use burn::tensor::{Device, DeviceKind};
         let found = [DeviceKind::Cpu, DeviceKind::DefaultDevice]
             .into_iter()
             .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok());
@@ -735,7 +737,6 @@ pub(crate) mod tests {
             eprintln!("skipped: no wgpu adapter");
             return;
         };
-        use crate::grid::Directions;
         for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
             let grid = Plan {
                 directions: Directions::Both,
