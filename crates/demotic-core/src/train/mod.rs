@@ -249,7 +249,13 @@ impl<'a> Trainer<'a> {
             .next()
             .zip(halves.next())
             .expect("2n pictures split into two");
-        let returned = self.generator.encode(fake.clone());
+        let seen = if self.config.loss.cycle_noise > 0.0 {
+            let noise = self.noise(step, 3, fake.dims());
+            fake.clone() + noise.mul_scalar(self.config.loss.cycle_noise)
+        } else {
+            fake.clone()
+        };
+        let returned = self.generator.encode(seen);
         let latent = returned.sample(self.noise(step, 1, returned.mean.dims()));
         let cycled = self.generator.decode(latent, &sources.styles);
 
