@@ -75,7 +75,7 @@ impl Journal {
     /// Starts the bar where standard error is a terminal.
     pub(crate) fn start(&mut self, step: u64, steps: u64) {
         if std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}")
+            let style = ProgressStyle::with_template("{bar:16} {pos}/{len}  {wide_msg}")
                 .expect("the template is well formed");
             self.bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr())
                 .with_style(style);

@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn pictures_land_in_their_cells_and_gaps_stay_white() {
-        let black = vec![-1.0; 3 * 4];
+        let black = [-1.0; 3 * 4];
         let block = Block {
             title: String::new(),
             columns: vec![String::new(); 2],

@@ -156,9 +156,9 @@ fn jobs(inputs: &[PathBuf], out: &Path, force: bool) -> Result<(Vec<Job>, usize)
                     .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
                 if !is_hidden && file.is_file() {
                     if is_picture(&file) {
-                        pictures.push(file)
+                        pictures.push(file);
                     } else {
-                        others += 1
+                        others += 1;
                     }
                 }
             }

@@ -6,6 +6,9 @@ use image::{Rgba, RgbaImage};
 
 use crate::support::{Place, TINY, png, png_that_claims, said};
 
+/// What happens to a run.
+type Damage = fn(&Place);
+
 /// Styles are found, not named.
 fn any_styles() -> String {
     TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
@@ -309,14 +312,13 @@ fn pictures_to_translate() {
 fn damaged_checkpoints() {
     let weights = "run/checkpoints/step-00000012.safetensors";
     let description = "run/checkpoints/step-00000012.json";
-    type Damage = fn(&Place);
     let cases: [(Damage, &str); 7] = [
         (
             |p| {
                 p.write(
                     "run/checkpoints/step-00000012.safetensors",
                     &p.read("run/checkpoints/step-00000012.safetensors")[..5000],
-                )
+                );
             },
             "checkpoint weights are cut: 5000 bytes",
         ),
@@ -332,7 +334,7 @@ fn damaged_checkpoints() {
         (
             |p| {
                 fs::remove_file(p.path("run/checkpoints/step-00000012.safetensors"))
-                    .expect("a file")
+                    .expect("a file");
             },
             "cannot read checkpoint weights",
         ),

@@ -27,7 +27,7 @@ fn every_command_explains_itself() {
             "{said:#?}"
         );
         assert!(whole.out.contains(command[0]), "{whole:#?}");
-        let teaches = !matches!(command, ["data"] | ["devices"]);
+        let teaches = !matches!(command, ["data" | "devices"]);
         assert_eq!(said.out.contains("Examples:\n"), teaches, "{said:#?}");
         assert!(
             !said.out.contains('\x1b'),

@@ -42,7 +42,7 @@ fn start(place: &Place, run: &str) -> Child {
 
 /// Waits for a file of the run, then sends a signal; gives the exit code.
 fn cut(place: &Place, mut child: Child, file: &str, signal: &str) -> Option<i32> {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while !place.path(file).exists() {
         assert!(Instant::now() < patience, "{file} never came");
         assert!(

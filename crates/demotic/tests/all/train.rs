@@ -353,24 +353,43 @@ fn a_handful_of_tiny_pictures_trains() {
 }
 
 #[test]
-fn every_key_is_explained_and_every_recipe_resolves() {
+fn every_key_is_explained_with_its_default_and_every_recipe_resolves() {
     let place = Place::with_run();
     let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
     let guide = std::fs::read_to_string(format!("{configs}/README.md")).expect("the guide");
     let mut section = String::new();
-    let mut keys = 0;
+    let mut defaults = 0;
     for line in place.text("run/config.toml").lines() {
         if let Some(name) = line.strip_prefix('[') {
             section = format!("{}.", name.trim_end_matches(']'));
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            assert!(
-                guide.contains(&format!("| `{section}{key}` |")),
-                "{section}{key} is not in the guide"
-            );
-            keys += 1;
         }
+        let Some((key, value)) = line.split_once(" = ") else {
+            continue;
+        };
+        let row = guide
+            .lines()
+            .find(|row| row.starts_with(&format!("| `{section}{key}` |")))
+            .unwrap_or_else(|| panic!("{section}{key} is not in the guide"));
+        if value.contains("# not the default") {
+            continue;
+        }
+        let stated = row
+            .split('|')
+            .nth(3)
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('`');
+        let is_same = match (stated.parse::<f64>(), value.parse::<f64>()) {
+            (Ok(stated), Ok(value)) => stated == value,
+            _ => stated == value,
+        };
+        assert!(
+            is_same,
+            "the guide states {stated} for {section}{key}, the program has {value}"
+        );
+        defaults += 1;
     }
-    assert!(keys > 30, "{keys} keys");
+    assert!(defaults > 25, "{defaults} defaults");
     for recipe in ["quickstart", "paired", "six-styles"] {
         assert!(
             guide.contains(&format!("{recipe}.toml")),
