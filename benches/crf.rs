@@ -164,7 +164,7 @@ fn loss_and_gradient(criterion: &mut Criterion) {
         let bandwidth = copy_bandwidth(&device);
         eprintln!("{name}: copy bandwidth {:.1} GB/s", bandwidth / 1e9);
         for (what, implementation, kernel) in timed {
-            let mut group = criterion.benchmark_group(format!("crf {} on {name}", what));
+            let mut group = criterion.benchmark_group(format!("crf {what} on {name}"));
             for case in SPEED {
                 // The reference takes a handful of small operations a position: seconds at this length.
                 if implementation == Implementation::Reference && case.length > 64 {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::model::{DiscriminatorConfig, GeneratorConfig};
 
 /// Everything a run depends on besides its pictures and its device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Source of every random number.
@@ -187,20 +187,6 @@ impl Default for TrainConfig {
             sample_steps: 1000,
             checkpoint_steps: 1000,
             checkpoints_kept: 2,
-        }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            data: DataConfig::default(),
-            augment: Augmentation::default(),
-            generator: GeneratorConfig::default(),
-            discriminator: DiscriminatorConfig::default(),
-            loss: LossConfig::default(),
-            train: TrainConfig::default(),
         }
     }
 }
@@ -413,10 +399,10 @@ fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<Stri
         match (table.get_mut(key), value) {
             (None, _) => problems.push(format!("unknown key `{name}`; known here: {siblings}")),
             (Some(Value::Table(inner)), Value::Table(given)) => {
-                merge(inner, given, &name, problems)
+                merge(inner, given, &name, problems);
             }
             (Some(old @ Value::Float(_)), Value::Integer(whole)) => {
-                *old = Value::Float(*whole as f64)
+                *old = Value::Float(*whole as f64);
             }
             (Some(old), new) if old.same_type(new) => *old = new.clone(),
             (Some(old), new) => {

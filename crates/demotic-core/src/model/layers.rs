@@ -32,7 +32,9 @@ impl Init {
         deviation: f32,
     ) -> Param<Tensor<D>> {
         let mut values = self.rng.normals(shape.iter().product());
-        values.iter_mut().for_each(|v| *v *= deviation);
+        for value in &mut values {
+            *value *= deviation;
+        }
         Param::from_data(TensorData::new(values, shape), &self.device)
     }
 

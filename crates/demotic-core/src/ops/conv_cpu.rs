@@ -80,6 +80,10 @@ impl Padded {
 ///
 /// # Safety
 /// `at..at + 8` must lie inside one allocation.
+#[expect(
+    clippy::inline_always,
+    reason = "a call here would spill the accumulators"
+)]
 #[inline(always)]
 unsafe fn load(at: *const f32) -> f32x8 {
     // SAFETY: the caller's promise; f32x8 is plain data and the read is unaligned.
@@ -170,15 +174,15 @@ fn convolve(
     // Six output channels by two vectors fill the registers; four waste less where six does not divide.
     match (
         s.kernel,
-        outputs % 6 == 0 || outputs > 24 && outputs % 4 != 0,
+        outputs.is_multiple_of(6) || outputs > 24 && !outputs.is_multiple_of(4),
     ) {
         (1, true) => convolve_blocks::<6, 1>(&source, &packed(6), bias, inputs, outputs, s, &mut y),
         (1, false) => {
-            convolve_blocks::<4, 1>(&source, &packed(4), bias, inputs, outputs, s, &mut y)
+            convolve_blocks::<4, 1>(&source, &packed(4), bias, inputs, outputs, s, &mut y);
         }
         (3, true) => convolve_blocks::<6, 3>(&source, &packed(6), bias, inputs, outputs, s, &mut y),
         (3, false) => {
-            convolve_blocks::<4, 3>(&source, &packed(4), bias, inputs, outputs, s, &mut y)
+            convolve_blocks::<4, 3>(&source, &packed(4), bias, inputs, outputs, s, &mut y);
         }
         (other, _) => unreachable!("kernel side {other}: `super::conv_same` admits 1 and 3 only"),
     }
@@ -259,6 +263,10 @@ fn convolve_blocks<const BLOCK: usize, const K: usize>(
 ///
 /// # Safety
 /// For each channel `c < inputs` and tap `(ky, kx)`, eight elements from `offset + c * plane + ky * row + kx` must exist.
+#[expect(
+    clippy::inline_always,
+    reason = "a call here would spill the accumulators"
+)]
 #[inline(always)]
 unsafe fn tile<const BLOCK: usize, const K: usize>(
     source: *const f32,

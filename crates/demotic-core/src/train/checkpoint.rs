@@ -205,7 +205,7 @@ impl Trainer<'_> {
                 generator_steps,
                 weights("adam_generator"),
                 &weights("generator"),
-                &self.plain,
+                &self.device,
             )
             .map_err(load)?;
         self.adam_discriminator
@@ -213,7 +213,7 @@ impl Trainer<'_> {
                 discriminator_steps,
                 weights("adam_discriminator"),
                 &weights("discriminator"),
-                &self.plain,
+                &self.device,
             )
             .map_err(load)?;
         self.step = info.step;
@@ -228,7 +228,7 @@ impl Trainer<'_> {
             }
             self.window.sums = Some(Tensor::from_data(
                 TensorData::new(values.clone(), [values.len()]),
-                &self.plain,
+                &self.device,
             ));
             self.window.steps = info.window_steps;
         }

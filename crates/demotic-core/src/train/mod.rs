@@ -83,8 +83,8 @@ pub struct Tick {
 pub struct Trainer<'a> {
     config: Config,
     dataset: &'a Dataset,
+    autodiff_device: Device,
     device: Device,
-    plain: Device,
     sources: Sampler<'a>,
     reals: Sampler<'a>,
     generator: Generator,
@@ -125,8 +125,8 @@ impl<'a> Trainer<'a> {
     /// What the samplers and the CRF refuse, in the configuration's words.
     pub fn new(config: Config, dataset: &'a Dataset, device: &Device) -> Result<Self, Error> {
         crate::device::seed_backend(device);
-        let plain = device.clone().inner();
-        let device = plain.clone().autodiff();
+        let device = device.clone().inner();
+        let autodiff_device = device.clone().autodiff();
         let styles = dataset.styles().len();
         let sampler = |draw| {
             let options = SamplerOptions {
@@ -139,10 +139,10 @@ impl<'a> Trainer<'a> {
         };
         let generator = config
             .generator
-            .init(styles, &mut Init::new(config.seed, 0, &device));
+            .init(styles, &mut Init::new(config.seed, 0, &autodiff_device));
         let discriminator = config
             .discriminator
-            .init(styles, &mut Init::new(config.seed, 1, &device))
+            .init(styles, &mut Init::new(config.seed, 1, &autodiff_device))
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
         if config.train.pairs == Pairs::All && !dataset.pairs_known() {
             return Err(Error::Config(vec![
@@ -163,8 +163,8 @@ impl<'a> Trainer<'a> {
             window: Window::new(),
             config,
             dataset,
+            autodiff_device,
             device,
-            plain,
         })
     }
 
@@ -190,7 +190,7 @@ impl<'a> Trainer<'a> {
 
     /// The device without autodiff.
     pub fn device(&self) -> &Device {
-        &self.plain
+        &self.device
     }
 
     /// Trainable values of generator and discriminator.
@@ -261,7 +261,7 @@ impl<'a> Trainer<'a> {
 
         let real = Tensor::<4>::from_data(
             TensorData::new(reals.images.clone(), [n, 3, size, size]),
-            &self.plain,
+            &self.device,
         );
         let discriminator = self.discriminator_step(&reals, real, fake.clone().inner(), &targets);
 
@@ -303,7 +303,7 @@ impl<'a> Trainer<'a> {
         self.average = moving_average(self.average.clone(), &self.generator, decay);
 
         let plain = |t: Tensor<1>| t.inner();
-        let paired = paired.map_or_else(|| Tensor::zeros([1], &self.plain), plain);
+        let paired = paired.map_or_else(|| Tensor::zeros([1], &self.device), plain);
         let [d_real, d_fake, d_composite, d_norm] = discriminator;
         let figures = vec![
             d_real,
@@ -373,11 +373,11 @@ impl<'a> Trainer<'a> {
         let pick = |indices: Vec<i32>| {
             pool.clone().select(
                 0,
-                Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), &self.plain),
+                Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), &self.device),
             )
         };
         let mask =
-            Tensor::<4>::from_data(TensorData::new(plan.mask, [n, 1, size, size]), &self.plain);
+            Tensor::<4>::from_data(TensorData::new(plan.mask, [n, 1, size, size]), &self.device);
         let outside = pick(plan.outside);
         let mixed = outside.clone() + (pick(plan.inside) - outside) * mask;
         let all = Tensor::cat(vec![real, fake, mixed], 0);
@@ -391,7 +391,7 @@ impl<'a> Trainer<'a> {
         labels.extend(plan.labels);
         let labels = Tensor::<3, Int>::from_data(
             TensorData::new(labels, [3 * n, layout.grid, layout.grid]),
-            &self.device,
+            &self.autodiff_device,
         );
 
         let all = Tensor::from_inner(all);
@@ -444,7 +444,7 @@ impl<'a> Trainer<'a> {
         let size = self.config.data.size_px as usize;
         Tensor::from_data(
             TensorData::new(values.to_vec(), [n, 3, size, size]),
-            &self.device,
+            &self.autodiff_device,
         )
     }
 
@@ -452,7 +452,7 @@ impl<'a> Trainer<'a> {
     fn noise(&self, step: u64, lane: u16, shape: [usize; 4]) -> Tensor<4> {
         let values = Rng::new(self.config.seed, Stream::LATENT.lane(lane), step)
             .normals(shape.iter().product());
-        Tensor::from_data(TensorData::new(values, shape), &self.device)
+        Tensor::from_data(TensorData::new(values, shape), &self.autodiff_device)
     }
 
     /// Label grids that say `offset + style` everywhere: `[n, h, w]`.
@@ -464,7 +464,7 @@ impl<'a> Trainer<'a> {
             .collect();
         Tensor::from_data(
             TensorData::new(labels, [styles.len(), grid, grid]),
-            &self.device,
+            &self.autodiff_device,
         )
     }
 

@@ -1,5 +1,6 @@
 //! The adversarial loop: resuming, freezing, and the same numbers on every backend.
 
+use burn::module::Module;
 use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
 use demotic_core::config::Config;
 use demotic_core::data::{Dataset, DatasetOptions};
@@ -120,7 +121,6 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
             .try_into_vec::<f32>()
             .unwrap()
     };
-    use burn::module::Module;
     let free = gradient(&judge);
     assert!(free.iter().any(|g| g.abs() > 0.0));
     assert_eq!(free, gradient(&judge.clone().no_grad()));
@@ -140,7 +140,11 @@ fn a_gpu_step_agrees_with_the_processor() {
     let gpu = demotic_core::device::open("wgpu")
         .map_or_else(|_| Device::wgpu(DeviceKind::Cpu), |chosen| chosen.device);
     // Few shapes: a software adapter tunes each for seconds.
-    let config = config(&["train.pairs=all", "generator.context_blocks=0", "generator.encoder_blocks=0"]);
+    let config = config(&[
+        "train.pairs=all",
+        "generator.context_blocks=0",
+        "generator.encoder_blocks=0",
+    ]);
     let data = dataset(&config);
     let ticks = [Device::flex(), gpu].map(|device| {
         let mut trainer = Trainer::new(config.clone(), &data, &device).unwrap();
