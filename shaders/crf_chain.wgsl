@@ -15,14 +15,15 @@
 //   potentials  [d, width]: transitions row by row, then start and end scores where BOUNDARIES
 //   labels      [b, h, w] by strides, i32          where LABELS
 //   lengths     [n] i32                            where RAGGED
-//   forward     [t, l, chains] scratch             where GRADIENT
+//   forward     [t, l, chains] scratch             where GRADIENT or SEGMENTS
 //   gradient    [b, l, h, w] by strides, f32       where GRADIENT
 //   sums        [entries, chains]: pair sums and boundary marginals where GRADIENT, then the value
 //   params      one Params
 // Template: L labels, WG workgroup size, GRADIENT, LABELS, GOLD (all labels known), HELD (some held, the rest summed
 //   over), FREE (nothing known), PARTITION (likewise; value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is
 //   added to what is there), REGISTERS (each lane keeps M to itself: small L, and software adapters, which read workgroup
-//   memory lane by lane).
+//   memory lane by lane), SEGMENTS (the third pass over long chains: an invocation takes SEGMENT positions of a chain between
+//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain).
 
 struct Params {
     chains: u32,
@@ -44,6 +45,8 @@ struct Params {
     unknown: i32,
     scale: f32,
     not_a_number: f32,   // WGSL has no literal for one
+    segments: u32,       // of a chain
+    edges_at: u32,       // in `forward`: vectors entering [l, chains], then leaving [l, chains], then operators
 };
 
 //: if HALF
@@ -58,8 +61,10 @@ struct Params {
 //: if RAGGED
 @group(0) @binding({{LENGTHS}}) var<storage, read_write> lengths: array<i32>;
 //: end
-//: if GRADIENT
+//: if KEEPS
 @group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<f32>;
+//: end
+//: if GRADIENT
 @group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<f32>;
 //: end
 @group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
@@ -113,26 +118,48 @@ fn main(
     if (chain >= chains) {
         return;
     }
-    let outer = chain / params.inner;
-    let inner = chain % params.inner;
+//: if SEGMENTS
+    let line = chain / params.segments;
+//: else
+    let line = chain;
+//: end
+    let outer = line / params.inner;
+    let inner = line % params.inner;
     let e_start = outer * params.e_outer + inner * params.e_inner;
 //: if LABELS
     let y_start = outer * params.y_outer + inner * params.y_inner;
     var before = 0;
 //: end
 //: if RAGGED
-    let length = u32(clamp(lengths[chain], 0, i32(params.length)));
+    let length = u32(clamp(lengths[line], 0, i32(params.length)));
 //: else
     let length = params.length;
+//: end
+    // This invocation's positions: first <= t < stop.
+//: if SEGMENTS
+    let first = min((chain % params.segments) * {{SEGMENT}}u, length);
+    let stop = min(first + {{SEGMENT}}u, length);
+//: if GOLD
+    if (first > 0u && first < stop) {
+        before = labels[y_start + (first - 1u) * params.y_step];
+    }
+//: end
+//: else
+    let first = 0u;
+    let stop = length;
 //: end
 
     // Forward.
 //: for k in 0..L
+//: if SEGMENTS
+    var w{{k}} = forward[params.edges_at + {{k}}u * chains + chain];
+//: else
     var w{{k}} = 0.0;
+//: end
 //: end
     var total = 0.0;
     var block = 0.0; // flushed every BLOCK positions: a long f32 sum that does not drift
-    for (var t = 0u; t < length; t++) {
+    for (var t = first; t < stop; t++) {
         let at = e_start + t * params.e_step;
 //: for k in 0..L
         var e{{k}} = emission(at + {{k}}u * params.e_label);
@@ -206,7 +233,7 @@ fn main(
 //: for k in 0..L
         w{{k}} = q{{k}} * inverse;
 //: if GRADIENT
-        forward[(t * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
+        forward[((t - first) * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
 //: end
 //: end
         block += term + log(z);
@@ -232,8 +259,8 @@ fn main(
     sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = 0.0;
 //: end
 //: end
-    for (var back = 0u; back < length; back++) {
-        let t = length - 1u - back;
+    for (var back = 0u; back < stop - first; back++) {
+        let t = stop - 1u - back;
         let last = back == 0u;
         var zz = 0.0;
         var sum_n = 0.0;
@@ -246,8 +273,12 @@ fn main(
         n{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
 //: end
 //: end
+//: if SEGMENTS
+        n{{i}} = select(n{{i}}, forward[params.edges_at + ({{L}}u + {{i}}u) * chains + chain], last);
+//: else
         n{{i}} = select(n{{i}}, 1.0, last);
-        let a{{i}} = forward[(t * {{L}}u + {{i}}u) * chains + chain];
+//: end
+        let a{{i}} = forward[((t - first) * {{L}}u + {{i}}u) * chains + chain];
         let joint{{i}} = a{{i}} * n{{i}};
         zz += joint{{i}};
         sum_n += n{{i}};
@@ -285,7 +316,7 @@ fn main(
             sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = u{{k}};
 //: end
         }
-        if (last) {
+        if (t + 1u == length) {
 //: for k in 0..L
             sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = u{{k}};
 //: end
@@ -297,7 +328,7 @@ fn main(
         var e{{k}} = emission(at + {{k}}u * params.e_label);
 //: end
 //: if BOUNDARIES
-        if (last) {
+        if (t + 1u == length) {
 //: for k in 0..L
             e{{k}} += potentials[params.potentials_at + {{L2}}u + {{L}}u + {{k}}u];
 //: end
@@ -322,9 +353,40 @@ fn main(
 //: end
 //: end
     }
+//: if SEGMENTS
+    // The pair across this segment's beginning, from the vector that entered it to the first position's v.
+    if (first > 0u && first < stop) {
+        var zz = 0.0;
+//: for i in 0..L
+        var reach{{i}} = 0.0;
+//: for j in 0..L
+//: if REGISTERS
+        reach{{i}} += m{{i}}_{{j}} * v{{j}};
+//: else
+        reach{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
+//: end
+//: end
+        let enter{{i}} = forward[params.edges_at + {{i}}u * chains + chain];
+        zz += enter{{i}} * reach{{i}};
+//: end
+        let inverse = 1.0 / zz;
+//: for i in 0..L
+//: for j in 0..L
+        p{{i}}_{{j}} += enter{{i}} * v{{j}} * inverse;
+//: end
+//: end
+    }
+//: end
 //: if RAGGED
     // Past the end nothing moves the loss.
-    for (var t = length; t < params.length; t++) {
+//: if SEGMENTS
+    let begin = max(stop, (chain % params.segments) * {{SEGMENT}}u);
+    let end = min(params.length, (chain % params.segments) * {{SEGMENT}}u + {{SEGMENT}}u);
+//: else
+    let begin = length;
+    let end = params.length;
+//: end
+    for (var t = begin; t < end; t++) {
         let g_at = g_start + t * params.g_step;
 //: for k in 0..L
 //: if ADD
@@ -337,6 +399,18 @@ fn main(
 //: for i in 0..L
 //: for j in 0..L
     sums[params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * chains + chain] = p{{i}}_{{j}} * m[{{i}} * {{L}} + {{j}}];
+//: end
+//: end
+//: if SEGMENTS
+//: if GOLD
+    // Gold steps into this segment's positions, in this invocation's own column.
+    for (var t = max(first, 1u); t < stop; t++) {
+        let i = labels[y_start + (t - 1u) * params.y_step];
+        let j = labels[y_start + t * params.y_step];
+        if (i >= 0 && i < {{L}} && j >= 0 && j < {{L}}) {
+            sums[params.sums_at + (u32(i) * {{L}}u + u32(j)) * chains + chain] -= 1.0;
+        }
+    }
 //: end
 //: end
 //: end

@@ -49,6 +49,8 @@ pub enum WgslKernel {
     Chain,
     /// `crf_lanes.wgsl`: one invocation a (chain, label, side), meeting in the middle.
     Lanes,
+    /// `crf_segments.wgsl`, `crf_scan.wgsl`, `crf_chain.wgsl`: three passes over segments of few long chains.
+    Scan,
 }
 
 impl WgslKernel {
@@ -57,12 +59,18 @@ impl WgslKernel {
     /// On a software adapter (`software`) barriers are dear and lanes are loops: one invocation a chain, until its unrolled text
     /// grows too large to compile. On a GPU many short label sets fill the machine by themselves; otherwise more lanes and half
     /// the depth win. The GPU's half of the table is by design, not by measurement: see `benches/README.md`.
+    ///
+    /// Few long chains are cut into segments whatever the device: nothing else would keep it busy, and lavapipe counts no more
+    /// than 65,535 trips through a shader's loops.
     #[must_use]
-    pub const fn chosen(self, software: bool, labels: usize, chains: usize) -> Self {
+    pub const fn chosen(self, software: bool, labels: usize, chains: usize, length: usize) -> Self {
         match self {
             Self::Auto => {
+                let few_long = length >= 1024 && (chains <= 64 || length > 16_384) && labels <= 16;
                 let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
-                if labels <= 16 && (software || many_narrow) {
+                if few_long {
+                    Self::Scan
+                } else if labels <= 16 && (software || many_narrow) {
                     Self::Chain
                 } else {
                     Self::Lanes
@@ -72,12 +80,13 @@ impl WgslKernel {
         }
     }
 
-    /// `auto`, `chain` or `lanes`.
+    /// `auto`, `chain`, `lanes` or `scan`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Chain => "chain",
             Self::Lanes => "lanes",
+            Self::Scan => "scan",
         }
     }
 }

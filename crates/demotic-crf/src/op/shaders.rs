@@ -22,6 +22,10 @@ pub(crate) enum Shader {
     Chain,
     /// `crf_lanes.wgsl`.
     Lanes,
+    /// `crf_segments.wgsl`.
+    Segments,
+    /// `crf_scan.wgsl`.
+    Scan,
     /// `crf_finish.wgsl`.
     Finish,
     /// `crf_viterbi.wgsl`.
@@ -30,7 +34,14 @@ pub(crate) enum Shader {
 
 impl Shader {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Chain, Self::Lanes, Self::Finish, Self::Viterbi];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Chain,
+        Self::Lanes,
+        Self::Segments,
+        Self::Scan,
+        Self::Finish,
+        Self::Viterbi,
+    ];
 
     pub(crate) const fn source(self) -> &'static str {
         match self {
@@ -41,6 +52,14 @@ impl Shader {
             Self::Lanes => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../../shaders/crf_lanes.wgsl"
+            )),
+            Self::Segments => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_segments.wgsl"
+            )),
+            Self::Scan => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_scan.wgsl"
             )),
             Self::Finish => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
@@ -144,37 +163,43 @@ mod tests {
     #[test]
     fn every_kernel_translates_to_spirv_msl_and_hlsl() {
         let mut seen = std::collections::HashSet::new();
-        for labels in [2, 3, 8, 16, 32] {
-            for evidence in [
-                Evidence::Gold,
-                Evidence::Held { unknown: -1 },
-                Evidence::Free,
-                Evidence::LogPartition,
-            ] {
-                for (ragged, boundaries, half) in [
-                    (false, false, false),
-                    (true, true, false),
-                    (false, true, true),
-                    (true, false, true),
-                ] {
-                    for directions in [Directions::Both, Directions::Rows] {
-                        let plan = Plan {
-                            directions,
-                            group: Group::Picture,
-                            evidence,
-                            order: Order::Grid,
-                            ragged,
-                            boundaries,
-                            scale: 1.0,
-                            kernel: crate::config::WgslKernel::Auto,
-                        };
-                        for kernel in kernels(labels, &plan, half) {
-                            // The largest texts once each: what differs beyond is the unrolling alone.
-                            if labels < 16 || (evidence == Evidence::Gold && ragged) {
-                                seen.insert(kernel.shader);
-                                translate(&kernel);
-                            }
-                        }
+        let evidences = [
+            Evidence::Gold,
+            Evidence::Held { unknown: -1 },
+            Evidence::Free,
+            Evidence::LogPartition,
+        ];
+        let flags = [
+            (false, false, false),
+            (true, true, false),
+            (false, true, true),
+            (true, false, true),
+        ];
+        for labels in [3, 8, 16, 32] {
+            for evidence in evidences {
+                for (ragged, boundaries, half) in flags {
+                    // Beyond the smallest, what differs is how much is written out: one guise of each is enough.
+                    let every_guise = labels == 3;
+                    if !every_guise && !(evidence == Evidence::Gold && ragged && boundaries) {
+                        continue;
+                    }
+                    let plan = Plan {
+                        directions: if half {
+                            Directions::Rows
+                        } else {
+                            Directions::Both
+                        },
+                        group: Group::Picture,
+                        evidence,
+                        order: Order::Grid,
+                        ragged,
+                        boundaries,
+                        scale: 1.0,
+                        kernel: crate::config::WgslKernel::Auto,
+                    };
+                    for kernel in kernels(labels, &plan, half) {
+                        seen.insert(kernel.shader);
+                        translate(&kernel);
                     }
                 }
             }

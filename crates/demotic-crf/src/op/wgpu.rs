@@ -25,6 +25,9 @@ const DISPATCH_MAX: u32 = 65_535;
 /// Chains that one workgroup of the finishing kernel walks; larger groups take a second round.
 const FINISH_ROUND: usize = 64;
 
+/// Positions that one invocation takes in the three passes over long chains.
+const SEGMENT: usize = 256;
+
 /// Invocations of a workgroup.
 const WORKGROUP: u32 = 64;
 
@@ -98,6 +101,8 @@ struct ChainParams {
     unknown: i32,
     scale: f32,
     not_a_number: f32,
+    segments: u32,
+    edges_at: u32,
 }
 
 /// `Params` of `crf_viterbi.wgsl`, field for field.
@@ -214,94 +219,143 @@ impl Call {
         }
     }
 
-    /// One dispatch a direction: leaves `[entries, chains]` of each direction in the handle, and the gradient.
+    /// The kernel of this call.
+    fn kernel(&self) -> WgslKernel {
+        let most = |of: fn(&Lines) -> usize| self.lines.iter().map(of).max().unwrap_or(0);
+        let (chains, length) = (most(|lines| lines.chains), most(|lines| lines.length));
+        self.plan
+            .kernel
+            .chosen(is_software(&self.client), self.dims[1], chains, length)
+    }
+
+    /// Columns of sums that each direction leaves: one a chain, or one a segment of it.
+    fn items(&self) -> Vec<usize> {
+        let scan = self.kernel() == WgslKernel::Scan;
+        let segments = |lines: &Lines| {
+            if scan {
+                lines.length.div_ceil(SEGMENT)
+            } else {
+                1
+            }
+        };
+        self.lines
+            .iter()
+            .map(|lines| lines.chains * segments(lines))
+            .collect()
+    }
+
+    fn params(&self, d: usize, sums_at: usize, items: usize, edges_at: usize) -> ChainParams {
+        let lines = self.lines[d];
+        let (e, y, g) = (lines.emission, lines.label, lines.gradient);
+        ChainParams {
+            chains: items as u32,
+            length: lines.length as u32,
+            inner: lines.inner as u32,
+            e: [e.outer, e.inner, e.step, e.label].map(|stride| stride as u32),
+            y: [y.outer, y.inner, y.step].map(|stride| stride as u32),
+            g: [g.outer, g.inner, g.step, g.label].map(|stride| stride as u32),
+            potentials_at: (d * self.plan.width(self.dims[1])) as u32,
+            sums_at: sums_at as u32,
+            unknown: match self.plan.evidence {
+                Evidence::Held { unknown } => unknown,
+                _ => 0,
+            },
+            scale: self.plan.scale,
+            not_a_number: f32::NAN,
+            segments: (items / lines.chains) as u32,
+            edges_at: edges_at as u32,
+        }
+    }
+
+    /// One dispatch a direction (three over long chains): leaves `[entries, items]` of each direction in the handle, and the
+    /// gradient.
     fn chains(&self, gradient: Option<&Handle>) -> Handle {
         let l = self.dims[1];
         let entries = self.entries(gradient.is_some());
-        let sums =
-            self.floats(entries * self.lines.iter().map(|lines| lines.chains).sum::<usize>());
-        // What each direction runs; scratch in global memory only where one of them keeps its vectors there.
-        let runs: Vec<Option<Tile>> = self
-            .lines
-            .iter()
-            .map(|lines| {
-                let kernel = self
-                    .plan
-                    .kernel
-                    .chosen(is_software(&self.client), l, lines.chains);
-                let memory = self.client.properties().hardware.max_shared_memory_size;
-                (kernel == WgslKernel::Lanes).then(|| Tile::new(l, lines.length, memory))
-            })
-            .collect();
-        let scratch = self
-            .lines
-            .iter()
-            .zip(&runs)
-            .filter(|(_, tile)| !tile.is_some_and(|tile| tile.shared))
-            .map(|(lines, _)| lines.chains * lines.length * l)
-            .max();
-        let forward = scratch
-            .filter(|_| gradient.is_some())
-            .map(|count| self.floats(count));
+        let (kernel, items) = (self.kernel(), self.items());
+        let sums = self.floats(entries * items.iter().sum::<usize>());
         let mut sums_at = 0;
         for (d, lines) in self.lines.iter().enumerate() {
-            let (e, y, g) = (lines.emission, lines.label, lines.gradient);
-            let params = ChainParams {
-                chains: lines.chains as u32,
-                length: lines.length as u32,
-                inner: lines.inner as u32,
-                e: [e.outer, e.inner, e.step, e.label].map(|stride| stride as u32),
-                y: [y.outer, y.inner, y.step].map(|stride| stride as u32),
-                g: [g.outer, g.inner, g.step, g.label].map(|stride| stride as u32),
-                potentials_at: (d * self.plan.width(l)) as u32,
-                sums_at: sums_at as u32,
-                unknown: match self.plan.evidence {
-                    Evidence::Held { unknown } => unknown,
-                    _ => 0,
-                },
-                scale: self.plan.scale,
-                not_a_number: f32::NAN,
+            let items = items[d];
+            let memory = self.client.properties().hardware.max_shared_memory_size;
+            let tile = (kernel == WgslKernel::Lanes).then(|| Tile::new(l, lines.length, memory));
+            // Scratch: the forward vectors, unless a workgroup keeps them; behind them what the scan over segments needs.
+            let vectors = match (gradient, tile) {
+                (None, _) | (_, Some(Tile { shared: true, .. })) => 0,
+                _ if kernel == WgslKernel::Scan => SEGMENT * l * items,
+                _ => lines.length * l * lines.chains,
             };
-            let params = self.client.create_from_slice(bytemuck::bytes_of(&params));
-            let bindings = Bindings::default()
-                .bind("EMISSIONS", &self.emissions.handle)
-                .bind("POTENTIALS", &self.potentials.handle)
-                .bind_if(self.reads_labels(), "LABELS_AT", Some(&self.labels.handle))
-                .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle));
-            let common = |values: Values| {
-                chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
-                    .with("VALUE", entries - 1)
-                    .flag("HALF", self.emissions.dtype == DType::F16)
-            };
-            if let Some(tile) = runs[d] {
-                bindings
-                    .bind_if(!tile.shared, "FORWARD", forward.as_ref())
-                    .bind_if(true, "GRADIENT_AT", gradient)
-                    .bind("SUMS", &sums)
-                    .bind("PARAMS", &params)
-                    .launch_sized(
-                        &self.client,
-                        Shader::Lanes,
-                        |values| tile.values(common(values)),
-                        lines.chains.div_ceil(tile.chains),
-                        tile.workgroup() as u32,
-                    );
+            let edges = if kernel == WgslKernel::Scan {
+                (3 * l + l * l) * items
             } else {
-                bindings
+                0
+            };
+            let forward = (vectors + edges > 0).then(|| self.floats(vectors + edges));
+            let params = self.params(d, sums_at, items, vectors);
+            let params = self.client.create_from_slice(bytemuck::bytes_of(&params));
+            let inputs = |labels: bool| {
+                Bindings::default()
+                    .bind("EMISSIONS", &self.emissions.handle)
+                    .bind("POTENTIALS", &self.potentials.handle)
+                    .bind_if(labels, "LABELS_AT", Some(&self.labels.handle))
+                    .bind_if(self.plan.ragged, "LENGTHS", Some(&self.lengths.handle))
                     .bind_if(true, "FORWARD", forward.as_ref())
-                    .bind_if(true, "GRADIENT_AT", gradient)
-                    .bind("SUMS", &sums)
+            };
+            let half = self.emissions.dtype == DType::F16;
+            if kernel == WgslKernel::Scan {
+                inputs(matches!(self.plan.evidence, Evidence::Held { .. }))
                     .bind("PARAMS", &params)
                     .launch(
                         &self.client,
-                        Shader::Chain,
-                        |values| {
-                            common(values).flag("REGISTERS", keeps_transitions(l, &self.client))
-                        },
-                        lines.chains.div_ceil(WORKGROUP as usize),
+                        Shader::Segments,
+                        |values| segments_values(values, l, &self.plan, half),
+                        (items * l).div_ceil(WORKGROUP as usize),
                     );
+                let scan_params = [items as u32, (items / lines.chains) as u32, vectors as u32];
+                let scan_params = self
+                    .client
+                    .create_from_slice(bytemuck::cast_slice(&scan_params));
+                let bindings = Bindings::default().bind_if(true, "FORWARD", forward.as_ref());
+                bindings.bind("PARAMS", &scan_params).launch(
+                    &self.client,
+                    Shader::Scan,
+                    |values| values.with("L", l).with("L2", l * l),
+                    (2 * lines.chains).div_ceil(WORKGROUP as usize),
+                );
             }
-            sums_at += entries * lines.chains;
+            let bindings = inputs(self.reads_labels())
+                .bind_if(true, "GRADIENT_AT", gradient)
+                .bind("SUMS", &sums)
+                .bind("PARAMS", &params);
+            let values = |values: Values| {
+                chain_values(values, l, &self.plan, gradient.is_some(), d > 0)
+                    .with("VALUE", entries - 1)
+                    .flag("HALF", half)
+            };
+            match tile {
+                Some(tile) => bindings.launch_sized(
+                    &self.client,
+                    Shader::Lanes,
+                    |bound| tile.values(values(bound)),
+                    items.div_ceil(tile.chains),
+                    tile.workgroup() as u32,
+                ),
+                None => bindings.launch(
+                    &self.client,
+                    Shader::Chain,
+                    |bound| {
+                        let registers = keeps_transitions(l, &self.client);
+                        walk_values(
+                            values(bound),
+                            registers,
+                            kernel == WgslKernel::Scan,
+                            gradient.is_some(),
+                        )
+                    },
+                    items.div_ceil(WORKGROUP as usize),
+                ),
+            }
+            sums_at += entries * items;
         }
         sums
     }
@@ -311,8 +365,10 @@ impl Call {
         let l = self.dims[1];
         let entries = self.entries(gradient);
         let groups = self.plan.groups(self.dims);
-        let mut items: Vec<usize> = self.lines.iter().map(|lines| lines.chains).collect();
-        let mut count = gradient && self.plan.evidence == Evidence::Gold;
+        let mut items = self.items();
+        // The scan's last pass has counted its own gold steps.
+        let mut count =
+            gradient && self.plan.evidence == Evidence::Gold && self.kernel() != WgslKernel::Scan;
         // One long row of chains: blocks of them first, so that no lane walks them all.
         while self.plan.group == Group::All && items[0] > FINISH_ROUND {
             let rounded_groups = items[0].div_ceil(FINISH_ROUND);
@@ -516,6 +572,27 @@ fn keeps_transitions(l: usize, client: &Client) -> bool {
 /// Whether the adapter is a CPU behind a GPU's interface.
 fn is_software(client: &Client) -> bool {
     client.properties().identity.physical.is_none()
+}
+
+/// The constants that only `crf_chain.wgsl` takes.
+fn walk_values(values: Values, registers: bool, segments: bool, gradient: bool) -> Values {
+    values
+        .flag("REGISTERS", registers)
+        .flag("SEGMENTS", segments)
+        .with("SEGMENT", SEGMENT)
+        .flag("KEEPS", gradient || segments)
+}
+
+/// The constants of `crf_segments.wgsl`.
+fn segments_values(values: Values, l: usize, plan: &Plan, half: bool) -> Values {
+    values
+        .with("L", l)
+        .with("L2", l * l)
+        .with("SEGMENT", SEGMENT)
+        .flag("HELD", matches!(plan.evidence, Evidence::Held { .. }))
+        .flag("RAGGED", plan.ragged)
+        .flag("BOUNDARIES", plan.boundaries)
+        .flag("HALF", half)
 }
 
 /// The constants of `crf_viterbi.wgsl`.
@@ -785,16 +862,19 @@ pub(crate) mod tests {
                     "SUMS",
                     "PARAMS",
                 ];
-                let values = chain_values(numbered(&names), l, plan, gradient, add)
-                    .with("VALUE", entries - 1)
-                    .flag("HALF", half)
-                    .flag("REGISTERS", l <= 4 || (add && l <= 12))
-                    .with("WG", WORKGROUP);
-                kernels.push(Kernel {
-                    shader: Shader::Chain,
-                    values,
-                    workgroup: WORKGROUP,
-                });
+                for segments in [false, true] {
+                    let values = chain_values(numbered(&names), l, plan, gradient, add)
+                        .with("VALUE", entries - 1)
+                        .flag("HALF", half)
+                        .with("WG", WORKGROUP);
+                    let registers = l <= 4 || (add && l <= 12);
+                    let values = walk_values(values, registers, segments, gradient);
+                    kernels.push(Kernel {
+                        shader: Shader::Chain,
+                        values,
+                        workgroup: WORKGROUP,
+                    });
+                }
             }
             for length in [32, 1000] {
                 let tile = Tile::new(l, length, 32 << 10);
@@ -845,6 +925,28 @@ pub(crate) mod tests {
                 });
             }
         }
+        let names = [
+            "EMISSIONS",
+            "POTENTIALS",
+            "LABELS_AT",
+            "LENGTHS",
+            "FORWARD",
+            "PARAMS",
+        ];
+        let values = segments_values(numbered(&names), l, plan, half).with("WG", WORKGROUP);
+        kernels.push(Kernel {
+            shader: Shader::Segments,
+            values,
+            workgroup: WORKGROUP,
+        });
+        let values = numbered(&["FORWARD", "PARAMS"])
+            .with("L", l)
+            .with("L2", l * l);
+        kernels.push(Kernel {
+            shader: Shader::Scan,
+            values: values.with("WG", WORKGROUP),
+            workgroup: WORKGROUP,
+        });
         let names = [
             "EMISSIONS",
             "POTENTIALS",

@@ -423,11 +423,39 @@ fn fused_loop_is_exact_at_any_length() {
 
 #[test]
 fn kernels_are_exact_at_any_length() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan] {
         if let Some(target) = Target::wgpu(kernel) {
             long_chains(&target);
         }
     }
+}
+
+/// Segments of long chains: ends inside, at and just beyond a segment's, every guise, and the lengths that need the scan.
+#[test]
+fn scan_is_exact_over_segments() {
+    let Some(target) = Target::wgpu(WgslKernel::Scan) else {
+        return;
+    };
+    for (seed, length) in [1, 255, 256, 257, 512, 1300].into_iter().enumerate() {
+        let seed = seed as u64;
+        let problem = Problem::new(
+            seed,
+            Case::new(length, 3, 5),
+            [1.0, 3.0, 10.0][seed as usize % 3],
+        );
+        let problem = match seed % 3 {
+            0 => problem.with_boundaries(seed),
+            1 => problem.with_boundaries(seed).with_lengths(seed),
+            _ => problem.with_lengths(seed).with_unknown(seed, 0.5),
+        };
+        problem.check(&target);
+        problem.check_values(&target);
+    }
+    let automatic = Target {
+        kernel: WgslKernel::Auto,
+        ..target
+    };
+    Problem::new(9, Case::new(65_536, 2, 4), 3.0).check(&automatic);
 }
 
 /// Scores made to break an implementation that is only right on friendly ones.
@@ -492,7 +520,7 @@ fn fused_loop_holds_on_adversarial_scores() {
 
 #[test]
 fn kernels_hold_on_adversarial_scores() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
+    for kernel in [WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan] {
         if let Some(target) = Target::wgpu(kernel) {
             adversarial(&target);
         }

@@ -1,5 +1,6 @@
 //! All integration tests of the crate in one binary: linking Burn is the slow part.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::needless_range_loop, reason = "the indices are the formula's")]
 
 mod chain;
 mod grid;
