@@ -65,10 +65,10 @@ pub(crate) struct TrainArgs {
     /// Settings, in TOML; without it, the defaults
     #[arg(value_name = "CONFIG.toml")]
     pub(crate) config: Option<PathBuf>,
-    /// Pictures: `emoji` (built in), a folder DIR/<style>/<name>.png|jpg|webp|svg, or a data set made by `demotic data import`
+    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
-    /// Run folder, new or empty; without it runs/<number>-<config name>
+    /// Run folder, new or empty; without it `runs/<number>-<config name>`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
@@ -200,7 +200,7 @@ pub(crate) struct ImportArgs {
     /// Replace an earlier data set there
     #[arg(long, visible_alias = "force")]
     pub(crate) replace: bool,
-    /// Archives (.tgz) and folders DIR/<style>/<name>.png|jpg|webp|svg
+    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|svg`
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
 }
@@ -213,7 +213,7 @@ Examples:
   demotic data inspect --sheet sheet.png --size-px 64 pictures/
   demotic data inspect --json my-emoji | jq .pairs")]
 pub(crate) struct InspectArgs {
-    /// `emoji`, a folder DIR/<style>/<name>.png|jpg|webp|svg, or a data set made by `demotic data import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// The summary as JSON

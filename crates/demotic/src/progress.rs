@@ -159,6 +159,25 @@ const REQUESTED: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(UNGUARDED);
 
+/// A run under `nohup` is meant to outlive its terminal; listening for Ctrl-C would undo that.
+mod hangup {
+    /// Ignores SIGHUP; true if it was ignored already.
+    #[cfg(unix)]
+    pub(super) fn ignore() -> bool {
+        use nix::sys::signal::{SigHandler, Signal, signal};
+        #[expect(unsafe_code, reason = "a system call that has no safe form")]
+        // SAFETY: no handler is installed, only the standard disposition `ignore`.
+        let before = unsafe { signal(Signal::SIGHUP, SigHandler::SigIgn) };
+        matches!(before, Ok(SigHandler::SigIgn))
+    }
+
+    /// Nothing to ignore here.
+    #[cfg(not(unix))]
+    pub(super) fn ignore() -> bool {
+        false
+    }
+}
+
 /// While it lives, the first Ctrl-C (or request to terminate) is remembered rather than obeyed.
 pub(crate) struct InterruptGuard(());
 
@@ -166,6 +185,7 @@ impl InterruptGuard {
     /// Starts listening; once in a process.
     pub(crate) fn new() -> Result<Self> {
         STATE.store(GUARDED, Ordering::SeqCst);
+        let is_detached = hangup::ignore();
         ctrlc::set_handler(|| {
             if STATE.compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                 std::process::exit(i32::from(INTERRUPTED));
@@ -176,6 +196,9 @@ impl InterruptGuard {
             );
         })
         .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
+        if is_detached {
+            hangup::ignore();
+        }
         Ok(Self(()))
     }
 

@@ -177,6 +177,34 @@ fn a_run_cut_at_any_point_ends_like_one_that_never_stopped() {
 
 #[test]
 #[cfg(unix)]
+fn a_lost_terminal_stops_a_run_unless_nohup_says_otherwise() {
+    let place = Place::new();
+    let file = |run: &str| format!("{run}/checkpoints/step-00000040.json");
+    let code = cut(&place, start(&place, "left"), &file("left"), "HUP");
+    assert_eq!(code, Some(130));
+
+    // What `nohup` does.
+    let mut shell = Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_demotic");
+    let train = format!(
+        "trap '' HUP; exec {binary} train tiny.toml --device flex --steps 90 --out kept --set train.checkpoint_steps=20"
+    );
+    shell.args(["-c", &train]).current_dir(place.path("."));
+    shell
+        .env("XDG_CACHE_HOME", place.path("cache"))
+        .stdout(std::process::Stdio::null());
+    let code = cut(
+        &place,
+        shell.spawn().expect("a shell"),
+        &file("kept"),
+        "HUP",
+    );
+    assert_eq!(code, Some(0));
+    assert!(place.path("kept/evaluation.json").exists());
+}
+
+#[test]
+#[cfg(unix)]
 fn a_run_killed_before_its_first_checkpoint_starts_again() {
     let place = Place::new();
     let code = cut(&place, start(&place, "run"), "run/samples/init.png", "KILL");
