@@ -23,7 +23,8 @@
 //   over), FREE (nothing known), PARTITION (likewise; value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is
 //   added to what is there), REGISTERS (each lane keeps M to itself: small L, and software adapters, which read workgroup
 //   memory lane by lane), SEGMENTS (the third pass over long chains: an invocation takes SEGMENT positions of a chain between
-//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain).
+//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain), WIDE (forward vectors four labels to a
+//   word; not with SEGMENTS), LINED (labels lie side by side in fours: emissions and gradient are read and written so).
 
 struct Params {
     chains: u32,
@@ -52,7 +53,11 @@ struct Params {
 //: if HALF
 @group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
 //: else
+//: if LINED
+@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<vec4<f32>>;
+//: else
 @group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
+//: end
 //: end
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if LABELS
@@ -62,10 +67,18 @@ struct Params {
 @group(0) @binding({{LENGTHS}}) var<storage, read_write> lengths: array<i32>;
 //: end
 //: if KEEPS
+//: if WIDE
+@group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<vec4<f32>>;
+//: else
 @group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<f32>;
 //: end
+//: end
 //: if GRADIENT
+//: if LINED
+@group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<vec4<f32>>;
+//: else
 @group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<f32>;
+//: end
 //: end
 @group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
@@ -81,6 +94,8 @@ fn scaled(x: f32) -> f32 {
     return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
 }
 
+//: if LINED
+//: else
 fn emission(at: u32) -> f32 {
 //: if HALF
     let pair = unpack2x16float(emissions[at >> 1u]);
@@ -89,6 +104,7 @@ fn emission(at: u32) -> f32 {
     return emissions[at];
 //: end
 }
+//: end
 
 @compute @workgroup_size({{WG}})
 fn main(
@@ -157,12 +173,25 @@ fn main(
     var w{{k}} = 0.0;
 //: end
 //: end
+//: for k in L..LP4
+    let w{{k}} = 0.0;
+//: end
     var total = 0.0;
     var block = 0.0; // flushed every BLOCK positions: a long f32 sum that does not drift
     for (var t = first; t < stop; t++) {
         let at = e_start + t * params.e_step;
+//: if LINED
+//: for q in 0..L4
+        let line{{q}} = emissions[(at >> 2u) + {{q}}u];
+        var e{{q.0}} = line{{q}}.x;
+        var e{{q.1}} = line{{q}}.y;
+        var e{{q.2}} = line{{q}}.z;
+        var e{{q.3}} = line{{q}}.w;
+//: end
+//: else
 //: for k in 0..L
         var e{{k}} = emission(at + {{k}}u * params.e_label);
+//: end
 //: end
 //: if BOUNDARIES
         if (t == 0u) {
@@ -232,8 +261,16 @@ fn main(
         let inverse = 1.0 / z;
 //: for k in 0..L
         w{{k}} = q{{k}} * inverse;
+//: end
 //: if GRADIENT
+//: if WIDE
+//: for q in 0..L4
+        forward[(t * {{L4}}u + {{q}}u) * chains + chain] = vec4<f32>(w{{q.0}}, w{{q.1}}, w{{q.2}}, w{{q.3}});
+//: end
+//: else
+//: for k in 0..L
         forward[((t - first) * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
+//: end
 //: end
 //: end
         block += term + log(z);
@@ -262,6 +299,15 @@ fn main(
     for (var back = 0u; back < stop - first; back++) {
         let t = stop - 1u - back;
         let last = back == 0u;
+//: if WIDE
+//: for q in 0..L4
+        let kept{{q}} = forward[(t * {{L4}}u + {{q}}u) * chains + chain];
+        let a{{q.0}} = kept{{q}}.x;
+        let a{{q.1}} = kept{{q}}.y;
+        let a{{q.2}} = kept{{q}}.z;
+        let a{{q.3}} = kept{{q}}.w;
+//: end
+//: end
         var zz = 0.0;
         var sum_n = 0.0;
 //: for i in 0..L
@@ -278,7 +324,10 @@ fn main(
 //: else
         n{{i}} = select(n{{i}}, 1.0, last);
 //: end
+//: if WIDE
+//: else
         let a{{i}} = forward[((t - first) * {{L}}u + {{i}}u) * chains + chain];
+//: end
         let joint{{i}} = a{{i}} * n{{i}};
         zz += joint{{i}};
         sum_n += n{{i}};
@@ -304,10 +353,18 @@ fn main(
 //: if GOLD
         u{{k}} -= select(0.0, 1.0, y == {{k}});
 //: end
+//: if LINED
+//: else
 //: if ADD
         gradient[g_at + {{k}}u * params.g_label] += u{{k}} * params.scale;
 //: else
         gradient[g_at + {{k}}u * params.g_label] = u{{k}} * params.scale;
+//: end
+//: end
+//: end
+//: if LINED
+//: for q in 0..L4
+        gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(u{{q.0}}, u{{q.1}}, u{{q.2}}, u{{q.3}}) * params.scale;
 //: end
 //: end
 //: if BOUNDARIES
@@ -324,8 +381,18 @@ fn main(
 //: end
         // x of this position again, for the step before it.
         let at = e_start + t * params.e_step;
+//: if LINED
+//: for q in 0..L4
+        let line{{q}} = emissions[(at >> 2u) + {{q}}u];
+        var e{{q.0}} = line{{q}}.x;
+        var e{{q.1}} = line{{q}}.y;
+        var e{{q.2}} = line{{q}}.z;
+        var e{{q.3}} = line{{q}}.w;
+//: end
+//: else
 //: for k in 0..L
         var e{{k}} = emission(at + {{k}}u * params.e_label);
+//: end
 //: end
 //: if BOUNDARIES
         if (t + 1u == length) {
@@ -388,10 +455,16 @@ fn main(
 //: end
     for (var t = begin; t < end; t++) {
         let g_at = g_start + t * params.g_step;
+//: if LINED
+//: for q in 0..L4
+        gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(0.0);
+//: end
+//: else
 //: for k in 0..L
 //: if ADD
 //: else
         gradient[g_at + {{k}}u * params.g_label] = 0.0;
+//: end
 //: end
 //: end
     }

@@ -323,7 +323,13 @@ impl LinearChainCrf {
         lengths: Option<Tensor<1, Int>>,
     ) -> (Tensor<2, Int>, Tensor<1>) {
         let [n, t, _] = self.checked(&emissions, lengths.as_ref());
-        if self.in_use(&emissions.device()) == Implementation::Reference {
+        let device = emissions.device();
+        let used = self.in_use(&device);
+        // The Viterbi kernel has one loop over the chain, and a software adapter's loops are short.
+        let too_long = used == Implementation::Wgsl
+            && t > config::SOFTWARE_LENGTH_MAX
+            && op::is_software(&device);
+        if used == Implementation::Reference || too_long {
             let (paths, scores) = self.reference(emissions.detach(), lengths).viterbi();
             return (paths, scores.detach());
         }

@@ -13,6 +13,9 @@ pub const FORBIDDEN: f32 = -1.0e30;
 /// The largest label count of the compiled kernels; the reference has no limit.
 pub const LABELS_MAX: usize = 32;
 
+/// The longest chain that a software adapter walks in one loop, forward and back within its count of loop trips.
+pub(crate) const SOFTWARE_LENGTH_MAX: usize = 16_384;
+
 /// Which code computes the likelihood, its gradient and the marginals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,13 +63,17 @@ impl WgslKernel {
     /// grows too large to compile. On a GPU many short label sets fill the machine by themselves; otherwise more lanes and half
     /// the depth win. The GPU's half of the table is by design, not by measurement: see `benches/README.md`.
     ///
-    /// Few long chains are cut into segments whatever the device: nothing else would keep it busy, and lavapipe counts no more
-    /// than 65,535 trips through a shader's loops.
+    /// Beyond 16,384 positions a software adapter runs the scan whatever is asked: lavapipe counts no more than 65,535 trips through
+    /// a shader's loops and would give wrong results without a word. A GPU takes it for few long chains, which nothing else
+    /// would keep busy.
     #[must_use]
     pub const fn chosen(self, software: bool, labels: usize, chains: usize, length: usize) -> Self {
+        if software && length > SOFTWARE_LENGTH_MAX {
+            return Self::Scan;
+        }
         match self {
             Self::Auto => {
-                let few_long = length >= 1024 && (chains <= 64 || length > 16_384) && labels <= 16;
+                let few_long = !software && length >= 1024 && chains <= 64 && labels <= 16;
                 let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
                 if few_long {
                     Self::Scan

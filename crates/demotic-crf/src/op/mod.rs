@@ -15,6 +15,18 @@ use burn::tensor::Device;
 use crate::config::{Implementation, LABELS_MAX};
 use crate::error::CrfError;
 
+/// Whether the device is a CPU behind a GPU's interface.
+pub(crate) fn is_software(device: &Device) -> bool {
+    #[allow(
+        unreachable_patterns,
+        reason = "which variants exist depends on Burn's features"
+    )]
+    match device.clone().inner().as_dispatch() {
+        DispatchDevice::Cube(cube) => cube.client().properties().identity.physical.is_none(),
+        _ => false,
+    }
+}
+
 /// What a device's runtime is, as far as the choice of an implementation goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Runtime {

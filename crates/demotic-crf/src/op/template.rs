@@ -2,7 +2,7 @@
 //! some drivers stop counting a shader's loop trips at 65,535, and scalars in registers are the point of a small `L`.
 //!
 //! Directives stand on lines of their own: `//: for k in 0..L`, `//: if FLAG`, `//: else`, `//: end`; `{{NAME}}` is replaced
-//! anywhere.
+//! anywhere, and in a loop over `q` `{{q.0}}` to `{{q.3}}` by `4 q` to `4 q + 3`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -110,6 +110,9 @@ fn block(
                 let mut stop = block(lines, at + 1, values, None);
                 for k in range {
                     let mut inner = values.clone().with(name, k);
+                    for lane in 0..4 {
+                        inner = inner.with(&format!("{name}.{lane}"), 4 * k + lane);
+                    }
                     stop = block(lines, at + 1, &mut inner, out.as_deref_mut());
                 }
                 line_at(lines, stop);

@@ -228,6 +228,21 @@ impl Call {
             .chosen(is_software(&self.client), self.dims[1], chains, length)
     }
 
+    /// Whether emissions and gradient can be read and written four labels at a time.
+    fn lined(&self, lines: &Lines) -> bool {
+        let l = self.dims[1];
+        let e = lines.emission;
+        let offset = self.emissions.handle.offset_start.unwrap_or(0);
+        self.plan.order == Order::Sequence
+            && self.emissions.dtype == DType::F32
+            && l.is_multiple_of(4)
+            && e.label == 1
+            && offset.is_multiple_of(16)
+            && [e.outer, e.inner, e.step]
+                .iter()
+                .all(|stride| stride.is_multiple_of(4))
+    }
+
     /// Columns of sums that each direction leaves: one a chain, or one a segment of it.
     fn items(&self) -> Vec<usize> {
         let scan = self.kernel() == WgslKernel::Scan;
@@ -283,7 +298,9 @@ impl Call {
             let vectors = match (gradient, tile) {
                 (None, _) | (_, Some(Tile { shared: true, .. })) => 0,
                 _ if kernel == WgslKernel::Scan => SEGMENT * l * items,
-                _ => lines.length * l * lines.chains,
+                (_, Some(_)) => lines.length * l * lines.chains,
+                // Four labels to a word.
+                _ => lines.length * l.next_multiple_of(4) * lines.chains,
             };
             let edges = if kernel == WgslKernel::Scan {
                 (3 * l + l * l) * items
@@ -344,13 +361,12 @@ impl Call {
                     &self.client,
                     Shader::Chain,
                     |bound| {
-                        let registers = keeps_transitions(l, &self.client);
-                        walk_values(
-                            values(bound),
-                            registers,
-                            kernel == WgslKernel::Scan,
-                            gradient.is_some(),
-                        )
+                        let walk = Walk {
+                            registers: keeps_transitions(l, &self.client),
+                            segments: kernel == WgslKernel::Scan,
+                            lined: self.lined(lines),
+                        };
+                        walk_values(values(bound), l, walk, gradient.is_some())
                     },
                     items.div_ceil(WORKGROUP as usize),
                 ),
@@ -574,13 +590,28 @@ fn is_software(client: &Client) -> bool {
     client.properties().identity.physical.is_none()
 }
 
+/// What only `crf_chain.wgsl` is told.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    /// Each lane keeps the transition matrix to itself.
+    registers: bool,
+    /// The third pass of the scan.
+    segments: bool,
+    /// Labels lie side by side in fours.
+    lined: bool,
+}
+
 /// The constants that only `crf_chain.wgsl` takes.
-fn walk_values(values: Values, registers: bool, segments: bool, gradient: bool) -> Values {
+fn walk_values(values: Values, l: usize, walk: Walk, gradient: bool) -> Values {
     values
-        .flag("REGISTERS", registers)
-        .flag("SEGMENTS", segments)
+        .with("L4", l.div_ceil(4))
+        .with("LP4", l.next_multiple_of(4))
+        .flag("REGISTERS", walk.registers)
+        .flag("SEGMENTS", walk.segments)
         .with("SEGMENT", SEGMENT)
-        .flag("KEEPS", gradient || segments)
+        .flag("KEEPS", gradient || walk.segments)
+        .flag("WIDE", gradient && !walk.segments)
+        .flag("LINED", walk.lined)
 }
 
 /// The constants of `crf_segments.wgsl`.
@@ -862,13 +893,22 @@ pub(crate) mod tests {
                     "SUMS",
                     "PARAMS",
                 ];
-                for segments in [false, true] {
+                for (segments, lined) in [
+                    (false, false),
+                    (true, false),
+                    (false, l.is_multiple_of(4) && !add && !half),
+                ] {
                     let values = chain_values(numbered(&names), l, plan, gradient, add)
                         .with("VALUE", entries - 1)
                         .flag("HALF", half)
                         .with("WG", WORKGROUP);
                     let registers = l <= 4 || (add && l <= 12);
-                    let values = walk_values(values, registers, segments, gradient);
+                    let walk = Walk {
+                        registers,
+                        segments,
+                        lined,
+                    };
+                    let values = walk_values(values, l, walk, gradient);
                     kernels.push(Kernel {
                         shader: Shader::Chain,
                         values,
