@@ -1,6 +1,5 @@
 //! Which device computes: a GPU through wgpu, or the processor through Flex, chosen at run time.
 
-use burn::backend::DispatchDevice;
 use burn::tensor::wgpu::wgpu;
 use burn::tensor::{Device, DeviceKind};
 use serde::Serialize;
@@ -171,12 +170,4 @@ fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
 /// from it.
 pub(crate) fn seed_backend(device: &Device) {
     device.seed(0);
-}
-
-/// True where tensors live on a CubeCL runtime, not on the processor.
-pub fn is_gpu(device: &Device) -> bool {
-    matches!(
-        device.clone().inner().as_dispatch(),
-        DispatchDevice::Cube(_)
-    )
 }
