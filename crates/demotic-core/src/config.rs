@@ -138,6 +138,9 @@ pub struct TrainConfig {
     pub steps: u64,
     /// Pictures a step.
     pub batch: usize,
+    /// Equal parts that a step's pictures are worked in, one after the other: the gradients are the whole batch's, the
+    /// memory is one part's, and pictures are drawn twice.
+    pub accumulate: usize,
     /// Whether true translations are shown.
     pub pairs: Pairs,
     /// Adam's rate for the generator.
@@ -173,6 +176,7 @@ impl Default for TrainConfig {
         Self {
             steps: 100_000,
             batch: 16,
+            accumulate: 1,
             pairs: Pairs::None,
             generator_rate: 2e-4,
             discriminator_rate: 2e-4,
@@ -375,6 +379,13 @@ impl Config {
                 format!("{key}: expected {low} to {high}, got {value}"),
             );
         }
+        check(
+            t.accumulate >= 1 && t.batch.is_multiple_of(t.accumulate),
+            format!(
+                "train.accumulate: expected a divisor of train.batch = {}, got {}",
+                t.batch, t.accumulate
+            ),
+        );
         let cell = g.latent_stride as u32 * if g.context_blocks > 0 { 2 } else { 1 };
         check(
             cell == 0 || d.size_px.is_multiple_of(cell),

@@ -240,6 +240,7 @@ mod tests {
             crf_coupling_length: 1.0,
             secs_per_kimg: 10.0,
             data_wait_share: 0.015,
+            phases: None,
             peak_memory_bytes: 300 << 20,
         }
     }

@@ -49,6 +49,12 @@ impl GeneratorConfig {
         self.latent_stride.trailing_zeros() as usize
     }
 
+    /// Values of the latent of a picture of `size` pixels a side: `z * h * w`.
+    pub(crate) fn latent_values(&self, size: usize) -> usize {
+        let side = size / self.latent_stride;
+        self.latent_channels * side * side
+    }
+
     /// Channels `doublings` above the latent's size.
     fn channels_at(&self, doublings: usize) -> usize {
         (self.channels >> doublings).max(self.channels_min)

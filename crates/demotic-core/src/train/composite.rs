@@ -3,7 +3,7 @@
 //! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7; `CutMix` in Schonfeld
 //! et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
 
-use crate::rng::{Rng, Stream};
+use crate::rng::Rng;
 
 /// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` made ones.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,15 +30,13 @@ pub(crate) struct Layout {
 /// Draws `count` mixed pictures. `styles_real[i]` and `styles_made[i]` are the styles of the pool's halves; a picture is
 /// mixed with probability `prob`, otherwise left pure.
 pub(crate) fn plan(
-    seed: u64,
-    step: u64,
+    mut rng: Rng,
     count: usize,
     prob: f32,
     styles_real: &[u32],
     styles_made: &[u32],
     layout: Layout,
 ) -> Composites {
-    let mut rng = Rng::new(seed, Stream::COMPOSITE, step);
     let n = styles_real.len();
     let style = |i: usize| {
         if i < n {
@@ -140,13 +138,18 @@ fn blobs(rng: &mut Rng, grid: usize) -> Vec<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::Stream;
 
     const LAYOUT: Layout = Layout { grid: 8, stride: 4 };
+
+    fn rng(step: u64) -> Rng {
+        Rng::new(1, Stream::COMPOSITE, step)
+    }
 
     #[test]
     fn labels_name_what_the_mask_shows() {
         let (real, made) = ([0, 1, 0, 1], [1, 0, 1, 0]);
-        let plan = plan(1, 2, 64, 1.0, &real, &made, LAYOUT);
+        let plan = plan(rng(2), 64, 1.0, &real, &made, LAYOUT);
         let label = |i: i32| {
             if i < 4 {
                 1 + real[i as usize] as i32
@@ -177,11 +180,11 @@ mod tests {
 
     #[test]
     fn probability_zero_mixes_nothing_and_a_plan_depends_on_its_step_alone() {
-        let pure = plan(1, 2, 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
+        let pure = plan(rng(2), 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
         assert_eq!(pure.inside, pure.outside);
-        let again = plan(1, 2, 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
+        let again = plan(rng(2), 16, 0.0, &[0, 1], &[1, 0], LAYOUT);
         assert_eq!(pure, again);
-        assert_ne!(pure, plan(1, 3, 16, 0.0, &[0, 1], &[1, 0], LAYOUT));
+        assert_ne!(pure, plan(rng(3), 16, 0.0, &[0, 1], &[1, 0], LAYOUT));
     }
 
     #[test]

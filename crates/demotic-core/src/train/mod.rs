@@ -2,28 +2,32 @@
 
 mod checkpoint;
 mod composite;
+mod inputs;
 mod optimiser;
+mod phases;
+mod step;
 mod weights;
 
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use demotic_crf::diagnostics;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Pairs};
-use crate::data::{Batch, Dataset, Sampler, SamplerOptions};
+use crate::data::Dataset;
 use crate::error::Error;
-use crate::loss;
-use crate::model::{Discriminator, DiscriminatorConfig, Generator, Init};
-use crate::rng::{Rng, Stream};
-use composite::Layout;
-use optimiser::{Adam, moving_average};
+use crate::model::{Discriminator, Generator, Init};
+use inputs::{Feed, Inputs};
+use optimiser::{Adam, moving_average, sum_of_gradients};
+use phases::{Clock, Phase};
+use step::{Computed, Part};
 pub(crate) use weights::values_of;
 
 pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
+pub use phases::Phases;
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
@@ -75,6 +79,8 @@ pub struct Tick {
     pub secs_per_kimg: f64,
     /// Share of the time spent waiting for pictures.
     pub data_wait_share: f64,
+    /// Where the time of a step went, by the last step before the tick; absent where that was not measured.
+    pub phases: Option<Phases>,
     /// Highest resident memory of the process so far.
     pub peak_memory_bytes: u64,
 }
@@ -83,10 +89,8 @@ pub struct Tick {
 pub struct Trainer<'a> {
     config: Config,
     dataset: &'a Dataset,
-    autodiff_device: Device,
     device: Device,
-    sources: Sampler<'a>,
-    reals: Sampler<'a>,
+    feed: Feed<'a>,
     generator: Generator,
     discriminator: Discriminator,
     average: Generator,
@@ -94,6 +98,7 @@ pub struct Trainer<'a> {
     adam_discriminator: Adam,
     step: u64,
     window: Window,
+    clock: Clock,
 }
 
 /// What has gathered since the last tick.
@@ -128,15 +133,6 @@ impl<'a> Trainer<'a> {
         let device = device.clone().inner();
         let autodiff_device = device.clone().autodiff();
         let styles = dataset.styles().len();
-        let sampler = |draw| {
-            let options = SamplerOptions {
-                seed: config.seed,
-                batch_size: config.train.batch,
-                draw,
-                augmentation: config.augment.clone(),
-            };
-            Sampler::new(dataset.training(), options)
-        };
         let generator = config
             .generator
             .init(styles, &mut Init::new(config.seed, 0, &autodiff_device));
@@ -152,8 +148,7 @@ impl<'a> Trainer<'a> {
         let t = &config.train;
         let adam = || Adam::new(t.beta_1, t.beta_2, t.gradient_norm_max);
         Ok(Self {
-            sources: sampler(0)?,
-            reals: sampler(1)?,
+            feed: Feed::new(&config, dataset)?,
             average: generator.valid(),
             adam_generator: adam(),
             adam_discriminator: adam(),
@@ -161,9 +156,9 @@ impl<'a> Trainer<'a> {
             discriminator,
             step: 0,
             window: Window::new(),
+            clock: Clock::new(&device),
             config,
             dataset,
-            autodiff_device,
             device,
         })
     }
@@ -219,105 +214,56 @@ impl<'a> Trainer<'a> {
     /// One step of the discriminator and one of the generator.
     pub fn advance(&mut self) {
         let step = self.step;
+        let t = &self.config.train;
         let started = Instant::now();
         if self.window.timed_steps == 0 {
             // What was done between two ticks besides training (samples, checkpoints) is not training time.
             self.window.since = started;
         }
-        let (sources, truths) = self.next_sources();
-        let reals = self.reals.batch(step);
+        let is_last_of_tick = (step + 1).is_multiple_of(t.tick_steps) || step + 1 == t.steps;
+        self.clock.start(is_last_of_tick);
+        let parts = t.accumulate;
+        let inputs = self.feed.inputs(step, parts);
         self.window.data_secs += started.elapsed().as_secs_f64();
+        self.clock.mark(Phase::Inputs);
 
-        let styles = self.dataset.styles().len() as u32;
-        let targets = match &truths {
-            Some(truths) => truths.styles.clone(),
-            None => target_styles(self.config.seed, step, &sources.styles, styles),
-        };
-        let n = sources.styles.len();
-        let size = self.config.data.size_px as usize;
-        let x = self.pictures(&sources.images, n);
-
-        // Draw each picture again in its own style and in the target's, then the translation back.
-        let posterior = self.generator.encode(x.clone());
-        let latent = posterior.sample(self.noise(step, 0, posterior.mean.dims()));
-        let both: Vec<u32> = sources.styles.iter().chain(&targets).copied().collect();
-        let drawn = self
-            .generator
-            .decode(Tensor::cat(vec![latent.clone(), latent], 0), &both);
-        let mut halves = drawn.split(n, 0).into_iter();
-        let (again, fake) = halves
-            .next()
-            .zip(halves.next())
-            .expect("2n pictures split into two");
-        let seen = if self.config.loss.cycle_noise > 0.0 {
-            let noise = self.noise(step, 3, fake.dims());
-            fake.clone() + noise.mul_scalar(self.config.loss.cycle_noise)
-        } else {
-            fake.clone()
-        };
-        let returned = self.generator.encode(seen);
-        let latent = returned.sample(self.noise(step, 1, returned.mean.dims()));
-        let cycled = self.generator.decode(latent, &sources.styles);
-
-        let real = Tensor::<4>::from_data(
-            TensorData::new(reals.images.clone(), [n, 3, size, size]),
-            &self.device,
-        );
-        let discriminator = self.discriminator_step(&reals, real, fake.clone().inner(), &targets);
-
-        let weights = &self.config.loss;
-        let reconstruction = loss::absolute_error(again, x.clone());
-        let kl = loss::divergence(&posterior, 3 * size * size);
-        let cycle = loss::absolute_error(cycled, x);
-        let judge = self.discriminator.clone().no_grad();
-        let emissions = judge.emissions(fake.clone());
-        let adversarial = judge
-            .negative_log_likelihood(emissions, self.constant_labels(&targets, 1))
-            .mean();
-        let paired =
-            truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
-        let mut total = reconstruction.clone() * weights.reconstruction
-            + kl.clone() * weights.kl
-            + cycle.clone() * weights.cycle
-            + adversarial.clone() * weights.adversarial;
-        if let Some(paired) = &paired {
-            total = total + paired.clone() * weights.paired;
+        let mut drawn = None;
+        let mut sum = None;
+        for inputs in &inputs {
+            let part = part(&self.config, &self.device, inputs, parts);
+            let pictures = part.draw(&self.generator, &mut self.clock);
+            let fake = pictures.fake.clone().inner();
+            // The graph of a batch in one part is kept; those of several would take the memory that parts are to save.
+            drawn = (parts == 1).then_some(pictures);
+            let computed = part.discriminator_gradients(&self.discriminator, fake, &mut self.clock);
+            sum = Some(added(sum, computed, &self.discriminator));
         }
-        let mut gradients = total.backward();
-        let gradients = GradientsParams::from_module(&mut gradients, &self.generator);
-        let rate = self.config.train.generator_rate * self.rate_factor();
-        let (generator, g_norm) =
-            self.adam_generator
-                .step(self.generator.clone(), gradients, |_| rate);
-        self.generator = generator;
-        let half_life = self
-            .config
-            .train
-            .ema_half_life_steps
-            .min(0.25 * step as f64);
-        let decay = if half_life > 0.0 {
-            0.5_f64.powf(1.0 / half_life)
-        } else {
-            0.0
-        };
-        self.average = moving_average(self.average.clone(), &self.generator, decay);
+        let discriminator = sum.expect("a step has a part");
+        let d_norm = self.update_discriminator(discriminator.gradients);
+        self.clock.mark(Phase::Optimiser);
 
-        let plain = |t: Tensor<1>| t.inner();
-        let paired = paired.map_or_else(|| Tensor::zeros([1], &self.device), plain);
-        let [d_real, d_fake, d_composite, d_norm] = discriminator;
-        let figures = vec![
-            d_real,
-            d_fake,
-            d_composite,
-            plain(reconstruction),
-            plain(kl),
-            plain(cycle),
-            plain(adversarial),
-            paired,
-            d_norm,
-            g_norm,
-        ];
-        let figures = Tensor::cat(figures, 0);
+        let mut sum = None;
+        for inputs in &inputs {
+            let part = part(&self.config, &self.device, inputs, parts);
+            let pictures = drawn
+                .take()
+                .unwrap_or_else(|| part.draw(&self.generator, &mut self.clock));
+            let computed = part.generator_gradients(
+                &self.generator,
+                &self.discriminator,
+                pictures,
+                &mut self.clock,
+            );
+            sum = Some(added(sum, computed, &self.generator));
+        }
+        let generator = sum.expect("a step has a part");
+        let g_norm = self.update_generator(generator.gradients);
+        self.clock.mark(Phase::Optimiser);
+
+        let figures = Tensor::cat(
+            vec![discriminator.figures, generator.figures, d_norm, g_norm],
+            0,
+        );
         self.window.sums = Some(match self.window.sums.take() {
             Some(sums) => sums + figures,
             None => figures,
@@ -327,145 +273,43 @@ impl<'a> Trainer<'a> {
         self.step += 1;
     }
 
-    /// Source pictures and, with pairs, their true translations.
-    fn next_sources(&self) -> (Batch, Option<Batch>) {
-        match self.config.train.pairs {
-            Pairs::All => {
-                let pair = self
-                    .sources
-                    .paired_batch(self.step)
-                    .expect("pairs were checked when the trainer was made");
-                (pair.source, Some(pair.target))
-            }
-            Pairs::None => (self.sources.batch(self.step), None),
-        }
-    }
-
-    /// Trains the discriminator on real, made and mixed pictures: `[d_real, d_fake, d_composite, norm]`.
-    fn discriminator_step(
-        &mut self,
-        reals: &Batch,
-        real: Tensor<4>,
-        fake: Tensor<4>,
-        fake_styles: &[u32],
-    ) -> [Tensor<1>; 4] {
-        let [n, _, size, _] = real.dims();
-        let layout = Layout {
-            grid: size / DiscriminatorConfig::PATCH_STRIDE,
-            stride: DiscriminatorConfig::PATCH_STRIDE,
-        };
-        let l = &self.config.loss;
-        let warm = if l.composite_warmup_steps == 0 {
-            1.0
-        } else {
-            (self.step as f32 / l.composite_warmup_steps as f32).min(1.0)
-        };
-        let plan = composite::plan(
-            self.config.seed,
-            self.step,
-            n,
-            l.composite_prob * warm,
-            &reals.styles,
-            fake_styles,
-            layout,
-        );
-        let pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
-        let pick = |indices: Vec<i32>| {
-            pool.clone().select(
-                0,
-                Tensor::<1, Int>::from_data(TensorData::new(indices, [n]), &self.device),
-            )
-        };
-        let mask =
-            Tensor::<4>::from_data(TensorData::new(plan.mask, [n, 1, size, size]), &self.device);
-        let outside = pick(plan.outside);
-        let mixed = outside.clone() + (pick(plan.inside) - outside) * mask;
-        let all = Tensor::cat(vec![real, fake, mixed], 0);
-
-        let patches = layout.grid * layout.grid;
-        let mut labels = Vec::with_capacity(3 * n * patches);
-        for style in &reals.styles {
-            labels.extend(std::iter::repeat_n(1 + *style as i32, patches));
-        }
-        labels.extend(std::iter::repeat_n(0, n * patches));
-        labels.extend(plan.labels);
-        let labels = Tensor::<3, Int>::from_data(
-            TensorData::new(labels, [3 * n, layout.grid, layout.grid]),
-            &self.autodiff_device,
-        );
-
-        let all = Tensor::from_inner(all);
-        let emissions = self.discriminator.emissions(all.clone());
-        let nll = self
-            .discriminator
-            .negative_log_likelihood(emissions.clone(), labels);
-        let parts: Vec<Tensor<1>> = nll
-            .clone()
-            .split(n, 0)
-            .into_iter()
-            .map(|part| part.inner().mean())
-            .collect();
-        let mut total = nll.mean();
-        if l.smoothness > 0.0 {
-            let noise = self.noise(self.step, 2, all.dims()).mul_scalar(0.05);
-            let shaken = self.discriminator.emissions(all + noise);
-            total = total
-                + (shaken - emissions)
-                    .square()
-                    .mean()
-                    .mul_scalar(l.smoothness);
-        }
-        let mut gradients = total.backward();
-        let gradients = GradientsParams::from_module(&mut gradients, &self.discriminator);
+    /// Clips and applies the discriminator's gradients; their norm before clipping, `[1]`.
+    fn update_discriminator(&mut self, gradients: GradientsParams) -> Tensor<1> {
         let rate = self.config.train.discriminator_rate * self.rate_factor();
         let factor = self.config.train.transition_rate_factor;
+        let rate_of = |name: &str| {
+            if name.starts_with("crf.") {
+                rate * factor
+            } else {
+                rate
+            }
+        };
         let (discriminator, norm) =
             self.adam_discriminator
-                .step(self.discriminator.clone(), gradients, |name| {
-                    if name.starts_with("crf.") {
-                        rate * factor
-                    } else {
-                        rate
-                    }
-                });
+                .step(self.discriminator.clone(), gradients, rate_of);
         self.discriminator = discriminator;
-        let mut parts = parts.into_iter();
-        std::array::from_fn(|i| {
-            if i < 3 {
-                parts.next().expect("three parts")
-            } else {
-                norm.clone()
-            }
-        })
+        norm
     }
 
-    /// Pictures on the training device: `[n, 3, H, W]`.
-    fn pictures(&self, values: &[f32], n: usize) -> Tensor<4> {
-        let size = self.config.data.size_px as usize;
-        Tensor::from_data(
-            TensorData::new(values.to_vec(), [n, 3, size, size]),
-            &self.autodiff_device,
-        )
-    }
-
-    /// Standard normal noise for (step, lane), made on the host.
-    fn noise(&self, step: u64, lane: u16, shape: [usize; 4]) -> Tensor<4> {
-        let values = Rng::new(self.config.seed, Stream::LATENT.lane(lane), step)
-            .normals(shape.iter().product());
-        Tensor::from_data(TensorData::new(values, shape), &self.autodiff_device)
-    }
-
-    /// Label grids that say `offset + style` everywhere: `[n, h, w]`.
-    fn constant_labels(&self, styles: &[u32], offset: i32) -> Tensor<3, Int> {
-        let grid = self.config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
-        let labels: Vec<i32> = styles
-            .iter()
-            .flat_map(|s| std::iter::repeat_n(offset + *s as i32, grid * grid))
-            .collect();
-        Tensor::from_data(
-            TensorData::new(labels, [styles.len(), grid, grid]),
-            &self.autodiff_device,
-        )
+    /// Clips and applies the generator's gradients and moves its average; their norm before clipping, `[1]`.
+    fn update_generator(&mut self, gradients: GradientsParams) -> Tensor<1> {
+        let rate = self.config.train.generator_rate * self.rate_factor();
+        let (generator, norm) = self
+            .adam_generator
+            .step(self.generator.clone(), gradients, |_| rate);
+        self.generator = generator;
+        let half_life = self
+            .config
+            .train
+            .ema_half_life_steps
+            .min(0.25 * self.step as f64);
+        let decay = if half_life > 0.0 {
+            0.5_f64.powf(1.0 / half_life)
+        } else {
+            0.0
+        };
+        self.average = moving_average(self.average.clone(), &self.generator, decay);
+        norm
     }
 
     /// Means since the last tick; reads the device once.
@@ -519,18 +363,31 @@ impl<'a> Trainer<'a> {
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,
             data_wait_share: window.data_secs / secs.max(1e-9),
+            phases: self.clock.take(),
             peak_memory_bytes: peak_memory_bytes(),
         }))
     }
 }
 
-/// A style other than the source's for each picture, each with the same chance.
-fn target_styles(seed: u64, step: u64, sources: &[u32], styles: u32) -> Vec<u32> {
-    let mut rng = Rng::new(seed, Stream::TARGET_STYLE, step);
-    sources
-        .iter()
-        .map(|source| (source + 1 + rng.below(styles - 1)) % styles)
-        .collect()
+/// One of `parts` parts of a step.
+fn part<'a>(config: &'a Config, device: &'a Device, inputs: &'a Inputs, parts: usize) -> Part<'a> {
+    Part {
+        config,
+        device,
+        inputs,
+        share: 1.0 / parts as f32,
+    }
+}
+
+/// The sum of what several parts computed for one network.
+fn added<M: Module>(sum: Option<Computed>, computed: Computed, module: &M) -> Computed {
+    match sum {
+        None => computed,
+        Some(sum) => Computed {
+            gradients: sum_of_gradients(module, sum.gradients, computed.gradients),
+            figures: sum.figures + computed.figures,
+        },
+    }
 }
 
 /// Highest resident memory of this process in bytes; 0 where the system does not say.

@@ -149,6 +149,33 @@ fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Tensor<1
         .sqrt()
 }
 
+/// The sum of two sets of gradients of one network, on the first one's device.
+pub(crate) fn sum_of_gradients<M: Module>(
+    module: &M,
+    mut a: GradientsParams,
+    mut b: GradientsParams,
+) -> GradientsParams {
+    struct Add<'a> {
+        a: &'a mut GradientsParams,
+        b: &'a mut GradientsParams,
+    }
+    impl ModuleVisitor for Add<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let sum = match (self.a.remove::<D>(param.id), self.b.remove::<D>(param.id)) {
+                (Some(a), Some(b)) => a + b,
+                (Some(only), None) | (None, Some(only)) => only,
+                (None, None) => return,
+            };
+            self.a.register(param.id, sum);
+        }
+    }
+    module.visit(&mut Add {
+        a: &mut a,
+        b: &mut b,
+    });
+    a
+}
+
 struct Apply<'a, F> {
     adam: &'a mut Adam,
     gradients: &'a mut GradientsParams,

@@ -72,6 +72,39 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
 }
 
 #[test]
+fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
+    let trained = |parts: &str| {
+        let config = config(&[
+            "train.batch=4",
+            "train.pairs=all",
+            "loss.composite_prob=0",
+            "loss.smoothness=0.1",
+            parts,
+        ]);
+        let data = dataset(&config);
+        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        (0..2).for_each(|_| trainer.advance());
+        let tick = trainer.tick().unwrap().unwrap();
+        let figures = [
+            tick.d_real,
+            tick.d_fake,
+            tick.g_cycle,
+            tick.g_kl,
+            tick.g_paired,
+        ];
+        (figures, tick.g_norm, tick.d_norm)
+    };
+    let (whole, parts) = (trained("train.accumulate=1"), trained("train.accumulate=2"));
+    let close = |a: f32, b: f32| (a - b).abs() <= 1e-4 * a.abs();
+    assert!(
+        whole.0.iter().zip(parts.0).all(|(a, b)| close(*a, b))
+            && close(whole.1, parts.1)
+            && close(whole.2, parts.2),
+        "{whole:?} {parts:?}"
+    );
+}
+
+#[test]
 fn every_trained_parameter_moves_and_losses_are_finite() {
     let config = config(&[]);
     let data = dataset(&config);

@@ -1,0 +1,187 @@
+//! What a step takes from the host: pictures, styles, noise and the plan of mixed pictures, as plain values.
+//!
+//! A pure function of (configuration, step): it may be made ahead, on another thread, and never needs saving.
+
+use crate::config::{Config, Pairs};
+use crate::data::{Batch, DataError, Dataset, Sampler, SamplerOptions};
+use crate::model::DiscriminatorConfig;
+use crate::rng::{Rng, Stream};
+
+use super::composite::{self, Composites, Layout};
+
+/// Host values of one part of a step's batch; `n` pictures of `[3, H, W]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    /// What is translated.
+    pub(crate) sources: Batch,
+    /// True translations of the sources, with pairs.
+    pub(crate) truths: Option<Batch>,
+    /// Style that each source is translated into.
+    pub(crate) targets: Vec<u32>,
+    /// What the discriminator sees as real.
+    pub(crate) reals: Batch,
+    /// Mixtures of `reals` and translations.
+    pub(crate) composites: Composites,
+    /// Standard normal noise of the sources' latents: `[n, z, h, w]`.
+    pub(crate) latent_noise: Vec<f32>,
+    /// Of the latents on the way back: `[n, z, h, w]`.
+    pub(crate) returned_noise: Vec<f32>,
+    /// Laid over a translation before it is drawn back: `[n, 3, H, W]`; empty where unused.
+    pub(crate) cycle_noise: Vec<f32>,
+    /// Laid over the discriminator's real, made and mixed pictures: `[3n, 3, H, W]`; empty where unused.
+    pub(crate) smoothness_noise: Vec<f32>,
+}
+
+/// Makes [`Inputs`].
+pub(crate) struct Feed<'a> {
+    config: Config,
+    styles: u32,
+    sources: Sampler<'a>,
+    reals: Sampler<'a>,
+}
+
+impl<'a> Feed<'a> {
+    /// A feed of `config.train.batch` pictures a step from the training part of a data set.
+    pub(crate) fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
+        let sampler = |draw| {
+            let options = SamplerOptions {
+                seed: config.seed,
+                batch_size: config.train.batch,
+                draw,
+                augmentation: config.augment.clone(),
+            };
+            Sampler::new(dataset.training(), options)
+        };
+        Ok(Self {
+            config: config.clone(),
+            styles: dataset.styles().len() as u32,
+            sources: sampler(0)?,
+            reals: sampler(1)?,
+        })
+    }
+
+    /// The inputs of `step` in `parts` equal parts, in order. All but the mixtures are the whole batch's, cut: pictures
+    /// are mixed within a part, which may be on a device of its own.
+    ///
+    /// # Panics
+    /// If the batch does not divide into the parts.
+    pub(crate) fn inputs(&self, step: u64, parts: usize) -> Vec<Inputs> {
+        let config = &self.config;
+        let batch = config.train.batch;
+        assert!(
+            parts > 0 && batch.is_multiple_of(parts),
+            "a batch of {batch} pictures in {parts} parts"
+        );
+        let (sources, truths) = match config.train.pairs {
+            Pairs::All => {
+                let pair = self.sources.paired_batch(step);
+                let pair = pair.expect("pairs were checked when the trainer was made");
+                (pair.source, Some(pair.target))
+            }
+            Pairs::None => (self.sources.batch(step), None),
+        };
+        let targets = match &truths {
+            Some(truths) => truths.styles.clone(),
+            None => target_styles(config.seed, step, &sources.styles, self.styles),
+        };
+        let reals = self.reals.batch(step);
+        let size = config.data.size_px as usize;
+        let picture = 3 * size * size;
+        let latent = config.generator.latent_values(size);
+        let noise = |lane: u16, count: usize, is_used: bool| {
+            let count = if is_used { count } else { 0 };
+            Rng::new(config.seed, Stream::LATENT.lane(lane), step).normals(count)
+        };
+        let latent_noise = noise(0, batch * latent, true);
+        let returned_noise = noise(1, batch * latent, true);
+        let smoothness_noise = noise(2, 3 * batch * picture, config.loss.smoothness > 0.0);
+        let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
+        let layout = Layout {
+            grid: size / DiscriminatorConfig::PATCH_STRIDE,
+            stride: DiscriminatorConfig::PATCH_STRIDE,
+        };
+        let prob = composite_prob(config, step);
+        let n = batch / parts;
+        (0..parts)
+            .map(|part| {
+                let cut = |values: &[f32], groups: usize| {
+                    cut(values, groups, part, parts)
+                        .collect::<Vec<_>>()
+                        .concat()
+                };
+                let batch_part = |whole: &Batch| Batch {
+                    images: cut(&whole.images, 1),
+                    styles: whole.styles[part * n..][..n].to_vec(),
+                    items: whole.items[part * n..][..n].to_vec(),
+                };
+                let targets = targets[part * n..][..n].to_vec();
+                let reals = batch_part(&reals);
+                Inputs {
+                    composites: composite::plan(
+                        Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
+                        n,
+                        prob,
+                        &reals.styles,
+                        &targets,
+                        layout,
+                    ),
+                    sources: batch_part(&sources),
+                    truths: truths.as_ref().map(batch_part),
+                    targets,
+                    reals,
+                    latent_noise: cut(&latent_noise, 1),
+                    returned_noise: cut(&returned_noise, 1),
+                    cycle_noise: cut(&cycle_noise, 1),
+                    smoothness_noise: cut(&smoothness_noise, 3),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Part number `part` of each of `groups` equal runs of values.
+fn cut(values: &[f32], groups: usize, part: usize, parts: usize) -> impl Iterator<Item = &[f32]> {
+    let run = values.len() / groups;
+    let len = run / parts;
+    (0..groups).map(move |group| &values[group * run + part * len..][..len])
+}
+
+/// Probability that a picture of the mixed batch is mixed: it rises over the first steps.
+fn composite_prob(config: &Config, step: u64) -> f32 {
+    let l = &config.loss;
+    let warm = if l.composite_warmup_steps == 0 {
+        1.0
+    } else {
+        (step as f32 / l.composite_warmup_steps as f32).min(1.0)
+    };
+    l.composite_prob * warm
+}
+
+/// A style other than the source's for each picture, each with the same chance.
+fn target_styles(seed: u64, step: u64, sources: &[u32], styles: u32) -> Vec<u32> {
+    let mut rng = Rng::new(seed, Stream::TARGET_STYLE, step);
+    sources
+        .iter()
+        .map(|source| (source + 1 + rng.below(styles - 1)) % styles)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_grouped_values_put_together_are_the_whole() {
+        let values: Vec<f32> = (0..24).map(|v| v as f32).collect();
+        let part = |part| cut(&values, 3, part, 2).collect::<Vec<_>>().concat();
+        assert_eq!(
+            part(0),
+            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(|v| v as f32)
+        );
+        assert_eq!(
+            part(1),
+            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(|v| v as f32)
+        );
+        assert!(cut(&[], 3, 1, 2).all(<[f32]>::is_empty));
+    }
+}

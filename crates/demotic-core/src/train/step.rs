@@ -1,0 +1,239 @@
+//! The arithmetic of one step: from host values and two networks to gradients and figures. Nothing here changes a network.
+//!
+//! A step is made of parts, one after the other (gradient accumulation) or on several devices; the gradients of all parts
+//! add up to the batch's.
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::config::Config;
+use crate::loss;
+use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+
+use super::inputs::Inputs;
+use super::phases::{Clock, Phase};
+
+/// One part of a step on one device.
+pub(crate) struct Part<'a> {
+    pub(crate) config: &'a Config,
+    /// Without autodiff.
+    pub(crate) device: &'a Device,
+    pub(crate) inputs: &'a Inputs,
+    /// Of the batch: 1 over the number of parts.
+    pub(crate) share: f32,
+}
+
+/// What the generator drew, with the graph that leads back to its weights.
+pub(crate) struct Drawn {
+    /// The sources as they went in.
+    sources: Tensor<4>,
+    posterior: Posterior,
+    /// The sources in their own style.
+    again: Tensor<4>,
+    /// The sources in the target style.
+    pub(crate) fake: Tensor<4>,
+    /// The translations, translated back.
+    cycled: Tensor<4>,
+}
+
+/// Gradients of one network, and the means that a person reads.
+pub(crate) struct Computed {
+    pub(crate) gradients: GradientsParams,
+    /// Already times the part's share.
+    pub(crate) figures: Tensor<1>,
+}
+
+impl Part<'_> {
+    /// Draws each picture again in its own style and in the target's, then the translation back.
+    pub(crate) fn draw(&self, generator: &Generator, clock: &mut Clock) -> Drawn {
+        let inputs = self.inputs;
+        let n = inputs.sources.styles.len();
+        let sources = self.pictures(&inputs.sources.images, n);
+        let posterior = generator.encode(sources.clone());
+        let noise = self.tensor(&inputs.latent_noise, posterior.mean.dims());
+        let latent = posterior.sample(noise);
+        let styles = inputs.sources.styles.iter().chain(&inputs.targets);
+        let both: Vec<u32> = styles.copied().collect();
+        let drawn = generator.decode(Tensor::cat(vec![latent.clone(), latent], 0), &both);
+        let mut halves = drawn.split(n, 0).into_iter();
+        let (again, fake) = halves
+            .next()
+            .zip(halves.next())
+            .expect("2n pictures split into two");
+        let seen = if self.config.loss.cycle_noise > 0.0 {
+            let noise = self.tensor(&inputs.cycle_noise, fake.dims());
+            fake.clone() + noise.mul_scalar(self.config.loss.cycle_noise)
+        } else {
+            fake.clone()
+        };
+        let returned = generator.encode(seen);
+        let noise = self.tensor(&inputs.returned_noise, returned.mean.dims());
+        let cycled = generator.decode(returned.sample(noise), &inputs.sources.styles);
+        clock.mark(Phase::GeneratorForward);
+        Drawn {
+            sources,
+            posterior,
+            again,
+            fake,
+            cycled,
+        }
+    }
+
+    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite]`.
+    ///
+    /// `fake`: `[n, 3, H, W]`, without a graph.
+    pub(crate) fn discriminator_gradients(
+        &self,
+        discriminator: &Discriminator,
+        fake: Tensor<4>,
+        clock: &mut Clock,
+    ) -> Computed {
+        let [n, c, size, _] = fake.dims();
+        let grid = size / DiscriminatorConfig::PATCH_STRIDE;
+        let plan = &self.inputs.composites;
+        let reals = &self.inputs.reals;
+        let real = Tensor::<4>::from_data(
+            TensorData::new(reals.images.clone(), [n, c, size, size]),
+            self.device,
+        );
+        let pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
+        let pick = |indices: &[i32]| {
+            let indices = TensorData::new(indices.to_vec(), [n]);
+            pool.clone()
+                .select(0, Tensor::<1, Int>::from_data(indices, self.device))
+        };
+        let mask = Tensor::<4>::from_data(
+            TensorData::new(plan.mask.clone(), [n, 1, size, size]),
+            self.device,
+        );
+        let outside = pick(&plan.outside);
+        let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
+        let all = Tensor::from_inner(Tensor::cat(vec![real, fake, mixed], 0));
+
+        let patches = grid * grid;
+        let mut labels = Vec::with_capacity(3 * n * patches);
+        for style in &reals.styles {
+            labels.extend(std::iter::repeat_n(1 + *style as i32, patches));
+        }
+        labels.extend(std::iter::repeat_n(0, n * patches));
+        labels.extend(&plan.labels);
+        let labels = Tensor::<3, Int>::from_data(
+            TensorData::new(labels, [3 * n, grid, grid]),
+            &self.autodiff(),
+        );
+
+        let emissions = discriminator.emissions(all.clone());
+        let nll = discriminator.negative_log_likelihood(emissions.clone(), labels);
+        let parts = nll.clone().split(n, 0).into_iter();
+        let figures: Vec<Tensor<1>> = parts.map(|part| part.inner().mean()).collect();
+        let mut total = nll.mean();
+        let smoothness = self.config.loss.smoothness;
+        if smoothness > 0.0 {
+            let noise = self
+                .tensor(&self.inputs.smoothness_noise, all.dims())
+                .mul_scalar(0.05);
+            let shaken = discriminator.emissions(all + noise);
+            total = total + (shaken - emissions).square().mean().mul_scalar(smoothness);
+        }
+        clock.mark(Phase::DiscriminatorForward);
+        let computed = self.computed(discriminator, total, figures);
+        clock.mark(Phase::DiscriminatorBackward);
+        computed
+    }
+
+    /// The generator against a discriminator that stays as it is. Figures: `[g_reconstruction, g_kl, g_cycle,
+    /// g_adversarial, g_paired]`.
+    pub(crate) fn generator_gradients(
+        &self,
+        generator: &Generator,
+        discriminator: &Discriminator,
+        drawn: Drawn,
+        clock: &mut Clock,
+    ) -> Computed {
+        let Drawn {
+            sources,
+            posterior,
+            again,
+            fake,
+            cycled,
+        } = drawn;
+        let [n, c, size, _] = sources.dims();
+        let weights = &self.config.loss;
+        let reconstruction = loss::absolute_error(again, sources.clone());
+        let kl = loss::divergence(&posterior, c * size * size);
+        let cycle = loss::absolute_error(cycled, sources);
+        let judge = discriminator.clone().no_grad();
+        let emissions = judge.emissions(fake.clone());
+        let adversarial = judge
+            .negative_log_likelihood(emissions, self.target_labels())
+            .mean();
+        let truths = self.inputs.truths.as_ref();
+        let paired =
+            truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
+        let mut total = reconstruction.clone() * weights.reconstruction
+            + kl.clone() * weights.kl
+            + cycle.clone() * weights.cycle
+            + adversarial.clone() * weights.adversarial;
+        if let Some(paired) = &paired {
+            total = total + paired.clone() * weights.paired;
+        }
+        clock.mark(Phase::JudgeForward);
+        let paired = paired.map_or_else(|| Tensor::zeros([1], self.device), Tensor::inner);
+        let figures = vec![
+            reconstruction.inner(),
+            kl.inner(),
+            cycle.inner(),
+            adversarial.inner(),
+            paired,
+        ];
+        let computed = self.computed(generator, total, figures);
+        clock.mark(Phase::GeneratorBackward);
+        computed
+    }
+
+    /// Backward, and both results times the part's share.
+    fn computed<M: Module>(
+        &self,
+        module: &M,
+        total: Tensor<1>,
+        figures: Vec<Tensor<1>>,
+    ) -> Computed {
+        let figures = Tensor::cat(figures, 0);
+        let (total, figures) = if self.share == 1.0 {
+            (total, figures)
+        } else {
+            (total.mul_scalar(self.share), figures.mul_scalar(self.share))
+        };
+        Computed {
+            gradients: GradientsParams::from_module(&mut total.backward(), module),
+            figures,
+        }
+    }
+
+    /// Label grids that say "real, target style" everywhere: `[n, h, w]`.
+    fn target_labels(&self) -> Tensor<3, Int> {
+        let grid = self.config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
+        let targets = &self.inputs.targets;
+        let labels = targets
+            .iter()
+            .flat_map(|s| std::iter::repeat_n(1 + *s as i32, grid * grid));
+        let labels = TensorData::new(labels.collect::<Vec<_>>(), [targets.len(), grid, grid]);
+        Tensor::from_data(labels, &self.autodiff())
+    }
+
+    /// Pictures on the training device: `[n, 3, H, W]`.
+    fn pictures(&self, values: &[f32], n: usize) -> Tensor<4> {
+        let size = self.config.data.size_px as usize;
+        self.tensor(values, [n, 3, size, size])
+    }
+
+    /// Host values as a constant of the graph.
+    fn tensor<const D: usize>(&self, values: &[f32], shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.autodiff())
+    }
+
+    fn autodiff(&self) -> Device {
+        self.device.clone().autodiff()
+    }
+}
