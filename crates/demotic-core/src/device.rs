@@ -1,10 +1,86 @@
 //! Which device computes: a GPU through wgpu, or the processor through Flex, chosen at run time.
 
-use burn::tensor::wgpu::wgpu;
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::Device;
 use serde::Serialize;
 
 use crate::error::Error;
+
+/// A backend that this crate knows, in the build or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Backend {
+    /// First part of a `--device` name, or the shader language that a cargo feature adds.
+    pub name: &'static str,
+    /// Whether this build has it.
+    pub is_built: bool,
+    /// What it is, and what it needs.
+    pub what: &'static str,
+}
+
+/// Every backend, those of this build and those that a cargo feature of the same name adds.
+pub const BACKENDS: [Backend; 7] = [
+    Backend {
+        name: "flex",
+        is_built: true,
+        what: "this machine's processor; needs nothing",
+    },
+    Backend {
+        name: "wgpu",
+        is_built: cfg!(feature = "wgpu"),
+        what: "any GPU through Vulkan, Metal or DirectX 12 with kernels in WGSL; needs the GPU's driver",
+    },
+    Backend {
+        name: "spirv",
+        is_built: cfg!(feature = "spirv"),
+        what: "wgpu's Vulkan devices take SPIR-V; needs Vulkan 1.2 with its memory model; the CRF computes by tensor operations",
+    },
+    Backend {
+        name: "metal-msl",
+        is_built: cfg!(feature = "metal-msl"),
+        what: "wgpu's Metal devices take MSL; needs macOS; the CRF computes by tensor operations",
+    },
+    Backend {
+        name: "cuda",
+        is_built: cfg!(feature = "cuda"),
+        what: "NVIDIA; needs its driver and CUDA toolkit",
+    },
+    Backend {
+        name: "rocm",
+        is_built: cfg!(feature = "rocm"),
+        what: "AMD on Linux; needs ROCm with HIP",
+    },
+    Backend {
+        name: "tch",
+        is_built: cfg!(feature = "tch"),
+        what: "libtorch, on the processor (`tch`) or CUDA (`tch:N`); for comparing",
+    },
+];
+
+/// The processor, as Flex uses it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Processor {
+    /// The processor's own name; empty where the system does not say.
+    pub name: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// The machine's memory in bytes; none where the system does not say.
+    pub memory_bytes: Option<u64>,
+}
+
+/// This machine's processor.
+pub fn processor() -> Processor {
+    let field = |file: &str, key: &str| {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(key))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let kib = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split_whitespace().next()?.parse::<u64>().ok());
+    Processor {
+        name: field("/proc/cpuinfo", "model name").unwrap_or_default(),
+        threads: rayon::current_num_threads(),
+        memory_bytes: kib.map(|kib| kib * 1024),
+    }
+}
 
 /// One adapter that wgpu sees.
 #[derive(Clone, Debug, Serialize)]
@@ -19,12 +95,25 @@ pub struct Adapter {
     pub api: String,
     /// Driver and its version, as it names itself.
     pub driver: String,
+    /// Largest pool of memory of its own, in bytes; none where the interface does not tell.
+    pub memory_bytes: Option<u64>,
     /// Largest buffer, in bytes.
     pub buffer_bytes_max: u64,
+    /// Largest part of a buffer that a kernel may see, in bytes.
+    pub binding_bytes_max: u64,
+    /// Buffers that a kernel may see.
+    pub bindings_max: u32,
     /// Memory shared by the threads of a workgroup, in bytes.
     pub workgroup_memory_bytes: u32,
+    /// Threads of a workgroup.
+    pub workgroup_threads_max: u32,
+    /// Fewest and most threads that go in step.
+    pub subgroup_threads: [u32; 2],
+    /// Whether kernels may compute in 16-bit floats.
+    pub has_f16: bool,
+    #[cfg(feature = "wgpu")]
     #[serde(skip)]
-    device_kind: DeviceKind,
+    device_kind: burn::tensor::DeviceKind,
 }
 
 /// A device that was opened.
@@ -36,62 +125,13 @@ pub struct Chosen {
     pub description: String,
 }
 
-/// Every adapter on this machine, best interface first; empty where there is none.
-pub fn adapters() -> Vec<Adapter> {
-    // The interface that Burn's wgpu runtime settles on is the first of these with an adapter.
-    for backend in [
-        wgpu::Backends::VULKAN,
-        wgpu::Backends::METAL,
-        wgpu::Backends::DX12,
-    ] {
-        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-            backends: backend,
-            ..wgpu::InstanceDescriptor::new_without_display_handle()
-        });
-        let found = cubecl::future::block_on(instance.enumerate_adapters(backend));
-        if !found.is_empty() {
-            return describe(&found);
+impl Chosen {
+    fn flex() -> Self {
+        Self {
+            device: Device::flex(),
+            description: format!("flex ({} threads)", rayon::current_num_threads()),
         }
     }
-    Vec::new()
-}
-
-fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
-    let mut counts = [0_usize; 3];
-    let mut number = |slot: usize| {
-        counts[slot] += 1;
-        counts[slot] - 1
-    };
-    found
-        .iter()
-        .enumerate()
-        .map(|(index, adapter)| {
-            let info = adapter.get_info();
-            let limits = adapter.limits();
-            // Burn counts each kind from zero on its own.
-            let (kind, device_kind) = match info.device_type {
-                wgpu::DeviceType::DiscreteGpu => ("discrete", DeviceKind::DiscreteGpu(number(0))),
-                wgpu::DeviceType::IntegratedGpu => {
-                    ("integrated", DeviceKind::IntegratedGpu(number(1)))
-                }
-                wgpu::DeviceType::VirtualGpu => ("virtual", DeviceKind::VirtualGpu(number(2))),
-                wgpu::DeviceType::Cpu => ("software", DeviceKind::Cpu),
-                wgpu::DeviceType::Other => ("other", DeviceKind::DefaultDevice),
-            };
-            Adapter {
-                index,
-                name: info.name,
-                kind,
-                api: format!("{:?}", info.backend).to_lowercase(),
-                driver: format!("{} {}", info.driver, info.driver_info)
-                    .trim()
-                    .to_owned(),
-                buffer_bytes_max: limits.max_buffer_size,
-                workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
-                device_kind,
-            }
-        })
-        .collect()
 }
 
 /// The adapter that `auto` takes: the first discrete GPU, else the first integrated or virtual one. A software adapter is
@@ -102,67 +142,69 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
         .find_map(|kind| adapters.iter().find(|a| a.kind == *kind))
 }
 
-/// Opens the device asked for: `auto`, `flex`, `wgpu` (the first adapter) or `wgpu:N`.
+/// Opens the device asked for: `auto`, `flex`, `wgpu` (the first adapter) or `wgpu:N`; with their features also `cuda:N`,
+/// `rocm:N`, `tch` and `tch:N`.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that is none of these; [`Error::Device`] where there is no such adapter or it does not open.
+/// [`Error::Config`] for a name that is none of these or not in this build; [`Error::Device`] where there is no such adapter
+/// or it does not open.
 pub fn open(asked: &str) -> Result<Chosen, Error> {
-    let flex = || Chosen {
-        device: Device::flex(),
-        description: format!("flex ({} threads)", rayon::current_num_threads()),
+    let unknown = || {
+        Error::Config(vec![format!(
+            "device: expected auto, flex, wgpu or wgpu:N; got `{asked}`"
+        )])
     };
-    match asked {
-        "flex" => Ok(flex()),
-        "auto" => auto_adapter(&adapters()).map_or_else(|| Ok(flex()), open_adapter),
-        _ => {
-            let index = match asked.strip_prefix("wgpu") {
-                Some("") => 0,
-                Some(rest) => rest
-                    .strip_prefix(':')
-                    .and_then(|n| n.parse::<usize>().ok())
-                    .ok_or_else(|| unknown(asked))?,
-                None => return Err(unknown(asked)),
-            };
-            let all = adapters();
-            match all.get(index) {
-                Some(adapter) => open_adapter(adapter),
-                None => Err(Error::Device(format!(
-                    "no adapter number {index}: {} found; install a driver (on Debian: mesa-vulkan-drivers and libvulkan1, or your \
-                     vendor's) or train on the processor with `--device flex`; `demotic devices` lists what there is",
-                    all.len()
-                ))),
-            }
+    let (name, number) = match asked.split_once(':') {
+        None => (asked, None),
+        Some((name, number)) => (
+            name,
+            Some(number.parse::<usize>().map_err(|_not_a_number| unknown())?),
+        ),
+    };
+    match (name, number) {
+        ("flex", None) => Ok(Chosen::flex()),
+        #[cfg(feature = "wgpu")]
+        ("auto", None) => {
+            auto_adapter(&adapters()).map_or_else(|| Ok(Chosen::flex()), wgpu::open_adapter)
         }
+        #[cfg(not(feature = "wgpu"))]
+        ("auto", None) => Ok(Chosen::flex()),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", index) => wgpu::open_number(index.unwrap_or(0)),
+        #[cfg(feature = "cuda")]
+        ("cuda", index) => Ok(Chosen {
+            device: Device::cuda(index.unwrap_or(0)),
+            description: asked.to_owned(),
+        }),
+        #[cfg(feature = "rocm")]
+        ("rocm", index) => Ok(Chosen {
+            device: Device::rocm(index.unwrap_or(0)),
+            description: asked.to_owned(),
+        }),
+        #[cfg(feature = "tch")]
+        #[expect(deprecated, reason = "there for comparing")]
+        ("tch", index) => Ok(Chosen {
+            device: index.map_or_else(Device::libtorch, Device::libtorch_cuda),
+            description: asked.to_owned(),
+        }),
+        _ => match BACKENDS.iter().find(|b| b.name == name && !b.is_built) {
+            Some(backend) => Err(Error::Config(vec![format!(
+                "device: `{asked}` is not in this build; build with `--features {}` ({})",
+                backend.name, backend.what
+            )])),
+            None => Err(unknown()),
+        },
     }
 }
 
-fn unknown(asked: &str) -> Error {
-    Error::Config(vec![format!(
-        "device: expected auto, flex, wgpu or wgpu:N; got `{asked}`"
-    )])
-}
-
-fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
-    let description = format!(
-        "wgpu:{} {} ({}, {})",
-        adapter.index, adapter.name, adapter.kind, adapter.api
-    );
-    // A second init of the same adapter in one process is refused; the running one serves.
-    match Device::wgpu_options()
-        .device_kind(adapter.device_kind.clone())
-        .init()
-    {
-        Ok(device) => Ok(Chosen {
-            device,
-            description,
-        }),
-        Err(error) if error.to_string().to_lowercase().contains("already") => Ok(Chosen {
-            device: Device::wgpu(adapter.device_kind.clone()),
-            description,
-        }),
-        Err(error) => Err(Error::Device(format!(
-            "{description} does not open: {error}; try `--device flex`"
-        ))),
+/// The shader language that kernels for this device are compiled to: `wgsl`, `spirv`, `msl`, `cuda`, `hip`; `none` where they
+/// are not compiled at run time.
+pub fn shader_language(device: &Device) -> String {
+    let name = demotic_crf::runtime_name(device);
+    match name.split_once('<') {
+        Some((_, language)) => language.trim_end_matches('>').to_owned(),
+        None if name == "flex" => "none".into(),
+        None => name,
     }
 }
 
@@ -170,4 +212,238 @@ fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
 /// from it.
 pub(crate) fn seed_backend(device: &Device) {
     device.seed(0);
+}
+
+/// Every adapter on this machine that wgpu reaches; empty where there is none, or no wgpu in this build.
+pub fn adapters() -> Vec<Adapter> {
+    #[cfg(feature = "wgpu")]
+    return wgpu::adapters();
+    #[cfg(not(feature = "wgpu"))]
+    Vec::new()
+}
+
+/// Opens an adapter.
+///
+/// # Errors
+/// [`Error::Device`] in the driver's words.
+#[cfg(feature = "wgpu")]
+pub fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
+    wgpu::open_adapter(adapter)
+}
+
+/// Adapters through wgpu, numbered as Burn numbers them.
+#[cfg(feature = "wgpu")]
+mod wgpu {
+    use std::collections::BTreeMap;
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::tensor::wgpu::{WgpuInitError, wgpu};
+    use burn::tensor::{Device, DeviceKind};
+
+    use super::{Adapter, Chosen};
+    use crate::error::Error;
+
+    /// Graphics interfaces in the order in which Burn's runtime tries them.
+    const INTERFACES: &[wgpu::Backends] = if cfg!(target_vendor = "apple") {
+        &[wgpu::Backends::METAL]
+    } else {
+        &[
+            wgpu::Backends::VULKAN,
+            wgpu::Backends::DX12,
+            wgpu::Backends::GL,
+        ]
+    };
+
+    /// The first interface with a GPU, else the first with any adapter: the one that Burn's runtime settles on.
+    pub(super) fn adapters() -> Vec<Adapter> {
+        let mut software = Vec::new();
+        for backend in INTERFACES {
+            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+                backends: *backend,
+                ..wgpu::InstanceDescriptor::new_without_display_handle()
+            });
+            let found = cubecl::future::block_on(instance.enumerate_adapters(*backend));
+            let is_gpu = |a: &wgpu::Adapter| a.get_info().device_type != wgpu::DeviceType::Cpu;
+            if found.iter().any(is_gpu) {
+                return describe(&found);
+            }
+            if software.is_empty() {
+                software = describe(&found);
+            }
+        }
+        software
+    }
+
+    fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
+        let mut counts = [0_usize; 3];
+        let mut number = |slot: usize| {
+            counts[slot] += 1;
+            counts[slot] - 1
+        };
+        found
+            .iter()
+            .enumerate()
+            .map(|(index, adapter)| {
+                let info = adapter.get_info();
+                let limits = adapter.limits();
+                // Burn counts each kind from zero on its own.
+                let (kind, device_kind) = match info.device_type {
+                    wgpu::DeviceType::DiscreteGpu => {
+                        ("discrete", DeviceKind::DiscreteGpu(number(0)))
+                    }
+                    wgpu::DeviceType::IntegratedGpu => {
+                        ("integrated", DeviceKind::IntegratedGpu(number(1)))
+                    }
+                    wgpu::DeviceType::VirtualGpu => ("virtual", DeviceKind::VirtualGpu(number(2))),
+                    wgpu::DeviceType::Cpu => ("software", DeviceKind::Cpu),
+                    wgpu::DeviceType::Other => ("other", DeviceKind::DefaultDevice),
+                };
+                Adapter {
+                    index,
+                    name: info.name,
+                    kind,
+                    api: format!("{:?}", info.backend).to_lowercase(),
+                    driver: format!("{} {}", info.driver, info.driver_info)
+                        .trim()
+                        .to_owned(),
+                    memory_bytes: memory_bytes(adapter),
+                    buffer_bytes_max: limits.max_buffer_size,
+                    binding_bytes_max: limits.max_storage_buffer_binding_size,
+                    bindings_max: limits.max_storage_buffers_per_shader_stage,
+                    workgroup_memory_bytes: limits.max_compute_workgroup_storage_size,
+                    workgroup_threads_max: limits.max_compute_invocations_per_workgroup,
+                    subgroup_threads: [info.subgroup_min_size, info.subgroup_max_size],
+                    has_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
+                    device_kind,
+                }
+            })
+            .collect()
+    }
+
+    /// The largest heap of the device's own: a driver may list a small window into it first.
+    #[cfg(not(target_vendor = "apple"))]
+    fn memory_bytes(adapter: &wgpu::Adapter) -> Option<u64> {
+        const DEVICE_LOCAL: u32 = 1;
+        #[expect(unsafe_code, reason = "wgpu itself does not tell a device's memory")]
+        // SAFETY: the adapter is only asked for its properties, and lives longer than the answer.
+        let heaps = unsafe {
+            let vulkan = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+            vulkan
+                .shared_instance()
+                .raw_instance()
+                .get_physical_device_memory_properties(vulkan.raw_physical_device())
+        };
+        heaps.memory_heaps[..heaps.memory_heap_count as usize]
+            .iter()
+            .filter(|heap| heap.flags.as_raw() & DEVICE_LOCAL != 0)
+            .map(|heap| heap.size)
+            .max()
+    }
+
+    #[cfg(target_vendor = "apple")]
+    fn memory_bytes(_: &wgpu::Adapter) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn open_number(index: usize) -> Result<Chosen, Error> {
+        let all = adapters();
+        match all.get(index) {
+            Some(adapter) => open_adapter(adapter),
+            None => Err(Error::Device(format!(
+                "no adapter number {index}: {} found; install a driver (on Debian: mesa-vulkan-drivers and libvulkan1, or your \
+                 vendor's) or train on the processor with `--device flex`; `demotic devices` lists what there is",
+                all.len()
+            ))),
+        }
+    }
+
+    /// Devices that this process runs: the runtime starts each once.
+    static RUNNING: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+
+    pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
+        let description = format!(
+            "wgpu:{} {} ({}, {})",
+            adapter.index, adapter.name, adapter.kind, adapter.api
+        );
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = running.get(&adapter.index) {
+            return Ok(Chosen {
+                device: device.clone(),
+                description,
+            });
+        }
+        let started = Device::wgpu_options()
+            .device_kind(adapter.device_kind.clone())
+            .init();
+        let device = match started {
+            Ok(device) => device,
+            // Registering fails only for a device that runs already: something other than this function started it.
+            Err(WgpuInitError::Registration { .. }) => Device::wgpu(adapter.device_kind.clone()),
+            Err(error) => {
+                return Err(Error::Device(format!(
+                    "{description} does not open: {error}; try `--device flex`"
+                )));
+            }
+        };
+        running.insert(adapter.index, device.clone());
+        Ok(Chosen {
+            device,
+            description,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_opens_twice_and_is_the_same() {
+        let names = adapters();
+        for asked in ["flex", "auto"]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(names.iter().map(|a| format!("wgpu:{}", a.index)))
+        {
+            let [first, second] = [open(&asked), open(&asked)].map(|d| d.expect("it opens"));
+            assert_eq!(first.device, second.device, "{asked}");
+        }
+    }
+
+    #[test]
+    fn the_build_compiles_the_shader_language_of_its_features() {
+        assert_eq!(shader_language(&Device::flex()), "none");
+        for adapter in adapters() {
+            let chosen = open(&format!("wgpu:{}", adapter.index)).expect("it opens");
+            let expected = match adapter.api.as_str() {
+                // A Vulkan driver without the memory model falls back to WGSL; lavapipe has it.
+                "vulkan" if cfg!(feature = "spirv") => "spirv",
+                "metal" if cfg!(feature = "metal-msl") => "msl",
+                _ => "wgsl",
+            };
+            assert_eq!(
+                shader_language(&chosen.device),
+                expected,
+                "{}",
+                adapter.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_backend_outside_the_build_is_refused_by_its_feature() {
+        for backend in BACKENDS.iter().filter(|b| !b.is_built) {
+            if ["spirv", "metal-msl"].contains(&backend.name) {
+                continue;
+            }
+            let error = open(backend.name).expect_err("it is not built").to_string();
+            assert!(
+                error.contains(&format!("--features {}", backend.name)),
+                "{error}"
+            );
+        }
+        for wrong in ["", "gpu", "wgpu:", "wgpu:x", "flex:1", "auto:0", "wgpu:0:1"] {
+            assert!(open(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -64,9 +64,11 @@ pub mod diagnostics;
 mod error;
 mod grid;
 mod op;
+#[doc(hidden)]
+pub mod oracle;
 
 pub use chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
 pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions, WgslKernel};
 pub use error::CrfError;
 pub use grid::{Directions, GridCrf, GridCrfConfig};
-pub use op::implementation_in_use;
+pub use op::{implementation_in_use, runtime_name};

@@ -42,7 +42,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// auto: a discrete GPU, else an integrated one, else flex; flex: this machine's processor cores; wgpu: the first
-    /// adapter of `demotic devices`; wgpu:N: adapter N
+    /// adapter of `demotic devices`; wgpu:N: adapter N. Builds with the cargo features of those names also know cuda:N,
+    /// rocm:N, tch (libtorch on the processor) and tch:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }
@@ -235,8 +236,16 @@ pub(crate) struct InspectArgs {
 
 /// `demotic devices`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+`shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of
+shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations.
+`demotic doctor --device D` tells whether a device computes rightly, and how fast.
+
+Examples:
+  demotic devices
+  demotic devices --json | jq '.adapters[].name'")]
 pub(crate) struct DevicesArgs {
-    /// As JSON: {"adapters":[..],"auto":"flex"|"wgpu:N","reason":".."}
+    /// As JSON: flex, adapters, auto and reason, backends in the build and not
     #[arg(long)]
     pub(crate) json: bool,
 }

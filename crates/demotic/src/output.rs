@@ -32,9 +32,42 @@ pub(crate) fn duration(secs: f64) -> String {
     }
 }
 
+/// `32 KiB`, `1.5 GiB`: to three figures.
+pub(crate) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    let mut unit = "B";
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = next;
+    }
+    let decimals = if value >= 100.0 || value.fract() == 0.0 {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.decimals$} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::{bytes, duration};
+
+    #[test]
+    fn sizes_carry_their_units() {
+        let told: Vec<String> = [0, 32 << 10, (3 << 30) / 2, 25_128_000_000, 1 << 60]
+            .into_iter()
+            .map(bytes)
+            .collect();
+        assert_eq!(
+            told,
+            ["0 B", "32 KiB", "1.50 GiB", "23.4 GiB", "1048576 TiB"]
+        );
+    }
 
     #[test]
     fn durations_carry_their_units() {

@@ -5,8 +5,11 @@ mod cpu;
 pub(crate) mod ops;
 pub(crate) mod plan;
 pub(crate) mod reference;
+#[cfg(feature = "wgpu")]
 mod shaders;
+#[cfg(feature = "wgpu")]
 mod template;
+#[cfg(feature = "wgpu")]
 mod wgpu;
 
 use burn::backend::DispatchDevice;
@@ -22,6 +25,7 @@ pub(crate) fn is_software(device: &Device) -> bool {
         reason = "which variants exist depends on Burn's features"
     )]
     match device.clone().inner().as_dispatch() {
+        #[cfg(feature = "wgpu")]
         DispatchDevice::Cube(cube) => cube.client().properties().identity.physical.is_none(),
         _ => false,
     }
@@ -49,10 +53,20 @@ fn runtime(device: &DispatchDevice) -> Option<Runtime> {
         reason = "which variants exist depends on Burn's features"
     )]
     match device {
+        #[cfg(feature = "wgpu")]
         DispatchDevice::Cube(cube) => Some(Runtime::Cube(cube.client().name().to_string())),
         DispatchDevice::Flex(_) => Some(Runtime::Flex),
         DispatchDevice::Autodiff(outer) => runtime(&outer.clone().inner()),
         _ => None,
+    }
+}
+
+/// The name of a device's runtime: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`, `hip`, `flex`, or `other`.
+pub fn runtime_name(device: &Device) -> String {
+    match runtime(device.as_dispatch()) {
+        Some(Runtime::Cube(name)) => name,
+        Some(Runtime::Flex) => "flex".to_string(),
+        None => "other".to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The operation as Burn sees it: its signature, its output shapes under fusion, the CPU backend's share, and the call from
 //! a tensor.
 
+#[cfg(feature = "wgpu")]
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchTensor, backend_extension};
@@ -11,7 +12,7 @@ use super::cpu;
 use super::plan::{Group, Order, Plan};
 
 /// The operation. Tensors are laid out as [`Plan`] says; `lengths` is any tensor (the labels, say) where the plan is not ragged.
-#[backend_extension(Cube, Flex, Autodiff, Fusion)]
+#[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Autodiff, Fusion: cfg(feature = "wgpu"))]
 pub(crate) trait CrfOps: Backend {
     /// Values `[groups]`.
     #[fusion(meta = value_spec)]
@@ -51,10 +52,12 @@ pub(crate) trait CrfOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
+#[cfg(feature = "wgpu")]
 fn grid_dims(emissions: &TensorSpec) -> [usize; 4] {
     core::array::from_fn(|axis| emissions.shape[axis])
 }
 
+#[cfg(feature = "wgpu")]
 fn value_spec(
     emissions: &TensorSpec,
     _: &TensorSpec,
@@ -65,6 +68,7 @@ fn value_spec(
     TensorSpec::new(Shape::new([plan.groups(grid_dims(emissions))]), DType::F32)
 }
 
+#[cfg(feature = "wgpu")]
 fn gradient_specs(
     emissions: &TensorSpec,
     labels: &TensorSpec,
@@ -87,6 +91,7 @@ fn gradient_specs(
     )
 }
 
+#[cfg(feature = "wgpu")]
 fn viterbi_specs(
     emissions: &TensorSpec,
     _: &TensorSpec,

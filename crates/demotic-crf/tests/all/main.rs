@@ -4,12 +4,12 @@
 
 mod chain;
 mod grid;
-mod oracle;
 mod properties;
 
 use std::sync::OnceLock;
 
 use burn::tensor::{Device, DeviceKind};
+use demotic_crf::oracle;
 
 /// The software adapter (or, without one, the default one); `None` where there is no adapter at all.
 ///

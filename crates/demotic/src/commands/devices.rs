@@ -1,15 +1,92 @@
 //! `demotic devices`: what can compute here, and what `auto` takes and why.
 
 use anyhow::Result;
-use demotic_core::device::{adapters, auto_adapter};
+use demotic_core::device::{
+    Adapter, BACKENDS, adapters, auto_adapter, open, processor, shader_language,
+};
+use demotic_crf::{Implementation, implementation_in_use};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::DevicesArgs;
-use crate::output::say;
+use crate::output::{bytes, say};
 
 const NO_ADAPTER: &str = "\
 To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers`
 (AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs.";
+
+/// An adapter and what the runtime makes of it.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    adapter: Adapter,
+    /// None where it does not open.
+    shader_language: Option<String>,
+    /// What computes the CRF there.
+    crf: Option<&'static str>,
+    /// Why it does not open.
+    problem: Option<String>,
+}
+
+impl Listed {
+    fn new(adapter: Adapter) -> Self {
+        match open(&format!("wgpu:{}", adapter.index)) {
+            Ok(chosen) => Self {
+                shader_language: Some(shader_language(&chosen.device)),
+                crf: implementation_in_use(&chosen.device, Implementation::Auto)
+                    .ok()
+                    .map(Implementation::name),
+                problem: None,
+                adapter,
+            },
+            Err(error) => Self {
+                adapter,
+                shader_language: None,
+                crf: None,
+                problem: Some(error.to_string()),
+            },
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let a = &self.adapter;
+        let shaders = match (&self.shader_language, &self.problem) {
+            (Some(language), _) => {
+                let crf = match self.crf {
+                    Some("wgsl") => "own kernels",
+                    _ => "tensor operations",
+                };
+                format!("{language}; the CRF by {crf}")
+            }
+            (None, problem) => problem.clone().unwrap_or_default(),
+        };
+        let [fewest, most] = a.subgroup_threads;
+        let subgroup = if fewest == most {
+            format!("{most}")
+        } else {
+            format!("{fewest} to {most}")
+        };
+        vec![
+            format!("wgpu:{}  {}", a.index, a.name),
+            format!("        kind     {}, through {}", a.kind, a.api),
+            format!("        driver   {}", a.driver),
+            format!("        shaders  {shaders}"),
+            format!(
+                "        memory   {}; buffers to {}, {} of them for a kernel, to {} each",
+                a.memory_bytes.map_or_else(|| "not told".to_owned(), bytes),
+                bytes(a.buffer_bytes_max),
+                a.bindings_max,
+                bytes(a.binding_bytes_max),
+            ),
+            format!(
+                "        groups   to {} threads sharing {}, {subgroup} in step; 16-bit floats: {}",
+                a.workgroup_threads_max,
+                bytes(a.workgroup_memory_bytes.into()),
+                if a.has_f16 { "yes" } else { "no" },
+            ),
+        ]
+    }
+}
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     let found = adapters();
@@ -20,31 +97,51 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     );
     let reason = match auto {
         Some(adapter) => format!("the first {} adapter", adapter.kind),
+        None if !cfg!(feature = "wgpu") => "this build has no wgpu".to_owned(),
         None if found.is_empty() => "wgpu finds no adapter".to_owned(),
         None => "a software adapter is slower than flex and is used only when asked for".to_owned(),
     };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let processor = processor();
+    let listed: Vec<Listed> = found.into_iter().map(Listed::new).collect();
     if args.json {
-        let all = json!({ "adapters": found, "flex": { "threads": threads }, "auto": name, "reason": reason });
+        let all = json!({
+            "flex": processor, "adapters": listed, "auto": name, "reason": reason, "backends": BACKENDS,
+        });
         return say(&format!("{all:#}\n"));
     }
-    let mut lines = vec![format!(
-        "flex    this machine's processor, {threads} threads"
-    )];
-    lines.extend(found.iter().map(|adapter| {
+    let mut lines = vec![
         format!(
-            "wgpu:{}  {} ({}, {}, {})  buffers to {} MiB, {} KiB a workgroup",
-            adapter.index,
-            adapter.name,
-            adapter.kind,
-            adapter.api,
-            adapter.driver,
-            adapter.buffer_bytes_max >> 20,
-            adapter.workgroup_memory_bytes >> 10,
-        )
-    }));
+            "flex    {}",
+            if processor.name.is_empty() {
+                "this machine's processor"
+            } else {
+                &processor.name
+            }
+        ),
+        format!(
+            "        {} threads; memory {}; compiled loops, no shaders",
+            processor.threads,
+            processor
+                .memory_bytes
+                .map_or_else(|| "not told".to_owned(), bytes)
+        ),
+    ];
+    lines.extend(listed.iter().flat_map(Listed::lines));
     lines.push(format!("auto    {name}: {reason}"));
-    if found.is_empty() {
+    let named = |is_built| {
+        let names: Vec<&str> = BACKENDS
+            .iter()
+            .filter(|b| b.is_built == is_built)
+            .map(|b| b.name)
+            .collect();
+        names.join(", ")
+    };
+    lines.push(format!("build   {}", named(true)));
+    lines.push(format!(
+        "        not in it, each a cargo feature: {}",
+        named(false)
+    ));
+    if listed.is_empty() {
         lines.push(String::new());
         lines.push(NO_ADAPTER.to_owned());
     }

@@ -131,8 +131,28 @@ fn devices_say_what_auto_takes_and_why() {
     let json: serde_json::Value =
         serde_json::from_str(&place.run(&["devices", "--json"]).done().out).expect("JSON");
     assert!(
-        json["adapters"].is_array() && json["auto"].is_string() && json["reason"].is_string(),
+        json["auto"].is_string() && json["reason"].is_string(),
         "{json:#}"
+    );
+    for adapter in json["adapters"].as_array().expect("adapters") {
+        for key in ["name", "kind", "api", "driver", "shader_language", "crf"] {
+            assert!(adapter[key].is_string(), "{key}: {json:#}");
+        }
+        assert!(adapter["buffer_bytes_max"].as_u64() > Some(1 << 20));
+        assert!(said.out.contains(adapter["name"].as_str().expect("a name")));
+    }
+    let is_built = |name: &str| {
+        let all = json["backends"].as_array().expect("backends");
+        let found = all.iter().find(|b| b["name"] == name);
+        found.expect("known")["is_built"].as_bool()
+    };
+    assert_eq!(
+        ["flex", "wgpu", "spirv"].map(is_built),
+        [
+            Some(true),
+            Some(cfg!(feature = "wgpu")),
+            Some(cfg!(feature = "spirv"))
+        ]
     );
 
     let mut bare = place.command(&["devices"]);

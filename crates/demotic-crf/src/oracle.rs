@@ -1,20 +1,28 @@
-//! The CRF in float64, written from the formula in log space with plain loops. Shares no code with the crate.
+//! The CRF in float64, written from the formula in log space with plain loops. Shares no code with the rest of the crate; tests
+//! and `demotic doctor` hold every implementation against it.
 
-use demotic_crf::FORBIDDEN;
+#![allow(clippy::needless_range_loop, reason = "the indices are the formula's")]
+
+use crate::FORBIDDEN;
 
 /// One chain: `e[t * l + k]`, `a[i * l + j]`; start and end scores are folded into `e` by the caller.
-pub(crate) struct Chain {
-    pub(crate) labels: usize,
-    pub(crate) e: Vec<f64>,
-    pub(crate) a: Vec<f64>,
+pub struct Chain {
+    /// Number of labels.
+    pub labels: usize,
+    /// Emissions.
+    pub e: Vec<f64>,
+    /// Transitions.
+    pub a: Vec<f64>,
 }
 
-pub(crate) struct Posterior {
-    pub(crate) log_z: f64,
-    /// `u[t * l + k]`.
-    pub(crate) unary: Vec<f64>,
-    /// `p[t * l * l + i * l + j]`, `t` from 0 to length - 2.
-    pub(crate) pair: Vec<f64>,
+/// What a chain says about its labels.
+pub struct Posterior {
+    /// Log-partition.
+    pub log_z: f64,
+    /// Marginals of labels, `u[t * l + k]`.
+    pub unary: Vec<f64>,
+    /// Marginals of neighbours, `p[t * l * l + i * l + j]`, `t` from 0 to length - 2.
+    pub pair: Vec<f64>,
 }
 
 fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
@@ -26,7 +34,8 @@ fn log_sum_exp(values: impl Iterator<Item = f64> + Clone) -> f64 {
 }
 
 impl Chain {
-    pub(crate) fn new(labels: usize, e: &[f32], a: &[f32]) -> Self {
+    /// From single precision; a transition at [`FORBIDDEN`] is impossible.
+    pub fn new(labels: usize, e: &[f32], a: &[f32]) -> Self {
         let transition = |&a: &f32| {
             if a <= FORBIDDEN {
                 f64::NEG_INFINITY
@@ -41,12 +50,14 @@ impl Chain {
         }
     }
 
-    pub(crate) fn length(&self) -> usize {
+    /// Positions.
+    pub fn length(&self) -> usize {
         self.e.len() / self.labels
     }
 
     /// Emissions outside `allowed` become impossible.
-    pub(crate) fn held(&self, y: &[i32], unknown: i32) -> Self {
+    #[must_use]
+    pub fn held(&self, y: &[i32], unknown: i32) -> Self {
         let l = self.labels;
         let e = self.e.iter().enumerate().map(|(k, &e)| {
             let label = y[k / l];
@@ -63,7 +74,8 @@ impl Chain {
         }
     }
 
-    pub(crate) fn posterior(&self) -> Posterior {
+    /// Forward and backward sums.
+    pub fn posterior(&self) -> Posterior {
         let (l, t) = (self.labels, self.length());
         if t == 0 {
             return Posterior {
@@ -111,7 +123,8 @@ impl Chain {
         Posterior { log_z, unary, pair }
     }
 
-    pub(crate) fn score(&self, y: &[i32]) -> f64 {
+    /// Of one labelling.
+    pub fn score(&self, y: &[i32]) -> f64 {
         let l = self.labels;
         let emissions: f64 = y
             .iter()
@@ -126,12 +139,12 @@ impl Chain {
     }
 
     /// `-log p(y)`; positions equal to `unknown` are summed over.
-    pub(crate) fn nll(&self, y: &[i32], unknown: i32) -> f64 {
+    pub fn nll(&self, y: &[i32], unknown: i32) -> f64 {
         self.posterior().log_z - self.held(y, unknown).posterior().log_z
     }
 
     /// Gradients of [`Self::nll`] by emission and by transition.
-    pub(crate) fn gradient(&self, y: &[i32], unknown: i32) -> (Vec<f64>, Vec<f64>) {
+    pub fn gradient(&self, y: &[i32], unknown: i32) -> (Vec<f64>, Vec<f64>) {
         let (free, held) = (self.posterior(), self.held(y, unknown).posterior());
         let e = free
             .unary
@@ -148,7 +161,7 @@ impl Chain {
     }
 
     /// The best path, ties to the lowest label, and its score.
-    pub(crate) fn viterbi(&self) -> (Vec<i32>, f64) {
+    pub fn viterbi(&self) -> (Vec<i32>, f64) {
         let (l, t) = (self.labels, self.length());
         if t == 0 {
             return (vec![], 0.0);
@@ -186,9 +199,10 @@ impl Chain {
     }
 }
 
+#[cfg(test)]
 mod tests {
     use super::Chain;
-    use demotic_crf::cases::Numbers;
+    use crate::cases::Numbers;
 
     /// Every path of a small chain, one by one.
     #[test]
@@ -222,7 +236,7 @@ mod tests {
         let best = paths
             .iter()
             .max_by(|x, y| chain.score(x).total_cmp(&chain.score(y)))
-            .unwrap();
+            .expect("there are paths");
         assert_eq!(&chain.viterbi().0, best);
         let known = [0, -1, 2, -1, 1];
         let held: f64 = paths
