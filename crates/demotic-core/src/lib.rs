@@ -11,7 +11,7 @@ mod error;
 pub mod loss;
 pub mod metric;
 pub mod model;
-mod ops;
+pub mod ops;
 pub mod rng;
 pub mod train;
 pub mod translate;

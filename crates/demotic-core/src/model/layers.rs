@@ -140,13 +140,14 @@ impl AdaNorm {
 
 /// `x + conv(norm(conv(norm(x))))`, pre-activated (He et al. 2016).
 #[derive(Module, Debug)]
-pub(crate) struct Residual {
+pub struct Residual {
     norms: [Norm; 2],
     convs: [Conv; 2],
 }
 
 impl Residual {
-    pub(crate) fn new(init: &mut Init, channels: usize) -> Self {
+    /// A fresh block of `channels` channels.
+    pub fn new(init: &mut Init, channels: usize) -> Self {
         Self {
             norms: [Norm::new(init, channels), Norm::new(init, channels)],
             // The second convolution starts small: a deep stack starts near the identity.
@@ -157,7 +158,8 @@ impl Residual {
         }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// `[b, channels, H, W] -> [b, channels, H, W]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = self.convs[0].forward(self.norms[0].forward(x.clone()));
         x + self.convs[1].forward(self.norms[1].forward(y))
     }

@@ -6,4 +6,4 @@ mod layers;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorHead};
 pub use generator::{Generator, GeneratorConfig, Posterior};
-pub use layers::Init;
+pub use layers::{Init, Residual};

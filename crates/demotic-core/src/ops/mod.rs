@@ -36,7 +36,7 @@ pub(crate) fn is_flex(device: &Device) -> bool {
 /// - `weight`: `[o, c, k, k]`, `k` 1 or 3
 /// - `bias`: `[o]`
 /// - returns `[b, o, H, W]`
-pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     let kernel = weight.dims()[3];
     if is_flex(&x.device()) && (kernel == 1 || kernel == 3) {
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
@@ -61,7 +61,7 @@ pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Ten
 /// # Shapes
 /// - `x`: `[b, c, H, W]`; `groups` divides `c`
 /// - `scale`, `shift`: `[b, c]`
-pub(crate) fn norm_act(
+pub fn norm_act(
     x: Tensor<4>,
     scale: Tensor<2>,
     shift: Tensor<2>,

@@ -1,0 +1,468 @@
+#!/usr/bin/env python3
+"""Times one adversarial training step of the same networks in PyTorch, beside ours.
+
+    python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch
+    /tmp/peers/bin/python benches/peers/train_peers.py                   # PyTorch alone: processor, and CUDA where there is one
+    /tmp/peers/bin/python benches/peers/train_peers.py --check           # the same step on the same numbers: losses and gradient norms agree
+    /tmp/peers/bin/python benches/peers/train_peers.py --side-by-side    # and ours, in alternation, with the ratio
+
+Ours is `cargo bench --bench train_step`. With `DEMOTIC_BENCH_EXPORT=FOLDER` that bench writes, a configuration each, the resolved
+settings, the weights, everything random in one step, and the figures that the step came to: what `--check` reads.
+
+The same: layers, initial shapes, losses, composites, batch, clipping by the norm of all gradients, Adam, moving average. Left
+out on this side, in PyTorch's favour: making the batch (its pictures are on the device already) and planning the composites (a few
+plans are made before timing and used in turn). Noise is drawn by torch on the device. Used at their best: fused Adam, `torch._foreach`
+for the average, oneDNN or cuDNN (benchmark mode, TF32 off: ours is f32). Timed are NCHW and channels-last memory; the faster counts.
+
+The CRF: rows and columns stacked into one batch of chains, walked forward in scaled probability space with one batched matrix
+product and a normalisation a position (`crf_nll`), autograd backward: about three times faster here than the log-sum-exp form that
+pytorch-crf uses.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOPE = 0.2
+PATCH_STRIDE = 4
+
+
+# Layers, as in crates/demotic-core/src/model/layers.rs; parameter names are ours, so exported weights load by name.
+
+
+class Conv(nn.Module):
+    def __init__(self, channels_in, channels_out, kernel, gain=1.0):
+        super().__init__()
+        deviation = gain * math.sqrt(2 / ((1 + SLOPE**2) * channels_in * kernel**2))
+        self.weight = nn.Parameter(torch.randn(channels_out, channels_in, kernel, kernel) * deviation)
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+
+    def forward(self, x):
+        return F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2)
+
+
+def groups(channels):
+    return channels // 8 if channels % 8 == 0 else 1
+
+
+def leaky(x):
+    return F.leaky_relu(x, SLOPE)
+
+
+class Norm(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x, _code=None):
+        return leaky(F.group_norm(x, groups(x.shape[1]), self.scale, self.shift, 1e-5))
+
+
+class AdaNorm(nn.Module):
+    def __init__(self, style, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(style, 2 * channels) * math.sqrt(1 / style) * 0.5)
+        self.bias = nn.Parameter(torch.zeros(2 * channels))
+
+    def forward(self, x, code):
+        scale, shift = torch.addmm(self.bias, code, self.weight)[:, :, None, None].chunk(2, 1)
+        return leaky(torch.addcmul(shift, F.group_norm(x, groups(x.shape[1]), eps=1e-5), scale + 1))
+
+
+class Residual(nn.Module):
+    def __init__(self, channels, style=None):
+        super().__init__()
+        norm = (lambda: Norm(channels)) if style is None else (lambda: AdaNorm(style, channels))
+        self.norms = nn.ModuleList([norm(), norm()])
+        self.convs = nn.ModuleList([Conv(channels, channels, 3), Conv(channels, channels, 3, 0.3)])
+
+    def forward(self, x, code=None):
+        y = self.convs[0](self.norms[0](x, code))
+        return x + self.convs[1](self.norms[1](y, code))
+
+
+class UpStage(nn.Module):
+    def __init__(self, style, channels_in, channels_out):
+        super().__init__()
+        self.norm = AdaNorm(style, channels_in)
+        self.conv = Conv(channels_in, channels_out, 3)
+
+
+def upsample(x):
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Generator(nn.Module):
+    def __init__(self, c, styles):
+        super().__init__()
+        doublings = c["latent_stride"].bit_length() - 1
+        at = lambda i: max(c["channels"] >> i, c["channels_min"])  # noqa: E731
+        width, style = c["channels"], c["style_dims"]
+        self.stem = Conv(12, at(doublings - 1), 3)
+        self.downs = nn.ModuleList(Conv(at(i + 1), at(i), 3) for i in reversed(range(doublings - 1)))
+        self.encoder = nn.ModuleList(Residual(width) for _ in range(c["encoder_blocks"]))
+        self.encoder_norm = Norm(width)
+        self.to_posterior = Conv(width, 2 * c["latent_channels"], 3, 0.7)
+        self.style = nn.Parameter(torch.randn(styles, style))
+        self.from_latent = Conv(c["latent_channels"], width, 3)
+        self.context = nn.ModuleList(Residual(width, style) for _ in range(c["context_blocks"]))
+        self.decoder = nn.ModuleList(Residual(width, style) for _ in range(c["decoder_blocks"]))
+        self.ups = nn.ModuleList(UpStage(style, at(i), at(i + 1)) for i in range(doublings))
+        self.output_norm = AdaNorm(style, at(doublings))
+        self.output = Conv(at(doublings), 3, 3, 0.7)
+
+    def encode(self, pictures):
+        x = self.stem(F.pixel_unshuffle(pictures, 2))
+        for down in self.downs:
+            x = F.avg_pool2d(down(leaky(x)), 2)
+        for block in self.encoder:
+            x = block(x)
+        mean, log_var = self.to_posterior(self.encoder_norm(x)).chunk(2, 1)
+        return mean, (log_var - 4).clamp(-10, 4)
+
+    def decode(self, latent, styles):
+        code = self.style[styles]
+        x = self.from_latent(latent)
+        if self.context:
+            wide = F.avg_pool2d(x, 2)
+            for block in self.context:
+                wide = block(wide, code)
+            x = x + upsample(wide)
+        for block in self.decoder:
+            x = block(x, code)
+        for stage in self.ups:
+            x = stage.conv(upsample(stage.norm(x, code)))
+        return torch.tanh(self.output(self.output_norm(x, code)))
+
+
+def crf_nll(emissions, labels, transitions):
+    """Grid NLL a patch: `[b, l, h, h]`, `[b, h, h]`, `[2, l, l]` (rows, columns) -> `[b]`."""
+    b, l, h, w = emissions.shape
+    assert h == w, "rows and columns are walked together"
+    # [t, 2, b*h, l]: rows run along the last axis of the grid, columns along the one before.
+    e = torch.stack([emissions.permute(3, 0, 2, 1), emissions.permute(2, 0, 3, 1)], 1).reshape(w, 2, b * h, l)
+    y = torch.stack([labels.permute(2, 0, 1), labels.permute(1, 0, 2)], 1).reshape(w, 2, b * h)
+    # log softmax first: every position's scores are at most 0, and the products of exp stay in range.
+    e = F.log_softmax(e, -1)
+    x, m = e.exp(), transitions.exp()
+    weight = x[0]
+    log_z = 0.0
+    for t in range(1, w):
+        q = torch.bmm(weight, m) * x[t]
+        z = q.sum(-1, keepdim=True)
+        log_z = log_z + z.log()
+        weight = q / z
+    gold = e.gather(-1, y[..., None])[..., 0].sum(0)
+    direction = torch.arange(2, device=e.device)[None, :, None]
+    gold = gold + transitions[direction, y[:-1], y[1:]].sum(0)
+    nll = log_z[..., 0] - gold  # [2, b*h]
+    return nll.view(2, b, h).sum((0, 2)) * (0.5 / (h * w))
+
+
+class Crf(nn.Module):
+    def __init__(self, labels):
+        super().__init__()
+        self.row = nn.Parameter(torch.zeros(labels, labels))
+        self.column = nn.Parameter(torch.zeros(labels, labels))
+
+
+class Discriminator(nn.Module):
+    def __init__(self, c, styles):
+        super().__init__()
+        width = c["channels"]
+        self.a_max = c["a_max"]
+        self.stem = Conv(12, width, 3)
+        self.fine = Conv(width, width, 3)
+        self.coarse = Conv(width, 2 * width, 3)
+        self.mix = Conv(2 * width, 2 * width, 1)
+        self.emissions = Conv(2 * width, 1 + styles, 1, 0.5)
+        self.crf = Crf(1 + styles)
+
+    def forward(self, pictures):
+        x = leaky(self.stem(F.pixel_unshuffle(pictures, 2)))
+        x = F.avg_pool2d(leaky(self.fine(x)), 2)
+        return self.emissions(leaky(self.mix(leaky(self.coarse(x)))))
+
+    def nll(self, emissions, labels):
+        raw = torch.stack([self.crf.row, self.crf.column])
+        return crf_nll(emissions, labels, self.a_max * torch.tanh(raw / self.a_max))
+
+
+class Trainer:
+    """One training step, as `Trainer::advance` does it."""
+
+    def __init__(self, config, styles, device, channels_last):
+        self.config, self.styles, self.device = config, styles, device
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        g, d, t = (config[section] for section in ("generator", "discriminator", "train"))
+        torch.manual_seed(0)
+        self.generator = Generator(g, styles).to(device, memory_format=self.format)
+        self.discriminator = Discriminator(d, styles).to(device, memory_format=self.format)
+        self.average = [p.detach().clone() for p in self.generator.parameters()]
+        betas = {"betas": (t["beta_1"], t["beta_2"]), "eps": 1e-8, "fused": True}
+        self.adam_generator = torch.optim.Adam(self.generator.parameters(), lr=t["generator_rate"], **betas)
+        ties = list(self.discriminator.crf.parameters())
+        trunk = [p for name, p in self.discriminator.named_parameters() if not name.startswith("crf.")]
+        rate = t["discriminator_rate"]
+        self.adam_discriminator = torch.optim.Adam(
+            [{"params": trunk, "lr": rate}, {"params": ties, "lr": rate * t["transition_rate_factor"]}], **betas
+        )
+
+    def update(self, network, optimiser, loss):
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), self.config["train"]["gradient_norm_max"] or math.inf)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    def step(self, inputs):
+        l = self.config["loss"]
+        x, real = inputs["sources"], inputs["reals"]
+        n, _, size, _ = x.shape
+        grid = size // PATCH_STRIDE
+        source_styles, real_styles, targets = inputs["source_styles"], inputs["real_styles"], inputs["targets"]
+        noise = lambda name, like: inputs[name] if name in inputs else torch.randn_like(like)  # noqa: E731
+
+        mean, log_var = self.generator.encode(x)
+        latent = mean + (log_var * 0.5).exp() * noise("noise_latent", mean)
+        drawn = self.generator.decode(torch.cat([latent, latent]), torch.cat([source_styles, targets]))
+        again, fake = drawn[:n], drawn[n:]
+        seen = fake + noise("noise_cycle", fake) * l["cycle_noise"] if l["cycle_noise"] > 0 else fake
+        mean_back, log_var_back = self.generator.encode(seen)
+        back = mean_back + (log_var_back * 0.5).exp() * noise("noise_return", mean_back)
+        cycled = self.generator.decode(back, source_styles)
+
+        pool = torch.cat([real, fake.detach()])
+        outside = pool[inputs["outside"]]
+        mixed = outside + (pool[inputs["inside"]] - outside) * inputs["mask"]
+        pure = torch.cat([1 + real_styles, torch.zeros_like(real_styles)])[:, None, None].expand(-1, grid, grid)
+        labels = torch.cat([pure, inputs["labels"]])
+        emissions = self.discriminator(torch.cat([pool, mixed]))
+        nll = self.discriminator.nll(emissions, labels)
+        d_norm = self.update(self.discriminator, self.adam_discriminator, nll.mean())
+
+        reconstruction = (again - x).abs().mean()
+        kl = 0.5 * (mean**2 + log_var.exp() - 1 - log_var).sum((1, 2, 3)).mean() / (3 * size * size)
+        cycle = (cycled - x).abs().mean()
+        self.discriminator.requires_grad_(False)
+        wanted = (1 + targets)[:, None, None].expand(-1, grid, grid)
+        adversarial = self.discriminator.nll(self.discriminator(fake), wanted).mean()
+        self.discriminator.requires_grad_(True)
+        total = l["reconstruction"] * reconstruction + l["kl"] * kl + l["cycle"] * cycle + l["adversarial"] * adversarial
+        g_norm = self.update(self.generator, self.adam_generator, total)
+        torch._foreach_lerp_(self.average, [p.detach() for p in self.generator.parameters()], 1 - 0.5 ** (1 / 200))
+        parts = [part.mean() for part in nll.detach().chunk(3)]
+        figures = [*parts, reconstruction, kl, cycle, adversarial, torch.zeros([], device=x.device), d_norm, g_norm]
+        return torch.stack([figure.detach() for figure in figures])
+
+
+def made_up_inputs(config, styles, device, memory_format, seed):
+    """A batch and a composite plan; the composites' proportions are ours at full warm-up."""
+    source = torch.Generator().manual_seed(seed)
+    n, size = config["train"]["batch"], config["data"]["size_px"]
+    grid = size // PATCH_STRIDE
+    integers = lambda high, *shape: torch.randint(high, shape, generator=source)  # noqa: E731
+    real_styles = torch.arange(n) % styles
+    cells = (torch.rand(n, grid, grid, generator=source) < 0.5).float()
+    mixed = torch.rand(n, generator=source) < config["loss"]["composite_prob"]
+    inside = integers(2 * n, n)
+    outside = torch.where(mixed, integers(2 * n, n), inside)
+    label = torch.cat([1 + real_styles, torch.zeros(n, dtype=torch.long)])
+    labels = torch.where(cells.bool(), label[inside][:, None, None], label[outside][:, None, None])
+    pictures = lambda: torch.rand(n, 3, size, size, generator=source) * 2 - 1  # noqa: E731
+    inputs = {
+        "sources": pictures(),
+        "reals": pictures(),
+        "source_styles": torch.arange(n) % styles,
+        "real_styles": real_styles,
+        "targets": (torch.arange(n) + 1) % styles,
+        "inside": inside,
+        "outside": outside,
+        "mask": F.interpolate(cells[:, None], scale_factor=PATCH_STRIDE),
+        "labels": labels,
+    }
+    move = lambda v: v.to(device, memory_format=memory_format) if v.dim() == 4 else v.to(device)  # noqa: E731
+    return {name: move(value) for name, value in inputs.items()}
+
+
+def synchronise(device):
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+class Timing:
+    """A trainer ready to be timed on one device, in the faster of the two memory formats."""
+
+    def __init__(self, config, styles, device, secs):
+        best = math.inf
+        for channels_last in (False, True):
+            trainer = Trainer(config, styles, device, channels_last)
+            batches = [made_up_inputs(config, styles, device, trainer.format, seed) for seed in range(4)]
+            candidate = (trainer, itertools.cycle(batches))
+            times = self.measure(candidate, secs)
+            name = "channels-last" if channels_last else "NCHW"
+            print(f"  torch {device} {name}: {1e3 * statistics.median(times):.1f} ms", file=sys.stderr)
+            if statistics.median(times) < best:
+                best, self.candidate, self.layout = statistics.median(times), candidate, name
+        self.device = device
+
+    @staticmethod
+    def measure(candidate, secs):
+        trainer, batches = candidate
+        device = trainer.device
+        for _ in range(2):
+            trainer.step(next(batches))
+        synchronise(device)
+        times = []
+        end = time.perf_counter() + secs
+        while len(times) < 5 or time.perf_counter() < end:
+            start = time.perf_counter()
+            trainer.step(next(batches))
+            synchronise(device)
+            times.append(time.perf_counter() - start)
+        return times
+
+    def again(self, secs):
+        return [1e3 * t for t in self.measure(self.candidate, secs)]
+
+
+def our_bench(arguments, extra_env, bench):
+    """Runs the train_step bench, through cargo unless a built one is given; its standard output."""
+    command = [bench, "--bench"] if bench else ["cargo", "bench", "--bench", "train_step", "--"]
+    result = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT / "crates/demotic-core",
+        env={**os.environ, "CARGO_MANIFEST_DIR": str(ROOT / "crates/demotic-core"), **extra_env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        sys.exit(f"the train_step bench failed:\n{result.stderr}")
+    return result.stdout
+
+
+def our_times(name, device, bench):
+    """Our milliseconds a step: every sample of one run of the bench."""
+    out = our_bench(["--noplot", f"{device}/{name}$"], {"DEMOTIC_BENCH_DEVICE": device, "DEMOTIC_BENCH_TIMES": "1"}, bench)
+    found = re.findall(r"^times_ms \S+ (.*)$", out, re.M)
+    if not found:
+        sys.exit(f"the train_step bench printed no times for {device}/{name}:\n{out}")
+    return [float(value) for value in found[-1].split()]
+
+
+def exported(bench):
+    """`{configuration: (about, tensors)}`, written by our bench on Flex."""
+    with tempfile.TemporaryDirectory() as folder:
+        our_bench([], {"DEMOTIC_BENCH_EXPORT": folder, "DEMOTIC_BENCH_DEVICE": "flex"}, bench)
+        return {path.stem: safetensors(path.read_bytes()) for path in sorted(Path(folder).glob("*.safetensors"))}
+
+
+def safetensors(file):
+    """`(what the file says about itself, tensors by name)`."""
+    length = int.from_bytes(file[:8], "little")
+    header, data = json.loads(file[8 : 8 + length]), bytearray(file[8 + length :])
+    about = json.loads(header.pop("__metadata__")["demotic"])
+    types = {"F32": torch.float32, "I32": torch.int32}
+    tensors = {}
+    for name, entry in header.items():
+        start, end = entry["data_offsets"]
+        tensors[name] = torch.frombuffer(data[start:end], dtype=types[entry["dtype"]]).reshape(entry["shape"])
+    return about, tensors
+
+
+def check(about, tensors):
+    """Our weights, our random numbers, one step here: prints both columns, returns whether they agree."""
+    trainer = Trainer(about["config"], about["styles"], "cpu", False)
+    part = lambda prefix: {  # noqa: E731
+        name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
+    }
+    trainer.generator.load_state_dict(part("generator."))
+    trainer.discriminator.load_state_dict(part("discriminator."))
+    inputs = {name: value.long() if value.dtype == torch.int32 else value for name, value in part("input.").items()}
+    figures = trainer.step(inputs).tolist()
+    agree = True
+    for (name, ours), theirs in zip(about["figures"], figures, strict=True):
+        difference = abs(ours - theirs) / max(abs(ours), 1e-6)
+        agree &= difference < 1e-3 or abs(ours - theirs) < 1e-6
+        print(f"  {name:<18} {ours:>12.6f} {theirs:>12.6f}   {difference:.1e}")
+    return agree
+
+
+def counts(config, styles):
+    return [sum(p.numel() for p in network(config[key], styles).parameters()) for network, key in NETWORKS]
+
+
+NETWORKS = [(Generator, "generator"), (Discriminator, "discriminator")]
+
+
+def spread(times):
+    times = sorted(times)
+    return f"{statistics.median(times):.1f} ({times[len(times) // 10]:.1f}-{times[-1 - len(times) // 10]:.1f})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare one step on the same numbers with ours, do not time")
+    parser.add_argument("--side-by-side", action="store_true", help="time ours too, in alternation")
+    parser.add_argument("--only", help="one configuration, by name")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch on the processor (default: all cores)")
+    parser.add_argument("--secs", type=float, default=5.0, help="time for each of torch's measurements")
+    parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
+    parser.add_argument("--ours-on", default="flex", help="our device when side by side (default flex)")
+    parser.add_argument("--bench", help="a built train_step bench, instead of `cargo bench`")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {', '.join(devices)}")
+    wanted = {name: found for name, found in exported(arguments.bench).items() if arguments.only in (None, name)}
+    good = True
+    for name, (about, tensors) in wanted.items():
+        config, styles = about["config"], about["styles"]
+        ours, theirs = about["parameters"], counts(config, styles)
+        print(f"{name}: parameters ours {ours}, torch {theirs}", flush=True)
+        good &= ours == theirs
+        if arguments.check:
+            print(f"  {'figure':<18} {'ours':>12} {'torch':>12}   relative difference")
+            good &= check(about, tensors)
+            continue
+        if config["train"]["pairs"] != "none" or config["loss"]["smoothness"] > 0:
+            print("  not timed: this program has no pairs and no smoothness term")
+            continue
+        timings = [Timing(config, styles, device, arguments.secs / 2) for device in devices]
+        ours_ms, torch_ms = [], {device: [] for device in devices}
+        for _ in range(arguments.rounds):
+            if arguments.side_by_side:
+                ours_ms += our_times(name, arguments.ours_on, arguments.bench)
+            for timing in timings:
+                torch_ms[timing.device] += timing.again(arguments.secs)
+        for timing in timings:
+            times = torch_ms[timing.device]
+            line = f"| {name} | torch {timing.device} {timing.layout} | {spread(times)} |"
+            if ours_ms:
+                ratio = statistics.median(times) / statistics.median(ours_ms)
+                line += f" ours {arguments.ours_on} | {spread(ours_ms)} | {ratio:.2f} of torch's speed |"
+            print(line, flush=True)
+    if not good:
+        sys.exit("the two programs are not the same")
+
+
+if __name__ == "__main__":
+    main()
