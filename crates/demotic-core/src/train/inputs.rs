@@ -8,6 +8,7 @@ use crate::model::DiscriminatorConfig;
 use crate::rng::{Rng, Stream};
 
 use super::composite::{self, Composites, Layout};
+use super::weights::{Array, Arrays};
 
 /// Host values of one part of a step's batch; `n` pictures of `[3, H, W]`.
 #[derive(Clone, Debug)]
@@ -30,6 +31,43 @@ pub(crate) struct Inputs {
     pub(crate) cycle_noise: Vec<f32>,
     /// Laid over the discriminator's real, made and mixed pictures: `[3n, 3, H, W]`; empty where unused.
     pub(crate) smoothness_noise: Vec<f32>,
+}
+
+impl Inputs {
+    /// Everything by name, for programs that repeat a step elsewhere; whole numbers as floats.
+    pub(crate) fn arrays(&self, config: &Config) -> Arrays {
+        let n = self.targets.len();
+        let size = config.data.size_px as usize;
+        let side = size / config.generator.latent_stride;
+        let latent = [n, config.generator.latent_channels, side, side];
+        let grid = size / DiscriminatorConfig::PATCH_STRIDE;
+        let picture = [n, 3, size, size];
+        let mut arrays = Arrays::new();
+        let mut floats = |name: &str, values: &[f32], shape: &[usize]| {
+            if !values.is_empty() {
+                let (shape, values) = (shape.to_vec(), values.to_vec());
+                arrays.insert(name.to_owned(), Array { shape, values });
+            }
+        };
+        floats("sources", &self.sources.images, &picture);
+        floats("reals", &self.reals.images, &picture);
+        floats("latent_noise", &self.latent_noise, &latent);
+        floats("returned_noise", &self.returned_noise, &latent);
+        floats("cycle_noise", &self.cycle_noise, &picture);
+        floats("mask", &self.composites.mask, &[n, 1, size, size]);
+        let mut whole = |name: &str, values: Vec<f32>, shape: &[usize]| {
+            floats(name, &values, shape);
+        };
+        let styles = |styles: &[u32]| styles.iter().map(|s| *s as f32).collect();
+        let indices = |indices: &[i32]| indices.iter().map(|i| *i as f32).collect();
+        whole("source_styles", styles(&self.sources.styles), &[n]);
+        whole("targets", styles(&self.targets), &[n]);
+        whole("real_styles", styles(&self.reals.styles), &[n]);
+        whole("inside", indices(&self.composites.inside), &[n]);
+        whole("outside", indices(&self.composites.outside), &[n]);
+        whole("labels", indices(&self.composites.labels), &[n, grid, grid]);
+        arrays
+    }
 }
 
 /// Makes [`Inputs`].

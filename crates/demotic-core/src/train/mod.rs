@@ -193,6 +193,13 @@ impl<'a> Trainer<'a> {
         (self.generator.num_params(), self.discriminator.num_params())
     }
 
+    /// What the next step takes from the host, undivided, by name: to repeat the step in another program.
+    pub fn next_inputs(&self) -> Arrays {
+        let whole = self.feed.inputs(self.step, 1);
+        let inputs = whole.first().expect("one part was asked for");
+        inputs.arrays(&self.config)
+    }
+
     /// Rate of both optimisers at the current step over the configured one: warm-up, constant, linear fall to 1 %.
     fn rate_factor(&self) -> f64 {
         let t = &self.config.train;
