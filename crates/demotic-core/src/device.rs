@@ -114,6 +114,9 @@ pub struct Adapter {
     #[cfg(feature = "wgpu")]
     #[serde(skip)]
     device_kind: burn::tensor::DeviceKind,
+    #[cfg(feature = "wgpu")]
+    #[serde(skip)]
+    interface: burn::tensor::wgpu::WgpuBackend,
 }
 
 /// A device that was opened.
@@ -237,27 +240,27 @@ mod wgpu {
     use std::collections::BTreeMap;
     use std::sync::{Mutex, PoisonError};
 
-    use burn::tensor::wgpu::{WgpuInitError, wgpu};
+    use burn::tensor::wgpu::{WgpuBackend, wgpu};
     use burn::tensor::{Device, DeviceKind};
 
     use super::{Adapter, Chosen};
     use crate::error::Error;
 
-    /// Graphics interfaces in the order in which Burn's runtime tries them.
-    const INTERFACES: &[wgpu::Backends] = if cfg!(target_vendor = "apple") {
-        &[wgpu::Backends::METAL]
+    /// Graphics interfaces that are looked at, in this order. `OpenGL` is not: where it is all there is, a driver is missing.
+    const INTERFACES: &[(wgpu::Backends, WgpuBackend)] = if cfg!(target_vendor = "apple") {
+        // Left to the runtime, which falls back to WGSL where a build for MSL finds no support for it.
+        &[(wgpu::Backends::METAL, WgpuBackend::Auto)]
     } else {
         &[
-            wgpu::Backends::VULKAN,
-            wgpu::Backends::DX12,
-            wgpu::Backends::GL,
+            (wgpu::Backends::VULKAN, WgpuBackend::Vulkan),
+            (wgpu::Backends::DX12, WgpuBackend::Dx12),
         ]
     };
 
-    /// The first interface with a GPU, else the first with any adapter: the one that Burn's runtime settles on.
+    /// Those of the first interface with a GPU, else of the first with any adapter.
     pub(super) fn adapters() -> Vec<Adapter> {
         let mut software = Vec::new();
-        for backend in INTERFACES {
+        for (backend, interface) in INTERFACES {
             let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
                 backends: *backend,
                 ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -265,16 +268,16 @@ mod wgpu {
             let found = cubecl::future::block_on(instance.enumerate_adapters(*backend));
             let is_gpu = |a: &wgpu::Adapter| a.get_info().device_type != wgpu::DeviceType::Cpu;
             if found.iter().any(is_gpu) {
-                return describe(&found);
+                return describe(&found, *interface);
             }
             if software.is_empty() {
-                software = describe(&found);
+                software = describe(&found, *interface);
             }
         }
         software
     }
 
-    fn describe(found: &[wgpu::Adapter]) -> Vec<Adapter> {
+    fn describe(found: &[wgpu::Adapter], interface: WgpuBackend) -> Vec<Adapter> {
         let mut counts = [0_usize; 3];
         let mut number = |slot: usize| {
             counts[slot] += 1;
@@ -315,6 +318,7 @@ mod wgpu {
                     subgroup_threads: [info.subgroup_min_size, info.subgroup_max_size],
                     has_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
                     device_kind,
+                    interface,
                 }
             })
             .collect()
@@ -372,19 +376,15 @@ mod wgpu {
                 description,
             });
         }
-        let started = Device::wgpu_options()
+        let device = Device::wgpu_options()
             .device_kind(adapter.device_kind.clone())
-            .init();
-        let device = match started {
-            Ok(device) => device,
-            // Registering fails only for a device that runs already: something other than this function started it.
-            Err(WgpuInitError::Registration { .. }) => Device::wgpu(adapter.device_kind.clone()),
-            Err(error) => {
-                return Err(Error::Device(format!(
+            .graphics_api(adapter.interface)
+            .init()
+            .map_err(|error| {
+                Error::Device(format!(
                     "{description} does not open: {error}; try `--device flex`"
-                )));
-            }
-        };
+                ))
+            })?;
         running.insert(adapter.index, device.clone());
         Ok(Chosen {
             device,

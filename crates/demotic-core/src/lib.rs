@@ -7,6 +7,7 @@
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod doctor;
 mod error;
 pub mod loss;
 pub mod metric;

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Data(DataCommand),
     /// List the devices that can compute, and which one `auto` takes
     Devices(DevicesArgs),
+    /// Check that a device computes rightly, and measure how fast it is
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -246,6 +248,28 @@ Examples:
   demotic devices --json | jq '.adapters[].name'")]
 pub(crate) struct DevicesArgs {
     /// As JSON: flex, adapters, auto and reason, backends in the build and not
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `demotic doctor`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every operation that training uses runs on the device and is compared with float64 written from its formula (the CRF's loss,
+gradients and marginals among them), and a small training step with flex. The error of an operation is its largest
+difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit
+code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
+
+Examples:
+  demotic doctor
+  demotic doctor --device wgpu:1 --json > doctor.json")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Small sizes, and the step of a small network
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,7 +2,7 @@
 
 mod discriminator;
 mod generator;
-mod layers;
+pub(crate) mod layers;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorHead};
 pub use generator::{Generator, GeneratorConfig, Posterior};

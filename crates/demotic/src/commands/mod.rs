@@ -3,6 +3,7 @@
 mod completions;
 mod data;
 mod devices;
+mod doctor;
 mod evaluate;
 mod train;
 mod translate;
@@ -28,6 +29,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Evaluate(args) => evaluate::run(args)?,
         Command::Data(args) => data::run(args)?,
         Command::Devices(args) => devices::run(args)?,
+        Command::Doctor(args) => doctor::run(args)?,
         Command::Completions(args) => completions::run(args)?,
     }
     Ok(Outcome::Done)

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
     &["train"],
     &["translate"],
     &["evaluate"],
@@ -12,6 +12,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["data", "import"],
     &["data", "inspect"],
     &["devices"],
+    &["doctor"],
     &["completions"],
 ];
 
@@ -27,7 +28,7 @@ fn every_command_explains_itself() {
             "{said:#?}"
         );
         assert!(whole.out.contains(command[0]), "{whole:#?}");
-        let teaches = !matches!(command, ["data" | "devices"]);
+        let teaches = !matches!(command, ["data"]);
         assert_eq!(said.out.contains("Examples:\n"), teaches, "{said:#?}");
         assert!(
             !said.out.contains('\x1b'),
@@ -166,4 +167,23 @@ fn devices_say_what_auto_takes_and_why() {
         );
         assert!(said.out.contains("apt-get install libvulkan1"), "{said:#?}");
     }
+}
+
+#[test]
+fn doctor_finds_flex_right_and_says_how_fast_it_is() {
+    let place = Place::new();
+    let said = place
+        .run(&["doctor", "--device", "flex", "--quick", "--json"])
+        .done();
+    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json["is_right"].as_bool(), Some(true), "{json:#}");
+    for check in json["checks"].as_array().expect("checks") {
+        assert!(check["error"].as_f64() <= check["tolerance"].as_f64());
+    }
+    assert!(json["step"]["secs"].as_f64() > Some(0.0), "{json:#}");
+    place.refuses(
+        &["doctor", "--device", "gpu"],
+        2,
+        "expected auto, flex, wgpu",
+    );
 }

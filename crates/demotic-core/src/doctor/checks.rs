@@ -1,0 +1,564 @@
+//! The operations of a training step at the sizes of the networks, each with its truth: float64 written from the formula, or
+//! the same operation on Flex.
+
+use burn::module::Param;
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation};
+use demotic_crf::GridCrfConfig;
+use demotic_crf::oracle::Chain;
+
+use super::oracle::{Convolution, Normalisation, product, transposed};
+use crate::loss;
+use crate::model::Posterior;
+use crate::model::layers::{SLOPE, halve, leaky, unshuffle, upsample};
+use crate::ops::{self, AdamScalars};
+use crate::rng::{Rng, Stream};
+
+/// Named values that an operation gives.
+pub(super) type Outputs = Vec<(&'static str, Vec<f32>)>;
+/// What they should be, in the same order.
+pub(super) type Truths = Vec<Vec<f64>>;
+
+/// One operation at one size.
+pub(super) struct Case {
+    pub(super) operation: &'static str,
+    pub(super) size: String,
+    /// Largest error over the largest true value that passes.
+    pub(super) tolerance: f64,
+    pub(super) run: Box<dyn Fn(&Device) -> Outputs>,
+    /// None: what Flex gives.
+    pub(super) truth: Option<Box<dyn Fn() -> Truths>>,
+}
+
+/// A convolution's f32 sums run over up to 9 x 96 products forward and 4,096 in a weight's gradient.
+const SUMS: f64 = 3e-5;
+/// A few roundings, no long sum.
+const ROUNDINGS: f64 = 5e-6;
+
+/// All cases; `quick` keeps few and small ones.
+pub(super) fn cases(quick: bool) -> Vec<Case> {
+    let mut all = Vec::new();
+    let convolutions: &[(usize, usize, usize, usize)] = if quick {
+        &[(8, 8, 8, 3), (16, 3, 4, 1)]
+    } else {
+        // The trunk, the way up, the picture's three channels, the discriminator's scores.
+        &[
+            (48, 48, 16, 3),
+            (48, 24, 32, 3),
+            (24, 3, 32, 3),
+            (96, 3, 8, 1),
+        ]
+    };
+    for &(channels_in, channels_out, side, kernel) in convolutions {
+        all.push(convolution(Convolution {
+            batch: 4,
+            channels_in,
+            channels_out,
+            side,
+            kernel,
+        }));
+    }
+    let (channels, side) = if quick { (8, 8) } else { (48, 16) };
+    all.push(normalisation(channels, side, channels / 8));
+    all.push(resizing(channels, side));
+    all.push(latent(channels, side));
+    all.push(losses(2 * side));
+    all.push(style_code());
+    all.push(composites(2 * side));
+    all.push(crf(3, 8));
+    if !quick {
+        all.push(crf(7, 16));
+    }
+    all.push(adam());
+    all
+}
+
+fn numbers(step: u64, count: usize) -> Vec<f32> {
+    Rng::new(4, Stream::TEST, step).normals(count)
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    crate::train::values_of(tensor)
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// Notes the values, and gives the gradients of `sum y * up`.
+fn backward<const D: usize>(y: Tensor<D>, up: &[f32], outputs: &mut Outputs) -> Gradients {
+    let (device, shape) = (y.device(), y.dims());
+    outputs.push(("values", host(y.clone().inner())));
+    (y * tensor(up, shape, &device)).sum().backward()
+}
+
+fn gradient<const D: usize>(input: &Tensor<D>, gradients: &Gradients) -> Vec<f32> {
+    input.grad(gradients).map_or_else(Vec::new, host)
+}
+
+fn convolution(shape: Convolution) -> Case {
+    let Convolution {
+        batch: b,
+        channels_in: c,
+        channels_out: o,
+        side: s,
+        kernel: k,
+    } = shape;
+    let x = numbers(0, b * c * s * s);
+    let weight = numbers(1, o * c * k * k);
+    let bias = numbers(2, o);
+    let up = numbers(3, b * o * s * s);
+    let host_values = (x.clone(), weight.clone(), bias.clone(), up.clone());
+    Case {
+        operation: if k == 1 {
+            "convolution 1x1"
+        } else {
+            "convolution 3x3"
+        },
+        size: format!("[{b}, {c}, {s}, {s}] to {o} channels"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, c, s, s], &device).require_grad();
+            let weight = tensor(&weight, [o, c, k, k], &device).require_grad();
+            let bias = tensor(&bias, [o], &device).require_grad();
+            let y = ops::conv_same(x.clone(), weight.clone(), bias.clone());
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs.push(("bias gradient", gradient(&bias, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, weight, bias, up) = &host_values;
+            let out = shape.run(x, weight, bias, up);
+            vec![out.y, out.dx, out.dweight, out.dbias]
+        })),
+    }
+}
+
+fn normalisation(channels: usize, side: usize, groups: usize) -> Case {
+    let b = 4;
+    let shape = Normalisation {
+        batch: b,
+        channels,
+        area: side * side,
+        groups,
+        slope: f64::from(SLOPE),
+        epsilon: 1e-5,
+    };
+    let x = numbers(10, b * channels * side * side);
+    let scale: Vec<f32> = numbers(11, b * channels)
+        .iter()
+        .map(|v| 1.0 + 0.3 * v)
+        .collect();
+    let shift = numbers(12, b * channels);
+    let up = numbers(13, x.len());
+    let host_values = (x.clone(), scale.clone(), shift.clone(), up.clone());
+    Case {
+        operation: "normalisation",
+        size: format!("[{b}, {channels}, {side}, {side}] in {groups} groups, with leaky ReLU"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, channels, side, side], &device).require_grad();
+            let scale = tensor(&scale, [b, channels], &device).require_grad();
+            let shift = tensor(&shift, [b, channels], &device).require_grad();
+            let y = ops::norm_act(x.clone(), scale.clone(), shift.clone(), groups, SLOPE);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("scale gradient", gradient(&scale, &gradients)));
+            outputs.push(("shift gradient", gradient(&shift, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, scale, shift, up) = &host_values;
+            let out = shape.run(x, scale, shift, up);
+            vec![out.y, out.dx, out.dscale, out.dshift]
+        })),
+    }
+}
+
+/// Halving, doubling and the split of 2x2 patches into channels, each forward and backward.
+fn resizing(channels: usize, side: usize) -> Case {
+    let b = 2;
+    let s = side;
+    let x = numbers(20, b * channels * s * s);
+    let up = [1_usize, 16, 4].map(|grow| numbers(21, x.len() * grow / 4));
+    let host_values = (x.clone(), up.clone());
+    let planes = b * channels;
+    Case {
+        operation: "resizing",
+        size: format!("[{b}, {channels}, {s}, {s}] halved, doubled, unshuffled"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mut outputs = Outputs::new();
+            for (resize, up) in [halve, upsample, unshuffle].into_iter().zip(&up) {
+                let x = tensor(&x, [b, channels, s, s], &device).require_grad();
+                let y = resize(x.clone());
+                let gradients = backward(y, up, &mut outputs);
+                outputs.push(("data gradient", gradient(&x, &gradients)));
+            }
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, [up_halved, up_doubled, up_split]) = &host_values;
+            let x_at = |p: usize, i: usize, j: usize| f64::from(x[(p * s + i) * s + j]);
+            let h = s / 2;
+            let mut halved = vec![0.0; planes * h * h];
+            let mut d_halved = vec![0.0; x.len()];
+            let mut doubled = vec![0.0; planes * 4 * s * s];
+            let mut d_doubled = vec![0.0; x.len()];
+            let mut split = vec![0.0; x.len()];
+            let mut d_split = vec![0.0; x.len()];
+            for p in 0..planes {
+                for i in 0..s {
+                    for j in 0..s {
+                        let at = (p * s + i) * s + j;
+                        let small = (p * h + i / 2) * h + j / 2;
+                        halved[small] += x_at(p, i, j) / 4.0;
+                        d_halved[at] = f64::from(up_halved[small]) / 4.0;
+                        let patch = ((p * 4 + i % 2 * 2 + j % 2) * h + i / 2) * h + j / 2;
+                        split[patch] = x_at(p, i, j);
+                        d_split[at] = f64::from(up_split[patch]);
+                        for (di, dj) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                            let large = (p * 2 * s + 2 * i + di) * 2 * s + 2 * j + dj;
+                            doubled[large] = x_at(p, i, j);
+                            d_doubled[at] += f64::from(up_doubled[large]);
+                        }
+                    }
+                }
+            }
+            vec![halved, d_halved, doubled, d_doubled, split, d_split]
+        })),
+    }
+}
+
+/// `tanh(leaky(mean + exp(clamp(log_var) / 2) * noise))`: the element-wise chain that fusion makes one kernel of.
+fn latent(channels: usize, side: usize) -> Case {
+    let shape = [4, channels, side, side];
+    let count: usize = shape.iter().product();
+    let mean = numbers(30, count);
+    let log_var: Vec<f32> = numbers(31, count).iter().map(|v| 4.0 * v).collect();
+    let (noise, up) = (numbers(32, count), numbers(33, count));
+    let host_values = (mean.clone(), log_var.clone(), noise.clone(), up.clone());
+    Case {
+        operation: "element by element",
+        size: format!("{shape:?}: sampling, leaky ReLU, tanh"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mean = tensor(&mean, shape, &device).require_grad();
+            let log_var = tensor(&log_var, shape, &device).require_grad();
+            let posterior = Posterior {
+                mean: mean.clone(),
+                log_var: log_var.clone().clamp(-10.0, 4.0),
+            };
+            let y = leaky(posterior.sample(tensor(&noise, shape, &device)));
+            let y = activation::tanh(y.mul_scalar(0.25));
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("mean's gradient", gradient(&mean, &gradients)));
+            outputs.push(("deviation's gradient", gradient(&log_var, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (mean, log_var, noise, up) = &host_values;
+            let mut out = vec![vec![0.0; count]; 3];
+            for i in 0..count {
+                let clamped = f64::from(log_var[i]).clamp(-10.0, 4.0);
+                let deviation = (clamped / 2.0).exp();
+                let sample = f64::from(mean[i]) + deviation * f64::from(noise[i]);
+                let slope = if sample > 0.0 { 1.0 } else { f64::from(SLOPE) };
+                let y = (0.25 * slope * sample).tanh();
+                let d = f64::from(up[i]) * (1.0 - y * y) * 0.25 * slope;
+                let is_free = f64::from(log_var[i]) == clamped;
+                out[0][i] = y;
+                out[1][i] = d;
+                out[2][i] = if is_free {
+                    d * f64::from(noise[i]) * deviation / 2.0
+                } else {
+                    0.0
+                };
+            }
+            out
+        })),
+    }
+}
+
+/// Mean absolute error over pictures and the posterior's divergence: the long sums.
+fn losses(side: usize) -> Case {
+    let shape = [8, 3, side, side];
+    let count: usize = shape.iter().product();
+    let (a, b) = (numbers(40, count), numbers(41, count));
+    let host_values = (a.clone(), b.clone());
+    Case {
+        operation: "reductions",
+        size: format!("{shape:?}: mean absolute error, divergence"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let [x, y] = [&a, &b].map(|v| tensor(v, shape, &device).require_grad());
+            let error = loss::absolute_error(x.clone(), y.clone());
+            let mut outputs: Outputs = vec![("absolute error", host(error.clone().inner()))];
+            outputs.push(("its gradient", gradient(&x, &error.backward())));
+            let posterior = Posterior {
+                mean: x.clone(),
+                log_var: y,
+            };
+            let divergence = loss::divergence(&posterior, count / 8);
+            outputs.push(("divergence", host(divergence.clone().inner())));
+            outputs.push(("its gradient", gradient(&x, &divergence.backward())));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (a, b) = (wide(&host_values.0), wide(&host_values.1));
+            let n = count as f64;
+            let pairs = || a.iter().zip(&b);
+            let error = pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / n;
+            let divergence = pairs()
+                .map(|(mean, log_var)| 0.5 * (mean * mean + log_var.exp() - 1.0 - log_var))
+                .sum::<f64>()
+                / n;
+            vec![
+                vec![error],
+                pairs().map(|(a, b)| (a - b).signum() / n).collect(),
+                vec![divergence],
+                a.iter().map(|mean| mean / n).collect(),
+            ]
+        })),
+    }
+}
+
+/// Rows of the style table by a product with one-hot rows, then the map to scales and shifts.
+fn style_code() -> Case {
+    let [batch, styles, dims, out] = [8, 6, 32, 96];
+    let table = numbers(50, styles * dims);
+    let weight = numbers(51, dims * out);
+    let up = numbers(52, batch * out);
+    let one_hot: Vec<f32> = (0..batch * styles)
+        .map(|i| f32::from(u8::from(i % styles == i / styles * 5 % styles)))
+        .collect();
+    let host_values = (one_hot.clone(), table.clone(), weight.clone(), up.clone());
+    Case {
+        operation: "matrix product",
+        size: format!("[{batch}, {styles}] x [{styles}, {dims}] x [{dims}, {out}]"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let table = tensor(&table, [styles, dims], &device).require_grad();
+            let weight = tensor(&weight, [dims, out], &device).require_grad();
+            let y = tensor(&one_hot, [batch, styles], &device)
+                .matmul(table.clone())
+                .matmul(weight.clone());
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("table's gradient", gradient(&table, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (one_hot, table, weight, up) = &host_values;
+            let [one_hot, table, weight, up] = [one_hot, table, weight, up].map(|v| wide(v));
+            let code = product(&one_hot, &table, [batch, styles, dims]);
+            let y = product(&code, &weight, [batch, dims, out]);
+            let d_code = product(&up, &transposed(&weight, [dims, out]), [batch, out, dims]);
+            let d_table = product(
+                &transposed(&one_hot, [batch, styles]),
+                &d_code,
+                [styles, batch, dims],
+            );
+            let d_weight = product(&transposed(&code, [batch, dims]), &up, [dims, batch, out]);
+            vec![y, d_table, d_weight]
+        })),
+    }
+}
+
+/// Pictures picked by number, laid over each other by a mask, put in one batch and cut again.
+fn composites(side: usize) -> Case {
+    let n = 4;
+    let picture = 3 * side * side;
+    let (real, made) = (numbers(60, n * picture), numbers(61, n * picture));
+    let mask: Vec<f32> = numbers(62, n * side * side)
+        .iter()
+        .map(|v| f32::from(u8::from(*v > 0.0)))
+        .collect();
+    let (inside, outside) = ([5_i32, 0, 7, 2], [1_i32, 4, 3, 6]);
+    let host_values = (real.clone(), made.clone(), mask.clone());
+    Case {
+        operation: "mixing pictures",
+        size: format!("[{n}, 3, {side}, {side}]: select, mask, join, split"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let shape = [n, 3, side, side];
+            let pool = Tensor::cat(
+                vec![tensor(&real, shape, device), tensor(&made, shape, device)],
+                0,
+            );
+            let pick = |indices: [i32; 4]| {
+                let indices = Tensor::<1, Int>::from_data(TensorData::from(indices), device);
+                pool.clone().select(0, indices)
+            };
+            let below = pick(outside);
+            let mixed =
+                below.clone() + (pick(inside) - below) * tensor(&mask, [n, 1, side, side], device);
+            let mut parts = Tensor::cat(vec![mixed, pool.clone()], 0).split(n, 0);
+            let last = parts.pop().expect("three parts");
+            vec![("mixed", host(parts.swap_remove(0))), ("made", host(last))]
+        }),
+        truth: Some(Box::new(move || {
+            let (real, made, mask) = &host_values;
+            let all = [wide(real), wide(made)].concat();
+            let mixed = (0..n * picture).map(|at| {
+                let (m, rest) = (at / picture, at % picture);
+                let shown = if mask[m * side * side + rest % (side * side)] == 1.0 {
+                    inside[m]
+                } else {
+                    outside[m]
+                };
+                all[shown as usize * picture + rest]
+            });
+            vec![mixed.collect(), wide(made)]
+        })),
+    }
+}
+
+/// Loss, both gradients and marginals of the grid CRF, whatever computes it on the device.
+fn crf(labels: usize, side: usize) -> Case {
+    let b = 3;
+    let count = b * labels * side * side;
+    let emissions: Vec<f32> = numbers(70, count).iter().map(|v| 2.0 * v).collect();
+    let transitions = [numbers(71, labels * labels), numbers(72, labels * labels)];
+    let gold: Vec<i32> = numbers(73, b * side * side)
+        .iter()
+        .map(|v| (v.abs() * 7.0) as i32 % labels as i32)
+        .collect();
+    let host_values = (emissions.clone(), transitions.clone(), gold.clone());
+    Case {
+        operation: "CRF",
+        size: format!("[{b}, {labels}, {side}, {side}]: likelihood, gradients, marginals"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mut crf = GridCrfConfig::new(labels).with_a_max(None).init(&device);
+            let [row, column] = transitions
+                .each_ref()
+                .map(|a| Param::from_data(TensorData::new(a.clone(), [labels, labels]), &device));
+            (crf.row, crf.column) = (Some(row), Some(column));
+            let e = tensor(&emissions, [b, labels, side, side], &device).require_grad();
+            let gold = TensorData::new(gold.clone(), [b, side, side]);
+            let nll = crf.negative_log_likelihood(e.clone(), Tensor::from_data(gold, &device));
+            let mut outputs: Outputs = vec![("likelihood", host(nll.clone().inner()))];
+            let gradients = nll.sum().backward();
+            outputs.push(("emissions' gradient", gradient(&e, &gradients)));
+            for (name, a) in [
+                ("rows' transition gradient", &crf.row),
+                ("columns' transition gradient", &crf.column),
+            ] {
+                let a = a.as_ref().expect("both were set").val();
+                outputs.push((name, gradient(&a, &gradients)));
+            }
+            outputs.push(("marginals", host(crf.marginals(e).inner())));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (emissions, transitions, gold) = &host_values;
+            let scale = 0.5 / (side * side) as f64;
+            let mut nll = vec![0.0; b];
+            let mut d_emissions = vec![0.0; count];
+            let mut marginals = vec![0.0; count];
+            let mut d_transitions = vec![vec![0.0; labels * labels]; 2];
+            for picture in 0..b {
+                for direction in 0..2 {
+                    for line in 0..side {
+                        let at = |t: usize| match direction {
+                            0 => (line, t),
+                            _ => (t, line),
+                        };
+                        let place = |t: usize, k: usize| {
+                            let (y, x) = at(t);
+                            ((picture * labels + k) * side + y) * side + x
+                        };
+                        let e: Vec<f32> = (0..side * labels)
+                            .map(|i| emissions[place(i / labels, i % labels)])
+                            .collect();
+                        let y: Vec<i32> = (0..side)
+                            .map(|t| {
+                                let (y, x) = at(t);
+                                gold[(picture * side + y) * side + x]
+                            })
+                            .collect();
+                        let chain = Chain::new(labels, &e, &transitions[direction]);
+                        nll[picture] += scale * chain.nll(&y, -1);
+                        let (de, da) = chain.gradient(&y, -1);
+                        let unary = chain.posterior().unary;
+                        for (i, (de, p)) in de.iter().zip(unary).enumerate() {
+                            let to = place(i / labels, i % labels);
+                            d_emissions[to] += scale * de;
+                            marginals[to] += 0.5 * p;
+                        }
+                        for (sum, da) in d_transitions[direction].iter_mut().zip(da) {
+                            *sum += scale * da;
+                        }
+                    }
+                }
+            }
+            let mut out = vec![nll, d_emissions];
+            out.extend(d_transitions);
+            out.push(marginals);
+            out
+        })),
+    }
+}
+
+fn adam() -> Case {
+    let n = 4096;
+    let [w, g, m] = [80, 81, 82].map(|step| numbers(step, n));
+    let v: Vec<f32> = numbers(83, n).iter().map(|v| v.abs()).collect();
+    let scalars = AdamScalars {
+        beta_1: 0.5,
+        beta_2: 0.99,
+        rate: 1e-2,
+        epsilon: 1e-8,
+    };
+    let host_values = [w.clone(), g.clone(), m.clone(), v.clone()];
+    Case {
+        operation: "Adam",
+        size: format!("{n} weights"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let [w, g, m, v] = [&w, &g, &m, &v].map(|values| tensor(values, [n], device));
+            let [w, m, v] = ops::adam(w, g, m, v, scalars);
+            vec![
+                ("weights", host(w)),
+                ("first moments", host(m)),
+                ("second moments", host(v)),
+            ]
+        }),
+        truth: Some(Box::new(move || {
+            let [w, g, m, v] = host_values.each_ref().map(|values| wide(values));
+            let [b1, b2, rate, epsilon] = [
+                scalars.beta_1,
+                scalars.beta_2,
+                scalars.rate,
+                scalars.epsilon,
+            ]
+            .map(f64::from);
+            let mut out = vec![Vec::new(); 3];
+            for i in 0..n {
+                let first = b1 * m[i] + (1.0 - b1) * g[i];
+                let second = b2 * v[i] + (1.0 - b2) * g[i] * g[i];
+                out[0].push(w[i] - rate * first / (second.sqrt() + epsilon));
+                out[1].push(first);
+                out[2].push(second);
+            }
+            out
+        })),
+    }
+}

@@ -1,0 +1,250 @@
+//! The networks' operations in float64, written from their formulas with plain loops: what every backend is held against.
+//! Shares no code with the operations. The CRF's is `demotic_crf::oracle`.
+
+/// Sizes of a same-size convolution with stride 1 and a border of zeros.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Convolution {
+    pub(crate) batch: usize,
+    pub(crate) channels_in: usize,
+    pub(crate) channels_out: usize,
+    pub(crate) side: usize,
+    pub(crate) kernel: usize,
+}
+
+/// Values and gradients of [`Convolution`].
+pub(crate) struct Convolved {
+    pub(crate) y: Vec<f64>,
+    pub(crate) dx: Vec<f64>,
+    pub(crate) dweight: Vec<f64>,
+    pub(crate) dbias: Vec<f64>,
+}
+
+impl Convolution {
+    /// `y[b, o, i, j] = bias[o] + sum_(c, u, v) weight[o, c, u, v] x[b, c, i + u - k/2, j + v - k/2]`, and the gradients of
+    /// `sum y * up`.
+    pub(crate) fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], up: &[f32]) -> Convolved {
+        let Self {
+            batch,
+            channels_in,
+            channels_out,
+            side,
+            kernel,
+        } = *self;
+        let area = side * side;
+        let mut out = Convolved {
+            y: vec![0.0; batch * channels_out * area],
+            dx: vec![0.0; x.len()],
+            dweight: vec![0.0; weight.len()],
+            dbias: vec![0.0; channels_out],
+        };
+        for b in 0..batch {
+            for (o, bias) in bias.iter().enumerate() {
+                let y_at = (b * channels_out + o) * area;
+                for at in 0..area {
+                    out.y[y_at + at] = f64::from(*bias);
+                    out.dbias[o] += f64::from(up[y_at + at]);
+                }
+                for c in 0..channels_in {
+                    let x_at = (b * channels_in + c) * area;
+                    for u in 0..kernel {
+                        for v in 0..kernel {
+                            let w_at = ((o * channels_in + c) * kernel + u) * kernel + v;
+                            let w = f64::from(weight[w_at]);
+                            let mut dw = 0.0;
+                            for i in 0..side {
+                                let Some(row) =
+                                    (i + u).checked_sub(kernel / 2).filter(|r| *r < side)
+                                else {
+                                    continue;
+                                };
+                                for j in 0..side {
+                                    let Some(column) =
+                                        (j + v).checked_sub(kernel / 2).filter(|c| *c < side)
+                                    else {
+                                        continue;
+                                    };
+                                    let (from, to) =
+                                        (x_at + row * side + column, y_at + i * side + j);
+                                    out.y[to] += w * f64::from(x[from]);
+                                    out.dx[from] += w * f64::from(up[to]);
+                                    dw += f64::from(x[from]) * f64::from(up[to]);
+                                }
+                            }
+                            out.dweight[w_at] += dw;
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Sizes of a group normalisation with affine map and leaky ReLU.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normalisation {
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) area: usize,
+    pub(crate) groups: usize,
+    pub(crate) slope: f64,
+    /// Added to the variance.
+    pub(crate) epsilon: f64,
+}
+
+/// Values and gradients of [`Normalisation`].
+pub(crate) struct Normalised {
+    pub(crate) y: Vec<f64>,
+    pub(crate) dx: Vec<f64>,
+    pub(crate) dscale: Vec<f64>,
+    pub(crate) dshift: Vec<f64>,
+}
+
+impl Normalisation {
+    /// `y = leaky(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + epsilon)` over each group of channels, and
+    /// the gradients of `sum y * up`.
+    pub(crate) fn run(&self, x: &[f32], scale: &[f32], shift: &[f32], up: &[f32]) -> Normalised {
+        let span = self.channels / self.groups * self.area;
+        let mut out = Normalised {
+            y: vec![0.0; x.len()],
+            dx: vec![0.0; x.len()],
+            dscale: vec![0.0; scale.len()],
+            dshift: vec![0.0; shift.len()],
+        };
+        for start in (0..self.batch * self.groups).map(|group| group * span) {
+            let values: Vec<f64> = x[start..][..span].iter().map(|v| f64::from(*v)).collect();
+            let mean = values.iter().sum::<f64>() / span as f64;
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / span as f64;
+            let deviation = (variance + self.epsilon).sqrt();
+            let normal: Vec<f64> = values.iter().map(|v| (v - mean) / deviation).collect();
+            let mut dnormal = vec![0.0; span];
+            for (i, normal) in normal.iter().enumerate() {
+                let at = start + i;
+                let channel = at / self.area; // of all pictures, one after the other
+                let (scale, shift) = (f64::from(scale[channel]), f64::from(shift[channel]));
+                let affine = normal * scale + shift;
+                let slope = if affine > 0.0 { 1.0 } else { self.slope };
+                out.y[at] = affine * slope;
+                let d = f64::from(up[at]) * slope;
+                out.dscale[channel] += d * normal;
+                out.dshift[channel] += d;
+                dnormal[i] = d * scale;
+            }
+            let mean_d = dnormal.iter().sum::<f64>() / span as f64;
+            let mean_dn =
+                dnormal.iter().zip(&normal).map(|(d, n)| d * n).sum::<f64>() / span as f64;
+            for i in 0..span {
+                out.dx[start + i] = (dnormal[i] - mean_d - normal[i] * mean_dn) / deviation;
+            }
+        }
+        out
+    }
+}
+
+/// `a [n, k] * b [k, m]`.
+pub(crate) fn product(a: &[f64], b: &[f64], [n, k, m]: [usize; 3]) -> Vec<f64> {
+    let mut out = vec![0.0; n * m];
+    for i in 0..n {
+        for t in 0..k {
+            for j in 0..m {
+                out[i * m + j] += a[i * k + t] * b[t * m + j];
+            }
+        }
+    }
+    out
+}
+
+/// `[n, m] -> [m, n]`.
+pub(crate) fn transposed(a: &[f64], [n, m]: [usize; 2]) -> Vec<f64> {
+    (0..n * m).map(|at| a[at % n * m + at / n]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Rng, Stream};
+
+    /// `(f(x + h) - f(x - h)) / 2h` of one entry.
+    fn slope(x: &[f32], at: usize, f: impl Fn(&[f32]) -> f64) -> f64 {
+        let moved = |by: f32| {
+            let mut x = x.to_vec();
+            x[at] += by;
+            (f(&x), f64::from(x[at]))
+        };
+        let ((high, above), (low, below)) = (moved(1e-3), moved(-1e-3));
+        (high - low) / (above - below)
+    }
+
+    fn numbers(step: u64, count: usize) -> Vec<f32> {
+        Rng::new(5, Stream::TEST, step).normals(count)
+    }
+
+    fn weighted(y: &[f64], up: &[f32]) -> f64 {
+        y.iter().zip(up).map(|(y, u)| y * f64::from(*u)).sum()
+    }
+
+    #[test]
+    fn convolution_gradients_are_the_slopes_of_its_values() {
+        let shape = Convolution {
+            batch: 2,
+            channels_in: 2,
+            channels_out: 3,
+            side: 4,
+            kernel: 3,
+        };
+        let (x, w, b, up) = (
+            numbers(0, 64),
+            numbers(1, 54),
+            numbers(2, 3),
+            numbers(3, 96),
+        );
+        let out = shape.run(&x, &w, &b, &up);
+        // A picture that is one pixel: its values are the kernel's, mirrored.
+        let mut pixel = vec![0.0; 64];
+        pixel[5] = 1.0;
+        let seen = shape.run(&pixel, &w, &[0.0; 3], &up).y;
+        for (i, j) in [(0, 0), (1, 1), (2, 0)] {
+            let (u, v) = (2 - i, 2 - j);
+            assert_eq!(seen[i * 4 + j], f64::from(w[u * 3 + v]));
+        }
+        for at in [0, 17, 40, 53] {
+            let along = |f: &dyn Fn(&[f32]) -> Convolved, x: &[f32]| {
+                slope(x, at, |x| weighted(&f(x).y, &up))
+            };
+            let dx = along(&|x| shape.run(x, &w, &b, &up), &x);
+            let dw = along(&|w| shape.run(&x, w, &b, &up), &w);
+            assert!((dx - out.dx[at]).abs() < 1e-9 && (dw - out.dweight[at]).abs() < 1e-9);
+        }
+        let db = slope(&b, 1, |b| weighted(&shape.run(&x, &w, b, &up).y, &up));
+        assert!((db - out.dbias[1]).abs() < 1e-9);
+    }
+
+    #[test]
+    fn normalisation_gradients_are_the_slopes_of_its_values() {
+        let shape = Normalisation {
+            batch: 2,
+            channels: 4,
+            area: 6,
+            groups: 2,
+            slope: 0.2,
+            epsilon: 1e-5,
+        };
+        let (x, scale, shift, up) = (numbers(0, 48), numbers(1, 8), numbers(2, 8), numbers(3, 48));
+        let out = shape.run(&x, &scale, &shift, &up);
+        for at in [0, 13, 30, 47] {
+            let dx = slope(&x, at, |x| {
+                weighted(&shape.run(x, &scale, &shift, &up).y, &up)
+            });
+            assert!((dx - out.dx[at]).abs() < 1e-5, "{dx} {}", out.dx[at]);
+        }
+        for at in [0, 5, 7] {
+            let ds = slope(&scale, at, |s| {
+                weighted(&shape.run(&x, s, &shift, &up).y, &up)
+            });
+            let dt = slope(&shift, at, |s| {
+                weighted(&shape.run(&x, &scale, s, &up).y, &up)
+            });
+            assert!((ds - out.dscale[at]).abs() < 1e-5 && (dt - out.dshift[at]).abs() < 1e-5);
+        }
+    }
+}
