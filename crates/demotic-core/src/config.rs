@@ -7,7 +7,10 @@ use toml::{Table, Value};
 
 use crate::data::Augmentation;
 use crate::error::Error;
-use crate::model::{DiscriminatorConfig, GeneratorConfig};
+use crate::loss::AdversarialKind;
+use crate::model::{
+    Directions, DiscriminatorConfig, DiscriminatorHead, Domain, GeneratorConfig, TransitionKind,
+};
 
 /// Everything a run depends on besides its pictures and its device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -94,6 +97,12 @@ pub struct LossConfig {
     pub cycle_noise: f32,
     /// Likelihood, under the discriminator, that every patch of a translation is real and of the target style.
     pub adversarial: f32,
+    /// What the discriminator and the generator play for.
+    pub adversarial_kind: AdversarialKind,
+    /// Whether the generator plays against single patches although the discriminator's are tied by the CRF.
+    pub adversarial_patchwise: bool,
+    /// Weight of the patches' own cross-entropy beside the chains' likelihood, in the discriminator's loss.
+    pub unary: f32,
     /// Mean absolute error against the true translation, where pairs are used.
     pub paired: f32,
     /// Share of the discriminator's batch that is made of composites, reached after `composite_warmup_steps`; 0 to 1.
@@ -112,6 +121,9 @@ impl Default for LossConfig {
             cycle: 5.0,
             cycle_noise: 0.15,
             adversarial: 2.0,
+            adversarial_kind: AdversarialKind::Likelihood,
+            adversarial_patchwise: false,
+            unary: 0.0,
             paired: 10.0,
             composite_prob: 0.5,
             composite_warmup_steps: 200,
@@ -273,6 +285,47 @@ impl Config {
         })
     }
 
+    /// What the networks of `styles` styles are made for.
+    pub fn domain(&self, styles: usize) -> Domain {
+        Domain {
+            styles,
+            channels: 3,
+            size_px: self.data.size_px as usize,
+        }
+    }
+
+    /// Which choices around the discriminator's head go together.
+    fn check_head(&self, check: &mut impl FnMut(bool, String)) {
+        let (d, l) = (&self.discriminator, &self.loss);
+        check(
+            (-20.0..=20.0).contains(&d.potts),
+            format!("discriminator.potts: expected -20 to 20, got {}", d.potts),
+        );
+        let is_crf = d.head == DiscriminatorHead::Crf;
+        check(
+            !is_crf || l.adversarial_kind == AdversarialKind::Likelihood,
+            "loss.adversarial_kind: the CRF judges a whole row or column by its likelihood and has no score of a single \
+             patch for this loss; use `likelihood`, or discriminator.head = patch, conv or dense"
+                .into(),
+        );
+        for (key, is_set) in [
+            (
+                "discriminator.transitions = potts",
+                d.transitions == TransitionKind::Potts,
+            ),
+            ("discriminator.directions", d.directions != Directions::Both),
+            ("loss.unary", l.unary > 0.0),
+            ("loss.adversarial_patchwise", l.adversarial_patchwise),
+        ] {
+            check(
+                is_crf || !is_set,
+                format!(
+                    "{key}: only discriminator.head = crf has chains that this could change; leave it out"
+                ),
+            );
+        }
+    }
+
     /// Values out of range and combinations that cannot work.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -310,6 +363,7 @@ impl Config {
             ("generator.channels_min", g.channels_min),
             ("generator.style_dims", g.style_dims),
             ("discriminator.channels", self.discriminator.channels),
+            ("discriminator.head_width", self.discriminator.head_width),
             ("train.batch", self.train.batch),
             ("train.checkpoints_kept", self.train.checkpoints_kept),
         ] {
@@ -337,6 +391,7 @@ impl Config {
             ("loss.cycle_noise", l.cycle_noise),
             ("loss.adversarial", l.adversarial),
             ("loss.paired", l.paired),
+            ("loss.unary", l.unary),
             ("loss.smoothness", l.smoothness),
             ("train.gradient_norm_max", self.train.gradient_norm_max),
         ] {
@@ -359,6 +414,7 @@ impl Config {
                 self.discriminator.a_max
             ),
         );
+        self.check_head(&mut check);
         let t = &self.train;
         for (key, value, low, high) in [
             ("train.generator_rate", t.generator_rate, 0.0, 1.0),

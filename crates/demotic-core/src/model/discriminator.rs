@@ -1,20 +1,36 @@
-//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a grid CRF ties them.
+//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head ties patches
+//! together, by default a grid CRF.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
-use demotic_crf::{GridCrf, GridCrfConfig, Transitions};
+use demotic_crf::{Directions, GridCrf, GridCrfConfig, Transitions};
 use serde::{Deserialize, Serialize};
 
+use super::Domain;
 use super::layers::{Conv, Init, halve, leaky, unshuffle};
 
 /// What stands on the trunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiscriminatorHead {
-    /// Chains over rows and columns with learned transitions.
+    /// Chains over rows and columns.
     Crf,
     /// The same with all transitions zero: independent patches (Isola et al. 2017).
     Patch,
+    /// Two 3x3 convolutions over the patches' scores, added to them; then independent patches.
+    Conv,
+    /// Two fully connected layers over all scores of a picture, added to them; then independent patches.
+    Dense,
+}
+
+/// Where the chains' transition scores come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransitionKind {
+    /// Trained with the rest, bounded by `a_max`.
+    Learned,
+    /// Fixed: `potts` from a label to itself, zero to others.
+    Potts,
 }
 
 /// Sizes of the [`Discriminator`].
@@ -27,6 +43,14 @@ pub struct DiscriminatorConfig {
     pub channels: usize,
     /// Bound of the learned transitions, in nats.
     pub a_max: f32,
+    /// Learned or fixed transitions; the CRF's alone.
+    pub transitions: TransitionKind,
+    /// Score of staying at a label where transitions are fixed, in nats.
+    pub potts: f32,
+    /// Which chains count; the CRF's alone.
+    pub directions: Directions,
+    /// Width of the hidden layer of the `conv` and `dense` heads.
+    pub head_width: usize,
 }
 
 impl Default for DiscriminatorConfig {
@@ -35,6 +59,10 @@ impl Default for DiscriminatorConfig {
             head: DiscriminatorHead::Crf,
             channels: 48,
             a_max: 1.0,
+            transitions: TransitionKind::Learned,
+            potts: 2.0,
+            directions: Directions::Both,
+            head_width: 64,
         }
     }
 }
@@ -43,32 +71,62 @@ impl DiscriminatorConfig {
     /// Pixels of the picture's side to one patch label.
     pub const PATCH_STRIDE: usize = 4;
 
-    /// A discriminator of `styles` styles with fresh weights.
+    /// A discriminator with fresh weights.
     ///
     /// # Errors
     /// What [`GridCrfConfig::try_init`] refuses.
     pub fn init(
         &self,
-        styles: usize,
+        domain: Domain,
         init: &mut Init,
     ) -> Result<Discriminator, demotic_crf::CrfError> {
         let c = self.channels;
-        let transitions = match self.head {
-            DiscriminatorHead::Crf => Transitions::Learned,
-            DiscriminatorHead::Patch => Transitions::Zero,
+        let labels = 1 + domain.styles;
+        let transitions = match (self.head, self.transitions) {
+            (DiscriminatorHead::Crf, TransitionKind::Learned) => Transitions::Learned,
+            (DiscriminatorHead::Crf, TransitionKind::Potts) => Transitions::Potts(self.potts),
+            _ => Transitions::Zero,
         };
-        let crf = GridCrfConfig::new(1 + styles)
-            .with_a_max(Some(self.a_max))
-            .with_transitions(transitions);
-        let crf = crf.try_init(init.device())?;
+        let grid = |transitions| {
+            GridCrfConfig::new(labels)
+                .with_a_max(Some(self.a_max))
+                .with_transitions(transitions)
+                .with_directions(self.directions)
+                .try_init(init.device())
+        };
+        let (crf, patches) = (grid(transitions)?, grid(Transitions::Zero)?);
+        let cells = (domain.size_px / Self::PATCH_STRIDE).pow(2) * labels;
         Ok(Discriminator {
-            stem: Conv::new(init, 12, c, 3, 1.0),
+            stem: Conv::new(init, 4 * domain.channels, c, 3, 1.0),
             fine: Conv::new(init, c, c, 3, 1.0),
             coarse: Conv::new(init, c, 2 * c, 3, 1.0),
             mix: Conv::new(init, 2 * c, 2 * c, 1, 1.0),
-            emissions: Conv::new(init, 2 * c, 1 + styles, 1, 0.5),
+            emissions: Conv::new(init, 2 * c, labels, 1, 0.5),
             crf,
+            patches,
+            conv_head: (self.head == DiscriminatorHead::Conv)
+                .then(|| ConvHead::new(init, labels, self.head_width)),
+            dense_head: (self.head == DiscriminatorHead::Dense)
+                .then(|| DenseHead::new(init, cells, self.head_width)),
         })
+    }
+
+    /// How patches are tied, for a person.
+    pub fn ties(&self) -> String {
+        let chains = match self.directions {
+            Directions::Both => "rows and columns",
+            Directions::Rows => "rows",
+            Directions::Columns => "columns",
+        };
+        match (self.head, self.transitions) {
+            (DiscriminatorHead::Crf, TransitionKind::Learned) => chains.to_owned(),
+            (DiscriminatorHead::Crf, TransitionKind::Potts) => {
+                format!("{chains}, fixed transitions of {}", self.potts)
+            }
+            (DiscriminatorHead::Patch, _) => "independent patches".to_owned(),
+            (DiscriminatorHead::Conv, _) => "patches tied by two convolutions".to_owned(),
+            (DiscriminatorHead::Dense, _) => "patches tied by two dense layers".to_owned(),
+        }
     }
 }
 
@@ -85,18 +143,28 @@ pub struct Discriminator {
     mix: Conv,
     emissions: Conv,
     crf: GridCrf,
+    /// The CRF without ties: no parameters.
+    patches: GridCrf,
+    conv_head: Option<ConvHead>,
+    dense_head: Option<DenseHead>,
 }
 
 impl Discriminator {
     /// Scores of every patch and label, in nats.
     ///
     /// # Shapes
-    /// `pictures`: `[b, 3, H, W]` in [-1, 1], sides divisible by 4; returns `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side.
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by 4 (with a dense head, those it was made for); returns
+    /// `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head, everything under a dense one.
     pub fn emissions(&self, pictures: Tensor<4>) -> Tensor<4> {
         let x = leaky(self.stem.forward(unshuffle(pictures)));
         let x = halve(leaky(self.fine.forward(x)));
         let x = leaky(self.coarse.forward(x));
-        self.emissions.forward(leaky(self.mix.forward(x)))
+        let x = self.emissions.forward(leaky(self.mix.forward(x)));
+        match (&self.conv_head, &self.dense_head) {
+            (Some(head), _) => head.forward(x),
+            (None, Some(head)) => head.forward(x),
+            (None, None) => x,
+        }
     }
 
     /// Mean negative log-likelihood a patch of the given labels: `[b]`, nats.
@@ -111,13 +179,92 @@ impl Discriminator {
         self.crf.negative_log_likelihood(emissions, labels)
     }
 
+    /// The same with every patch on its own, whatever the head: softmax cross-entropy.
+    pub fn patch_negative_log_likelihood(
+        &self,
+        emissions: Tensor<4>,
+        labels: Tensor<3, Int>,
+    ) -> Tensor<1> {
+        self.patches.negative_log_likelihood(emissions, labels)
+    }
+
+    /// How much rather real, of the given style, than fake: score of the style less score of fake.
+    ///
+    /// # Shapes
+    /// - `emissions`: `[b, 1 + K, h, w]`
+    /// - `styles`: one at each patch's style, `[b, K, h, w]`
+    /// - returns `[b, h, w]`, nats
+    ///
+    /// # Source
+    /// One real-or-fake output a style: Choi et al. 2020 (`StarGAN` v2), here a patch each.
+    pub fn real_logits(emissions: Tensor<4>, styles: Tensor<4>) -> Tensor<3> {
+        let [b, l, h, w] = emissions.dims();
+        let mut parts = emissions.split_with_sizes(vec![1, l - 1], 1).into_iter();
+        let (fake, real) = parts
+            .next()
+            .zip(parts.next())
+            .expect("fake and the styles are two parts");
+        ((real * styles).sum_dim(1) - fake).reshape([b, h, w])
+    }
+
     /// Posterior of every patch's label: `[b, 1 + K, h, w]`, sums to one over labels.
     pub fn marginals(&self, emissions: Tensor<4>) -> Tensor<4> {
         self.crf.marginals(emissions)
     }
 
-    /// The grid CRF on top.
+    /// The grid CRF on top; without ties where the head is not the CRF.
     pub fn crf(&self) -> &GridCrf {
         &self.crf
+    }
+}
+
+/// `scores + conv(leaky(conv(scores)))`.
+#[derive(Module, Debug)]
+struct ConvHead {
+    first: Conv,
+    second: Conv,
+}
+
+impl ConvHead {
+    fn new(init: &mut Init, labels: usize, width: usize) -> Self {
+        Self {
+            first: Conv::new(init, labels, width, 3, 1.0),
+            // Starts near the trunk's own scores.
+            second: Conv::new(init, width, labels, 3, 0.1),
+        }
+    }
+
+    fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
+        let tied = self
+            .second
+            .forward(leaky(self.first.forward(scores.clone())));
+        scores + tied
+    }
+}
+
+/// `scores + B leaky(A scores)` over all patches and labels of a picture at once. The narrow hidden layer keeps the
+/// weights proportional to the number of patches rather than to its square.
+#[derive(Module, Debug)]
+struct DenseHead {
+    inward: Param<Tensor<2>>,
+    hidden: Param<Tensor<1>>,
+    outward: Param<Tensor<2>>,
+}
+
+impl DenseHead {
+    fn new(init: &mut Init, cells: usize, width: usize) -> Self {
+        let deviation = |inputs: usize| (1.0 / inputs as f32).sqrt();
+        Self {
+            inward: init.normal([cells, width], deviation(cells)),
+            hidden: init.constant([width], 0.0),
+            outward: init.normal([width, cells], 0.1 * deviation(width)),
+        }
+    }
+
+    fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
+        let [b, l, h, w] = scores.dims();
+        let flat = scores.clone().reshape([b, l * h * w]);
+        let hidden = leaky(flat.matmul(self.inward.val()) + self.hidden.val().unsqueeze());
+        scores + hidden.matmul(self.outward.val()).reshape([b, l, h, w])
     }
 }

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::Domain;
 use super::layers::{AdaNorm, AdaResidual, Conv, Init, Norm, Residual, halve, unshuffle, upsample};
 
 /// Sizes of the [`Generator`].
@@ -60,10 +61,10 @@ impl GeneratorConfig {
         (self.channels >> doublings).max(self.channels_min)
     }
 
-    /// A generator of `styles` styles with fresh weights.
-    pub fn init(&self, styles: usize, init: &mut Init) -> Generator {
+    /// A generator with fresh weights.
+    pub fn init(&self, domain: Domain, init: &mut Init) -> Generator {
         let top = self.doublings() - 1;
-        let stem = Conv::new(init, 12, self.channels_at(top), 3, 1.0);
+        let stem = Conv::new(init, 4 * domain.channels, self.channels_at(top), 3, 1.0);
         let downs = (0..top)
             .rev()
             .map(|i| Conv::new(init, self.channels_at(i + 1), self.channels_at(i), 3, 1.0));
@@ -73,7 +74,7 @@ impl GeneratorConfig {
             .collect();
         let encoder_norm = Norm::new(init, self.channels);
         let to_posterior = Conv::new(init, self.channels, 2 * self.latent_channels, 3, 0.7);
-        let style = init.normal([styles, self.style_dims], 1.0);
+        let style = init.normal([domain.styles, self.style_dims], 1.0);
         let from_latent = Conv::new(init, self.latent_channels, self.channels, 3, 1.0);
         let context = (0..self.context_blocks)
             .map(|_| AdaResidual::new(init, self.style_dims, self.channels))
@@ -90,7 +91,7 @@ impl GeneratorConfig {
         }
         let last = self.channels_at(self.doublings());
         let output_norm = AdaNorm::new(init, self.style_dims, last);
-        let output = Conv::new(init, last, 3, 3, 0.7);
+        let output = Conv::new(init, last, domain.channels, 3, 0.7);
         Generator {
             stem,
             downs,

@@ -218,6 +218,6 @@ pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
 }
 
 /// Leaky ReLU with the house slope.
-pub(crate) fn leaky(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn leaky<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::leaky_relu(x, f64::from(SLOPE))
 }

@@ -4,6 +4,18 @@ mod discriminator;
 mod generator;
 pub(crate) mod layers;
 
-pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorHead};
+pub use demotic_crf::Directions;
+pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind};
 pub use generator::{Generator, GeneratorConfig, Posterior};
 pub use layers::{Init, Residual};
+
+/// What both networks are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Number of styles.
+    pub styles: usize,
+    /// Planes of a picture.
+    pub channels: usize,
+    /// Side of a picture.
+    pub size_px: usize,
+}

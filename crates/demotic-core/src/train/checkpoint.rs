@@ -306,11 +306,10 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Run`] where the arrays do not fit the configuration beside them.
     pub fn generator(&self, device: &burn::tensor::Device) -> Result<Generator, Error> {
-        let fresh = self
-            .info
-            .config
-            .generator
-            .init(self.info.styles.len(), &mut Init::new(0, 0, device));
+        let fresh = self.info.config.generator.init(
+            self.info.config.domain(self.info.styles.len()),
+            &mut Init::new(0, 0, device),
+        );
         with_weights(fresh, &self.part("average")).map_err(|problems| {
             Error::run(
                 format!(
@@ -331,7 +330,10 @@ impl Checkpoint {
             .info
             .config
             .discriminator
-            .init(self.info.styles.len(), &mut Init::new(0, 1, device))
+            .init(
+                self.info.config.domain(self.info.styles.len()),
+                &mut Init::new(0, 1, device),
+            )
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
         with_weights(fresh, &self.part("discriminator")).map_err(|problems| {
             Error::run(

@@ -16,6 +16,8 @@ pub(crate) struct Composites {
     pub(crate) mask: Vec<f32>,
     /// `[m, h, w]`
     pub(crate) labels: Vec<i32>,
+    /// `[m, h, w]`: the style that a patch has or was made for.
+    pub(crate) styles: Vec<u32>,
 }
 
 /// Sizes of a plan.
@@ -52,6 +54,7 @@ pub(crate) fn plan(
         outside: vec![],
         mask: vec![],
         labels: vec![],
+        styles: vec![],
     };
     for _ in 0..count {
         let first = rng.below(2 * n as u32) as usize;
@@ -82,11 +85,9 @@ pub(crate) fn plan(
         };
         plan.inside.push(first as i32);
         plan.outside.push(second as i32);
-        plan.labels.extend(
-            cells
-                .iter()
-                .map(|&inside| label(if inside { first } else { second })),
-        );
+        let shown = |&inside: &bool| if inside { first } else { second };
+        plan.labels.extend(cells.iter().map(shown).map(label));
+        plan.styles.extend(cells.iter().map(shown).map(style));
         for y in 0..side {
             let row = &cells[y / layout.stride * layout.grid..][..layout.grid];
             plan.mask
@@ -169,6 +170,8 @@ mod tests {
                         plan.outside[m]
                     };
                     assert_eq!(plan.labels[(m * 8 + y) * 8 + x], label(shown));
+                    let style = real.iter().chain(&made).nth(shown as usize);
+                    assert_eq!(Some(&plan.styles[(m * 8 + y) * 8 + x]), style);
                 }
             }
         }

@@ -132,13 +132,13 @@ impl<'a> Trainer<'a> {
         crate::device::seed_backend(device);
         let device = device.clone().inner();
         let autodiff_device = device.clone().autodiff();
-        let styles = dataset.styles().len();
+        let domain = config.domain(dataset.styles().len());
         let generator = config
             .generator
-            .init(styles, &mut Init::new(config.seed, 0, &autodiff_device));
+            .init(domain, &mut Init::new(config.seed, 0, &autodiff_device));
         let discriminator = config
             .discriminator
-            .init(styles, &mut Init::new(config.seed, 1, &autodiff_device))
+            .init(domain, &mut Init::new(config.seed, 1, &autodiff_device))
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
         if config.train.pairs == Pairs::All && !dataset.pairs_known() {
             return Err(Error::Config(vec![

@@ -8,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::config::Config;
-use crate::loss;
+use crate::loss::{self, AdversarialKind};
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
 
 use super::inputs::Inputs;
@@ -112,22 +112,19 @@ impl Part<'_> {
         let all = Tensor::from_inner(Tensor::cat(vec![real, fake, mixed], 0));
 
         let patches = grid * grid;
-        let mut labels = Vec::with_capacity(3 * n * patches);
-        for style in &reals.styles {
-            labels.extend(std::iter::repeat_n(1 + *style as i32, patches));
-        }
+        let real_labels = reals.styles.iter().map(|style| 1 + *style as i32);
+        let mut labels = spread(real_labels, patches);
         labels.extend(std::iter::repeat_n(0, n * patches));
         labels.extend(&plan.labels);
-        let labels = Tensor::<3, Int>::from_data(
-            TensorData::new(labels, [3 * n, grid, grid]),
-            &self.autodiff(),
-        );
+        let mut styles = spread(reals.styles.iter().copied(), patches);
+        styles.extend(spread(self.inputs.targets.iter().copied(), patches));
+        styles.extend(&plan.styles);
 
         let emissions = discriminator.emissions(all.clone());
-        let nll = discriminator.negative_log_likelihood(emissions.clone(), labels);
-        let parts = nll.clone().split(n, 0).into_iter();
+        let judged = self.judged(discriminator, emissions.clone(), &labels, &styles);
+        let parts = judged.clone().split(n, 0).into_iter();
         let figures: Vec<Tensor<1>> = parts.map(|part| part.inner().mean()).collect();
-        let mut total = nll.mean();
+        let mut total = judged.mean();
         let smoothness = self.config.loss.smoothness;
         if smoothness > 0.0 {
             let noise = self
@@ -165,9 +162,7 @@ impl Part<'_> {
         let cycle = loss::absolute_error(cycled, sources);
         let judge = discriminator.clone().no_grad();
         let emissions = judge.emissions(fake.clone());
-        let adversarial = judge
-            .negative_log_likelihood(emissions, self.target_labels())
-            .mean();
+        let adversarial = self.fooled(&judge, emissions).mean();
         let truths = self.inputs.truths.as_ref();
         let paired =
             truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
@@ -211,15 +206,69 @@ impl Part<'_> {
         }
     }
 
-    /// Label grids that say "real, target style" everywhere: `[n, h, w]`.
-    fn target_labels(&self) -> Tensor<3, Int> {
-        let grid = self.config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
-        let targets = &self.inputs.targets;
-        let labels = targets
-            .iter()
-            .flat_map(|s| std::iter::repeat_n(1 + *s as i32, grid * grid));
-        let labels = TensorData::new(labels.collect::<Vec<_>>(), [targets.len(), grid, grid]);
-        Tensor::from_data(labels, &self.autodiff())
+    /// The discriminator's loss of each picture, `[b]`, mean over patches.
+    ///
+    /// `labels`, `styles`: of every patch, `b * h * w`; a style is the one that a patch has or was made for.
+    fn judged(
+        &self,
+        discriminator: &Discriminator,
+        emissions: Tensor<4>,
+        labels: &[i32],
+        styles: &[u32],
+    ) -> Tensor<1> {
+        let [b, _, h, w] = emissions.dims();
+        let kind = self.config.loss.adversarial_kind;
+        if kind == AdversarialKind::Likelihood {
+            let labels = self.labels(labels.to_vec(), [b, h, w]);
+            let nll = discriminator.negative_log_likelihood(emissions.clone(), labels.clone());
+            let unary = self.config.loss.unary;
+            if unary == 0.0 {
+                return nll;
+            }
+            let alone = discriminator.patch_negative_log_likelihood(emissions, labels);
+            return nll + alone.mul_scalar(unary);
+        }
+        let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
+        let real = self.tensor(&real, [b, h, w]);
+        let styles = self.style_planes(styles, &emissions);
+        loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
+    }
+
+    /// The generator's loss of each translation against the discriminator, `[n]`.
+    fn fooled(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
+        let [n, _, h, w] = emissions.dims();
+        let targets = self.inputs.targets.iter().copied();
+        let l = &self.config.loss;
+        if l.adversarial_kind == AdversarialKind::Likelihood {
+            let labels = spread(targets.map(|style| 1 + style as i32), h * w);
+            let labels = self.labels(labels, [n, h, w]);
+            return if l.adversarial_patchwise {
+                discriminator.patch_negative_log_likelihood(emissions, labels)
+            } else {
+                discriminator.negative_log_likelihood(emissions, labels)
+            };
+        }
+        let styles: Vec<u32> = spread(targets, h * w);
+        let styles = self.style_planes(&styles, &emissions);
+        let logits = Discriminator::real_logits(emissions, styles);
+        loss::fooling_loss(l.adversarial_kind, logits)
+    }
+
+    /// One at each patch's style, zero elsewhere: `[b, K, h, w]`.
+    fn style_planes(&self, styles: &[u32], emissions: &Tensor<4>) -> Tensor<4> {
+        let [b, labels, h, w] = emissions.dims();
+        let count = labels - 1;
+        let mut planes = vec![0.0; b * count * h * w];
+        for (i, style) in styles.iter().enumerate() {
+            let (picture, patch) = (i / (h * w), i % (h * w));
+            planes[(picture * count + *style as usize) * h * w + patch] = 1.0;
+        }
+        self.tensor(&planes, [b, count, h, w])
+    }
+
+    /// Label grids: `[b, h, w]`.
+    fn labels(&self, labels: Vec<i32>, shape: [usize; 3]) -> Tensor<3, Int> {
+        Tensor::from_data(TensorData::new(labels, shape), &self.autodiff())
     }
 
     /// Pictures on the training device: `[n, 3, H, W]`.
@@ -236,4 +285,11 @@ impl Part<'_> {
     fn autodiff(&self) -> Device {
         self.device.clone().autodiff()
     }
+}
+
+/// Each value `count` times.
+fn spread<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+    values
+        .flat_map(|value| std::iter::repeat_n(value, count))
+        .collect()
 }

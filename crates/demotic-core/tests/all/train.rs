@@ -133,7 +133,7 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
     let config = config(&[]);
     let judge = config
         .discriminator
-        .init(2, &mut Init::new(1, 1, &device))
+        .init(config.domain(2), &mut Init::new(1, 1, &device))
         .unwrap();
     let values = Rng::new(1, Stream::TEST, 0).normals(2 * 3 * 16 * 16);
     let pictures = || {

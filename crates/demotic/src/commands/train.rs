@@ -199,9 +199,10 @@ fn header(
         format!("demotic {}", env!("CARGO_PKG_VERSION")),
         format!("device {}", chosen.description),
         format!(
-            "crf    {} over {} labels, rows and columns",
+            "crf    {} over {} labels, {}",
             crf.name(),
-            dataset.styles().len() + 1
+            dataset.styles().len() + 1,
+            config.discriminator.ties()
         ),
         dataset.summary().to_string().trim_end().to_owned(),
         format!("model  generator {generator} parameters, discriminator {discriminator}"),

@@ -1,0 +1,119 @@
+//! Every combination of the configuration's choices either trains or is refused with a reason.
+
+use burn::tensor::Device;
+use demotic_core::Error;
+use demotic_core::config::Config;
+use demotic_core::data::{Dataset, DatasetOptions};
+use demotic_core::train::Trainer;
+
+const TINY: [&str; 15] = [
+    "seed=3",
+    "data.size_px=16",
+    "data.styles=[\"openmoji-line\", \"openmoji\", \"noto\"]",
+    "generator.channels=8",
+    "generator.channels_min=8",
+    "generator.latent_channels=2",
+    "generator.encoder_blocks=0",
+    "generator.decoder_blocks=1",
+    "generator.context_blocks=0",
+    "generator.style_dims=4",
+    "discriminator.channels=8",
+    "discriminator.head_width=8",
+    "train.batch=4",
+    "train.steps=4",
+    "loss.composite_warmup_steps=0",
+];
+
+/// All ways to take one setting of each list.
+fn combinations(choices: &[&[&str]]) -> Vec<Vec<String>> {
+    choices.iter().fold(vec![vec![]], |all, settings| {
+        let longer = |known: &Vec<String>| {
+            settings
+                .iter()
+                .map(|s| known.iter().cloned().chain([(*s).to_owned()]).collect())
+                .collect::<Vec<Vec<String>>>()
+        };
+        all.iter().flat_map(longer).collect()
+    })
+}
+
+/// Trains each combination for two steps: (how many trained, reasons of the others).
+fn walk(choices: &[&[&str]]) -> (usize, Vec<(Vec<String>, String)>) {
+    let (mut trained, mut refused) = (0, vec![]);
+    let mut known: Option<Dataset> = None;
+    for sets in combinations(choices) {
+        let all: Vec<String> = TINY
+            .iter()
+            .map(|s| (*s).to_owned())
+            .chain(sets.clone())
+            .collect();
+        let config = match Config::resolve(None, &all) {
+            Ok(config) => config,
+            Err(Error::Config(problems)) => {
+                refused.push((sets, problems.join("\n")));
+                continue;
+            }
+            Err(other) => panic!("{sets:?}: {other}"),
+        };
+        let data = known.get_or_insert_with(|| dataset(&config));
+        let mut trainer = Trainer::new(config, data, &Device::flex())
+            .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
+        (0..2).for_each(|_| trainer.advance());
+        let tick = trainer.tick().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
+        assert!(
+            tick.is_some_and(|t| t.d_norm > 0.0 && t.g_norm > 0.0),
+            "{sets:?}"
+        );
+        trained += 1;
+    }
+    (trained, refused)
+}
+
+fn dataset(config: &Config) -> Dataset {
+    let options = DatasetOptions {
+        size_px: config.data.size_px,
+        styles: config.data.styles.clone(),
+        ..DatasetOptions::default()
+    };
+    Dataset::load(&config.data.source, &options).unwrap()
+}
+
+#[test]
+fn every_head_with_every_loss_and_every_tie_trains_or_is_refused_with_a_reason() {
+    let (trained, refused) = walk(&[
+        &[
+            "discriminator.head=crf",
+            "discriminator.head=patch",
+            "discriminator.head=conv",
+            "discriminator.head=dense",
+        ],
+        &[
+            "loss.adversarial_kind=likelihood",
+            "loss.adversarial_kind=hinge",
+            "loss.adversarial_kind=least-squares",
+            "loss.adversarial_kind=non-saturating",
+        ],
+        &[
+            "discriminator.transitions=learned",
+            "discriminator.transitions=potts",
+        ],
+        &[
+            "discriminator.directions=both",
+            "discriminator.directions=rows",
+        ],
+        &["loss.unary=0", "loss.unary=0.5"],
+        &[
+            "loss.adversarial_patchwise=false",
+            "loss.adversarial_patchwise=true",
+        ],
+    ]);
+    // The CRF: 16 ways with the likelihood; the other three heads: 4 losses, and nothing that changes chains.
+    assert_eq!((trained, refused.len()), (16 + 12, 256 - 28));
+    for (sets, reason) in refused {
+        let is_named = sets.iter().any(|set| {
+            let (key, value) = set.split_once('=').unwrap();
+            reason.contains(key) && !["both", "0", "false", "learned"].contains(&value)
+        });
+        assert!(is_named, "{sets:?} refused by: {reason}");
+    }
+}
