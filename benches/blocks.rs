@@ -13,7 +13,7 @@ use std::time::Duration;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation, module};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use demotic_core::model::{DiscriminatorConfig, GeneratorConfig, Init, Residual};
+use demotic_core::model::{DiscriminatorConfig, Domain, GeneratorConfig, Init, Residual};
 use demotic_core::rng::{Rng, Stream};
 use demotic_core::{device, ops};
 
@@ -136,6 +136,11 @@ fn networks(
     trunk: DiscriminatorConfig,
 ) -> Vec<Case> {
     let pictures = [batch, 3, side, side];
+    let domain = Domain {
+        styles: STYLES,
+        channels: 3,
+        size_px: side,
+    };
     let cells = side / generator.latent_stride;
     let latent = [batch, generator.latent_channels, cells, cells];
     let case = |op, shape: [usize; 4], make| Case {
@@ -148,20 +153,20 @@ fn networks(
     };
     let config = generator.clone();
     let encoder = Box::new(move |device: &Device, _| -> Block {
-        let network = config.init(STYLES, &mut Init::new(0, 0, device));
+        let network = config.init(domain, &mut Init::new(0, 0, device));
         Box::new(move |leaves| {
             let posterior = network.encode(leaves[0].clone().reshape(pictures));
             Tensor::cat(vec![posterior.mean, posterior.log_var], 1)
         })
     });
     let decoder = Box::new(move |device: &Device, _| -> Block {
-        let network = generator.init(STYLES, &mut Init::new(0, 0, device));
+        let network = generator.init(domain, &mut Init::new(0, 0, device));
         let styles: Vec<u32> = (0..batch).map(|i| (i % STYLES) as u32).collect();
         Box::new(move |leaves| network.decode(leaves[0].clone().reshape(latent), &styles))
     });
     let trunk = Box::new(move |device: &Device, _| -> Block {
         let network = trunk
-            .init(STYLES, &mut Init::new(0, 1, device))
+            .init(domain, &mut Init::new(0, 1, device))
             .expect("two styles are enough for the CRF");
         Box::new(move |leaves| network.emissions(leaves[0].clone().reshape(pictures)))
     });
