@@ -4,6 +4,7 @@
 //! [`train`] (the adversarial loop and its checkpoints) -> [`translate`] and [`metric`] (what came out, and how good it is).
 //! Nothing here knows a terminal; the launcher `demotic` does.
 
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod device;

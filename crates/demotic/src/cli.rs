@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Devices(DevicesArgs),
     /// Check that a device computes rightly, and measure how fast it is
     Doctor(DoctorArgs),
+    /// Train the same few steps on several devices: speed, memory, distance
+    Compare(CompareArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -270,6 +272,41 @@ pub(crate) struct DoctorArgs {
     #[arg(long)]
     pub(crate) quick: bool,
     /// The findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `demotic compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each device starts from the same weights and gets the same noise and batches, one device after the other. `s a step` is the
+median of all steps but the first, beside the range of the middle half; `phases` come from further steps that wait for the
+device after each: host inputs, the generator's pictures, the discriminator's loss and gradient, the generator's loss and
+gradient, both updates. `apart` holds each device to the first one. `A is X +- Y times faster than B`: the ratio of medians,
+and what the spread of single steps makes of it (one standard deviation).
+
+Examples:
+  demotic compare --devices flex,wgpu
+  demotic compare --devices wgpu:0,wgpu:1 --config configs/six-styles.toml --steps 50 --json")]
+pub(crate) struct CompareArgs {
+    /// Devices, as --device of other commands knows them, with commas between
+    #[arg(
+        long,
+        value_name = "DEVICE,DEVICE",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub(crate) devices: Vec<String>,
+    /// Settings of the training; without it, the quickstart's sizes
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one setting, such as train.batch=8; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Steps on each device; the first one is told apart
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) steps: u64,
+    /// The figures as JSON, every step among them
     #[arg(long)]
     pub(crate) json: bool,
 }

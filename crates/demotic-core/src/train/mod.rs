@@ -163,6 +163,11 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Steps from one measured step to the next, from now on.
+    pub(crate) fn set_tick_steps(&mut self, steps: u64) {
+        self.config.train.tick_steps = steps;
+    }
+
     /// Generator steps done.
     pub fn step(&self) -> u64 {
         self.step
@@ -176,6 +181,11 @@ impl<'a> Trainer<'a> {
     /// The moving average of the generator, without autodiff: what samples, evaluation and checkpoints show.
     pub fn average(&self) -> &Generator {
         &self.average
+    }
+
+    /// The generator as it stands.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
     }
 
     /// The discriminator as it stands.

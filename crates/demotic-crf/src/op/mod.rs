@@ -35,6 +35,10 @@ pub(crate) fn is_software(device: &Device) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Runtime {
     /// `CubeCL`, named by compiler: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`.
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        expect(dead_code, reason = "a build without wgpu has no such device")
+    )]
     Cube(String),
     /// Burn's own CPU backend.
     Flex,

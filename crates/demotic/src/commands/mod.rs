@@ -1,5 +1,6 @@
 //! The commands: each takes what was typed to the library and shows what came of it.
 
+mod compare;
 mod completions;
 mod data;
 mod devices;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Data(args) => data::run(args)?,
         Command::Devices(args) => devices::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
+        Command::Compare(args) => compare::run(args)?,
         Command::Completions(args) => completions::run(args)?,
     }
     Ok(Outcome::Done)

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &["train"],
     &["translate"],
     &["evaluate"],
@@ -13,6 +13,7 @@ const COMMANDS: [&[&str]; 9] = [
     &["data", "inspect"],
     &["devices"],
     &["doctor"],
+    &["compare"],
     &["completions"],
 ];
 
@@ -186,4 +187,35 @@ fn doctor_finds_flex_right_and_says_how_fast_it_is() {
         2,
         "expected auto, flex, wgpu",
     );
+}
+
+#[test]
+fn compare_finds_a_device_equal_to_itself() {
+    let place = Place::new();
+    let compare = |more: &[&str]| {
+        let start = ["compare", "--devices", "flex,flex", "--config", "tiny.toml"];
+        place
+            .run(&[&start[..], &["--steps", "3"], more].concat())
+            .done()
+            .out
+    };
+    let json: serde_json::Value = serde_json::from_str(&compare(&["--json"])).expect("JSON");
+    let apart = &json["devices"][1]["apart"];
+    for key in ["losses_relative_max", "weights_max", "weights_median"] {
+        assert_eq!(apart[key].as_f64(), Some(0.0), "{json:#}");
+    }
+    assert!(json["devices"][0]["apart"].is_null(), "{json:#}");
+    for device in json["devices"].as_array().expect("devices") {
+        assert_eq!(device["step_secs"].as_array().map(Vec::len), Some(2));
+        assert!(device["phases"]["generator_backward_secs"].as_f64() > Some(0.0));
+        assert!(device["host_peak_bytes"].as_u64() > Some(1 << 20));
+    }
+    assert!(compare(&[]).contains("faster  flex is "));
+    let alike = ["compare", "--config", "tiny.toml"];
+    place.refuses(
+        &[&alike[..], &["--devices", "gpu"]].concat(),
+        2,
+        "expected auto, flex",
+    );
+    place.refuses(&alike, 2, "--devices");
 }
