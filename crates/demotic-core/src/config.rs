@@ -111,6 +111,10 @@ pub struct LossConfig {
     pub composite_warmup_steps: u64,
     /// Weight of the discriminator's sensitivity to small noise, `||D(x) - D(x + noise)||^2` over emissions.
     pub smoothness: f32,
+    /// Weight of half the squared norm of the discriminator's gradient at real pictures (R1; Mescheder et al. 2018).
+    pub r1: f32,
+    /// Steps from one evaluation of that term to the next; it then counts as many times.
+    pub r1_interval_steps: u64,
 }
 
 impl Default for LossConfig {
@@ -128,18 +132,106 @@ impl Default for LossConfig {
             composite_prob: 0.5,
             composite_warmup_steps: 200,
             smoothness: 0.0,
+            r1: 0.0,
+            r1_interval_steps: 16,
+        }
+    }
+}
+
+/// Keys whose value is a word or a number.
+const WORDS_OR_NUMBERS: [&str; 2] = ["train.pairs", "discriminator.augment_prob"];
+
+/// A word or a number, as it stands in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum WordOrNumber {
+    /// Such as `auto`.
+    Word(String),
+    /// Such as 0.5.
+    Number(f64),
+}
+
+impl WordOrNumber {
+    /// A share as it is typed: 0.1 as a single-precision number stays 0.1 in the file.
+    pub(crate) fn number(value: f32) -> Self {
+        Self::Number(
+            value
+                .to_string()
+                .parse()
+                .unwrap_or_else(|_| f64::from(value)),
+        )
+    }
+}
+
+impl std::fmt::Display for WordOrNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Word(word) => write!(f, "`{word}`"),
+            Self::Number(number) => write!(f, "{number}"),
         }
     }
 }
 
 /// Whether true translations are shown in training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WordOrNumber", into = "WordOrNumber")]
 pub enum Pairs {
     /// Never: pictures of each style are drawn on their own.
     None,
     /// Every picture comes with its counterpart.
     All,
+    /// This share of the pictures does, spread evenly over the batches; the rest is drawn on its own.
+    Share(f32),
+}
+
+impl Pairs {
+    /// Share of the pictures that come with their counterpart.
+    pub fn share(self) -> f32 {
+        match self {
+            Self::None => 0.0,
+            Self::All => 1.0,
+            Self::Share(share) => share,
+        }
+    }
+}
+
+impl TryFrom<WordOrNumber> for Pairs {
+    type Error = String;
+
+    fn try_from(value: WordOrNumber) -> Result<Self, String> {
+        match value {
+            WordOrNumber::Word(word) if word == "none" => Ok(Self::None),
+            WordOrNumber::Word(word) if word == "all" => Ok(Self::All),
+            WordOrNumber::Number(share) if (0.0..=1.0).contains(&share) => {
+                Ok(Self::Share(share as f32))
+            }
+            other => Err(format!(
+                "train.pairs: expected none, all or a share from 0 to 1, got {other}"
+            )),
+        }
+    }
+}
+
+impl From<Pairs> for WordOrNumber {
+    fn from(value: Pairs) -> Self {
+        match value {
+            Pairs::None => Self::Word("none".into()),
+            Pairs::All => Self::Word("all".into()),
+            Pairs::Share(share) => Self::number(share),
+        }
+    }
+}
+
+/// How rates go after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// Constant, from `decay_from` on in a straight line to a hundredth.
+    Linear,
+    /// Constant, from `decay_from` on along half a cosine to a hundredth.
+    Cosine,
+    /// Constant.
+    Constant,
 }
 
 /// Lengths, rates and intervals.
@@ -165,10 +257,14 @@ pub struct TrainConfig {
     pub beta_1: f64,
     /// Adam's decay of the second moment.
     pub beta_2: f64,
-    /// Part of the run after which rates fall linearly to a hundredth; 1 keeps them constant.
+    /// How rates go after the warm-up.
+    pub schedule: Schedule,
+    /// Part of the run after which rates fall to a hundredth; 1 keeps them constant.
     pub decay_from: f64,
     /// Steps over which rates rise from zero.
     pub warmup_steps: u64,
+    /// Translations of earlier steps that are kept to be shown to the discriminator among today's; 0 keeps none.
+    pub image_pool: usize,
     /// Largest norm of all gradients of a network together; larger ones are scaled down. 0 does not clip.
     pub gradient_norm_max: f32,
     /// Steps over which the moving average of the generator's weights halves its memory.
@@ -195,8 +291,10 @@ impl Default for TrainConfig {
             transition_rate_factor: 10.0,
             beta_1: 0.5,
             beta_2: 0.99,
+            schedule: Schedule::Linear,
             decay_from: 0.4,
             warmup_steps: 100,
+            image_pool: 0,
             gradient_norm_max: 10.0,
             ema_half_life_steps: 200.0,
             tick_steps: 100,
@@ -374,6 +472,7 @@ impl Config {
         }
         for (key, value) in [
             ("train.steps", self.train.steps),
+            ("loss.r1_interval_steps", self.loss.r1_interval_steps),
             ("train.tick_steps", self.train.tick_steps),
             ("train.sample_steps", self.train.sample_steps),
             ("train.checkpoint_steps", self.train.checkpoint_steps),
@@ -393,6 +492,7 @@ impl Config {
             ("loss.paired", l.paired),
             ("loss.unary", l.unary),
             ("loss.smoothness", l.smoothness),
+            ("loss.r1", l.r1),
             ("train.gradient_norm_max", self.train.gradient_norm_max),
         ] {
             check(
@@ -442,6 +542,13 @@ impl Config {
                 t.batch, t.accumulate
             ),
         );
+        check(
+            t.image_pool <= 10_000,
+            format!(
+                "train.image_pool: expected 0 to 10000, got {}",
+                t.image_pool
+            ),
+        );
         let cell = g.latent_stride as u32 * if g.context_blocks > 0 { 2 } else { 1 };
         check(
             cell == 0 || d.size_px.is_multiple_of(cell),
@@ -471,7 +578,16 @@ fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<Stri
             (Some(old @ Value::Float(_)), Value::Integer(whole)) => {
                 *old = Value::Float(*whole as f64);
             }
-            (Some(old), new) if old.same_type(new) => *old = new.clone(),
+            (Some(old), new)
+                if old.same_type(new)
+                    || WORDS_OR_NUMBERS.contains(&name.as_str())
+                        && matches!(
+                            new,
+                            Value::String(_) | Value::Integer(_) | Value::Float(_)
+                        ) =>
+            {
+                *old = new.clone();
+            }
             (Some(old), new) => {
                 problems.push(format!(
                     "{name}: expected {}, got {} `{new}`",
@@ -494,12 +610,13 @@ fn parse_assignment(assignment: &str, known: &Table) -> Result<Table, String> {
         .try_fold(known, |table, part| table.get(*part)?.as_table())
         .and_then(|table| table.get(last))
         .is_some_and(Value::is_str);
+    let takes_numbers = WORDS_OR_NUMBERS.contains(&key.trim());
     let parsed = format!("value = {}", text.trim())
         .parse::<Table>()
         .ok()
         .and_then(|mut t| t.remove("value"));
     let value = match parsed {
-        Some(value) if !wants_text || value.is_str() => value,
+        Some(value) if !wants_text || value.is_str() || takes_numbers => value,
         _ => Value::String(text.trim().to_owned()),
     };
     let mut table = Table::from_iter([(last.to_owned(), value)]);

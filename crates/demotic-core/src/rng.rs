@@ -28,6 +28,10 @@ impl Stream {
     pub const SAMPLES: Self = Self(8 << 16);
     /// Resampling of metrics for their confidence intervals.
     pub const BOOTSTRAP: Self = Self(9 << 16);
+    /// Which earlier translations the discriminator is shown.
+    pub const POOL: Self = Self(10 << 16);
+    /// Style codes of latent-guided translation, and pictures that styles are taken from.
+    pub const STYLE: Self = Self(11 << 16);
     /// Tests and benches.
     pub const TEST: Self = Self(255 << 16);
 

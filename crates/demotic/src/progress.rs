@@ -229,6 +229,7 @@ mod tests {
             d_real: 0.5,
             d_fake: 0.25,
             d_composite: 1.0,
+            d_r1: 0.0,
             g_reconstruction: 0.125,
             g_kl: 0.5,
             g_cycle: 0.25,

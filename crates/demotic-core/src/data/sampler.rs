@@ -44,6 +44,17 @@ pub struct PairedBatch {
     pub target: Batch,
 }
 
+/// Pictures of which some come with their counterparts, under the same augmentation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixedBatch {
+    /// What is translated.
+    pub source: Batch,
+    /// What those in `rows` should become.
+    pub truth: Batch,
+    /// Places of the paired pictures in the source batch, ascending.
+    pub rows: Vec<usize>,
+}
+
 /// Draws training batches.
 pub struct Sampler<'a> {
     view: TrainingView<'a>,
@@ -101,16 +112,57 @@ impl<'a> Sampler<'a> {
 
     /// The batch of `step`: styles in turn, beginning where the step before ended.
     pub fn batch(&self, step: u64) -> Batch {
-        let n = self.options.batch_size;
-        let k = self.unpaired.len() as u64;
-        let (mut styles, mut items) = (Vec::with_capacity(n), Vec::with_capacity(n));
-        for slot in self.slots(step) {
-            let style = (slot % k) as usize;
-            styles.push(style);
-            items.push(self.unpaired[style].draw(slot / k, &self.options));
-        }
+        let drawn = self.slots(step).map(|slot| self.draw_unpaired(slot));
+        let (styles, items) = drawn.unzip();
         let variations = self.variations(step);
         self.render(styles, items, &variations)
+    }
+
+    /// The batch of `step` in which a share of the pictures comes with its counterpart, spread evenly over the run: at 0
+    /// it is [`Self::batch`], at 1 [`Self::paired_batch`]. `None` if a share is wanted and no pair is there.
+    pub fn mixed_batch(&self, step: u64, share: f32) -> Option<MixedBatch> {
+        if share > 0.0 && self.paired.is_empty() {
+            return None;
+        }
+        let before = |slot: u64| (slot as f64 * f64::from(share)).floor() as u64;
+        let (mut styles, mut items) = (Vec::new(), Vec::new());
+        let (mut rows, mut to_styles, mut to_items) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, slot) in self.slots(step).enumerate() {
+            let paired = before(slot);
+            if before(slot + 1) > paired {
+                let (from, to, item) = self.draw_paired(paired);
+                styles.push(from);
+                items.push(item);
+                rows.push(row);
+                to_styles.push(to);
+                to_items.push(item);
+            } else {
+                let (style, item) = self.draw_unpaired(slot - paired);
+                styles.push(style);
+                items.push(item);
+            }
+        }
+        let variations = self.variations(step);
+        let same: Vec<_> = rows.iter().map(|row| variations[*row].clone()).collect();
+        Some(MixedBatch {
+            source: self.render(styles, items, &variations),
+            truth: self.render(to_styles, to_items, &same),
+            rows,
+        })
+    }
+
+    /// The `count`-th unpaired picture of the run: its style and item.
+    fn draw_unpaired(&self, count: u64) -> (usize, TrainItem) {
+        let k = self.unpaired.len() as u64;
+        let style = (count % k) as usize;
+        (style, self.unpaired[style].draw(count / k, &self.options))
+    }
+
+    /// The `count`-th pair of the run: from, to, item.
+    fn draw_paired(&self, count: u64) -> (usize, usize, TrainItem) {
+        let directions = self.paired.len() as u64;
+        let (from, to, deck) = &self.paired[(count % directions) as usize];
+        (*from, *to, deck.draw(count / directions, &self.options))
     }
 
     /// The paired batch of `step`: directions in turn, source and target of the same item under the same augmentation;
@@ -119,13 +171,12 @@ impl<'a> Sampler<'a> {
         if self.paired.is_empty() {
             return None;
         }
-        let directions = self.paired.len() as u64;
         let (mut from_styles, mut to_styles, mut items) = (Vec::new(), Vec::new(), Vec::new());
         for slot in self.slots(step) {
-            let (from, to, deck) = &self.paired[(slot % directions) as usize];
-            from_styles.push(*from);
-            to_styles.push(*to);
-            items.push(deck.draw(slot / directions, &self.options));
+            let (from, to, item) = self.draw_paired(slot);
+            from_styles.push(from);
+            to_styles.push(to);
+            items.push(item);
         }
         let variations = self.variations(step);
         Some(PairedBatch {

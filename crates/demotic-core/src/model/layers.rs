@@ -60,6 +60,9 @@ impl Init {
 pub(crate) struct Conv {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
+    /// Left singular vector of the weights `[to, from * k * k]`, as far as power iteration has come: with it, the weights
+    /// are divided by their largest singular value. Never trained.
+    spectral: Option<Param<Tensor<1>>>,
 }
 
 impl Conv {
@@ -69,13 +72,72 @@ impl Conv {
         Self {
             weight: init.normal([to, from, kernel, kernel], deviation),
             bias: init.constant([to], 0.0),
+            spectral: None,
         }
+    }
+
+    /// The same with spectral normalisation (Miyato et al. 2018), after a few power iterations.
+    pub(crate) fn spectral(mut self, init: &mut Init) -> Self {
+        let [to, ..] = self.weight.dims();
+        self.spectral = Some(init.normal([to], 1.0).set_require_grad(false));
+        (0..10).fold(self, |conv, _| conv.power_iteration())
+    }
+
+    /// One power iteration, `u <- W v / |W v|` with `v = W' u / |W' u|`; nothing without spectral normalisation.
+    pub(crate) fn power_iteration(mut self) -> Self {
+        let weight = self.weight.val();
+        let is_autodiff = weight.is_autodiff();
+        let weight = if is_autodiff { weight.inner() } else { weight };
+        self.spectral = self.spectral.map(|vector| {
+            vector.map(|u| {
+                let u = if is_autodiff { u.inner() } else { u };
+                let (matrix, v) = right_vector(weight, u);
+                let u = unit(matrix.matmul(v)); // [to, 1]
+                let [to, _] = u.dims();
+                let u = u.reshape([to]);
+                if is_autodiff {
+                    Tensor::from_inner(u)
+                } else {
+                    u
+                }
+            })
+        });
+        self
     }
 
     /// `[b, from, H, W] -> [b, to, H, W]`
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv_same(x, self.weight.val(), self.bias.val())
+        ops::conv_same(x, self.effective_weight(), self.bias.val())
     }
+
+    /// The weights, divided by their largest singular value where that is asked for.
+    fn effective_weight(&self) -> Tensor<4> {
+        let weight = self.weight.val();
+        let Some(u) = &self.spectral else {
+            return weight;
+        };
+        // sigma = u' W v: the vectors are constants, the weights in it are not (Miyato et al. 2018, equation 12).
+        let u = u.val().detach();
+        let (_, v) = right_vector(weight.clone().detach(), u.clone());
+        let [to, from, k, _] = weight.dims();
+        let product = weight.clone().reshape([to, from * k * k]).matmul(v);
+        let sigma = (product * u.reshape([to, 1])).sum();
+        weight / sigma.reshape([1, 1, 1, 1])
+    }
+}
+
+/// The weights as a matrix `[to, from * k * k]`, and `W' u / |W' u|`: `[from * k * k, 1]`.
+fn right_vector(weight: Tensor<4>, u: Tensor<1>) -> (Tensor<2>, Tensor<2>) {
+    let [to, from, k, _] = weight.dims();
+    let matrix = weight.reshape([to, from * k * k]);
+    let v = unit(matrix.clone().transpose().matmul(u.reshape([to, 1])));
+    (matrix, v)
+}
+
+/// `x / |x|`
+fn unit(x: Tensor<2>) -> Tensor<2> {
+    let norm = x.clone().square().sum().sqrt() + 1e-12;
+    x / norm.reshape([1, 1])
 }
 
 /// Channels that share their statistics: eight where that divides, otherwise all in one group.
@@ -220,4 +282,37 @@ pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
 /// Leaky ReLU with the house slope.
 pub(crate) fn leaky<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::leaky_relu(x, f64::from(SLOPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spectral_normalisation_makes_the_largest_singular_value_one() {
+        let device = Device::flex().autodiff();
+        let mut conv = Conv::new(&mut Init::new(3, 0, &device), 6, 10, 3, 2.0)
+            .spectral(&mut Init::new(4, 0, &device));
+        conv = (0..60).fold(conv, |conv, _| conv.power_iteration());
+        let values = crate::train::values_of(conv.effective_weight().inner());
+        let rows: Vec<Vec<f64>> = values
+            .chunks(6 * 9)
+            .map(|row| row.iter().map(|v| f64::from(*v)).collect())
+            .collect();
+        // The largest eigenvalue of W W' by its own power iteration, in f64.
+        let mut u = vec![1.0_f64; 10];
+        let mut largest = 0.0;
+        for _ in 0..500 {
+            let v: Vec<f64> = (0..54)
+                .map(|j| (0..10).map(|i| rows[i][j] * u[i]).sum())
+                .collect();
+            let next: Vec<f64> = rows
+                .iter()
+                .map(|row| row.iter().zip(&v).map(|(a, b)| a * b).sum())
+                .collect();
+            largest = next.iter().map(|x| x * x).sum::<f64>().sqrt();
+            u = next.iter().map(|x| x / largest).collect();
+        }
+        assert!((largest - 1.0).abs() < 1e-3, "{largest}");
+    }
 }

@@ -5,7 +5,9 @@ mod generator;
 pub(crate) mod layers;
 
 pub use demotic_crf::Directions;
-pub use discriminator::{Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind};
+pub use discriminator::{
+    AugmentProb, Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind,
+};
 pub use generator::{Generator, GeneratorConfig, Posterior};
 pub use layers::{Init, Residual};
 

@@ -7,11 +7,12 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::weights::{Array, Arrays, array_of, weights_of, with_weights};
+use super::weights::{Array, Arrays, array_of, trained_names, weights_of, with_weights};
 use super::{FIGURES, Trainer, Window};
 use crate::config::Config;
 use crate::data::{Dataset, fnv1a64};
@@ -102,6 +103,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     })
 }
 
+/// The arrays of those parameters that gradients change: others have no optimiser state.
+fn trained<M: Module>(module: &M, mut arrays: Arrays) -> Arrays {
+    let names = trained_names(module);
+    arrays.retain(|name, _| names.contains(name));
+    arrays
+}
+
 fn prefixed(prefix: &str, arrays: Arrays) -> impl Iterator<Item = (String, Array)> + use<> {
     let prefix = prefix.to_owned();
     arrays
@@ -123,6 +131,7 @@ impl Trainer<'_> {
             .chain(prefixed("discriminator", weights_of(&self.discriminator)))
             .chain(prefixed("adam_generator", generator_state))
             .chain(prefixed("adam_discriminator", discriminator_state))
+            .chain(prefixed("pool", self.pool.state()))
             .chain(
                 self.window
                     .sums
@@ -204,7 +213,7 @@ impl Trainer<'_> {
             .restore(
                 generator_steps,
                 weights("adam_generator"),
-                &weights("generator"),
+                &trained(&self.generator, weights("generator")),
                 &self.device,
             )
             .map_err(load)?;
@@ -212,9 +221,12 @@ impl Trainer<'_> {
             .restore(
                 discriminator_steps,
                 weights("adam_discriminator"),
-                &weights("discriminator"),
+                &trained(&self.discriminator, weights("discriminator")),
                 &self.device,
             )
+            .map_err(load)?;
+        self.pool
+            .restore(weights("pool"), &self.device)
             .map_err(load)?;
         self.step = info.step;
         self.window = Window::new();

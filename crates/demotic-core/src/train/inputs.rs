@@ -2,12 +2,13 @@
 //!
 //! A pure function of (configuration, step): it may be made ahead, on another thread, and never needs saving.
 
-use crate::config::{Config, Pairs};
-use crate::data::{Batch, DataError, Dataset, Sampler, SamplerOptions};
+use crate::config::Config;
+use crate::data::{Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
 use crate::model::DiscriminatorConfig;
 use crate::rng::{Rng, Stream};
 
 use super::composite::{self, Composites, Layout};
+use super::diff_augment::Variations;
 use super::weights::{Array, Arrays};
 
 /// Host values of one part of a step's batch; `n` pictures of `[3, H, W]`.
@@ -15,8 +16,10 @@ use super::weights::{Array, Arrays};
 pub(crate) struct Inputs {
     /// What is translated.
     pub(crate) sources: Batch,
-    /// True translations of the sources, with pairs.
-    pub(crate) truths: Option<Batch>,
+    /// True translations of those sources that come with one: `[m, 3, H, W]`.
+    pub(crate) truths: Vec<f32>,
+    /// Their places among the sources: `[m]`, ascending.
+    pub(crate) truth_rows: Vec<usize>,
     /// Style that each source is translated into.
     pub(crate) targets: Vec<u32>,
     /// What the discriminator sees as real.
@@ -29,6 +32,12 @@ pub(crate) struct Inputs {
     pub(crate) returned_noise: Vec<f32>,
     /// Laid over a translation before it is drawn back: `[n, 3, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
+    /// Changes of the real, then the made pictures in front of the discriminator: `2n`; none where unused.
+    pub(crate) variations: Option<Variations>,
+    /// Of the made pictures when the generator is judged: `n`.
+    pub(crate) fooling_variations: Option<Variations>,
+    /// Weight of the gradient penalty in this step; 0 where it is not due.
+    pub(crate) r1: f32,
     /// Laid over the discriminator's real, made and mixed pictures: `[3n, 3, H, W]`; empty where unused.
     pub(crate) smoothness_noise: Vec<f32>,
 }
@@ -76,6 +85,8 @@ pub(crate) struct Feed<'a> {
     styles: u32,
     sources: Sampler<'a>,
     reals: Sampler<'a>,
+    /// Probability of each change in front of the discriminator.
+    augment_prob: f32,
 }
 
 impl<'a> Feed<'a> {
@@ -90,12 +101,22 @@ impl<'a> Feed<'a> {
             };
             Sampler::new(dataset.training(), options)
         };
+        let view = dataset.training();
+        let rarest = (0..dataset.styles().len())
+            .map(|style| view.items(style).len())
+            .min();
         Ok(Self {
+            augment_prob: config.discriminator.augment_prob.prob(rarest.unwrap_or(0)),
             config: config.clone(),
             styles: dataset.styles().len() as u32,
             sources: sampler(0)?,
             reals: sampler(1)?,
         })
+    }
+
+    /// Probability of each change in front of the discriminator.
+    pub(crate) fn augment_prob(&self) -> f32 {
+        self.augment_prob
     }
 
     /// The inputs of `step` in `parts` equal parts, in order. All but the mixtures are the whole batch's, cut: pictures
@@ -110,18 +131,18 @@ impl<'a> Feed<'a> {
             parts > 0 && batch.is_multiple_of(parts),
             "a batch of {batch} pictures in {parts} parts"
         );
-        let (sources, truths) = match config.train.pairs {
-            Pairs::All => {
-                let pair = self.sources.paired_batch(step);
-                let pair = pair.expect("pairs were checked when the trainer was made");
-                (pair.source, Some(pair.target))
-            }
-            Pairs::None => (self.sources.batch(step), None),
-        };
-        let targets = match &truths {
-            Some(truths) => truths.styles.clone(),
-            None => target_styles(config.seed, step, &sources.styles, self.styles),
-        };
+        let MixedBatch {
+            source: sources,
+            truth,
+            rows,
+        } = self
+            .sources
+            .mixed_batch(step, config.train.pairs.share())
+            .expect("pairs were checked when the trainer was made");
+        let mut targets = target_styles(config.seed, step, &sources.styles, self.styles);
+        for (row, style) in rows.iter().zip(&truth.styles) {
+            targets[*row] = *style;
+        }
         let reals = self.reals.batch(step);
         let size = config.data.size_px as usize;
         let picture = 3 * size * size;
@@ -139,6 +160,17 @@ impl<'a> Feed<'a> {
             stride: DiscriminatorConfig::PATCH_STRIDE,
         };
         let prob = composite_prob(config, step);
+        let variations = |lane: u16, count: usize| {
+            let mut rng = Rng::new(config.seed, Stream::DISCRIMINATOR.lane(lane), step);
+            (self.augment_prob > 0.0)
+                .then(|| Variations::draw(&mut rng, count, size, self.augment_prob))
+        };
+        let (judged, fooling) = (variations(0, 2 * batch), variations(1, batch));
+        let r1 = if step.is_multiple_of(config.loss.r1_interval_steps) {
+            config.loss.r1 * config.loss.r1_interval_steps as f32
+        } else {
+            0.0
+        };
         let n = batch / parts;
         (0..parts)
             .map(|part| {
@@ -153,6 +185,8 @@ impl<'a> Feed<'a> {
                     items: whole.items[part * n..][..n].to_vec(),
                 };
                 let targets = targets[part * n..][..n].to_vec();
+                let first = rows.partition_point(|row| *row < part * n);
+                let last = rows.partition_point(|row| *row < (part + 1) * n);
                 let reals = batch_part(&reals);
                 Inputs {
                     composites: composite::plan(
@@ -164,7 +198,13 @@ impl<'a> Feed<'a> {
                         layout,
                     ),
                     sources: batch_part(&sources),
-                    truths: truths.as_ref().map(batch_part),
+                    truths: truth.images[first * picture..last * picture].to_vec(),
+                    truth_rows: rows[first..last].iter().map(|row| row - part * n).collect(),
+                    variations: judged
+                        .as_ref()
+                        .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
+                    fooling_variations: fooling.as_ref().map(|all| all.cut(part * n, n)),
+                    r1,
                     targets,
                     reals,
                     latent_noise: cut(&latent_noise, 1),

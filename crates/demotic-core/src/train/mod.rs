@@ -2,9 +2,11 @@
 
 mod checkpoint;
 mod composite;
+mod diff_augment;
 mod inputs;
 mod optimiser;
 mod phases;
+mod pool;
 mod step;
 mod weights;
 
@@ -16,13 +18,15 @@ use burn::tensor::{Device, Tensor};
 use demotic_crf::diagnostics;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Pairs};
+use crate::config::{Config, Schedule};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
+use crate::rng::{Rng, Stream};
 use inputs::{Feed, Inputs};
 use optimiser::{Adam, moving_average, sum_of_gradients};
 use phases::{Clock, Phase};
+use pool::Pool;
 use step::{Computed, Part};
 pub(crate) use weights::values_of;
 
@@ -31,10 +35,11 @@ pub use phases::Phases;
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
-const FIGURES: [&str; 10] = [
+const FIGURES: [&str; 11] = [
     "d_real",
     "d_fake",
     "d_composite",
+    "d_r1",
     "g_reconstruction",
     "g_kl",
     "g_cycle",
@@ -57,6 +62,8 @@ pub struct Tick {
     pub d_fake: f32,
     /// On mixed pictures, nats a patch.
     pub d_composite: f32,
+    /// Mean squared norm of the discriminator's gradient at real pictures; 0 where `loss.r1` is.
+    pub d_r1: f32,
     /// Mean absolute error of a picture drawn again, in units of the [-1, 1] range.
     pub g_reconstruction: f32,
     /// Divergence of the posterior, nats a picture value.
@@ -65,7 +72,7 @@ pub struct Tick {
     pub g_cycle: f32,
     /// Generator's loss against the discriminator, nats a patch.
     pub g_adversarial: f32,
-    /// Mean absolute error against true translations; 0 where pairs are not used.
+    /// Mean absolute error against true translations, where there is none counted as 0.
     pub g_paired: f32,
     /// Norm of the discriminator's gradients before clipping.
     pub d_norm: f32,
@@ -99,6 +106,7 @@ pub struct Trainer<'a> {
     step: u64,
     window: Window,
     clock: Clock,
+    pool: Pool,
 }
 
 /// What has gathered since the last tick.
@@ -140,9 +148,9 @@ impl<'a> Trainer<'a> {
             .discriminator
             .init(domain, &mut Init::new(config.seed, 1, &autodiff_device))
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
-        if config.train.pairs == Pairs::All && !dataset.pairs_known() {
+        if config.train.pairs.share() > 0.0 && !dataset.pairs_known() {
             return Err(Error::Config(vec![
-                "train.pairs: `all` needs pictures of the same name in two styles; this data set has none: use `none`".into(),
+                "train.pairs: this needs pictures of the same name in two styles; this data set has none: use `none`".into(),
             ]));
         }
         let t = &config.train;
@@ -157,6 +165,7 @@ impl<'a> Trainer<'a> {
             step: 0,
             window: Window::new(),
             clock: Clock::new(&device),
+            pool: Pool::new(config.train.image_pool),
             config,
             dataset,
             device,
@@ -210,7 +219,12 @@ impl<'a> Trainer<'a> {
         inputs.arrays(&self.config)
     }
 
-    /// Rate of both optimisers at the current step over the configured one: warm-up, constant, linear fall to 1 %.
+    /// Probability of each change that pictures undergo in front of the discriminator.
+    pub fn augment_prob(&self) -> f32 {
+        self.feed.augment_prob()
+    }
+
+    /// Rate of both optimisers at the current step over the configured one: warm-up, constant, fall to 1 %.
     fn rate_factor(&self) -> f64 {
         let t = &self.config.train;
         let step = self.step as f64;
@@ -223,7 +237,12 @@ impl<'a> Trainer<'a> {
         let fall = if progress <= t.decay_from || t.decay_from >= 1.0 {
             1.0
         } else {
-            1.0 - 0.99 * ((progress - t.decay_from) / (1.0 - t.decay_from)).min(1.0)
+            let gone = ((progress - t.decay_from) / (1.0 - t.decay_from)).min(1.0);
+            match t.schedule {
+                Schedule::Linear => 1.0 - 0.99 * gone,
+                Schedule::Cosine => 1.0 - 0.99 * (0.5 - 0.5 * (std::f64::consts::PI * gone).cos()),
+                Schedule::Constant => 1.0,
+            }
         };
         warm * fall
     }
@@ -244,14 +263,19 @@ impl<'a> Trainer<'a> {
         self.window.data_secs += started.elapsed().as_secs_f64();
         self.clock.mark(Phase::Inputs);
 
+        if self.config.discriminator.spectral_norm {
+            self.discriminator = self.discriminator.clone().power_iteration();
+        }
         let mut drawn = None;
         let mut sum = None;
-        for inputs in &inputs {
+        for (number, inputs) in inputs.iter().enumerate() {
             let part = part(&self.config, &self.device, inputs, parts);
             let pictures = part.draw(&self.generator, &mut self.clock);
             let fake = pictures.fake.clone().inner();
             // The graph of a batch in one part is kept; those of several would take the memory that parts are to save.
             drawn = (parts == 1).then_some(pictures);
+            let rng = Rng::new(self.config.seed, Stream::POOL.lane(number as u16), step);
+            let fake = self.pool.exchange(rng, fake, &inputs.targets);
             let computed = part.discriminator_gradients(&self.discriminator, fake, &mut self.clock);
             sum = Some(added(sum, computed, &self.discriminator));
         }
@@ -369,13 +393,14 @@ impl<'a> Trainer<'a> {
             d_real: values[0],
             d_fake: values[1],
             d_composite: values[2],
-            g_reconstruction: values[3],
-            g_kl: values[4],
-            g_cycle: values[5],
-            g_adversarial: values[6],
-            g_paired: values[7],
-            d_norm: values[8],
-            g_norm: values[9],
+            d_r1: values[3],
+            g_reconstruction: values[4],
+            g_kl: values[5],
+            g_cycle: values[6],
+            g_adversarial: values[7],
+            g_paired: values[8],
+            d_norm: values[9],
+            g_norm: values[10],
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,

@@ -80,7 +80,7 @@ impl Part<'_> {
         }
     }
 
-    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite]`.
+    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_r1]`.
     ///
     /// `fake`: `[n, 3, H, W]`, without a graph.
     pub(crate) fn discriminator_gradients(
@@ -97,7 +97,15 @@ impl Part<'_> {
             TensorData::new(reals.images.clone(), [n, c, size, size]),
             self.device,
         );
-        let pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
+        let untouched = real.clone();
+        let mut pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
+        let (mut real, mut fake) = (real, fake);
+        if let Some(variations) = &self.inputs.variations {
+            // Before mixing: the label grids of mixed pictures stay as they were planned.
+            pool = variations.apply(pool, self.device);
+            real = pool.clone().narrow(0, 0, n);
+            fake = pool.clone().narrow(0, n, n);
+        }
         let pick = |indices: &[i32]| {
             let indices = TensorData::new(indices.to_vec(), [n]);
             pool.clone()
@@ -123,7 +131,7 @@ impl Part<'_> {
         let emissions = discriminator.emissions(all.clone());
         let judged = self.judged(discriminator, emissions.clone(), &labels, &styles);
         let parts = judged.clone().split(n, 0).into_iter();
-        let figures: Vec<Tensor<1>> = parts.map(|part| part.inner().mean()).collect();
+        let mut figures: Vec<Tensor<1>> = parts.map(|part| part.inner().mean()).collect();
         let mut total = judged.mean();
         let smoothness = self.config.loss.smoothness;
         if smoothness > 0.0 {
@@ -133,6 +141,17 @@ impl Part<'_> {
             let shaken = discriminator.emissions(all + noise);
             total = total + (shaken - emissions).square().mean().mul_scalar(smoothness);
         }
+        let r1 = self.inputs.r1;
+        figures.push(if r1 > 0.0 {
+            let penalty = loss::gradient_penalty(untouched, |x| self.realness(discriminator, x));
+            total = total + penalty.clone().mul_scalar(r1);
+            // Measured once an interval: times its length, the mean over steps is the mean of the measurements.
+            penalty
+                .inner()
+                .mul_scalar(self.config.loss.r1_interval_steps as f32)
+        } else {
+            Tensor::zeros([1], self.device)
+        });
         clock.mark(Phase::DiscriminatorForward);
         let computed = self.computed(discriminator, total, figures);
         clock.mark(Phase::DiscriminatorBackward);
@@ -161,11 +180,24 @@ impl Part<'_> {
         let kl = loss::divergence(&posterior, c * size * size);
         let cycle = loss::absolute_error(cycled, sources);
         let judge = discriminator.clone().no_grad();
-        let emissions = judge.emissions(fake.clone());
+        let shown = match &self.inputs.fooling_variations {
+            Some(variations) => variations.apply(fake.clone(), &self.autodiff()),
+            None => fake.clone(),
+        };
+        let emissions = judge.emissions(shown);
         let adversarial = self.fooled(&judge, emissions).mean();
-        let truths = self.inputs.truths.as_ref();
-        let paired =
-            truths.map(|truths| loss::absolute_error(fake, self.pictures(&truths.images, n)));
+        let rows = &self.inputs.truth_rows;
+        let paired = (!rows.is_empty()).then(|| {
+            let truths = self.pictures(&self.inputs.truths, rows.len());
+            if rows.len() == n {
+                return loss::absolute_error(fake, truths);
+            }
+            let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+            let share = rows.len() as f32 / n as f32;
+            let rows = TensorData::new(rows, [self.inputs.truth_rows.len()]);
+            let drawn = fake.select(0, Tensor::<1, Int>::from_data(rows, &self.autodiff()));
+            loss::absolute_error(drawn, truths).mul_scalar(share)
+        });
         let mut total = reconstruction.clone() * weights.reconstruction
             + kl.clone() * weights.kl
             + cycle.clone() * weights.cycle
@@ -232,6 +264,25 @@ impl Part<'_> {
         let real = self.tensor(&real, [b, h, w]);
         let styles = self.style_planes(styles, &emissions);
         loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
+    }
+
+    /// How much the discriminator holds each of the step's real pictures for real and of its style, `[m]`: the
+    /// log-likelihood of that label everywhere, or the mean logit. `pictures`: the reals once or more.
+    fn realness(&self, discriminator: &Discriminator, pictures: Tensor<4>) -> Tensor<1> {
+        let emissions = discriminator.emissions(pictures);
+        let [m, _, h, w] = emissions.dims();
+        let styles = self.inputs.reals.styles.iter().copied().cycle().take(m);
+        if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
+            let labels = spread(styles.map(|style| 1 + style as i32), h * w);
+            let labels = self.labels(labels, [m, h, w]);
+            return discriminator
+                .negative_log_likelihood(emissions, labels)
+                .neg();
+        }
+        let styles: Vec<u32> = spread(styles, h * w);
+        let styles = self.style_planes(&styles, &emissions);
+        let logits = Discriminator::real_logits(emissions, styles);
+        logits.reshape([m, h * w]).mean_dim(1).reshape([m])
     }
 
     /// The generator's loss of each translation against the discriminator, `[n]`.

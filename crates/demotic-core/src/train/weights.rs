@@ -43,6 +43,33 @@ pub fn weights_of<M: Module>(module: &M) -> Arrays {
     collect.arrays
 }
 
+/// Names of the parameters that training changes by gradients.
+pub(crate) fn trained_names<M: Module>(module: &M) -> Vec<String> {
+    struct Collect {
+        path: Vec<String>,
+        names: Vec<String>,
+    }
+    impl ModuleVisitor for Collect {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.val().is_require_grad() {
+                self.names.push(self.path.join("."));
+            }
+        }
+    }
+    let mut collect = Collect {
+        path: Vec::new(),
+        names: Vec::new(),
+    };
+    module.visit(&mut collect);
+    collect.names
+}
+
 /// A tensor's numbers on the host.
 pub(crate) fn array_of<const D: usize>(tensor: Tensor<D>) -> Array {
     let shape = tensor.dims().to_vec();

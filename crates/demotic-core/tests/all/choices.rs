@@ -117,3 +117,52 @@ fn every_head_with_every_loss_and_every_tie_trains_or_is_refused_with_a_reason()
         assert!(is_named, "{sets:?} refused by: {reason}");
     }
 }
+
+#[test]
+fn every_way_to_keep_the_game_stable_goes_with_every_other_and_with_any_share_of_pairs() {
+    let (trained, refused) = walk(&[
+        &["discriminator.head=crf", "discriminator.head=dense"],
+        &[
+            "discriminator.spectral_norm=false",
+            "discriminator.spectral_norm=true",
+        ],
+        &[
+            "discriminator.augment_prob=0",
+            "discriminator.augment_prob=0.7",
+        ],
+        &["loss.r1=0", "loss.r1=1"],
+        &["train.image_pool=0", "train.image_pool=3"],
+        &["train.accumulate=1", "train.accumulate=2"],
+        &["train.pairs=none", "train.pairs=all", "train.pairs=0.5"],
+    ]);
+    assert_eq!((trained, refused.len()), (192, 0));
+}
+
+#[test]
+fn words_and_numbers_are_taken_where_both_mean_something_and_refused_elsewhere() {
+    let resolve = |file: &str, set: &str| Config::resolve(Some(file), &[set.to_owned()]);
+    for set in [
+        "train.pairs=0.25",
+        "train.pairs=\"none\"",
+        "train.pairs=1",
+        "discriminator.augment_prob=auto",
+    ] {
+        let config =
+            resolve("[train]\npairs = 0.5\n", set).unwrap_or_else(|e| panic!("{set}: {e}"));
+        let again = resolve(&config.to_toml(true), "seed=0").unwrap();
+        assert_eq!(again, config, "{set}");
+    }
+    for (set, key) in [
+        ("train.pairs=some", "train.pairs"),
+        ("train.pairs=1.5", "train.pairs"),
+        ("train.pairs=true", "train.pairs"),
+        (
+            "discriminator.augment_prob=-0.1",
+            "discriminator.augment_prob",
+        ),
+        ("train.schedule=0.5", "train.schedule"),
+    ] {
+        let refused = resolve("", set).expect_err(set).to_string();
+        assert!(refused.contains(key), "{set}: {refused}");
+    }
+}

@@ -44,6 +44,17 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
     for sets in [
         &["train.pairs=none"][..],
         &["train.pairs=all", "loss.smoothness=0.1"][..],
+        &[
+            "train.pairs=0.5",
+            "train.batch=4",
+            "train.accumulate=2",
+            "train.image_pool=5",
+            "train.schedule=cosine",
+            "loss.r1=1",
+            "loss.r1_interval_steps=2",
+            "discriminator.spectral_norm=true",
+            "discriminator.augment_prob=0.6",
+        ][..],
     ] {
         let config = config(sets);
         let data = dataset(&config);

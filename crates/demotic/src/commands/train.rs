@@ -208,6 +208,12 @@ fn header(
         format!("model  generator {generator} parameters, discriminator {discriminator}"),
         format!("show   {}", samples.what),
     ];
+    if trainer.augment_prob() > 0.0 {
+        lines.push(format!(
+            "judge  the discriminator's pictures are varied, each way with probability {:.2}",
+            trainer.augment_prob()
+        ));
+    }
     let resolved = config.to_toml(true);
     let mut section = "";
     for line in resolved.lines() {
