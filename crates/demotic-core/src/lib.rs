@@ -14,6 +14,7 @@ pub mod loss;
 pub mod metric;
 pub mod model;
 pub mod ops;
+pub mod recognize;
 pub mod rng;
 pub mod train;
 pub mod translate;

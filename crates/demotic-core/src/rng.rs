@@ -32,6 +32,10 @@ impl Stream {
     pub const POOL: Self = Self(10 << 16);
     /// Style codes of latent-guided translation, and pictures that styles are taken from.
     pub const STYLE: Self = Self(11 << 16);
+    /// Pictures that the feature network is taught on.
+    pub const FEATURES: Self = Self(32 << 16);
+    /// Composites that an ablation is scored on.
+    pub const SCORED: Self = Self(33 << 16);
     /// Tests and benches.
     pub const TEST: Self = Self(255 << 16);
 

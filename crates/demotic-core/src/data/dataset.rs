@@ -102,6 +102,7 @@ impl std::fmt::Display for PairKind {
 }
 
 struct Item {
+    family: String,
     key: String,
     name: String,
     group: String,
@@ -233,6 +234,7 @@ impl Dataset {
                 .into_iter()
                 .zip(splits)
                 .map(|(item, split)| Item {
+                    family: item.family,
                     key: item.key,
                     name: item.name,
                     group: item.group,
@@ -375,6 +377,11 @@ impl Dataset {
     /// An item's group, such as `animals-nature`; may be empty.
     pub fn item_group(&self, item: usize) -> &str {
         &self.items[item].group
+    }
+
+    /// What the split of an item goes by: near-copies share it.
+    pub fn item_family(&self, item: usize) -> &str {
+        &self.items[item].family
     }
 
     /// The split of an item.

@@ -2,7 +2,7 @@
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/emoji/", $name)))),*]
+        &[$(($name, include_bytes!(concat!("../../assets/emoji/", $name)))),*]
     };
 }
 

@@ -106,13 +106,19 @@ impl Store {
 
     /// Reads and checks the index.
     pub(crate) fn index(&self) -> Result<Index, DataError> {
+        Index::parse(&self.read(INDEX_FILE)?, &self.path(INDEX_FILE))
+    }
+}
+
+impl Index {
+    /// Reads and checks the bytes of an index; `path` is for messages.
+    pub(crate) fn parse(bytes: &[u8], path: &Path) -> Result<Self, DataError> {
         let fail = |problem: String| DataError::Index {
             problem,
-            path: self.path(INDEX_FILE),
+            path: path.to_path_buf(),
         };
-        let bytes = self.read(INDEX_FILE)?;
         // The version first: a newer index may differ in everything else.
-        let head: Head = serde_json::from_slice(&bytes).map_err(|source| {
+        let head: Head = serde_json::from_slice(bytes).map_err(|source| {
             fail(format!(
                 "not an index written by `demotic data import` ({source}); import again"
             ))
@@ -129,7 +135,7 @@ impl Store {
                 head.schema_version
             )));
         }
-        let index: Index = serde_json::from_slice(&bytes)
+        let index: Self = serde_json::from_slice(bytes)
             .map_err(|source| fail(format!("it is damaged ({source}); import again")))?;
         for style in &index.styles {
             if !is_plain_relative(&style.file) {

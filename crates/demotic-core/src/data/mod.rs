@@ -9,8 +9,8 @@ mod cache;
 mod dataset;
 mod emoji;
 mod error;
-mod import;
-mod index;
+pub(crate) mod import;
+pub(crate) mod index;
 mod overlap;
 mod picture;
 mod sampler;
@@ -18,6 +18,7 @@ mod source;
 mod split;
 
 pub use augment::Augmentation;
+pub(crate) use augment::render;
 pub use cache::CachePolicy;
 pub use dataset::{
     Channels, Dataset, DatasetOptions, DatasetSummary, PairKind, PairSummary, StyleInfo,

@@ -85,7 +85,7 @@ impl Drawing {
     pub(crate) fn rasterise(&self, size_px: u32) -> Result<Picture, DataError> {
         let bytes = self.read()?;
         match self.format {
-            Format::Svg => draw_svg(&bytes, size_px, &self.origin),
+            Format::Svg => Picture::draw(&bytes, size_px, &self.origin),
             Format::Raster => Ok(Picture::decode(&bytes, &self.origin)?.fit(size_px)),
         }
     }
@@ -175,6 +175,23 @@ impl Picture {
             height_px: pixels.height(),
             premultiplied: pixels.into_raw(),
         })
+    }
+
+    /// Draws an SVG document from memory into a square, proportions kept, centred. References to other files are not
+    /// followed; `origin` names it in messages.
+    pub(crate) fn draw(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Self, DataError> {
+        let tree = parse_svg(bytes, origin)?;
+        let size = tree.size();
+        let side = size_px as f32;
+        let scale = side / size.width().max(size.height());
+        let shift = |length: f32| (side - length * scale) / 2.0;
+        draw_tree(
+            &tree,
+            [size_px, size_px],
+            scale,
+            [shift(size.width()), shift(size.height())],
+            origin,
+        )
     }
 
     /// Fits the picture into a square of `size_px` without changing its proportions: the longer side fills the
@@ -291,22 +308,6 @@ pub(crate) fn compose_into(premultiplied: &[u8], background: [u8; 3], planes: &m
         green[i] = value(1);
         blue[i] = value(2);
     }
-}
-
-/// Draws an SVG document into a square, proportions kept, centred. References to other files are not followed.
-fn draw_svg(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Picture, DataError> {
-    let tree = parse_svg(bytes, origin)?;
-    let size = tree.size();
-    let side = size_px as f32;
-    let scale = side / size.width().max(size.height());
-    let shift = |length: f32| (side - length * scale) / 2.0;
-    draw_tree(
-        &tree,
-        [size_px, size_px],
-        scale,
-        [shift(size.width()), shift(size.height())],
-        origin,
-    )
 }
 
 /// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.

@@ -1,13 +1,25 @@
 //! Translations of pictures that training never saw, held against the true picture and against the baselines.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
+use super::features::{FeatureSet, Features};
+use super::interval::{Bootstrap, Estimate, Spread};
+use super::kid::{Gram, Grams};
+use super::recognition::Recognition;
 use super::scores::{Scores, each_score};
 use crate::data::{Dataset, PairKind, Split};
 
 /// Pictures handed to the translator at a time: bounds memory.
 const CHUNK: usize = 64;
+/// Draws behind each interval.
+pub(super) const RESAMPLES: usize = 500;
+/// Of those draws: the same for every run, so that intervals of two runs are of the same pictures.
+pub(super) const SEED: u64 = 0x0de3_071c;
+/// Most pictures of a direction that enter the kernel distance, whose cost grows with their square.
+const KERNEL_PICTURES: usize = 1000;
 
 /// Figures of every direction between two styles that has pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,9 +27,13 @@ const CHUNK: usize = 64;
 pub struct Evaluation {
     /// One a direction, by source style, then by target style.
     pub directions: Vec<Direction>,
+    /// Means over the directions of each kind that occurs.
+    pub kinds: Vec<KindMeans>,
+    /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
+    pub recognition: Option<Recognition>,
 }
 
-/// Figures of one direction: means over its pairs.
+/// Figures of one direction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Direction {
@@ -30,13 +46,48 @@ pub struct Direction {
     /// Pairs.
     pub n: usize,
     /// The translator; `None` (`null`) if only baselines were asked for.
-    pub model: Option<Scores>,
+    pub model: Option<Measured>,
     /// The input, unchanged.
-    pub copy: Scores,
+    pub copy: Measured,
     /// The best affine colour map fitted on training pairs; `None` without any.
-    pub remap: Option<Scores>,
+    pub remap: Option<Measured>,
     /// The nearest training picture's counterpart; `None` without any training pair.
-    pub nearest: Option<Scores>,
+    pub nearest: Option<Measured>,
+}
+
+/// Means over directions of one kind, each direction counting once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KindMeans {
+    /// Redrawn in place, or anew.
+    pub kind: PairKind,
+    /// Directions of this kind.
+    pub directions: usize,
+    /// The translator; `None` (`null`) unless every direction has it.
+    pub model: Option<Measured>,
+    /// The input, unchanged.
+    pub copy: Measured,
+    /// The best affine colour map; `None` unless every direction has it.
+    pub remap: Option<Measured>,
+    /// The nearest training picture's counterpart; `None` unless every direction has it.
+    pub nearest: Option<Measured>,
+}
+
+/// Figures of one method, each with its 95 % interval over families.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Mean absolute difference, 0 to 1; lower is better.
+    pub l1: Estimate,
+    /// Peak signal-to-noise ratio in dB; higher is better.
+    pub psnr: Estimate,
+    /// Structural similarity, at most 1; higher is better.
+    pub ssim: Estimate,
+    /// [`FeatureSet::perceptual`], 0 to 2; lower is better.
+    pub perceptual: Estimate,
+    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one distribution.
+    /// `None` (`null`) of fewer than two pictures.
+    pub kid: Option<Estimate>,
 }
 
 /// Means of the figures of some translations against the true pictures; `None` of no picture.
@@ -71,7 +122,8 @@ pub fn evaluate<E>(
     let styles = dataset.styles();
     let view = dataset.training();
     let side = dataset.size_px() as usize;
-    let mut directions = Vec::new();
+    let (families, bootstrap) = families(dataset, split);
+    let mut measured: Vec<(Direction, [Option<Spreads>; 4])> = Vec::new();
     for from in 0..styles.len() {
         let items = dataset.items(from, split);
         // Distances to training pictures serve all targets.
@@ -81,7 +133,10 @@ pub fn evaluate<E>(
         }
         for to in (0..styles.len()).filter(|&to| to != from) {
             let remap = Remap::fit(view, from, to);
-            let mut scores = Rows::default();
+            let mut rows = [const { Rows::new() }; 4];
+            let [model, copy, mapped, neighbour] = &mut rows;
+            let mut truth_look = Vec::new();
+            let mut family = Vec::new();
             for (chunk, nearest) in items.chunks(CHUNK).zip(&nearest) {
                 let places: Vec<usize> = (0..chunk.len())
                     .filter(|&place| dataset.has_picture(to, chunk[place]))
@@ -90,125 +145,301 @@ pub fn evaluate<E>(
                     continue;
                 }
                 let paired: Vec<usize> = places.iter().map(|&place| chunk[place]).collect();
+                family.extend(
+                    paired
+                        .iter()
+                        .map(|&item| families[dataset.item_family(item)]),
+                );
                 let sources = dataset.pictures(from, &paired);
-                let truths = dataset.pictures(to, &paired);
-                scores.copy.extend(each_score(&sources, &truths, side));
+                let truths = Truths::new(dataset.pictures(to, &paired), side);
+                copy.add(&sources, &truths);
                 if let Some(remap) = &remap {
-                    let mapped = remap.apply(&sources, side * side);
-                    scores.remap.extend(each_score(&mapped, &truths, side));
+                    mapped.add(&remap.apply(&sources, side * side), &truths);
                 }
                 if let Some(pictures) = nearest.pictures(&places, to) {
-                    scores.nearest.extend(each_score(&pictures, &truths, side));
+                    neighbour.add(&pictures, &truths);
                 }
                 if let Some(translate) = &mut translate {
-                    let translated = translate(&sources, from, to)?;
-                    scores.model.extend(each_score(&translated, &truths, side));
+                    model.add(&translate(&sources, from, to)?, &truths);
                 }
+                truth_look.extend(truths.seen.look);
             }
-            let Some(copy) = Scores::mean(&scores.copy) else {
+            let truth_look = KernelSet::of(&truth_look, &family);
+            let spreads = rows.map(|rows| rows.spreads(&family, &truth_look, &bootstrap));
+            let Some(copy) = spreads[1].as_ref().map(Spreads::measured) else {
                 continue;
             };
-            directions.push(Direction {
+            let of = |method: usize| spreads[method].as_ref().map(Spreads::measured);
+            let direction = Direction {
                 from: styles[from].name.clone(),
                 to: styles[to].name.clone(),
                 kind: dataset.pair_kind(from, to),
-                n: scores.copy.len(),
-                model: Scores::mean(&scores.model),
+                n: family.len(),
+                model: of(0),
                 copy,
-                remap: Scores::mean(&scores.remap),
-                nearest: Scores::mean(&scores.nearest),
-            });
+                remap: of(2),
+                nearest: of(3),
+            };
+            measured.push((direction, spreads));
         }
     }
-    Ok(Evaluation { directions })
+    let kinds = [PairKind::Aligned, PairKind::Loose]
+        .into_iter()
+        .filter_map(|kind| {
+            let of_kind: Vec<&[Option<Spreads>; 4]> = measured
+                .iter()
+                .filter(|(direction, _)| direction.kind == kind)
+                .map(|(_, spreads)| spreads)
+                .collect();
+            let mean = |method: usize| {
+                let all: Option<Vec<&Spreads>> = of_kind
+                    .iter()
+                    .map(|spreads| spreads[method].as_ref())
+                    .collect();
+                Some(Spreads::mean(&all?)?.measured())
+            };
+            Some(KindMeans {
+                kind,
+                directions: of_kind.len(),
+                model: mean(0),
+                copy: mean(1)?,
+                remap: mean(2),
+                nearest: mean(3),
+            })
+        })
+        .collect();
+    Ok(Evaluation {
+        directions: measured
+            .into_iter()
+            .map(|(direction, _)| direction)
+            .collect(),
+        kinds,
+        recognition: None,
+    })
 }
 
-/// Figures by picture.
-#[derive(Default)]
-struct Rows {
-    model: Vec<Scores>,
-    copy: Vec<Scores>,
-    remap: Vec<Scores>,
-    nearest: Vec<Scores>,
+/// Numbers of the families of a split's pictures, and draws among them.
+pub(super) fn families(dataset: &Dataset, split: Split) -> (BTreeMap<&str, usize>, Bootstrap) {
+    let items = (0..dataset.item_count()).filter(|&item| dataset.item_split(item) == split);
+    let mut families: BTreeMap<&str, usize> =
+        items.map(|item| (dataset.item_family(item), 0)).collect();
+    for (number, family) in families.values_mut().enumerate() {
+        *family = number;
+    }
+    let bootstrap = Bootstrap::new(families.len(), RESAMPLES, SEED);
+    (families, bootstrap)
 }
 
-impl Evaluation {
-    /// Mean of one method's figures over the directions of a kind; `None` if it has none.
-    pub fn mean(
-        &self,
-        kind: PairKind,
-        method: impl Fn(&Direction) -> Option<Scores>,
-    ) -> Option<Scores> {
-        let of_kind = self.directions.iter().filter(|d| d.kind == kind);
-        let scores: Option<Vec<Scores>> = of_kind.map(method).collect();
-        Scores::mean(&scores?)
+/// True pictures and what the feature network makes of them.
+struct Truths {
+    pictures: Vec<f32>,
+    seen: FeatureSet,
+    side: usize,
+}
+
+impl Truths {
+    fn new(pictures: Vec<f32>, side: usize) -> Self {
+        Self {
+            seen: Features::embedded().of(&pictures, side),
+            pictures,
+            side,
+        }
     }
 }
 
-/// Heads of the four columns of each figure.
-const METHODS: [&str; 4] = ["model", "copy", "remap", "nearest"];
+/// Figures of one method by picture.
+struct Rows {
+    scores: Vec<Scores>,
+    perceptual: Vec<f64>,
+    look: Vec<f32>,
+}
+
+impl Rows {
+    const fn new() -> Self {
+        Self {
+            scores: Vec::new(),
+            perceptual: Vec::new(),
+            look: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, pictures: &[f32], truths: &Truths) {
+        self.scores
+            .extend(each_score(pictures, &truths.pictures, truths.side));
+        let seen = Features::embedded().of(pictures, truths.side);
+        let distances = (0..seen.len()).map(|i| seen.perceptual(i, &truths.seen, i));
+        self.perceptual.extend(distances);
+        self.look.extend(seen.look);
+    }
+
+    /// `None` where the method has no picture.
+    fn spreads(
+        self,
+        families: &[usize],
+        truths: &KernelSet,
+        bootstrap: &Bootstrap,
+    ) -> Option<Spreads> {
+        if self.scores.is_empty() {
+            return None;
+        }
+        let mean = |figure: fn(&Scores) -> f64| {
+            let values: Vec<f64> = self.scores.iter().map(figure).collect();
+            bootstrap.mean(&values, families)
+        };
+        let own = KernelSet::chosen(&self.look, families.len());
+        Some(Spreads {
+            l1: mean(|s| s.l1)?,
+            psnr: mean(|s| s.psnr)?,
+            ssim: mean(|s| s.ssim)?,
+            perceptual: bootstrap.mean(&self.perceptual, families)?,
+            kid: Grams::of(&own, &truths.look, Features::DIMENSION, &truths.gram)
+                .spread([&truths.families, &truths.families], bootstrap),
+        })
+    }
+}
+
+/// What enters the kernel distance of one set.
+struct KernelSet {
+    look: Vec<f32>,
+    families: Vec<usize>,
+    gram: Gram,
+}
+
+impl KernelSet {
+    fn of(look: &[f32], families: &[usize]) -> Self {
+        let look = Self::chosen(look, families.len());
+        let stride = Self::stride(families.len());
+        Self {
+            gram: Gram::of(&look, &look, Features::DIMENSION),
+            families: families.iter().copied().step_by(stride).collect(),
+            look,
+        }
+    }
+
+    /// Vectors evenly chosen among `n`.
+    fn chosen(look: &[f32], n: usize) -> Vec<f32> {
+        let rows = look.chunks_exact(Features::DIMENSION);
+        rows.step_by(Self::stride(n)).flatten().copied().collect()
+    }
+
+    fn stride(n: usize) -> usize {
+        n.div_ceil(KERNEL_PICTURES).max(1)
+    }
+}
+
+/// [`Measured`] before its intervals are taken.
+struct Spreads {
+    l1: Spread,
+    psnr: Spread,
+    ssim: Spread,
+    perceptual: Spread,
+    kid: Option<Spread>,
+}
+
+impl Spreads {
+    fn measured(&self) -> Measured {
+        Measured {
+            l1: self.l1.estimate(),
+            psnr: self.psnr.estimate(),
+            ssim: self.ssim.estimate(),
+            perceptual: self.perceptual.estimate(),
+            kid: self.kid.as_ref().map(Spread::estimate),
+        }
+    }
+
+    fn mean(of: &[&Self]) -> Option<Self> {
+        let mean = |figure: fn(&Self) -> &Spread| {
+            Spread::mean(&of.iter().map(|spreads| figure(spreads)).collect::<Vec<_>>())
+        };
+        let kids: Option<Vec<&Spread>> = of.iter().map(|spreads| spreads.kid.as_ref()).collect();
+        Some(Self {
+            l1: mean(|s| &s.l1)?,
+            psnr: mean(|s| &s.psnr)?,
+            ssim: mean(|s| &s.ssim)?,
+            perceptual: mean(|s| &s.perceptual)?,
+            kid: kids.and_then(|kids| Spread::mean(&kids)),
+        })
+    }
+}
 
 impl std::fmt::Display for Evaluation {
-    /// One line a direction, then the mean of each kind; `-` for what was not measured.
+    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let width = |name: fn(&Direction) -> &String| {
             let names = self.directions.iter().map(|d| name(d).len());
-            names.max().unwrap_or(0).max("mean".len())
+            names.max().unwrap_or(0).max("mean of".len())
         };
-        let (from, to) = (width(|d| &d.from), width(|d| &d.to));
-        write!(
-            f,
-            "{:from$}  {:to$}  {:7}  {:>5}",
-            "from", "to", "kind", "n"
-        )?;
-        for figure in ["l1", "psnr", "ssim"] {
-            write!(f, "  {figure:>4}:")?;
-            for method in METHODS {
-                write!(f, " {method:>7}")?;
-            }
+        let (from, to) = (
+            width(|d| &d.from),
+            width(|d| &d.to).max("99 directions".len()),
+        );
+        let head = format!("{:from$}  {:to$}  {:7}  {:>5}", "from", "to", "kind", "n");
+        write!(f, "{head}  {:7}", "method")?;
+        for (figure, digits) in FIGURES {
+            let width = interval_width(digits);
+            write!(f, "  {figure:width$}")?;
         }
         writeln!(f)?;
         for d in &self.directions {
-            write!(
-                f,
-                "{:from$}  {:to$}  {:7}  {:>5}",
-                d.from, d.to, d.kind, d.n
-            )?;
-            write_figures(f, [d.model, Some(d.copy), d.remap, d.nearest])?;
+            let head = format!("{:from$}  {:to$}  {:7}  {:>5}", d.from, d.to, d.kind, d.n);
+            write_methods(f, &head, &[d.model, Some(d.copy), d.remap, d.nearest])?;
         }
-        for kind in [PairKind::Aligned, PairKind::Loose] {
-            let count = self.directions.iter().filter(|d| d.kind == kind).count();
-            if count > 0 {
-                write!(f, "{:from$}  {:to$}  {:7}  {:>5}", "mean", "", kind, "")?;
-                write_figures(
-                    f,
-                    [
-                        self.mean(kind, |d| d.model),
-                        self.mean(kind, |d| Some(d.copy)),
-                        self.mean(kind, |d| d.remap),
-                        self.mean(kind, |d| d.nearest),
-                    ],
-                )?;
-            }
+        for k in &self.kinds {
+            let count = format!("{} directions", k.directions);
+            let head = format!("{:from$}  {count:to$}  {:7}  {:>5}", "mean of", k.kind, "");
+            write_methods(f, &head, &[k.model, Some(k.copy), k.remap, k.nearest])?;
+        }
+        if let Some(recognition) = &self.recognition {
+            write!(f, "{recognition}")?;
         }
         Ok(())
     }
 }
 
-fn write_figures(
+/// Figures with the digits they are shown with.
+const FIGURES: [(&str, usize); 5] = [
+    ("l1", 4),
+    ("psnr", 2),
+    ("ssim", 4),
+    ("perceptual", 4),
+    ("kid", 3),
+];
+const METHODS: [&str; 4] = ["model", "copy", "remap", "nearest"];
+
+/// Letters of `value (low high)`.
+fn interval_width(digits: usize) -> usize {
+    3 * (digits + 3) + 4
+}
+
+fn write_methods(
     f: &mut std::fmt::Formatter<'_>,
-    methods: [Option<Scores>; 4],
+    head: &str,
+    methods: &[Option<Measured>; 4],
 ) -> std::fmt::Result {
-    type Figure = fn(Scores) -> f64;
-    let figures: [(Figure, usize); 3] = [(|s| s.l1, 4), (|s| s.psnr, 2), (|s| s.ssim, 4)];
-    for (figure, digits) in figures {
-        write!(f, "       ")?;
-        for method in methods {
-            match method {
-                Some(scores) => write!(f, " {:>7.digits$}", figure(scores))?,
-                None => write!(f, " {:>7}", "-")?,
-            }
+    for (name, measured) in METHODS.into_iter().zip(methods) {
+        let Some(m) = measured else { continue };
+        write!(f, "{head}  {name:7}")?;
+        let figures = [
+            Some(m.l1),
+            Some(m.psnr),
+            Some(m.ssim),
+            Some(m.perceptual),
+            m.kid,
+        ];
+        for (estimate, (_, digits)) in figures.into_iter().zip(FIGURES) {
+            let width = interval_width(digits);
+            let text = estimate.map_or_else(
+                || "-".into(),
+                |e| {
+                    format!(
+                        "{:.digits$} ({:.digits$} {:.digits$})",
+                        e.value, e.low, e.high
+                    )
+                },
+            );
+            write!(f, "  {text:width$}")?;
         }
+        writeln!(f)?;
     }
-    writeln!(f)
+    Ok(())
 }

@@ -1,29 +1,13 @@
 //! Distance between two sets of feature vectors: whether translations as a whole look like the target style, where
 //! pixel differences also punish honest redrawing.
 
-use serde::{Deserialize, Serialize};
+use rayon::prelude::*;
 
-use crate::rng::{Rng, Stream};
-
-/// Share of resamples left out at each end of the interval.
-const TAIL: f64 = 0.025;
-
-/// Kernel distance with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct KernelDistance {
-    /// Unbiased estimate; may fall below 0 for sets of the same distribution.
-    pub value: f64,
-    /// Lower end of the bootstrap interval.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
+use super::interval::{Bootstrap, Spread};
 
 /// Squared maximum mean discrepancy of two sets under the kernel `k(x, y) = (x . y / d + 1)^3`, without bias:
-/// `mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)`.
-///
-/// The interval is a percentile bootstrap: both sets are resampled `resamples` times; a vector is never paired with its
-/// own copy, which would bias the estimate upwards. `None` if a set has fewer than two vectors.
+/// `mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)`. It may fall below 0 for
+/// sets of the same distribution; `None` if a set has fewer than two vectors.
 ///
 /// # Shapes
 /// - `a`: `[n, dimension]`, `b`: `[m, dimension]`
@@ -34,97 +18,113 @@ pub struct KernelDistance {
 /// # Source
 /// Binkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018 (KID); Gretton et al., *A Kernel Two-Sample
 /// Test*, JMLR 2012, equation 3.
-pub fn kernel_distance(
+pub fn kernel_distance(a: &[f32], b: &[f32], dimension: usize) -> Option<f64> {
+    let there = Gram::of(b, b, dimension);
+    let ones = |gram: &Gram| vec![1.0; gram.columns];
+    let grams = Grams::of(a, b, dimension, &there);
+    grams.distance(&ones(&grams.own), &ones(&there))
+}
+
+/// [`kernel_distance`] with resampled families; those of both sets are drawn together. A vector is never paired with its
+/// own copy, which would bias the estimate upwards.
+///
+/// # Panics
+/// As [`kernel_distance`], and if there are not as many families as vectors.
+pub fn kernel_spread(
     a: &[f32],
     b: &[f32],
     dimension: usize,
-    resamples: usize,
-    seed: u64,
-) -> Option<KernelDistance> {
-    assert!(dimension > 0, "features without a dimension");
-    assert_eq!(a.len() % dimension, 0, "features of another dimension");
-    assert_eq!(b.len() % dimension, 0, "features of another dimension");
-    let (n, m) = (a.len() / dimension, b.len() / dimension);
-    if n < 2 || m < 2 {
-        return None;
+    families: [&[usize]; 2],
+    bootstrap: &Bootstrap,
+) -> Option<Spread> {
+    let there = Gram::of(b, b, dimension);
+    Grams::of(a, b, dimension, &there).spread(families, bootstrap)
+}
+
+/// Kernel values of every vector of one set with every one of another.
+pub(super) struct Gram {
+    values: Vec<f64>,
+    columns: usize,
+}
+
+/// One set, another, and both together.
+pub(super) struct Grams<'a> {
+    own: Gram,
+    there: &'a Gram,
+    across: Gram,
+}
+
+impl Gram {
+    pub(super) fn of(a: &[f32], b: &[f32], dimension: usize) -> Self {
+        assert!(dimension > 0, "features without a dimension");
+        assert_eq!(a.len() % dimension, 0, "features of another dimension");
+        assert_eq!(b.len() % dimension, 0, "features of another dimension");
+        let columns = b.len() / dimension;
+        let mut values = vec![0.0; a.len() / dimension * columns];
+        values
+            .par_chunks_mut(columns.max(1))
+            .zip(a.par_chunks_exact(dimension))
+            .for_each(|(row, x)| {
+                for (value, y) in row.iter_mut().zip(b.chunks_exact(dimension)) {
+                    let products = x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y));
+                    *value = (products.sum::<f64>() / dimension as f64 + 1.0).powi(3);
+                }
+            });
+        Self { values, columns }
     }
-    let grams = Grams {
-        aa: gram(a, a, dimension),
-        bb: gram(b, b, dimension),
-        ab: gram(a, b, dimension),
-        n,
-        m,
-    };
-    let value = grams.distance(&vec![1.0; n], &vec![1.0; m])?;
-    let mut distances = Vec::with_capacity(resamples);
-    for step in 0..resamples {
-        let mut rng = Rng::new(seed, Stream::BOOTSTRAP, step as u64);
-        let mut counts = |len: usize| {
-            let mut counts = vec![0.0; len];
-            for _ in 0..len {
-                counts[rng.below(len as u32) as usize] += 1.0;
+
+    /// Weighted mean of `k_ij` over `i != j`; `None` if no two vectors count.
+    fn mean_off_diagonal(&self, weights: &[f64]) -> Option<f64> {
+        let mut sum = 0.0;
+        for (i, row) in self.values.chunks_exact(self.columns).enumerate() {
+            if weights[i] > 0.0 {
+                let products = row.iter().zip(weights).map(|(k, w)| k * w);
+                sum += weights[i] * (products.sum::<f64>() - row[i] * weights[i]);
             }
-            counts
-        };
-        // A resample of one vector alone has no pair: as rare as n^(1-n), left out.
-        distances.extend(grams.distance(&counts(n), &counts(m)));
+        }
+        let total: f64 = weights.iter().sum();
+        let pairs = total * total - weights.iter().map(|w| w * w).sum::<f64>();
+        (pairs > 0.0).then(|| sum / pairs)
     }
-    distances.sort_by(f64::total_cmp);
-    let quantile = |share: f64| {
-        let place = (share * (distances.len() as f64 - 1.0)).round() as usize;
-        distances.get(place).copied().unwrap_or(value)
-    };
-    Some(KernelDistance {
-        value,
-        low: quantile(TAIL),
-        high: quantile(1.0 - TAIL),
-    })
 }
 
-struct Grams {
-    aa: Vec<f64>,
-    bb: Vec<f64>,
-    ab: Vec<f64>,
-    n: usize,
-    m: usize,
-}
-
-fn gram(a: &[f32], b: &[f32], dimension: usize) -> Vec<f64> {
-    let mut values = Vec::with_capacity(a.len() / dimension * (b.len() / dimension));
-    for x in a.chunks_exact(dimension) {
-        for y in b.chunks_exact(dimension) {
-            let products = x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y));
-            let product: f64 = products.sum();
-            values.push((product / dimension as f64 + 1.0).powi(3));
+impl<'a> Grams<'a> {
+    /// Sets `a` and `b`; `there` is the gram of `b` with itself.
+    pub(super) fn of(a: &[f32], b: &[f32], dimension: usize, there: &'a Gram) -> Self {
+        Self {
+            own: Gram::of(a, a, dimension),
+            there,
+            across: Gram::of(a, b, dimension),
         }
     }
-    values
-}
 
-impl Grams {
-    /// The distance with every vector counted as often as it was drawn; `None` if a set has no pair.
+    /// The distance with every vector counted by its weight; `None` if a set has no pair.
     fn distance(&self, a: &[f64], b: &[f64]) -> Option<f64> {
-        let aa = mean_off_diagonal(&self.aa, a)?;
-        let bb = mean_off_diagonal(&self.bb, b)?;
-        let mut cross = 0.0;
-        for (row, &weight) in self.ab.chunks_exact(self.m).zip(a) {
-            cross += weight * row.iter().zip(b).map(|(k, w)| k * w).sum::<f64>();
-        }
-        Some(aa + bb - 2.0 * cross / (self.n * self.m) as f64)
-    }
-}
-
-/// Weighted mean of `k_ij` over `i != j`.
-fn mean_off_diagonal(gram: &[f64], weights: &[f64]) -> Option<f64> {
-    let n = weights.len();
-    let (mut sum, mut pairs) = (0.0, 0.0);
-    for (i, row) in gram.chunks_exact(n).enumerate() {
-        for (j, &value) in row.iter().enumerate() {
-            if i != j {
-                sum += weights[i] * weights[j] * value;
-                pairs += weights[i] * weights[j];
+        let mut across = 0.0;
+        let rows = self.across.values.chunks_exact(self.across.columns.max(1));
+        for (row, &weight) in rows.zip(a) {
+            if weight > 0.0 {
+                across += weight * row.iter().zip(b).map(|(k, w)| k * w).sum::<f64>();
             }
         }
+        let pairs = a.iter().sum::<f64>() * b.iter().sum::<f64>();
+        let (own, there) = (
+            self.own.mean_off_diagonal(a)?,
+            self.there.mean_off_diagonal(b)?,
+        );
+        Some(own + there - 2.0 * across / pairs)
     }
-    (pairs > 0.0).then(|| sum / pairs)
+
+    pub(super) fn spread(&self, families: [&[usize]; 2], bootstrap: &Bootstrap) -> Option<Spread> {
+        let [a, b] = families;
+        assert_eq!(
+            (a.len(), b.len()),
+            (self.own.columns, self.there.columns),
+            "a family a vector"
+        );
+        bootstrap.spread(&[a, b].concat(), |weights| {
+            let (a, b) = weights.split_at(a.len());
+            self.distance(a, b)
+        })
+    }
 }

@@ -3,10 +3,20 @@
 
 mod baseline;
 mod evaluation;
+mod features;
+mod interval;
 mod kid;
+mod recognition;
 mod scores;
+mod teach;
 
 pub use baseline::{Nearest, Remap};
-pub use evaluation::{Direction, Evaluation, Translate, evaluate, evaluate_pairs};
-pub use kid::{KernelDistance, kernel_distance};
+pub use evaluation::{
+    Direction, Evaluation, KindMeans, Measured, Translate, evaluate, evaluate_pairs,
+};
+pub use features::{FeatureSet, Features};
+pub use interval::{Bootstrap, Estimate, Spread};
+pub use kid::{kernel_distance, kernel_spread};
+pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};
+pub use teach::{Objective, Ranks, TeachOptions, TeachTick, rank, teach};

@@ -10,6 +10,7 @@ pub use discriminator::{
 };
 pub use generator::{Generator, GeneratorConfig, Posterior};
 pub use layers::{Init, Residual};
+pub(crate) use layers::{Conv, Norm, halve, leaky, unshuffle};
 
 /// What both networks are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

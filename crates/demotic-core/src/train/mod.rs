@@ -24,7 +24,8 @@ use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
 use inputs::{Feed, Inputs};
-use optimiser::{Adam, moving_average, sum_of_gradients};
+pub(crate) use optimiser::Adam;
+use optimiser::{moving_average, sum_of_gradients};
 use phases::{Clock, Phase};
 use pool::Pool;
 use step::{Computed, Part};
@@ -200,6 +201,11 @@ impl<'a> Trainer<'a> {
     /// The discriminator as it stands.
     pub fn discriminator(&self) -> &Discriminator {
         &self.discriminator
+    }
+
+    /// The discriminator as it stands, without autodiff.
+    pub fn judge(&self) -> Discriminator {
+        self.discriminator.valid()
     }
 
     /// The device without autodiff.

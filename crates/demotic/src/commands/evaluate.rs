@@ -7,8 +7,8 @@ use anyhow::Result;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::{self, Evaluation};
-use demotic_core::model::Generator;
-use demotic_core::translate;
+use demotic_core::model::{Discriminator, Generator};
+use demotic_core::{recognize, translate};
 
 use crate::cli::{EvaluateArgs, SplitArg};
 use crate::options::{dataset_options, located};
@@ -36,7 +36,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         SplitArg::Test => Split::Test,
         SplitArg::Validation => Split::Validation,
     };
-    let evaluation = evaluate(&generator, &chosen, &dataset, split);
+    let discriminator = checkpoint.discriminator(&chosen.device)?;
+    let evaluation = evaluate(&generator, &discriminator, &chosen, &dataset, split);
     if let Some(file) = &args.json {
         write(&evaluation, file)?;
     }
@@ -49,9 +50,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     say(&table(&evaluation, split))
 }
 
-/// Translates and scores every held-out pair.
+/// Translates and scores every held-out pair, and lets the discriminator name the style of every held-out picture.
 pub(crate) fn evaluate(
     generator: &Generator,
+    discriminator: &Discriminator,
     chosen: &Chosen,
     dataset: &Dataset,
     split: Split,
@@ -67,7 +69,21 @@ pub(crate) fn evaluate(
             &styles,
         ))
     };
-    match metric::evaluate(dataset, split, Some(&mut translator)) {
+    let mut judge = |pictures: &[f32]| {
+        Ok::<_, Infallible>(recognize::opinions(
+            discriminator,
+            &chosen.device,
+            pictures,
+            size,
+        ))
+    };
+    let evaluation = metric::evaluate(dataset, split, Some(&mut translator));
+    match evaluation.and_then(|evaluation| {
+        Ok(Evaluation {
+            recognition: metric::recognition(dataset, split, &mut judge)?,
+            ..evaluation
+        })
+    }) {
         Ok(evaluation) => evaluation,
         Err(never) => match never {},
     }

@@ -6,6 +6,8 @@ mod data;
 mod devices;
 mod doctor;
 mod evaluate;
+mod inputs;
+mod recognize;
 mod train;
 mod translate;
 
@@ -28,6 +30,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Train(args) => return train::run(args),
         Command::Translate(args) => translate::run(args)?,
         Command::Evaluate(args) => evaluate::run(args)?,
+        Command::Recognize(args) => recognize::run(args)?,
         Command::Data(args) => data::run(args)?,
         Command::Devices(args) => devices::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,

@@ -111,7 +111,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         "end    step {}: held-out pictures (test) against their counterparts",
         trainer.step()
     ))?;
-    let evaluation = evaluate::evaluate(trainer.average(), &chosen, &dataset, Split::Test);
+    let evaluation = evaluate::evaluate(
+        trainer.average(),
+        &trainer.judge(),
+        &chosen,
+        &dataset,
+        Split::Test,
+    );
     evaluate::write(&evaluation, &run.evaluation_file())?;
     journal.say(&evaluate::table(&evaluation, Split::Test))?;
     journal.show(&format!(

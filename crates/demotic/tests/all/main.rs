@@ -3,6 +3,7 @@
 mod bad_input;
 mod data;
 mod help;
+mod recognize;
 mod resume;
 mod support;
 mod train;

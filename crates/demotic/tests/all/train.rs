@@ -134,7 +134,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
             .cloned()
             .collect()
     };
-    assert_eq!(keys(&evaluation), ["directions"]);
+    assert_eq!(keys(&evaluation), ["directions", "kinds", "recognition"]);
     let directions = evaluation["directions"].as_array().expect("a list");
     assert_eq!(directions.len(), 2);
     for direction in directions {
@@ -153,11 +153,25 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         for method in ["model", "copy", "remap", "nearest"] {
             let mut found = keys(&direction[method]);
             found.sort();
-            assert_eq!(found, ["l1", "psnr", "ssim"]);
-            let l1 = direction[method]["l1"].as_f64().unwrap_or(f64::NAN);
-            assert!(l1 > 0.0 && l1 < 1.0, "{direction:#}");
+            assert_eq!(found, ["kid", "l1", "perceptual", "psnr", "ssim"]);
+            let l1 = &direction[method]["l1"];
+            let [low, value, high] =
+                ["low", "value", "high"].map(|end| l1[end].as_f64().unwrap_or(f64::NAN));
+            assert!(
+                0.0 < low && low < value && value < high && high < 1.0,
+                "{direction:#}"
+            );
         }
     }
+    let kinds = evaluation["kinds"].as_array().expect("a list");
+    assert_eq!((kinds.len(), kinds[0]["directions"].as_u64()), (1, Some(2)));
+    let recognition = &evaluation["recognition"];
+    assert_eq!(recognition["styles"][1]["style"], "openmoji");
+    assert_eq!(recognition["styles"][1]["n"], 160);
+    let told = recognition["all"]["picture"]["value"]
+        .as_f64()
+        .unwrap_or(f64::NAN);
+    assert!((0.0..=1.0).contains(&told), "{recognition:#}");
 
     // The command on the finished run gives the same figures, and never replaces a file unasked.
     let said = place
@@ -173,7 +187,9 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         .done();
     assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
     assert!(
-        said.out.contains("nearest") && said.out.contains("split test"),
+        ["nearest", "split test", "perceptual", "style of patch told"]
+            .iter()
+            .all(|word| said.out.contains(word)),
         "{said:#?}"
     );
     place.refuses(

@@ -8,7 +8,7 @@ mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -117,7 +117,7 @@ impl std::fmt::Display for ImportReport {
 type Codepoints = Vec<u32>;
 
 /// One style as its source has it.
-struct Package {
+pub(crate) struct Package {
     style: String,
     /// Sub-folder for its files: art that must not mix with the rest.
     folder: Option<String>,
@@ -289,10 +289,15 @@ fn standard_licence(spdx: &str, attribution: &str) -> Option<String> {
 
 fn read_archive(path: &Path) -> Result<Vec<Package>, DataError> {
     let file = File::open(path).map_err(DataError::io("open archive", path))?;
+    read_packages(BufReader::new(file), path)
+}
+
+/// The packages of an npm archive; `path` is for messages.
+pub(crate) fn read_packages(reader: impl Read, path: &Path) -> Result<Vec<Package>, DataError> {
     let mut iconify = iconify::Files::default();
     let mut openmoji = openmoji::Files::default();
     read_tar_gz(
-        BufReader::new(file),
+        reader,
         path,
         |entry| {
             iconify::slot(&mut iconify::Files::default(), entry).is_some()

@@ -1,0 +1,162 @@
+//! How well the discriminator's labels name the styles of real pictures.
+
+use serde::{Deserialize, Serialize};
+
+use super::evaluation::families;
+use super::interval::Estimate;
+use crate::data::{Dataset, Split};
+use crate::recognize::Opinion;
+
+/// Pictures labelled at a time: bounds memory.
+const CHUNK: usize = 64;
+
+/// Shares of real, held-out pictures and of their patches that the discriminator labels right, with 95 % intervals over
+/// families.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recognition {
+    /// One a style.
+    pub styles: Vec<StyleRecognition>,
+    /// Over all pictures.
+    pub all: Recognized,
+}
+
+/// Shares of one style's pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StyleRecognition {
+    /// The style.
+    pub style: String,
+    /// Its pictures.
+    pub n: usize,
+    /// Their shares.
+    pub shares: Recognized,
+}
+
+/// Shares, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recognized {
+    /// Pictures whose style is told: see [`Opinion::style`].
+    pub picture: Estimate,
+    /// Patches whose most probable label is *real, the picture's style*.
+    pub patch: Estimate,
+    /// Patches of these real pictures whose most probable label is *made*: false alarms.
+    pub made: Estimate,
+}
+
+/// Takes pictures `[n, 3, side, side]` in [-1, 1]; returns an opinion each.
+pub type Judge<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
+
+/// Labels every real picture of `split`; `None` where a style has none there.
+///
+/// # Errors
+/// What `judge` reports.
+///
+/// # Panics
+/// If `judge` returns another number of opinions than it was given pictures.
+pub fn recognition<E>(
+    dataset: &Dataset,
+    split: Split,
+    judge: &mut Judge<'_, E>,
+) -> Result<Option<Recognition>, E> {
+    let (numbers, bootstrap) = families(dataset, split);
+    let mut all = Rows::default();
+    let mut by_style = Vec::new();
+    for style in 0..dataset.styles().len() {
+        let mut rows = Rows::default();
+        for items in dataset.items(style, split).chunks(CHUNK) {
+            let opinions = judge(&dataset.pictures(style, items))?;
+            assert_eq!(opinions.len(), items.len(), "an opinion a picture");
+            for (opinion, &item) in opinions.iter().zip(items) {
+                let share = |wanted: usize| {
+                    let of = opinion.labels.iter().filter(|&&label| label == wanted);
+                    of.count() as f64 / opinion.labels.len() as f64
+                };
+                rows.picture
+                    .push(f64::from(u8::from(opinion.style() == style)));
+                rows.patch.push(share(1 + style));
+                rows.made.push(share(0));
+                rows.families.push(numbers[dataset.item_family(item)]);
+            }
+        }
+        all.extend(&rows);
+        by_style.push(rows);
+    }
+    let shares = |rows: &Rows| {
+        let mean = |values: &[f64]| Some(bootstrap.mean(values, &rows.families)?.estimate());
+        Some(Recognized {
+            picture: mean(&rows.picture)?,
+            patch: mean(&rows.patch)?,
+            made: mean(&rows.made)?,
+        })
+    };
+    let styles: Option<Vec<StyleRecognition>> = by_style
+        .iter()
+        .zip(dataset.styles())
+        .map(|(rows, style)| {
+            Some(StyleRecognition {
+                style: style.name.clone(),
+                n: rows.picture.len(),
+                shares: shares(rows)?,
+            })
+        })
+        .collect();
+    Ok(styles.and_then(|styles| {
+        Some(Recognition {
+            styles,
+            all: shares(&all)?,
+        })
+    }))
+}
+
+/// Shares by picture.
+#[derive(Default)]
+struct Rows {
+    picture: Vec<f64>,
+    patch: Vec<f64>,
+    made: Vec<f64>,
+    families: Vec<usize>,
+}
+
+impl Rows {
+    fn extend(&mut self, other: &Self) {
+        self.picture.extend(&other.picture);
+        self.patch.extend(&other.patch);
+        self.made.extend(&other.made);
+        self.families.extend(&other.families);
+    }
+}
+
+impl std::fmt::Display for Recognition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.styles.iter().map(|s| s.style.len());
+        let width = names.max().unwrap_or(0).max("real pictures of".len());
+        writeln!(
+            f,
+            "{:width$}  {:>5}  {:22}  {:22}  {:22}",
+            "real pictures of",
+            "n",
+            "style of picture told",
+            "style of patch told",
+            "patches called made"
+        )?;
+        let all = (
+            "all".to_owned(),
+            self.styles.iter().map(|s| s.n).sum(),
+            self.all,
+        );
+        let of_style = self.styles.iter().map(|s| (s.style.clone(), s.n, s.shares));
+        for (name, n, shares) in of_style.chain([all]) {
+            let text = |e: Estimate| format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high);
+            writeln!(
+                f,
+                "{name:width$}  {n:>5}  {:22}  {:22}  {:22}",
+                text(shares.picture),
+                text(shares.patch),
+                text(shares.made)
+            )?;
+        }
+        Ok(())
+    }
+}

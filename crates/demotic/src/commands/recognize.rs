@@ -1,0 +1,129 @@
+//! `demotic recognize`: pictures through the discriminator of a run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use demotic_core::data::Picture;
+use demotic_core::device;
+use demotic_core::recognize::{self, Opinion};
+use image::ExtendedColorType;
+use serde::Serialize;
+
+use super::inputs::{self, Job};
+use crate::cli::RecognizeArgs;
+use crate::failure::io;
+use crate::output::say;
+use crate::{run_dir, sheet};
+
+/// What is told of a picture.
+#[derive(Serialize)]
+struct Told<'a> {
+    picture: String,
+    style: &'a str,
+    probability: f32,
+    /// Given that it is real; sums to 1.
+    styles: BTreeMap<&'a str, f32>,
+    /// Mean over patches.
+    made: f32,
+    /// Rows from the top: probability that a patch is made.
+    patches: Vec<&'a [f32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heat_map: Option<String>,
+}
+
+pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
+    let checkpoint = run_dir::trained(&args.run)?;
+    let info = &checkpoint.info;
+    let data = &info.config.data;
+    let background = data
+        .background_rgb()
+        .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
+    let (pictures, others) = inputs::find(&args.inputs)?;
+    let jobs: Vec<(std::path::PathBuf, Option<std::path::PathBuf>)> = match &args.out {
+        Some(out) => inputs::with_outputs(pictures, out, args.force)?
+            .into_iter()
+            .map(|Job { input, output }| (input, Some(output)))
+            .collect(),
+        None => pictures
+            .into_iter()
+            .map(|picture| (picture, None))
+            .collect(),
+    };
+    let chosen = device::open(&args.device.device)?;
+    let discriminator = checkpoint.discriminator(&chosen.device)?;
+    if let Some(out) = &args.out {
+        fs::create_dir_all(out).map_err(|e| io("make the folder for heat maps", out, &e))?;
+    }
+
+    let mut problems = Vec::new();
+    let mut queue = jobs.iter().peekable();
+    let (mut lines, mut records) = (Vec::new(), Vec::new());
+    let width = info.styles.iter().map(String::len).max().unwrap_or(0);
+    while queue.peek().is_some() {
+        let (held, failed) = inputs::open_some(&mut queue, |(input, _)| input, data.size_px);
+        problems.extend(failed);
+        let (held, pictures): (Vec<_>, Vec<Picture>) = held.into_iter().unzip();
+        let opinions = recognize::recognize(
+            &discriminator,
+            &chosen.device,
+            &pictures,
+            data.size_px,
+            background,
+        );
+        for (((input, output), picture), opinion) in held.into_iter().zip(&pictures).zip(&opinions)
+        {
+            if let Some(output) = output {
+                let map = recognize::heat_map(picture, opinion, data.size_px, background);
+                let (width, height) = (picture.width_px, picture.height_px);
+                let bytes = sheet::png(&map, width, height, ExtendedColorType::Rgb8, output)?;
+                run_dir::write_whole(output, &bytes)?;
+            }
+            let told = told(opinion, &info.styles, input, output.as_deref());
+            lines.push(format!(
+                "{:width$}  {:5.1} %  made {:5.1} %  {}",
+                told.style,
+                told.probability * 100.0,
+                told.made * 100.0,
+                told.picture
+            ));
+            records.push(serde_json::to_value(told)?);
+        }
+    }
+    if args.json {
+        say(&format!("{}\n", serde_json::to_string_pretty(&records)?))?;
+    } else {
+        lines.push(format!(
+            "{} of {} pictures judged by step {} of {}, on {}",
+            records.len(),
+            jobs.len(),
+            info.step,
+            args.run.display(),
+            chosen.description
+        ));
+        lines.extend(inputs::passed_over(others));
+        lines.push(String::new());
+        say(&lines.join("\n"))?;
+    }
+    inputs::settle(problems, jobs.len(), "judged")
+}
+
+fn told<'a>(
+    opinion: &'a Opinion,
+    styles: &'a [String],
+    input: &Path,
+    output: Option<&Path>,
+) -> Told<'a> {
+    let style = opinion.style();
+    let names = styles.iter().map(String::as_str);
+    Told {
+        picture: input.display().to_string(),
+        style: &styles[style],
+        probability: opinion.styles[style],
+        styles: names.zip(opinion.styles.iter().copied()).collect(),
+        made: opinion.made,
+        patches: opinion.patches.chunks(opinion.grid).collect(),
+        heat_map: output.map(|path| path.display().to_string()),
+    }
+}
