@@ -9,8 +9,8 @@ pub use discriminator::{
     AugmentProb, Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind,
 };
 pub use generator::{Generator, GeneratorConfig, Posterior};
-pub use layers::{Init, Residual};
 pub(crate) use layers::{Conv, Norm, halve, leaky, unshuffle};
+pub use layers::{Init, Residual};
 
 /// What both networks are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
