@@ -157,6 +157,12 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
             "device: expected auto, flex, wgpu or wgpu:N; got `{asked}`"
         )])
     };
+    if asked.contains(',') {
+        return Err(Error::Config(vec![format!(
+            "device: expected one device, got `{asked}`; several devices only train (`demotic train --device {asked}`) or are \
+             compared (`demotic compare`)"
+        )]));
+    }
     let (name, number) = match asked.split_once(':') {
         None => (asked, None),
         Some((name, number)) => (
@@ -198,6 +204,14 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
             None => Err(unknown()),
         },
     }
+}
+
+/// Opens every device of a list with commas between, such as `wgpu:0,wgpu:1`.
+///
+/// # Errors
+/// As [`open`], for the first that fails.
+pub fn open_all(asked: &str) -> Result<Vec<Chosen>, Error> {
+    asked.split(',').map(|one| open(one.trim())).collect()
 }
 
 /// The shader language that kernels for this device are compiled to: `wgsl`, `spirv`, `msl`, `cuda`, `hip`; `none` where they

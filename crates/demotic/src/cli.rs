@@ -48,7 +48,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// auto: a discrete GPU, else an integrated one, else flex; flex: this machine's processor cores; wgpu: the first
-    /// adapter of `demotic devices`; wgpu:N: adapter N. Builds with the cargo features of those names also know cuda:N,
+    /// adapter of `demotic devices`; wgpu:N: adapter N; for training also several with commas between, such as
+    /// wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of those names also know cuda:N,
     /// rocm:N, tch (libtorch on the processor) and tch:N
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,

@@ -272,59 +272,60 @@ fn pictures(config: &Config) -> Result<Dataset, Error> {
     Ok(Dataset::load(&config.data.source, &options)?)
 }
 
-/// Two steps of a small network here and on Flex, from the same weights, noise and batches. Losses are held to each other;
-/// weights in the middle, for where a gradient is nearly zero Adam makes a whole step of its sign.
+/// What a few steps of training came to.
+#[derive(Clone, Debug)]
+struct Trained {
+    /// Means over the steps.
+    losses: Vec<f32>,
+    /// Of both networks.
+    weights: Vec<f32>,
+}
+
+/// Two steps of a small network here and on Flex, from the same weights, noise and batches.
 fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check, Option<StepTime>) {
     const STEPS: usize = 2;
-    let run = |device: &Device| -> Result<(Vec<f64>, Vec<f32>), Error> {
+    let run = |device: &Device| -> Result<Trained, Error> {
         let mut trainer = Trainer::new(config.clone(), dataset, device)?;
         (0..STEPS).for_each(|_| trainer.advance());
-        let tick = trainer.tick()?;
-        let losses = tick.map_or_else(Vec::new, |t| {
-            [
-                t.d_real,
-                t.d_fake,
-                t.d_composite,
-                t.g_reconstruction,
-                t.g_kl,
-                t.g_cycle,
-                t.g_adversarial,
-                t.g_paired,
-            ]
-            .map(f64::from)
-            .to_vec()
-        });
-        let weights = weights_of(trainer.average()).into_values();
-        Ok((losses, weights.flat_map(|array| array.values).collect()))
+        let tick = trainer
+            .tick()?
+            .expect("there are figures after the first step");
+        let weights = [
+            weights_of(trainer.generator()),
+            weights_of(trainer.discriminator()),
+        ];
+        Ok(Trained {
+            losses: vec![
+                tick.d_real,
+                tick.d_fake,
+                tick.d_composite,
+                tick.g_reconstruction,
+                tick.g_kl,
+                tick.g_cycle,
+                tick.g_adversarial,
+                tick.g_paired,
+                tick.d_norm,
+                tick.g_norm,
+            ],
+            weights: weights
+                .into_iter()
+                .flat_map(|arrays| arrays.into_values().flat_map(|array| array.values))
+                .collect(),
+        })
     };
-    let started = Instant::now();
     let flat = |result: Result<Result<_, Error>, String>| match result {
         Ok(Ok(values)) => Ok(values),
         Ok(Err(error)) => Err(error.to_string()),
         Err(failure) => Err(failure),
     };
+    let started = Instant::now();
     let here = flat(guarded(|| run(device)));
     let secs = started.elapsed().as_secs_f64();
     let there = flat(guarded(|| run(&Device::flex())));
+    // Of the way that a weight goes in these steps: Adam's rate a step.
+    let way = STEPS as f64 * config.train.generator_rate;
     let (error, note) = match (here, there) {
-        (Ok((losses, weights)), Ok((true_losses, true_weights))) => {
-            let losses: Outputs = vec![("losses", losses.iter().map(|v| *v as f32).collect())];
-            let (error, note) = worst(&losses, &vec![true_losses]);
-            let mut apart: Vec<f32> = weights
-                .iter()
-                .zip(&true_weights)
-                .map(|(a, b)| (a - b).abs())
-                .collect();
-            apart.sort_by(f32::total_cmp);
-            let middle = f64::from(apart[apart.len() / 2]);
-            // Of the way that a weight goes in these steps: Adam's rate a step.
-            let way = STEPS as f64 * config.train.generator_rate;
-            let weights_error = middle / way * WEIGHTS_TO_LOSSES;
-            match error {
-                Some(error) if error < weights_error => (Some(weights_error), "weights".to_owned()),
-                _ => (error, note),
-            }
-        }
+        (Ok(here), Ok(there)) => training_error(&here, &there, way),
         (Err(failure), _) | (_, Err(failure)) => (None, failure),
     };
     let check = Check {
@@ -345,8 +346,39 @@ fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check,
     (check, step)
 }
 
-/// Weights may be off by 3 % of their way where losses may by 3e-4: a gradient's error counts whole, a loss averages it.
-const WEIGHTS_TO_LOSSES: f64 = 0.01;
+/// The worst of: each loss and gradient norm relative to itself; the middle difference of weights over the way that they
+/// went. The middle, for where a gradient is nearly zero Adam makes a whole step of its sign.
+fn training_error(here: &Trained, there: &Trained, way: f64) -> (Option<f64>, String) {
+    /// Weights may be off by 3 % of their way where losses may by 3e-4: Adam divides a gradient's error by its size.
+    const WEIGHTS_TO_LOSSES: f64 = 0.01;
+    let mut worst_of = (Some(0.0), String::new());
+    for (got, truth) in here.losses.iter().zip(&there.losses) {
+        let one = vec![("losses", vec![*got])];
+        let (error, note) = worst(&one, &vec![vec![f64::from(*truth)]]);
+        if error.is_none_or(|error| worst_of.0.is_some_and(|worst| error >= worst)) {
+            worst_of = (error, note);
+        }
+    }
+    if worst_of.0.is_none() {
+        return worst_of;
+    }
+    let mut apart: Vec<f64> = here
+        .weights
+        .iter()
+        .zip(&there.weights)
+        .map(|(a, b)| f64::from((a - b).abs()))
+        .collect();
+    apart.sort_by(f64::total_cmp);
+    let middle = apart.get(apart.len() / 2).copied().unwrap_or(f64::NAN);
+    let weights_error = middle / way * WEIGHTS_TO_LOSSES;
+    if !weights_error.is_finite() {
+        return (None, "weights that are not numbers".to_owned());
+    }
+    if worst_of.0.is_some_and(|worst| worst < weights_error) {
+        return (Some(weights_error), "weights".to_owned());
+    }
+    worst_of
+}
 
 fn time_step(config: &Config, dataset: &Dataset, device: &Device) -> StepTime {
     let mut trainer = Trainer::new(config.clone(), dataset, device)
@@ -409,6 +441,32 @@ mod tests {
         assert!(!case(truth.clone(), |_| vec![]).is_right());
         let refused = case(truth, |_| panic!("SPIR-V device given a WGSL kernel"));
         assert!(!refused.is_right() && refused.note.contains("given a WGSL kernel"));
+    }
+
+    #[test]
+    fn a_training_step_that_goes_elsewhere_is_found() {
+        let right = Trained {
+            losses: vec![1.0, 0.01],
+            weights: vec![0.5, -0.5, 0.25],
+        };
+        let error = |losses: [f32; 2], weights: [f32; 3]| {
+            let here = Trained {
+                losses: losses.to_vec(),
+                weights: weights.to_vec(),
+            };
+            training_error(&here, &right, 1e-3).0
+        };
+        assert_eq!(error([1.0, 0.01], [0.5, -0.5, 0.25]), Some(0.0));
+        // One weight took a whole step the other way: the middle does not mind.
+        assert!(error([1.0, 0.01], [0.501, -0.5, 0.25]) < Some(3e-4));
+        for wrong in [
+            error([1.0, 0.010_01], [0.5, -0.5, 0.25]),
+            error([1.0, 0.01], [0.501, -0.501, 0.25]),
+        ] {
+            assert!(wrong > Some(3e-4), "{wrong:?}");
+        }
+        assert_eq!(error([f32::NAN, 0.01], [0.5, -0.5, 0.25]), None);
+        assert_eq!(error([1.0, 0.01], [f32::NAN; 3]), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod composite;
 mod diff_augment;
 mod inputs;
 mod optimiser;
+mod parallel;
 mod phases;
 mod pool;
 mod step;
@@ -23,12 +24,12 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
-use inputs::{Feed, Inputs};
+use inputs::Feed;
 pub(crate) use optimiser::Adam;
-use optimiser::{moving_average, sum_of_gradients};
+use optimiser::moving_average;
+use parallel::{Replica, gathered, on_all};
 use phases::{Clock, Phase};
 use pool::Pool;
-use step::{Computed, Part};
 pub(crate) use weights::values_of;
 
 pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
@@ -98,6 +99,8 @@ pub struct Trainer<'a> {
     config: Config,
     dataset: &'a Dataset,
     device: Device,
+    /// Devices that take a share of every step, beside the first.
+    others: Vec<Device>,
     feed: Feed<'a>,
     generator: Generator,
     discriminator: Discriminator,
@@ -138,7 +141,44 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// What the samplers and the CRF refuse, in the configuration's words.
     pub fn new(config: Config, dataset: &'a Dataset, device: &Device) -> Result<Self, Error> {
-        crate::device::seed_backend(device);
+        Self::on_devices(config, dataset, device, &[])
+    }
+
+    /// Fresh networks on a first device, and others that take an equal share of every step each: a replica of both networks
+    /// a step, gradients summed on the first. Equal, up to the order of sums, to one device that works the batch in as many
+    /// parts (`train.accumulate`).
+    ///
+    /// # Errors
+    /// As [`Self::new`]; a batch that does not divide over the devices.
+    pub fn on_devices(
+        config: Config,
+        dataset: &'a Dataset,
+        device: &Device,
+        others: &[Device],
+    ) -> Result<Self, Error> {
+        let others: Vec<Device> = others.iter().map(|d| d.clone().inner()).collect();
+        let t = &config.train;
+        let parts = t.accumulate * (1 + others.len());
+        if !t.batch.is_multiple_of(parts) {
+            return Err(Error::Config(vec![format!(
+                "train.batch: {} pictures a step do not divide into {parts} equal parts ({} devices, train.accumulate = {}); expected \
+                 a multiple of {parts}",
+                t.batch,
+                1 + others.len(),
+                t.accumulate,
+            )]));
+        }
+        if t.image_pool > 0 && !others.is_empty() {
+            return Err(Error::Config(vec![format!(
+                "train.image_pool: expected 0 with {} devices, got {}: the pool is one, in one order; train on one device or \
+                 without it",
+                1 + others.len(),
+                t.image_pool
+            )]));
+        }
+        for device in std::iter::once(device).chain(&others) {
+            crate::device::seed_backend(device);
+        }
         let device = device.clone().inner();
         let autodiff_device = device.clone().autodiff();
         let domain = config.domain(dataset.styles().len());
@@ -170,6 +210,7 @@ impl<'a> Trainer<'a> {
             config,
             dataset,
             device,
+            others,
         })
     }
 
@@ -264,46 +305,68 @@ impl<'a> Trainer<'a> {
         }
         let is_last_of_tick = (step + 1).is_multiple_of(t.tick_steps) || step + 1 == t.steps;
         self.clock.start(is_last_of_tick);
-        let parts = t.accumulate;
-        let inputs = self.feed.inputs(step, parts);
+        let inputs = self
+            .feed
+            .inputs(step, t.accumulate * (1 + self.others.len()));
         self.window.data_secs += started.elapsed().as_secs_f64();
         self.clock.mark(Phase::Inputs);
 
         if self.config.discriminator.spectral_norm {
             self.discriminator = self.discriminator.clone().power_iteration();
         }
-        let mut drawn = None;
-        let mut sum = None;
-        for (number, inputs) in inputs.iter().enumerate() {
-            let part = part(&self.config, &self.device, inputs, parts);
-            let pictures = part.draw(&self.generator, &mut self.clock);
-            let fake = pictures.fake.clone().inner();
-            // The graph of a batch in one part is kept; those of several would take the memory that parts are to save.
-            drawn = (parts == 1).then_some(pictures);
-            let rng = Rng::new(self.config.seed, Stream::POOL.lane(number as u16), step);
-            let fake = self.pool.exchange(rng, fake, &inputs.targets);
-            let computed = part.discriminator_gradients(&self.discriminator, fake, &mut self.clock);
-            sum = Some(added(sum, computed, &self.discriminator));
-        }
-        let discriminator = sum.expect("a step has a part");
+        let replicas: Vec<Replica> = self
+            .others
+            .iter()
+            .map(|device| Replica::new(&self.generator, &self.discriminator, device))
+            .collect();
+        let shares = parallel::shares(&self.config, &self.device, &self.others, &inputs);
+        let (own, others) = shares.split_first().expect("a step has a share");
+        let seed = self.config.seed;
+        let pool = &mut self.pool;
+        let ((computed, drawn), others) = on_all(
+            || {
+                own.discriminator_gradients(
+                    &self.generator,
+                    &self.discriminator,
+                    |number, fake, styles| {
+                        let rng = Rng::new(seed, Stream::POOL.lane(number as u16), step);
+                        pool.exchange(rng, fake, styles)
+                    },
+                    &mut self.clock,
+                )
+            },
+            others
+                .iter()
+                .zip(replicas)
+                .map(|(share, replica)| move || replica.discriminator_gradients(share))
+                .collect(),
+        );
+        let (others, mut replicas): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+        let discriminator = gathered(computed, others, &self.discriminator, &self.device);
         let d_norm = self.update_discriminator(discriminator.gradients);
         self.clock.mark(Phase::Optimiser);
 
-        let mut sum = None;
-        for inputs in &inputs {
-            let part = part(&self.config, &self.device, inputs, parts);
-            let pictures = drawn
-                .take()
-                .unwrap_or_else(|| part.draw(&self.generator, &mut self.clock));
-            let computed = part.generator_gradients(
-                &self.generator,
-                &self.discriminator,
-                pictures,
-                &mut self.clock,
-            );
-            sum = Some(added(sum, computed, &self.generator));
+        for replica in &mut replicas {
+            replica.follow(&self.discriminator);
         }
-        let generator = sum.expect("a step has a part");
+        let shares = parallel::shares(&self.config, &self.device, &self.others, &inputs);
+        let (own, others) = shares.split_first().expect("a step has a share");
+        let (computed, others) = on_all(
+            || {
+                own.generator_gradients(
+                    &self.generator,
+                    &self.discriminator,
+                    drawn,
+                    &mut self.clock,
+                )
+            },
+            others
+                .iter()
+                .zip(replicas)
+                .map(|(share, replica)| move || replica.generator_gradients(share))
+                .collect(),
+        );
+        let generator = gathered(computed, others, &self.generator, &self.device);
         let g_norm = self.update_generator(generator.gradients);
         self.clock.mark(Phase::Optimiser);
 
@@ -414,27 +477,6 @@ impl<'a> Trainer<'a> {
             phases: self.clock.take(),
             peak_memory_bytes: peak_memory_bytes(),
         }))
-    }
-}
-
-/// One of `parts` parts of a step.
-fn part<'a>(config: &'a Config, device: &'a Device, inputs: &'a Inputs, parts: usize) -> Part<'a> {
-    Part {
-        config,
-        device,
-        inputs,
-        share: 1.0 / parts as f32,
-    }
-}
-
-/// The sum of what several parts computed for one network.
-fn added<M: Module>(sum: Option<Computed>, computed: Computed, module: &M) -> Computed {
-    match sum {
-        None => computed,
-        Some(sum) => Computed {
-            gradients: sum_of_gradients(module, sum.gradients, computed.gradients),
-            figures: sum.figures + computed.figures,
-        },
     }
 }
 

@@ -114,6 +114,85 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
 }
 
 #[test]
+fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
+    let device = Device::flex();
+    let weights = |trainer: &Trainer<'_>| {
+        [
+            weights_of(trainer.generator()),
+            weights_of(trainer.discriminator()),
+            weights_of(trainer.average()),
+        ]
+    };
+    for more in [
+        &["train.pairs=all", "loss.smoothness=0.1"][..],
+        &[
+            "loss.composite_prob=1",
+            "train.accumulate=2",
+            "discriminator.spectral_norm=true",
+            "loss.r1=1",
+        ],
+    ] {
+        let two = config(&[&["train.batch=8"], more].concat());
+        let mut one = two.clone();
+        one.train.accumulate *= 2;
+        let data = dataset(&two);
+        let pair = |config: &Config| {
+            Trainer::on_devices(
+                config.clone(),
+                &data,
+                &device,
+                std::slice::from_ref(&device),
+            )
+            .unwrap()
+        };
+        let mut alone = Trainer::new(one, &data, &device).unwrap();
+        let mut both = pair(&two);
+        (0..4).for_each(|_| {
+            alone.advance();
+            both.advance();
+        });
+        // Sums of more than two parts run in another order.
+        let is_exact = two.train.accumulate == 1;
+        assert!(!is_exact || weights(&alone) == weights(&both), "{more:?}");
+        let (a, b) = (
+            alone.tick().unwrap().unwrap(),
+            both.tick().unwrap().unwrap(),
+        );
+        for (a, b) in [
+            (a.d_real, b.d_real),
+            (a.d_composite, b.d_composite),
+            (a.g_cycle, b.g_cycle),
+            (a.g_norm, b.g_norm),
+        ] {
+            assert!((a - b).abs() <= 1e-4 * a.abs(), "{more:?}: {a} {b}");
+        }
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = both.save(folder.path()).unwrap();
+        let mut resumed = pair(&two);
+        resumed.restore(&Checkpoint::load(&path).unwrap()).unwrap();
+        (0..2).for_each(|_| {
+            both.advance();
+            resumed.advance();
+        });
+        assert!(weights(&both) == weights(&resumed), "{more:?}");
+    }
+    for (sets, expected) in [
+        (&["train.batch=3"][..], "expected a multiple of 2"),
+        (
+            &["train.batch=4", "train.image_pool=8"],
+            "train.image_pool: expected 0 with 2 devices",
+        ),
+    ] {
+        let config = config(sets);
+        let data = dataset(&config);
+        let refused = Trainer::on_devices(config, &data, &device, std::slice::from_ref(&device));
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn every_trained_parameter_moves_and_losses_are_finite() {
     let config = config(&[]);
     let data = dataset(&config);

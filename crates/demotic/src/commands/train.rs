@@ -51,13 +51,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         &plan.config.data.source,
         &dataset_options(&plan.config, cache)?,
     )?;
-    let chosen = device::open(&plan.device)?;
-    let mut trainer = Trainer::new(plan.config.clone(), &dataset, &chosen.device)?;
+    let mut devices = device::open_all(&plan.device)?.into_iter();
+    let chosen = devices.next().expect("a list has a first device");
+    let others: Vec<Chosen> = devices.collect();
+    let handles: Vec<_> = others.iter().map(|other| other.device.clone()).collect();
+    let mut trainer = Trainer::on_devices(plan.config.clone(), &dataset, &chosen.device, &handles)?;
     if let Some(checkpoint) = &checkpoint {
         trainer.restore(checkpoint)?;
     }
     let samples = Samples::new(&dataset);
-    let header = header(&plan.config, &chosen, &dataset, &trainer, &samples)?;
+    let header = header(&plan.config, &chosen, &others, &dataset, &trainer, &samples)?;
 
     let mut journal = Journal::to_screen();
     let is_resumed = held.is_some();
@@ -192,6 +195,7 @@ fn resume(run: &RunDir, journal: &mut Journal, header: &str, step: u64, steps: u
 fn header(
     config: &Config,
     chosen: &Chosen,
+    others: &[Chosen],
     dataset: &Dataset,
     trainer: &Trainer<'_>,
     samples: &Samples<'_>,
@@ -201,9 +205,17 @@ fn header(
         .discriminator()
         .crf()
         .implementation(trainer.device())?;
+    let mut devices = vec![format!("device {}", chosen.description)];
+    devices.extend(others.iter().map(|other| other.description.clone()));
+    if !others.is_empty() {
+        devices.push(format!(
+            "each takes 1/{} of every step; gradients are summed on the first",
+            devices.len()
+        ));
+    }
     let mut lines = vec![
         format!("demotic {}", env!("CARGO_PKG_VERSION")),
-        format!("device {}", chosen.description),
+        devices.join("\ndevice "),
         format!(
             "crf    {} over {} labels, {}",
             crf.name(),

@@ -426,3 +426,41 @@ fn every_key_is_explained_with_its_default_and_every_recipe_resolves() {
         assert!(said.out.contains("nothing was written"), "{said:#?}");
     }
 }
+
+#[test]
+fn two_devices_share_a_run_that_can_go_on() {
+    let place = Place::new();
+    let devices = ["--device", "flex,flex"];
+    let start = ["train", "tiny.toml", "--out", "run", "--steps", "6"];
+    let said = place.run(&[&start[..], &devices].concat()).done();
+    assert!(
+        said.out.contains("each takes 1/2 of every step"),
+        "{said:#?}"
+    );
+    let on = ["train", "--resume", "--out", "run", "--steps", "12"];
+    place.run(&[&on[..], &devices].concat()).done();
+    let odd = [
+        "train",
+        "tiny.toml",
+        "--set",
+        "train.batch=3",
+        "--out",
+        "odd",
+    ];
+    place.refuses(
+        &[&odd[..], &devices].concat(),
+        2,
+        "train.batch: 3 pictures a step do not divide into 2 equal parts",
+    );
+    place.refuses(
+        &[
+            "compare",
+            "--devices",
+            "flex,flex,",
+            "--config",
+            "tiny.toml",
+        ],
+        2,
+        "expected auto, flex",
+    );
+}
