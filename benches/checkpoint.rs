@@ -36,7 +36,7 @@ fn checkpoint(criterion: &mut Criterion) {
         let trainer =
             || Trainer::new(small.clone(), &data, &chosen.device).unwrap_or_else(|e| panic!("{e}"));
         let mut trained = trainer();
-        trained.advance();
+        trained.advance().expect("finite");
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = trained
             .save(folder.path())

@@ -93,12 +93,12 @@ fn train_step(criterion: &mut Criterion) {
                 let data = data.get_or_init(|| dataset(&config));
                 let mut trainer = Trainer::new(config.clone(), data, &chosen.device)
                     .unwrap_or_else(|e| panic!("{e}"));
-                (0..2).for_each(|_| trainer.advance());
+                (0..2).for_each(|_| trainer.advance().expect("finite"));
                 tick(&mut trainer);
                 trainer
             });
             bencher.iter(|| {
-                trainer.advance();
+                trainer.advance().expect("finite");
                 trainer
                     .device()
                     .sync()
@@ -133,7 +133,7 @@ fn export(recipe: &str, file: &Path, device: &Device) {
     add("discriminator", weights_of(trainer.discriminator()));
     let figures = ["input0", "input1"].map(|prefix| {
         add(prefix, trainer.next_inputs());
-        trainer.advance();
+        trainer.advance().expect("finite");
         let tick = serde_json::to_value(tick(&mut trainer)).expect("a tick is JSON");
         FIGURES.map(|name| (name, tick[name].as_f64().expect("a figure of the tick")))
     });

@@ -133,7 +133,7 @@ pub fn measure(
     for step in 0..steps {
         tell(step);
         let started = Instant::now();
-        trainer.advance();
+        trainer.advance()?;
         trainer.device().sync().map_err(failed)?;
         secs.push(started.elapsed().as_secs_f64());
         losses.extend(trainer.tick()?.map(|tick| losses_of(&tick)));
@@ -146,7 +146,7 @@ pub fn measure(
     let mut phases = Vec::new();
     for step in 0..PHASE_STEPS {
         tell(steps + step);
-        trainer.advance();
+        trainer.advance()?;
         phases.extend(trainer.tick()?.and_then(|tick| tick.phases));
     }
     let first_secs = secs.remove(0);

@@ -11,6 +11,7 @@ use crate::loss::AdversarialKind;
 use crate::model::{
     Directions, DiscriminatorConfig, DiscriminatorHead, Domain, GeneratorConfig, TransitionKind,
 };
+use crate::train::BestMetric;
 
 /// Everything a run depends on besides its pictures and its device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -275,8 +276,16 @@ pub struct TrainConfig {
     pub sample_steps: u64,
     /// Steps from one checkpoint to the next.
     pub checkpoint_steps: u64,
-    /// Checkpoints kept; older ones are deleted.
+    /// Newest checkpoints kept; older ones are deleted, the best one never.
     pub checkpoints_kept: usize,
+    /// Figure on validation pictures that names the best checkpoint.
+    pub best_metric: BestMetric,
+    /// How often a run may go back to its last checkpoint because a loss or gradient was not finite.
+    pub rollbacks_max: u32,
+    /// Both rates times this, each time it does.
+    pub rollback_rate: f64,
+    /// Whether event files for `TensorBoard` are written.
+    pub tensorboard: bool,
 }
 
 impl Default for TrainConfig {
@@ -301,6 +310,10 @@ impl Default for TrainConfig {
             sample_steps: 1000,
             checkpoint_steps: 1000,
             checkpoints_kept: 2,
+            best_metric: BestMetric::Auto,
+            rollbacks_max: 3,
+            rollback_rate: 0.5,
+            tensorboard: false,
         }
     }
 }
@@ -529,6 +542,7 @@ impl Config {
             ("train.beta_2", t.beta_2, 0.0, 0.999_999),
             ("train.decay_from", t.decay_from, 0.0, 1.0),
             ("train.ema_half_life_steps", t.ema_half_life_steps, 0.0, 1e9),
+            ("train.rollback_rate", t.rollback_rate, 1e-6, 1.0),
         ] {
             check(
                 (low..=high).contains(&value),

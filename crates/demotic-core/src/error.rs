@@ -35,12 +35,12 @@ pub enum Error {
         /// Where.
         path: PathBuf,
     },
-    /// A loss is not a number any more.
+    /// A loss, a gradient or a weight is not a finite number any more.
     #[error(
-        "training diverged at step {step}: {what}; lower `train.generator_rate` and `train.discriminator_rate`, or resume from the last checkpoint with `--resume`"
+        "training diverged at step {step}: {what}; lower `train.generator_rate` and `train.discriminator_rate`"
     )]
     Diverged {
-        /// The step it was seen at.
+        /// The step it happened at.
         step: u64,
         /// Which losses, with their values.
         what: String,

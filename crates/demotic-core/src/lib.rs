@@ -1,7 +1,8 @@
 //! Teaches a network how pictures are said in another hand: data, models, losses, training, metrics.
 //!
 //! The data's way: [`data`] (pictures on disk to batches) -> [`model`] (generator and discriminator) -> [`loss`] ->
-//! [`train`] (the adversarial loop and its checkpoints) -> [`translate`] and [`metric`] (what came out, and how good it is).
+//! [`train`] (the adversarial loop and its checkpoints) -> [`translate`] and [`metric`] (what came out, and how good it is)
+//! -> [`report`] (a run as one page).
 //! Nothing here knows a terminal; the launcher `demotic` does.
 
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod metric;
 pub mod model;
 pub mod ops;
 pub mod recognize;
+pub mod report;
 pub mod rng;
 pub mod train;
 pub mod translate;

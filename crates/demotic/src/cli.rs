@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Say which style pictures are in, how sure, and which of their patches look made
     Recognize(RecognizeArgs),
+    /// Write a run as one page of HTML: curves, pictures through time, label maps, scores
+    Report(ReportArgs),
     /// Make a data set from archives or folders, or look at one
     #[command(subcommand)]
     Data(DataCommand),
@@ -59,8 +61,9 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key.
-The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/ and, at the
-end, evaluation.json. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and
+The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, report.html
+and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with
+smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and
 ends with the same weights, to the bit on flex, as if it had never stopped.
 
 Examples:
@@ -113,6 +116,9 @@ pub(crate) struct TranslateArgs {
     /// Style to translate into; the run's config.toml and log.txt name them
     #[arg(long, value_name = "STYLE")]
     pub(crate) to: String,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: CheckpointArg,
     /// Folder for the translations; made if absent
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -156,6 +162,9 @@ pub(crate) struct EvaluateArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: CheckpointArg,
     /// Which held-out pictures
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
     pub(crate) split: SplitArg,
@@ -196,6 +205,9 @@ pub(crate) struct RecognizeArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: CheckpointArg,
     /// As JSON: [{\"picture\":..,\"style\":..,\"probability\":..,\"styles\":{..},\"made\":..,\"patches\":[[..]]}]
     #[arg(long)]
     pub(crate) json: bool,
@@ -210,6 +222,51 @@ pub(crate) struct RecognizeArgs {
     /// Pictures (png, jpg, webp, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// `--checkpoint`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckpointArg {
+    /// The newest
+    Latest,
+    /// The best by `train.best_metric`
+    Best,
+    /// That of a step
+    Step(u64),
+}
+
+impl std::str::FromStr for CheckpointArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "latest" => Ok(Self::Latest),
+            "best" => Ok(Self::Best),
+            step => step.parse().map(Self::Step).map_err(|_not_a_number| {
+                "expected latest, best or the number of a step".to_owned()
+            }),
+        }
+    }
+}
+
+/// `demotic report`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Training writes the same page at every checkpoint. It holds everything it shows: no server, no network, no other file.
+
+Examples:
+  demotic report runs/00001-quickstart
+  demotic report runs/00001-quickstart --out quickstart.html")]
+pub(crate) struct ReportArgs {
+    /// Run folder made by `demotic train`
+    #[arg(value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// Where to write it, to a file that is not there yet; without it, the run's own report.html is written anew
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
 }
 
 /// `demotic data`

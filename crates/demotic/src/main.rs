@@ -1,6 +1,7 @@
 //! The launcher: what was typed, what it means, then the library's work. Exit codes: 0 done, 1 failed, 2 usage,
 //! configuration or input, 130 interrupted.
 
+mod allocation;
 mod cli;
 mod commands;
 mod failure;
@@ -8,11 +9,16 @@ mod options;
 mod output;
 mod progress;
 mod run_dir;
+mod samples;
 mod sheet;
+mod tensorboard;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+
+#[global_allocator]
+static ALLOCATOR: allocation::Counting = allocation::Counting;
 
 fn main() -> ExitCode {
     quiet_driver();

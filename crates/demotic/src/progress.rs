@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::Result;
-use demotic_core::train::Tick;
+use demotic_core::train::{Phases, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::INTERRUPTED;
@@ -19,7 +19,9 @@ columns  step done/all, kimg: thousand source pictures shown
 columns  d_*: the discriminator's loss on real, made and mixed pictures, nats a patch
 columns  g_rec, g_cyc, g_pair: mean absolute error drawn again, there and back, against the true picture (0 to 2)
 columns  g_kl: nats a picture value; g_adv: nats a patch; stay: log-odds that a patch has its neighbour's label
-columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; left: time to the end";
+columns  reach: patches over which a label's influence falls to 1/e
+columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; left: time to the end
+columns  ms: milliseconds of the last step: G forward+backward, D forward+backward, J discriminator's view of translations, O updates";
 
 /// The lines of a run.
 pub(crate) struct Journal {
@@ -119,7 +121,7 @@ fn tick_line(tick: &Tick, steps: u64) -> String {
     let width = steps.to_string().len();
     format!(
         "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
-         g_adv {:>6.3}  g_pair {:>6.4}  stay {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  mem {:>5} MiB  left {:>6}",
+         g_adv {:>6.3}  g_pair {:>6.4}  stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  {}mem {:>5} MiB  left {:>6}",
         tick.step,
         tick.kimg,
         tick.d_real,
@@ -131,10 +133,26 @@ fn tick_line(tick: &Tick, steps: u64) -> String {
         tick.g_adversarial,
         tick.g_paired,
         tick.crf_stay_log_odds,
+        tick.crf_coupling_length,
         tick.secs_per_kimg,
         tick.data_wait_share * 100.0,
+        tick.phases.as_ref().map_or_else(String::new, phases),
         tick.peak_memory_bytes >> 20,
         duration(secs_left(tick, steps)),
+    )
+}
+
+/// Where the time of a step went.
+fn phases(phases: &Phases) -> String {
+    let ms = |secs: f64| format!("{:>5.0}", 1000.0 * secs);
+    format!(
+        "ms G{}+{} D{}+{} J{} O{}  ",
+        ms(phases.generator_forward_secs),
+        ms(phases.generator_backward_secs),
+        ms(phases.discriminator_forward_secs),
+        ms(phases.discriminator_backward_secs),
+        ms(phases.judge_forward_secs),
+        ms(phases.optimiser_secs)
     )
 }
 

@@ -1,7 +1,7 @@
 //! The folder of a run: where it is, who may write to it, and what its files held at a checkpoint.
 //!
 //! ```text
-//! config.toml  log.txt  stats.jsonl  samples/  checkpoints/  evaluation.json
+//! config.toml  log.txt  stats.jsonl  samples/  checkpoints/  evaluation.json  report.html  tensorboard/
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use demotic_core::config::Config;
-use demotic_core::train::{Checkpoint, latest_checkpoint};
+use demotic_core::train::{Checkpoint, checkpoint_at, latest_checkpoint};
 
+use crate::cli::CheckpointArg;
 use crate::failure::{input, io};
 
 /// A run's folder, held by this process alone until it is dropped.
@@ -84,7 +85,7 @@ impl RunDir {
         self.path.join("log.txt")
     }
 
-    /// One JSON a tick.
+    /// One JSON a tick or event.
     pub(crate) fn stats_file(&self) -> PathBuf {
         self.path.join("stats.jsonl")
     }
@@ -104,6 +105,21 @@ impl RunDir {
         self.samples().join(format!("step-{step:08}.png"))
     }
 
+    /// What the discriminator said of patches at a step.
+    pub(crate) fn labels_file(&self, step: u64) -> PathBuf {
+        self.samples().join(format!("labels-{step:08}.png"))
+    }
+
+    /// The run as a page.
+    pub(crate) fn report_file(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Event files.
+    pub(crate) fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
+    }
+
     /// Checkpoints.
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
@@ -111,6 +127,12 @@ impl RunDir {
 
     /// Drops from the run's files what came after `step`, so that they go on as if the run had not been cut there.
     pub(crate) fn rewind(&self, step: u64) -> Result<()> {
+        rewrite(&self.log_file(), |text| log_until(text, step))?;
+        self.rewind_figures(step)
+    }
+
+    /// The same without the log, which tells how a run went back by itself.
+    pub(crate) fn rewind_figures(&self, step: u64) -> Result<()> {
         let stats = self.stats_file();
         rewrite(&stats, |text| {
             let keeps = |line: &&str| {
@@ -124,7 +146,6 @@ impl RunDir {
                 .flat_map(|line| [line, "\n"])
                 .collect()
         })?;
-        rewrite(&self.log_file(), |text| log_until(text, step))?;
         let samples = self.samples();
         let entries = match fs::read_dir(&samples) {
             Ok(entries) => entries,
@@ -139,9 +160,7 @@ impl RunDir {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            let shown = name
-                .strip_prefix("step-")
-                .and_then(|name| name.strip_suffix(".png")?.parse::<u64>().ok());
+            let shown = sample_step(name);
             if shown.is_some_and(|shown| shown > step) {
                 fs::remove_file(&path).map_err(|e| io("drop a later sample", &path, &e))?;
             }
@@ -161,8 +180,17 @@ impl RunDir {
     }
 }
 
-/// The log's lines up to a step: a line that begins with `step` belongs to the step it names, others to the one before;
-/// `end` begins what only a finished run has.
+/// The step of a sample's file name, `step-00000500.png` or `labels-00000500.png`.
+pub(crate) fn sample_step(name: &str) -> Option<u64> {
+    let number = name
+        .strip_prefix("step-")
+        .or_else(|| name.strip_prefix("labels-"))?;
+    number.strip_suffix(".png")?.parse().ok()
+}
+
+/// The log's lines up to a step: a line that begins with `step`, or with `valid  step` or `warn   step`, belongs to the
+/// step it names, others to the one before; `back` tells of what a checkpoint knows; `end` begins what only a finished
+/// run has.
 fn log_until(text: &str, step: u64) -> String {
     let mut kept = String::new();
     let mut keeps = true;
@@ -171,18 +199,19 @@ fn log_until(text: &str, step: u64) -> String {
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
     {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("step") => {
-                let named = words
+        let words: Vec<&str> = line.split_whitespace().take(3).collect();
+        match words[..] {
+            ["step", number, ..] | ["valid" | "warn", "step", number] => {
+                let named = number
+                    .split(['/', ':'])
                     .next()
-                    .and_then(|word| word.split('/').next()?.parse::<u64>().ok());
+                    .and_then(|number| number.parse::<u64>().ok());
                 keeps = named.is_some_and(|named| named <= step);
             }
-            Some("end") => keeps = false,
+            ["end", ..] => keeps = false,
             _ => {}
         }
-        if keeps {
+        if keeps || words.first() == Some(&"back") {
             kept += line;
         }
     }
@@ -291,7 +320,7 @@ pub(crate) fn require_unused(path: &Path) -> Result<()> {
 }
 
 /// Refuses a folder that is no run.
-fn require_run(folder: &Path) -> Result<()> {
+pub(crate) fn require_run(folder: &Path) -> Result<()> {
     let problem = if !folder.exists() {
         "there is no such run folder"
     } else if !folder.join("config.toml").is_file() {
@@ -321,16 +350,41 @@ pub(crate) fn checkpoint(folder: &Path) -> Result<Option<Checkpoint>> {
     Ok(latest.map(|path| Checkpoint::load(&path)).transpose()?)
 }
 
-/// The newest checkpoint of a run that is to be used.
-pub(crate) fn trained(folder: &Path) -> Result<Checkpoint> {
+/// The checkpoint of a run that is to be used.
+pub(crate) fn trained(folder: &Path, which: CheckpointArg) -> Result<Checkpoint> {
     require_run(folder)?;
-    checkpoint(folder)?.ok_or_else(|| {
-        input(format!(
-            "this run has no checkpoint yet; train on with `demotic train --resume --out {}`: {}",
-            folder.display(),
-            folder.join("checkpoints").display()
-        ))
-    })
+    let checkpoints = folder.join("checkpoints");
+    let step = match which {
+        CheckpointArg::Step(step) => step,
+        CheckpointArg::Latest | CheckpointArg::Best => {
+            let latest = checkpoint(folder)?.ok_or_else(|| {
+                input(format!(
+                    "this run has no checkpoint yet; train on with `demotic train --resume --out {}`: {}",
+                    folder.display(),
+                    checkpoints.display()
+                ))
+            })?;
+            match &latest.info.best {
+                _ if which == CheckpointArg::Latest => return Ok(latest),
+                Some(best) => best.step,
+                None => {
+                    return Err(input(format!(
+                        "this run names no best checkpoint: it has no validation pictures, or has not come to its first \
+                         checkpoint; use --checkpoint latest: {}",
+                        folder.display()
+                    )));
+                }
+            }
+        }
+    };
+    let path = checkpoint_at(&checkpoints, step);
+    if !path.exists() {
+        return Err(input(format!(
+            "this run keeps no checkpoint of step {step}; it keeps the newest and the best: {}",
+            checkpoints.display()
+        )));
+    }
+    Ok(Checkpoint::load(&path)?)
 }
 
 #[cfg(test)]
@@ -356,6 +410,16 @@ mod tests {
             "cut before the rest of the number"
         );
         assert_eq!(log_until("a\nb", 9), "a\n");
+        let log = "a\nvalid  step 20: x\nback   step 35 to 20\nvalid  step 40: x\nwarn   step 41: x\nnote\n";
+        assert_eq!(
+            log_until(log, 20),
+            "a\nvalid  step 20: x\nback   step 35 to 20\n"
+        );
+        assert_eq!(
+            log_until(log, 40),
+            "a\nvalid  step 20: x\nback   step 35 to 20\nvalid  step 40: x\n"
+        );
+        assert_eq!(log_until(log, 41), log);
     }
 
     #[test]

@@ -286,7 +286,9 @@ fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check,
     const STEPS: usize = 2;
     let run = |device: &Device| -> Result<Trained, Error> {
         let mut trainer = Trainer::new(config.clone(), dataset, device)?;
-        (0..STEPS).for_each(|_| trainer.advance());
+        for _ in 0..STEPS {
+            trainer.advance()?;
+        }
         let tick = trainer
             .tick()?
             .expect("there are figures after the first step");
@@ -386,7 +388,7 @@ fn time_step(config: &Config, dataset: &Dataset, device: &Device) -> StepTime {
     let mut secs: Vec<f64> = (0..6)
         .map(|_| {
             let started = Instant::now();
-            trainer.advance();
+            trainer.advance().expect("the steps before were finite");
             trainer
                 .device()
                 .sync()

@@ -1,18 +1,19 @@
 //! Checkpoints: one safetensors file with every array, one small JSON beside it that says what it belongs to.
 //!
 //! Both are written under another name, synced and renamed, the JSON last: a checkpoint without its JSON does not count,
-//! so a run cut at any byte loses at most the one being written.
+//! so a run cut at any byte loses at most the one being written. Both carry a checksum: what is cut or altered is refused.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::weights::{Array, Arrays, array_of, trained_names, weights_of, with_weights};
+use super::validation::Best;
+use super::weights::{Array, Arrays, trained_names, weights_of, with_weights};
 use super::{FIGURES, Trainer, Window};
 use crate::config::Config;
 use crate::data::{Dataset, fnv1a64};
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 
 /// Changes when old checkpoints cannot be read any more.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Figures gathered since the last tick.
 const WINDOW_SUMS: &str = "window.sums";
 
@@ -36,6 +37,10 @@ pub struct CheckpointInfo {
     pub optimiser_steps: [u64; 2],
     /// Steps since the last tick; their figures are kept, so that the next tick is what it would have been.
     pub window_steps: u64,
+    /// How often the run went back to a checkpoint; rates are smaller for it.
+    pub rollbacks: u32,
+    /// The best checkpoint up to this one.
+    pub best: Option<Best>,
     /// Styles in their order.
     pub styles: Vec<String>,
     /// Contents of the data set, as `Dataset::fingerprint`.
@@ -46,6 +51,36 @@ pub struct CheckpointInfo {
     pub tensors_bytes: u64,
     /// FNV-1a of the safetensors file, in hex.
     pub tensors_fnv1a64: String,
+    /// FNV-1a of this text with zeros in this place.
+    pub description_fnv1a64: String,
+}
+
+/// What stands in the place of a description's checksum while that is computed.
+const NO_CHECKSUM: &str = "0000000000000000";
+
+impl CheckpointInfo {
+    /// The JSON file's bytes, with their checksum in them.
+    fn to_bytes(&self) -> Vec<u8> {
+        let open = Self {
+            description_fnv1a64: NO_CHECKSUM.into(),
+            ..self.clone()
+        };
+        let text = serde_json::to_string_pretty(&open).expect("plain data is JSON");
+        let sum = format!("{:016x}", fnv1a64(text.as_bytes()));
+        // The last field of the struct is the last of the text.
+        let at = text.rfind(NO_CHECKSUM).expect("it was just written");
+        format!("{}{sum}{}", &text[..at], &text[at + sum.len()..]).into_bytes()
+    }
+
+    /// Whether a JSON file is as it was written.
+    fn is_whole(&self, text: &str) -> bool {
+        let sum = &self.description_fnv1a64;
+        sum.len() == NO_CHECKSUM.len()
+            && text.rfind(sum.as_str()).is_some_and(|at| {
+                let open = format!("{}{NO_CHECKSUM}{}", &text[..at], &text[at + sum.len()..]);
+                format!("{:016x}", fnv1a64(open.as_bytes())) == *sum
+            })
+    }
 }
 
 /// A checkpoint read from disk and found whole.
@@ -66,25 +101,63 @@ pub fn latest_checkpoint(folder: &Path) -> Result<Option<PathBuf>, Error> {
     Ok(list(folder)?.pop())
 }
 
+/// The checkpoint of a step in a folder, whether it is there or not.
+pub fn checkpoint_at(folder: &Path, step: u64) -> PathBuf {
+    folder.join(format!("step-{step:08}.json"))
+}
+
 /// JSON files of checkpoints in step order; names hold the step with leading zeros.
 fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list checkpoints", folder))? {
         let path = entry.map_err(Error::io("list checkpoints", folder))?.path();
-        let name = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .unwrap_or_default();
-        if name
-            .strip_prefix("step-")
-            .and_then(|n| n.strip_suffix(".json"))
-            .is_some_and(|n| n.parse::<u64>().is_ok())
-        {
+        if path.extension().is_some_and(|e| e == "json") && step_of(&path).is_some() {
             found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// The step that a checkpoint's file belongs to, by its name.
+fn step_of(path: &Path) -> Option<u64> {
+    let stem = path.file_stem()?.to_str()?;
+    stem.strip_prefix("step-")?.parse().ok()
+}
+
+/// Deletes all but the newest `kept` checkpoints and the best one that each of them names, and what an interrupted
+/// write left.
+fn prune(folder: &Path, kept: usize) -> Result<(), Error> {
+    let all = list(folder)?;
+    let newest = &all[all.len().saturating_sub(kept)..];
+    let mut steps = BTreeSet::new();
+    for path in newest {
+        steps.extend(step_of(path));
+        let text = fs::read(path).unwrap_or_default();
+        let best = serde_json::from_slice::<CheckpointInfo>(&text)
+            .ok()
+            .and_then(|info| info.best);
+        steps.extend(best.map(|best| best.step));
+    }
+    let mut surplus = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list checkpoints", folder))? {
+        let path = entry.map_err(Error::io("list checkpoints", folder))?.path();
+        let ending = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default();
+        if ["json", "safetensors", "part"].contains(&ending)
+            && step_of(&path).is_some_and(|step| !steps.contains(&step))
+        {
+            surplus.push(path);
+        }
+    }
+    // The JSON first: without it the rest does not count.
+    surplus.sort();
+    for file in surplus {
+        fs::remove_file(&file).map_err(Error::io("delete an old checkpoint", &file))?;
+    }
+    Ok(())
 }
 
 /// Writes beside, syncs, renames.
@@ -94,7 +167,13 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let mut file = File::create(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        // The name itself must survive a loss of power; where folders cannot be synced the system does it in its time.
+        #[cfg(unix)]
+        if let Some(folder) = path.parent() {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
     };
     write().map_err(|e| {
         // The half-written file is of no use to anyone; the error below is what the user needs to see.
@@ -118,12 +197,8 @@ fn prefixed(prefix: &str, arrays: Arrays) -> impl Iterator<Item = (String, Array
 }
 
 impl Trainer<'_> {
-    /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept`.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::Diverged`] where a weight is not a finite number; earlier checkpoints are untouched then.
-    pub fn save(&self, folder: &Path) -> Result<PathBuf, Error> {
-        fs::create_dir_all(folder).map_err(Error::io("make the checkpoint folder", folder))?;
+    /// Every array of a checkpoint, and the optimisers' updates.
+    fn arrays(&self) -> (Arrays, [u64; 2]) {
         let (generator_steps, generator_state) = self.adam_generator.state();
         let (discriminator_steps, discriminator_state) = self.adam_discriminator.state();
         let arrays: Arrays = prefixed("generator", weights_of(&self.generator))
@@ -132,13 +207,30 @@ impl Trainer<'_> {
             .chain(prefixed("adam_generator", generator_state))
             .chain(prefixed("adam_discriminator", discriminator_state))
             .chain(prefixed("pool", self.pool.state()))
-            .chain(
-                self.window
-                    .sums
-                    .iter()
-                    .map(|sums| (WINDOW_SUMS.to_owned(), array_of(sums.clone()))),
-            )
+            .chain((self.window.steps > 0).then(|| {
+                let values = self.window.sums.clone();
+                let shape = vec![values.len()];
+                (WINDOW_SUMS.to_owned(), Array { shape, values })
+            }))
             .collect();
+        (arrays, [generator_steps, discriminator_steps])
+    }
+
+    /// Bytes of a checkpoint of the present state on disk, to a few hundred.
+    pub fn checkpoint_bytes(&self) -> usize {
+        to_safetensors(&self.arrays().0).len() + self.config.to_toml(false).len()
+    }
+
+    /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept` and the
+    /// best.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Diverged`] where a figure or a weight is not a finite number; earlier checkpoints are
+    /// untouched then.
+    pub fn save(&mut self, folder: &Path) -> Result<PathBuf, Error> {
+        self.window.settle(self.step)?;
+        fs::create_dir_all(folder).map_err(Error::io("make the checkpoint folder", folder))?;
+        let (arrays, optimiser_steps) = self.arrays();
         if let Some((name, _)) = arrays
             .iter()
             .find(|(_, array)| array.values.iter().any(|v| !v.is_finite()))
@@ -152,8 +244,10 @@ impl Trainer<'_> {
         let info = CheckpointInfo {
             format: FORMAT,
             step: self.step,
-            optimiser_steps: [generator_steps, discriminator_steps],
+            optimiser_steps,
             window_steps: self.window.steps,
+            rollbacks: self.rollbacks,
+            best: self.best.clone(),
             styles: self
                 .dataset
                 .styles()
@@ -164,22 +258,42 @@ impl Trainer<'_> {
             config: self.config.clone(),
             tensors_bytes: bytes.len() as u64,
             tensors_fnv1a64: format!("{:016x}", fnv1a64(&bytes)),
+            description_fnv1a64: String::new(),
         };
-        let path = folder.join(format!("step-{:08}.json", self.step));
-        write_whole(&path.with_extension("safetensors"), &bytes)?;
-        write_whole(
-            &path,
-            &serde_json::to_vec_pretty(&info).expect("plain data is JSON"),
-        )?;
-        let all = list(folder)?;
-        let surplus = all.len().saturating_sub(self.config.train.checkpoints_kept);
-        for old in &all[..surplus] {
-            // The JSON first: without it the rest does not count.
-            for file in [old.clone(), old.with_extension("safetensors")] {
-                fs::remove_file(&file).map_err(Error::io("delete an old checkpoint", &file))?;
+        let path = checkpoint_at(folder, self.step);
+        // A description of this step from before would not belong to the new weights.
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("replace a checkpoint", &path)(e));
             }
+            _ => {}
         }
+        write_whole(&path.with_extension("safetensors"), &bytes)?;
+        write_whole(&path, &info.to_bytes())?;
+        prune(folder, self.config.train.checkpoints_kept)?;
         Ok(path)
+    }
+
+    /// Goes back to the newest checkpoint in `folder` that loads, with smaller rates from there on; the checkpoint is
+    /// told so, so that a run that is cut and resumed does not go through it again.
+    ///
+    /// # Errors
+    /// [`Error::Run`] where no checkpoint loads or the newest belongs to something else, [`Error::Io`].
+    pub fn roll_back(&mut self, folder: &Path) -> Result<(), Error> {
+        let mut refused = None;
+        for path in list(folder)?.into_iter().rev() {
+            let mut checkpoint = match Checkpoint::load(&path) {
+                Ok(checkpoint) => checkpoint,
+                Err(error) => {
+                    refused.get_or_insert(error);
+                    continue;
+                }
+            };
+            checkpoint.info.rollbacks = self.rollbacks.max(checkpoint.info.rollbacks) + 1;
+            self.restore(&checkpoint)?;
+            return write_whole(&path, &checkpoint.info.to_bytes());
+        }
+        Err(refused.unwrap_or_else(|| Error::run("there is no checkpoint to go back to", folder)))
     }
 
     /// Takes a checkpoint's state: what follows is what would have followed without the break.
@@ -229,6 +343,8 @@ impl Trainer<'_> {
             .restore(weights("pool"), &self.device)
             .map_err(load)?;
         self.step = info.step;
+        self.rollbacks = info.rollbacks;
+        self.best.clone_from(&info.best);
         self.window = Window::new();
         if let Some(Array { values, .. }) = checkpoint.arrays.get(WINDOW_SUMS) {
             if values.len() != FIGURES.len() {
@@ -238,10 +354,7 @@ impl Trainer<'_> {
                     FIGURES.len()
                 )));
             }
-            self.window.sums = Some(Tensor::from_data(
-                TensorData::new(values.clone(), [values.len()]),
-                &self.device,
-            ));
+            self.window.sums.clone_from(values);
             self.window.steps = info.window_steps;
         }
         Ok(())
@@ -262,7 +375,9 @@ impl Checkpoint {
         };
         let text =
             fs::read(path).map_err(|e| refuse(format!("cannot read checkpoint: {e}"), path))?;
-        let version = serde_json::from_slice::<serde_json::Value>(&text)
+        let text = String::from_utf8(text)
+            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
+        let version = serde_json::from_str::<serde_json::Value>(&text)
             .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
         if version.get("format") != Some(&FORMAT.into()) {
             let got = version
@@ -275,6 +390,12 @@ impl Checkpoint {
         }
         let info: CheckpointInfo = serde_json::from_value(version)
             .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
+        if !info.is_whole(&text) {
+            return Err(refuse(
+                "checkpoint description is altered: the checksum differs".into(),
+                path,
+            ));
+        }
         let tensors = path.with_extension("safetensors");
         let bytes = fs::read(&tensors)
             .map_err(|e| refuse(format!("cannot read checkpoint weights: {e}"), &tensors))?;

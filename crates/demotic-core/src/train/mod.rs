@@ -3,19 +3,22 @@
 mod checkpoint;
 mod composite;
 mod diff_augment;
+pub mod health;
 mod inputs;
 mod optimiser;
 mod parallel;
 mod phases;
 mod pool;
+mod record;
 mod step;
+mod validation;
 mod weights;
 
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use demotic_crf::diagnostics;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +27,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
+pub(crate) use composite::{Layout, plan};
 use inputs::Feed;
 pub(crate) use optimiser::Adam;
 use optimiser::moving_average;
@@ -32,8 +36,10 @@ use phases::{Clock, Phase};
 use pool::Pool;
 pub(crate) use weights::values_of;
 
-pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
+pub use checkpoint::{Checkpoint, CheckpointInfo, checkpoint_at, latest_checkpoint};
 pub use phases::Phases;
+pub use record::{Event, Record};
+pub use validation::{Best, BestMetric, Validator};
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
@@ -111,11 +117,18 @@ pub struct Trainer<'a> {
     window: Window,
     clock: Clock,
     pool: Pool,
+    /// How often the run went back to a checkpoint.
+    rollbacks: u32,
+    best: Option<Best>,
 }
 
 /// What has gathered since the last tick.
+///
+/// Figures are read from the device one step late: the read is asked for when a step has been handed over and looked at
+/// when the next one has, so that neither side waits for the other.
 struct Window {
-    sums: Option<Tensor<1>>,
+    pending: Option<TensorData>,
+    sums: Vec<f32>,
     steps: u64,
     /// Steps of this process: those before a resumed checkpoint have no time here.
     timed_steps: u64,
@@ -126,12 +139,42 @@ struct Window {
 impl Window {
     fn new() -> Self {
         Self {
-            sums: None,
+            pending: None,
+            sums: Vec::new(),
             steps: 0,
             timed_steps: 0,
             since: Instant::now(),
             data_secs: 0.0,
         }
+    }
+
+    /// Waits for the figures that are on their way and adds them up. `step` is the number of steps handed over.
+    fn settle(&mut self, step: u64) -> Result<(), Error> {
+        let Some(data) = self.pending.take() else {
+            return Ok(());
+        };
+        let figures: Vec<f32> = data.try_into_vec().expect("losses and norms are f32");
+        let bad: Vec<String> = FIGURES
+            .iter()
+            .zip(&figures)
+            .filter(|(_, v)| !v.is_finite())
+            .map(|(name, v)| format!("{name} is {v}"))
+            .collect();
+        if !bad.is_empty() {
+            return Err(Error::Diverged {
+                step,
+                what: bad.join(", "),
+            });
+        }
+        if self.sums.is_empty() {
+            self.sums = figures;
+        } else {
+            for (sum, figure) in self.sums.iter_mut().zip(figures) {
+                *sum += figure;
+            }
+        }
+        self.steps += 1;
+        Ok(())
     }
 }
 
@@ -207,6 +250,8 @@ impl<'a> Trainer<'a> {
             window: Window::new(),
             clock: Clock::new(&device),
             pool: Pool::new(config.train.image_pool),
+            rollbacks: 0,
+            best: None,
             config,
             dataset,
             device,
@@ -271,7 +316,40 @@ impl<'a> Trainer<'a> {
         self.feed.augment_prob()
     }
 
-    /// Rate of both optimisers at the current step over the configured one: warm-up, constant, fall to 1 %.
+    /// How often the run went back to a checkpoint because something was not finite.
+    pub fn rollbacks(&self) -> u32 {
+        self.rollbacks
+    }
+
+    /// Both rates over the configured ones, for the times the run went back.
+    pub fn rate_scale(&self) -> f64 {
+        let times = i32::try_from(self.rollbacks).unwrap_or(i32::MAX);
+        self.config.train.rollback_rate.powi(times)
+    }
+
+    /// The best checkpoint so far, by a figure on validation pictures.
+    pub fn best(&self) -> Option<&Best> {
+        self.best.as_ref()
+    }
+
+    /// Takes a figure of the current step; true where it is the best so far. The checkpoint saved next is then the best.
+    pub fn consider_best(&mut self, metric: BestMetric, value: f32) -> bool {
+        let is_best = value.is_finite()
+            && self.best.as_ref().is_none_or(|best| {
+                best.metric != metric.name() || metric.improves(value, best.value)
+            });
+        if is_best {
+            self.best = Some(Best {
+                step: self.step,
+                metric: metric.name().to_owned(),
+                value,
+            });
+        }
+        is_best
+    }
+
+    /// Rate of both optimisers at the current step over the configured one: warm-up, constant, fall to 1 %, and
+    /// what roll-backs took off.
     fn rate_factor(&self) -> f64 {
         let t = &self.config.train;
         let step = self.step as f64;
@@ -291,11 +369,15 @@ impl<'a> Trainer<'a> {
                 Schedule::Constant => 1.0,
             }
         };
-        warm * fall
+        warm * fall * self.rate_scale()
     }
 
     /// One step of the discriminator and one of the generator.
-    pub fn advance(&mut self) {
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] where a loss or a gradient of the step before was not finite: figures are looked at one step
+    /// late, at the latest before a tick or a checkpoint. The networks are of no use then; [`Self::roll_back`] helps.
+    pub fn advance(&mut self) -> Result<(), Error> {
         let step = self.step;
         let t = &self.config.train;
         let started = Instant::now();
@@ -374,13 +456,13 @@ impl<'a> Trainer<'a> {
             vec![discriminator.figures, generator.figures, d_norm, g_norm],
             0,
         );
-        self.window.sums = Some(match self.window.sums.take() {
-            Some(sums) => sums + figures,
-            None => figures,
-        });
-        self.window.steps += 1;
+        // Asked for here, looked at a step later.
+        let figures = figures.into_data();
+        self.window.settle(step)?;
+        self.window.pending = Some(figures);
         self.window.timed_steps += 1;
         self.step += 1;
+        Ok(())
     }
 
     /// Clips and applies the discriminator's gradients; their norm before clipping, `[1]`.
@@ -422,31 +504,21 @@ impl<'a> Trainer<'a> {
         norm
     }
 
-    /// Means since the last tick; reads the device once.
+    /// Means since the last tick; waits for the device.
     ///
     /// # Errors
     /// [`Error::Diverged`] where a figure is not finite.
     pub fn tick(&mut self) -> Result<Option<Tick>, Error> {
+        self.window.settle(self.step)?;
         let window = std::mem::replace(&mut self.window, Window::new());
-        let Some(sums) = window.sums else {
+        if window.steps == 0 {
             return Ok(None);
-        };
-        let values: Vec<f32> = values_of(sums)
-            .into_iter()
+        }
+        let values: Vec<f32> = window
+            .sums
+            .iter()
             .map(|v| v / window.steps as f32)
             .collect();
-        let bad: Vec<String> = FIGURES
-            .iter()
-            .zip(&values)
-            .filter(|(_, v)| !v.is_finite())
-            .map(|(name, v)| format!("{name} is {v}"))
-            .collect();
-        if !bad.is_empty() {
-            return Err(Error::Diverged {
-                step: self.step,
-                what: bad.join(", "),
-            });
-        }
         let labels = self.dataset.styles().len() + 1;
         let (row, column) = self.discriminator.crf().transitions();
         let transitions = [values_of(row.inner()), values_of(column.inner())];
@@ -482,8 +554,17 @@ impl<'a> Trainer<'a> {
 
 /// Highest resident memory of this process in bytes; 0 where the system does not say.
 pub fn peak_memory_bytes() -> u64 {
+    memory_bytes("VmHWM:")
+}
+
+/// Resident memory of this process in bytes; 0 where the system does not say.
+pub fn resident_memory_bytes() -> u64 {
+    memory_bytes("VmRSS:")
+}
+
+fn memory_bytes(entry: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }

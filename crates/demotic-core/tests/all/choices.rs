@@ -58,7 +58,7 @@ fn walk(choices: &[&[&str]]) -> (usize, Vec<(Vec<String>, String)>) {
         let data = known.get_or_insert_with(|| dataset(&config));
         let mut trainer = Trainer::new(config, data, &Device::flex())
             .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
-        (0..2).for_each(|_| trainer.advance());
+        (0..2).for_each(|_| trainer.advance().expect("finite"));
         let tick = trainer.tick().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
         assert!(
             tick.is_some_and(|t| t.d_norm > 0.0 && t.g_norm > 0.0),

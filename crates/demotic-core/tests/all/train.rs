@@ -62,15 +62,15 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
 
         let mut whole = Trainer::new(config.clone(), &data, &device).unwrap();
-        (0..8).for_each(|_| whole.advance());
+        (0..8).for_each(|_| whole.advance().expect("finite"));
 
         let mut first = Trainer::new(config.clone(), &data, &device).unwrap();
-        (0..3).for_each(|_| first.advance());
+        (0..3).for_each(|_| first.advance().expect("finite"));
         let path = first.save(folder.path()).unwrap();
         let mut second = Trainer::new(config, &data, &device).unwrap();
         second.restore(&Checkpoint::load(&path).unwrap()).unwrap();
         assert_eq!(second.step(), 3);
-        (0..5).for_each(|_| second.advance());
+        (0..5).for_each(|_| second.advance().expect("finite"));
 
         let [a, b] = [
             whole.save(&folder.path().join("a")),
@@ -80,6 +80,47 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
             |path: std::path::PathBuf| std::fs::read(path.with_extension("safetensors")).unwrap();
         assert_eq!(bytes(a.unwrap()), bytes(b.unwrap()));
     }
+}
+
+#[test]
+fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_one_loads() {
+    let config = config(&[]);
+    let data = dataset(&config);
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    trainer.advance().unwrap();
+    let earlier = trainer.save(folder.path()).unwrap();
+    trainer.advance().unwrap();
+    let path = trainer.save(folder.path()).unwrap();
+    for file in [path.clone(), path.with_extension("safetensors")] {
+        let whole = std::fs::read(&file).unwrap();
+        let refused = |bytes: &[u8], what: &str| {
+            std::fs::write(&file, bytes).unwrap();
+            let error = Checkpoint::load(&path).expect_err(what).to_string();
+            assert!(
+                error.contains("checkpoint")
+                    && error.contains("delete it to go on from an earlier checkpoint"),
+                "{what}: {error}"
+            );
+        };
+        // Every byte of the description; of the weights, whose length alone tells, every 97th.
+        let stride = if whole.len() > 10_000 { 97 } else { 1 };
+        for cut in (0..whole.len()).step_by(stride) {
+            refused(
+                &whole[..cut],
+                &format!("cut at byte {cut} of {}", file.display()),
+            );
+        }
+        refused(&[&whole[..], b"x"].concat(), "a byte too many");
+        for at in (0..whole.len()).step_by(if stride == 1 { 1 } else { 1999 }) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            refused(&bytes, &format!("bit 0 of byte {at} of {}", file.display()));
+        }
+        std::fs::write(&file, &whole).unwrap();
+    }
+    let loaded = |path: &std::path::Path| Checkpoint::load(path).unwrap().info.step;
+    assert_eq!([loaded(&earlier), loaded(&path)], [1, 2]);
 }
 
 #[test]
@@ -95,7 +136,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
         ]);
         let data = dataset(&config);
         let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
-        (0..steps).for_each(|_| trainer.advance());
+        (0..steps).for_each(|_| trainer.advance().expect("finite"));
         let t = trainer.tick().unwrap().unwrap();
         let judged = if steps == 1 {
             [t.d_real, t.d_fake]
@@ -148,8 +189,8 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
         let mut alone = Trainer::new(one, &data, &device).unwrap();
         let mut both = pair(&two);
         (0..4).for_each(|_| {
-            alone.advance();
-            both.advance();
+            alone.advance().expect("finite");
+            both.advance().expect("finite");
         });
         // Sums of more than two parts run in another order.
         let is_exact = two.train.accumulate == 1;
@@ -172,8 +213,8 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
         let mut resumed = pair(&two);
         resumed.restore(&Checkpoint::load(&path).unwrap()).unwrap();
         (0..2).for_each(|_| {
-            both.advance();
-            resumed.advance();
+            both.advance().expect("finite");
+            resumed.advance().expect("finite");
         });
         assert!(weights(&both) == weights(&resumed), "{more:?}");
     }
@@ -201,7 +242,7 @@ fn every_trained_parameter_moves_and_losses_are_finite() {
         weights_of(trainer.average()),
         weights_of(trainer.discriminator()),
     );
-    (0..8).for_each(|_| trainer.advance());
+    (0..8).for_each(|_| trainer.advance().expect("finite"));
     let after = (
         weights_of(trainer.average()),
         weights_of(trainer.discriminator()),
@@ -269,7 +310,7 @@ fn a_gpu_step_agrees_with_the_processor() {
     let data = dataset(&config);
     let ticks = [Device::flex(), gpu].map(|device| {
         let mut trainer = Trainer::new(config.clone(), &data, &device).unwrap();
-        (0..2).for_each(|_| trainer.advance());
+        (0..2).for_each(|_| trainer.advance().expect("finite"));
         (
             trainer.tick().unwrap().unwrap(),
             weights_of(trainer.average()),

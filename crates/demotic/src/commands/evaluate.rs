@@ -19,7 +19,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(file) = &args.json {
         run_dir::refuse_existing(file, args.force)?;
     }
-    let checkpoint = run_dir::trained(&args.run)?;
+    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let config = &checkpoint.info.config;
     let source = args
         .data

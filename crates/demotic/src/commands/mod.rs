@@ -8,6 +8,7 @@ mod doctor;
 mod evaluate;
 mod inputs;
 mod recognize;
+mod report;
 mod train;
 mod translate;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Translate(args) => translate::run(args)?,
         Command::Evaluate(args) => evaluate::run(args)?,
         Command::Recognize(args) => recognize::run(args)?,
+        Command::Report(args) => report::run(args)?,
         Command::Data(args) => data::run(args)?,
         Command::Devices(args) => devices::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,

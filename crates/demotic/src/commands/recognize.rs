@@ -34,7 +34,7 @@ struct Told<'a> {
 }
 
 pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run)?;
+    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     let data = &info.config.data;
     let background = data

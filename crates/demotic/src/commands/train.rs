@@ -1,24 +1,26 @@
 //! `demotic train`: a run from its settings to its figures, with everything it leaves behind.
 
-use std::fs;
+use std::fs::{self, File};
 
 use anyhow::Result;
+use demotic_core::Error;
 use demotic_core::config::Config;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
-use demotic_core::train::Trainer;
-use demotic_core::translate;
+use demotic_core::train::health::Watch;
+use demotic_core::train::{Event, Record, Trainer, Validator, resident_memory_bytes};
+use serde::Serialize;
 
-use super::{Outcome, evaluate};
+use super::{Outcome, evaluate, report};
+use crate::allocation;
 use crate::cli::TrainArgs;
 use crate::failure::{input, io};
 use crate::options::{Target, TrainPlan, dataset_options};
 use crate::progress::{InterruptGuard, Journal, LEGEND};
 use crate::run_dir::{self, RunDir};
-use crate::sheet::{self, Block};
-
-/// Training pictures of a style on `samples/reals.png`.
-const REALS: usize = 16;
+use crate::samples::{Samples, reals};
+use crate::sheet;
+use crate::tensorboard::EventFile;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     // Read everything that can be wrong before the first file is made.
@@ -60,7 +62,16 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         trainer.restore(checkpoint)?;
     }
     let samples = Samples::new(&dataset);
-    let header = header(&plan.config, &chosen, &others, &dataset, &trainer, &samples)?;
+    let validator = Validator::new(&dataset, plan.config.train.best_metric)?;
+    let header = header(
+        &plan.config,
+        &chosen,
+        &others,
+        &dataset,
+        &trainer,
+        &samples,
+        validator.as_ref(),
+    )?;
 
     let mut journal = Journal::to_screen();
     let is_resumed = held.is_some();
@@ -70,6 +81,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         (None, Target::Folder(path) | Target::Existing(path)) => RunDir::fresh(path)?,
         (None, Target::Nowhere) => {
             journal.say(&header)?;
+            drop(trainer);
+            journal.say(&estimate(&plan.config, &dataset, 1 + others.len())?)?;
             journal.say("dry run: nothing was written")?;
             return Ok(Outcome::Done);
         }
@@ -97,11 +110,22 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         sheet::save(&reals(&dataset), &run.samples().join("reals.png"))?;
         sheet::save(
             &samples.draw(&trainer, &chosen),
-            &run.samples().join("init.png"),
+            &run.samples().join("fakes_init.png"),
         )?;
     }
 
-    if !train(&mut trainer, &run, &mut journal, &samples, &chosen)? {
+    if trainer.step() == 0 && checkpoint.is_none() {
+        // Something to go back to from the first step on.
+        trainer.save(&run.checkpoints())?;
+    }
+    let mut session = Session::new(trainer, &run, journal, &samples, &chosen, validator)?;
+    let is_done = session.train()?;
+    let Session {
+        trainer,
+        mut journal,
+        ..
+    } = session;
+    if !is_done {
         journal.show(&format!(
             "interrupted at step {} of {steps}, checkpoint saved; go on with: demotic train --resume --out {}",
             trainer.step(),
@@ -123,52 +147,257 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     );
     evaluate::write(&evaluation, &run.evaluation_file())?;
     journal.say(&evaluate::table(&evaluation, Split::Test))?;
-    journal.show(&format!(
-        "done   look at {}",
-        run.sample_file(trainer.step()).display()
-    ))?;
+    report::write(run.path(), &run.report_file())?;
+    journal.show(&format!("done   look at {}", run.report_file().display()))?;
     Ok(Outcome::Done)
 }
 
-/// The steps, with a tick, a sample grid and a checkpoint where they are due and at the end. False if interrupted.
-fn train(
-    trainer: &mut Trainer<'_>,
-    run: &RunDir,
-    journal: &mut Journal,
-    samples: &Samples<'_>,
-    chosen: &Chosen,
-) -> Result<bool> {
-    let intervals = trainer.config().train.clone();
-    let steps = intervals.steps;
-    let stats_file = run.stats_file();
-    let mut stats = run_dir::append(&stats_file)?;
-    let interrupt = InterruptGuard::new()?;
-    let mut saved = None;
-    journal.start(trainer.step(), steps);
-    while trainer.step() < steps && !interrupt.is_requested() {
-        trainer.advance();
-        let step = trainer.step();
-        journal.advance(step);
-        let is_due = |interval: u64| step.is_multiple_of(interval) || step == steps;
-        if is_due(intervals.tick_steps)
-            && let Some(tick) = trainer.tick()?
+/// A run in progress: what is trained, and every file that grows with it.
+struct Session<'a> {
+    trainer: Trainer<'a>,
+    run: &'a RunDir,
+    journal: Journal,
+    samples: &'a Samples<'a>,
+    chosen: &'a Chosen,
+    validator: Option<Validator<'a>>,
+    watch: Watch,
+    stats: File,
+    events: Option<EventFile>,
+    saved: Option<u64>,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        trainer: Trainer<'a>,
+        run: &'a RunDir,
+        journal: Journal,
+        samples: &'a Samples<'a>,
+        chosen: &'a Chosen,
+        validator: Option<Validator<'a>>,
+    ) -> Result<Self> {
+        let mut session = Self {
+            watch: Watch::new(trainer.config()),
+            stats: run_dir::append(&run.stats_file())?,
+            trainer,
+            run,
+            journal,
+            samples,
+            chosen,
+            validator,
+            events: None,
+            saved: None,
+        };
+        session.reopen()?;
+        Ok(session)
+    }
+
+    /// Opens the files of figures at the trainer's step, and brings the watch to where it was then.
+    fn reopen(&mut self) -> Result<()> {
+        self.stats = run_dir::append(&self.run.stats_file())?;
+        self.watch = Watch::new(self.trainer.config());
+        for line in fs::read_to_string(self.run.stats_file())
+            .unwrap_or_default()
+            .lines()
         {
-            run_dir::add_line(&mut stats, &stats_file, &serde_json::to_string(&tick)?)?;
-            journal.tick(&tick, steps)?;
+            if let Ok(Record::Tick(tick)) = serde_json::from_str(line) {
+                self.watch.observe(&tick);
+            }
         }
-        if is_due(intervals.sample_steps) {
-            sheet::save(&samples.draw(trainer, chosen), &run.sample_file(step))?;
+        if self.trainer.config().train.tensorboard {
+            self.events = Some(EventFile::open(
+                &self.run.tensorboard(),
+                self.trainer.step(),
+            )?);
         }
-        if is_due(intervals.checkpoint_steps) {
-            trainer.save(&run.checkpoints())?;
-            saved = Some(step);
+        Ok(())
+    }
+
+    /// The steps to the end, going back where something is not finite. False if interrupted.
+    fn train(&mut self) -> Result<bool> {
+        let steps = self.trainer.config().train.steps;
+        let interrupt = InterruptGuard::new()?;
+        self.journal.start(self.trainer.step(), steps);
+        while self.trainer.step() < steps && !interrupt.is_requested() {
+            match self.step() {
+                Ok(()) => {}
+                Err(error) => match error.downcast::<Error>() {
+                    Ok(Error::Diverged { step, what }) => self.roll_back(step, &what)?,
+                    Ok(other) => return Err(other.into()),
+                    Err(other) => return Err(other),
+                },
+            }
+        }
+        self.journal.stop();
+        if self.saved != Some(self.trainer.step()) && self.trainer.step() < steps {
+            self.trainer.save(&self.run.checkpoints())?;
+        }
+        Ok(self.trainer.step() >= steps)
+    }
+
+    /// One step, with a tick, a sample grid and a checkpoint where they are due and at the end.
+    fn step(&mut self) -> Result<()> {
+        self.trainer.advance()?;
+        let step = self.trainer.step();
+        self.journal.advance(step);
+        let t = self.trainer.config().train.clone();
+        let is_due = |interval: u64| step.is_multiple_of(interval) || step == t.steps;
+        if is_due(t.tick_steps)
+            && let Some(tick) = self.trainer.tick()?
+        {
+            self.note(&tick)?;
+            self.journal.tick(&tick, t.steps)?;
+            for condition in self.watch.observe(&tick) {
+                let text = condition.advice().to_owned();
+                self.journal.say(&format!("warn   step {step}: {text}"))?;
+                self.note(&Event::Warning {
+                    step,
+                    condition,
+                    text,
+                })?;
+            }
+        }
+        if is_due(t.sample_steps) {
+            sheet::save(
+                &self.samples.draw(&self.trainer, self.chosen),
+                &self.run.sample_file(step),
+            )?;
+            sheet::save(
+                &self.samples.labels(&self.trainer),
+                &self.run.labels_file(step),
+            )?;
+        }
+        if is_due(t.checkpoint_steps) {
+            self.validate(step)?;
+            self.trainer.save(&self.run.checkpoints())?;
+            self.saved = Some(step);
+            report::write(self.run.path(), &self.run.report_file())?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line to stats.jsonl, and its numbers to the event file.
+    fn note(&mut self, line: &impl Serialize) -> Result<()> {
+        let text = serde_json::to_string(line)?;
+        run_dir::add_line(&mut self.stats, &self.run.stats_file(), &text)?;
+        let Some(events) = &mut self.events else {
+            return Ok(());
+        };
+        let line = serde_json::to_value(line)?;
+        let step = line["step"].as_u64().unwrap_or_default();
+        match line["event"].as_str() {
+            None => events.add("train", step, &line),
+            Some("validation") => events.add("validation", step, &line["figures"]),
+            Some(_) => Ok(()),
         }
     }
-    journal.stop();
-    if saved != Some(trainer.step()) && trainer.step() < steps {
-        trainer.save(&run.checkpoints())?;
+
+    /// Scores the network on validation pictures, and says whether it is the best so far.
+    fn validate(&mut self, step: u64) -> Result<()> {
+        let Some(validator) = &self.validator else {
+            return Ok(());
+        };
+        let figures = validator.figures(self.trainer.average(), &self.chosen.device);
+        let metric = validator.metric();
+        let value = figures.get(metric.name()).copied().unwrap_or(f32::NAN);
+        let what = validator.what();
+        let is_best = self.trainer.consider_best(metric, value);
+        let told: Vec<String> = figures
+            .iter()
+            .map(|(name, value)| format!("{name} {value:.4}"))
+            .collect();
+        let note = match self.trainer.best() {
+            _ if is_best => format!("best {} so far", metric.name()),
+            Some(best) => format!(
+                "best {} {:.4} at step {}",
+                best.metric, best.value, best.step
+            ),
+            None => "no best yet".into(),
+        };
+        self.journal.say(&format!(
+            "valid  step {step}: {}  ({note})",
+            told.join("  ")
+        ))?;
+        let event = Event::Validation {
+            step,
+            what,
+            figures,
+            metric: metric.name().to_owned(),
+            is_best,
+        };
+        self.note(&event)
     }
-    Ok(trainer.step() >= steps)
+
+    /// Goes back to the last checkpoint with smaller rates, as often as the configuration allows.
+    fn roll_back(&mut self, diverged_at: u64, what: &str) -> Result<()> {
+        let (rollbacks, max) = (
+            self.trainer.rollbacks(),
+            self.trainer.config().train.rollbacks_max,
+        );
+        if rollbacks >= max {
+            self.journal.stop();
+            let text = format!(
+                "training diverged at step {diverged_at}: {what}; it went back {rollbacks} of at most {max} times, and the rates \
+                 are {} of the configured ones; the checkpoints are whole: lower train.generator_rate and \
+                 train.discriminator_rate, or set train.gradient_norm_max, in {} and go on with --resume",
+                self.trainer.rate_scale(),
+                self.run.config_file().display()
+            );
+            self.journal.note(&format!("error  {text}"))?;
+            anyhow::bail!(text);
+        }
+        self.trainer.roll_back(&self.run.checkpoints())?;
+        let step = self.trainer.step();
+        self.run.rewind_figures(step)?;
+        self.reopen()?;
+        let text = format!(
+            "step {diverged_at} diverged: {what}; back to the checkpoint of step {step}, both rates times {} from here on ({} of \
+             at most {max} times)",
+            self.trainer.rate_scale(),
+            self.trainer.rollbacks()
+        );
+        self.journal.say(&format!("back   {text}"))?;
+        let event = Event::Rollback {
+            step,
+            diverged_at,
+            rollbacks: self.trainer.rollbacks(),
+            rate_scale: self.trainer.rate_scale(),
+            text,
+        };
+        self.note(&event)
+    }
+}
+
+/// What a run of this configuration would take, found by two steps of one and of two pictures on the processor: memory
+/// grows evenly with the pictures that are worked on at once.
+fn estimate(config: &Config, dataset: &Dataset, devices: usize) -> Result<String> {
+    let trial = |batch: usize| -> Result<(usize, usize)> {
+        let mut config = config.clone();
+        (config.train.batch, config.train.accumulate) = (batch, 1);
+        let (bytes, peak) = allocation::peak_of(|| -> Result<usize, Error> {
+            let mut trainer = Trainer::new(config, dataset, &device::open("flex")?.device)?;
+            trainer.advance()?;
+            trainer.advance()?;
+            trainer.tick()?;
+            Ok(trainer.checkpoint_bytes())
+        });
+        Ok((bytes?, peak))
+    };
+    let resident = resident_memory_bytes() as usize;
+    let (bytes, one) = trial(1)?;
+    let (_, two) = trial(2)?;
+    let at_once = config.train.batch / (config.train.accumulate * devices);
+    let each = two.saturating_sub(one);
+    let training = one.saturating_sub(each) + each * at_once;
+    let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+    Ok(format!(
+        "memory about {} MiB for networks, optimisers and a step of {at_once} pictures, on the device; {} MiB for program and \
+         pictures; flex needs both: {} MiB\ndisk   {:.1} MiB a checkpoint; {} are kept, the best beside them",
+        mib(training),
+        mib(resident),
+        mib(training + resident),
+        bytes as f64 / f64::from(1 << 20),
+        config.train.checkpoints_kept
+    ))
 }
 
 /// Brings the run's files back to the checkpoint. The log says what is not as it was.
@@ -199,6 +428,7 @@ fn header(
     dataset: &Dataset,
     trainer: &Trainer<'_>,
     samples: &Samples<'_>,
+    validator: Option<&Validator<'_>>,
 ) -> Result<String> {
     let (generator, discriminator) = trainer.parameter_counts();
     let crf = trainer
@@ -225,6 +455,16 @@ fn header(
         dataset.summary().to_string().trim_end().to_owned(),
         format!("model  generator {generator} parameters, discriminator {discriminator}"),
         format!("show   {}", samples.what),
+        validator.map_or_else(
+            || "best   none: there are no validation pictures to choose a checkpoint by".into(),
+            |validator| {
+                format!(
+                    "best   by {} of {}",
+                    validator.metric().name(),
+                    validator.what()
+                )
+            },
+        ),
     ];
     if trainer.augment_prob() > 0.0 {
         lines.push(format!(
@@ -242,142 +482,4 @@ fn header(
         }
     }
     Ok(lines.join("\n"))
-}
-
-/// The inputs of the sample grids: the same ones for the whole run.
-struct Samples<'a> {
-    dataset: &'a Dataset,
-    /// (style, item)
-    inputs: Vec<(usize, usize)>,
-    pictures: Vec<f32>,
-    /// For the header line.
-    what: String,
-}
-
-impl<'a> Samples<'a> {
-    fn new(dataset: &'a Dataset) -> Self {
-        let styles = dataset.styles().len();
-        let rows = if styles <= 3 { 8 } else { 4 };
-        // A data set of a few pictures may have none that is held out.
-        let holds = |split: Split| (0..styles).all(|style| !dataset.items(style, split).is_empty());
-        let split = [Split::Test, Split::Validation]
-            .into_iter()
-            .find(|&split| holds(split))
-            .unwrap_or(Split::Train);
-        let mut inputs = Vec::new();
-        for style in 0..styles {
-            let items = dataset.items(style, split);
-            let count = rows.min(items.len());
-            inputs.extend((0..count).map(|i| (style, items[i * items.len() / count])));
-        }
-        let pictures = inputs
-            .iter()
-            .flat_map(|&(style, item)| dataset.picture(style, item))
-            .collect();
-        let note = if split == Split::Train {
-            ": too few pictures to hold any out"
-        } else {
-            ""
-        };
-        let what = format!(
-            "samples/ translates {} {split} pictures{note}",
-            inputs.len()
-        );
-        Self {
-            dataset,
-            inputs,
-            pictures,
-            what,
-        }
-    }
-
-    /// A block a source style: the input, itself drawn again, and each translation beside the true picture.
-    fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> image::RgbImage {
-        let dataset = self.dataset;
-        let (styles, len) = (dataset.styles().len(), dataset.picture_len());
-        let size = dataset.size_px() as usize;
-        let sources: Vec<f32> = self
-            .pictures
-            .chunks_exact(len)
-            .flat_map(|picture| picture.repeat(styles))
-            .collect();
-        let targets: Vec<u32> = (0..self.inputs.len())
-            .flat_map(|_| 0..styles as u32)
-            .collect();
-        let made =
-            translate::translate(trainer.average(), &chosen.device, &sources, size, &targets);
-        let made = |row: usize, style: usize| &made[(row * styles + style) * len..][..len];
-        let truths: Vec<Vec<Option<Vec<f32>>>> = self
-            .inputs
-            .iter()
-            .map(|&(_, item)| {
-                (0..styles)
-                    .map(|to| {
-                        dataset
-                            .has_picture(to, item)
-                            .then(|| dataset.picture(to, item))
-                    })
-                    .collect()
-            })
-            .collect();
-        let blocks: Vec<Block<'_>> = (0..styles)
-            .map(|from| {
-                let mut columns = vec!["input".to_owned(), "again".to_owned()];
-                for to in (0..styles).filter(|&to| to != from) {
-                    columns.extend([
-                        format!("{} / true", dataset.styles()[to].name),
-                        String::new(),
-                    ]);
-                }
-                let of_block = self
-                    .inputs
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, (style, _))| *style == from);
-                let rows = of_block.map(|(row, _)| {
-                    let mut cells = vec![
-                        Some(&self.pictures[row * len..][..len]),
-                        Some(made(row, from)),
-                    ];
-                    for to in (0..styles).filter(|&to| to != from) {
-                        cells.extend([Some(made(row, to)), truths[row][to].as_deref()]);
-                    }
-                    cells
-                });
-                Block {
-                    title: format!(
-                        "from {}, step {}",
-                        dataset.styles()[from].name,
-                        trainer.step()
-                    ),
-                    columns,
-                    rows: rows.collect(),
-                }
-            })
-            .collect();
-        sheet::draw(&blocks, size, styles <= 3)
-    }
-}
-
-/// Training pictures as they are, a row a style.
-fn reals(dataset: &Dataset) -> image::RgbImage {
-    let pictures: Vec<Vec<Vec<f32>>> = (0..dataset.styles().len())
-        .map(|style| {
-            let items = dataset.items(style, Split::Train);
-            let count = REALS.min(items.len());
-            (0..count)
-                .map(|i| dataset.picture(style, items[i * items.len() / count]))
-                .collect()
-        })
-        .collect();
-    let blocks: Vec<Block<'_>> = pictures
-        .iter()
-        .zip(dataset.styles())
-        .map(|(row, style)| Block {
-            title: format!("{}, {} pictures", style.name, style.pictures),
-            columns: vec![String::new(); row.len()],
-            rows: vec![row.iter().map(|picture| Some(picture.as_slice())).collect()],
-        })
-        .collect();
-    sheet::draw(&blocks, dataset.size_px() as usize, false)
 }

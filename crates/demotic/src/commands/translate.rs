@@ -22,7 +22,7 @@ use crate::{run_dir, sheet};
 const HIDDEN_SHARE: f32 = 0.02;
 
 pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run)?;
+    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     let style = info
         .styles

@@ -132,11 +132,7 @@ fn data_to_train_on() {
         "--out",
         "run",
     ];
-    place.refuses(
-        &pairs,
-        2,
-        "train.pairs: `all` needs pictures of the same name in two styles",
-    );
+    place.refuses(&pairs, 2, "needs pictures of the same name in two styles");
 }
 
 #[test]
@@ -349,13 +345,13 @@ fn damaged_checkpoints() {
         (
             |p| {
                 let text = p.text("run/checkpoints/step-00000012.json").replacen(
-                    "\"format\": 1",
+                    "\"format\": 2",
                     "\"format\": 99",
                     1,
                 );
                 p.write("run/checkpoints/step-00000012.json", text.as_bytes());
             },
-            "checkpoint has format 99, this build reads 1",
+            "checkpoint has format 99, this build reads 2",
         ),
         (
             |p| {
@@ -366,7 +362,7 @@ fn damaged_checkpoints() {
                 );
                 p.write("run/checkpoints/step-00000012.json", text.as_bytes());
             },
-            "checkpoint does not fit its configuration",
+            "checkpoint description is altered: the checksum differs",
         ),
     ];
     let place = Place::with_run();

@@ -4,11 +4,12 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["train"],
     &["translate"],
     &["evaluate"],
     &["recognize"],
+    &["report"],
     &["data"],
     &["data", "import"],
     &["data", "inspect"],

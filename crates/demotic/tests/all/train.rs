@@ -22,6 +22,8 @@ fn a_run_leaves_every_file_it_promises() {
     assert_eq!(
         files,
         [
+            "checkpoints/step-00000005.json",
+            "checkpoints/step-00000005.safetensors",
             "checkpoints/step-00000010.json",
             "checkpoints/step-00000010.safetensors",
             "checkpoints/step-00000012.json",
@@ -29,14 +31,23 @@ fn a_run_leaves_every_file_it_promises() {
             "config.toml",
             "evaluation.json",
             "log.txt",
-            "samples/init.png",
+            "report.html",
+            "samples/fakes_init.png",
+            "samples/labels-00000006.png",
+            "samples/labels-00000012.png",
             "samples/reals.png",
             "samples/step-00000006.png",
             "samples/step-00000012.png",
             "stats.jsonl",
         ]
     );
-    for sample in ["init", "reals", "step-00000006", "step-00000012"] {
+    for sample in [
+        "fakes_init",
+        "reals",
+        "labels-00000012",
+        "step-00000006",
+        "step-00000012",
+    ] {
         let picture = image::load_from_memory(&place.read(&format!("run/samples/{sample}.png")))
             .expect("a PNG");
         assert!(
@@ -47,7 +58,7 @@ fn a_run_leaves_every_file_it_promises() {
         );
     }
     assert_ne!(
-        place.read("run/samples/init.png"),
+        place.read("run/samples/fakes_init.png"),
         place.read("run/samples/step-00000012.png")
     );
 }
@@ -60,6 +71,15 @@ fn figures_come_as_one_json_a_tick_and_as_equally_long_lines() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
+    let (stats, events): (Vec<Value>, Vec<Value>) = stats
+        .into_iter()
+        .partition(|line| line.get("event").is_none());
+    let validated: Vec<u64> = events
+        .iter()
+        .filter(|event| event["event"] == "validation" && event["figures"]["ssim"].is_f64())
+        .filter_map(|event| event["step"].as_u64())
+        .collect();
+    assert_eq!(validated, [5, 10, 12]);
     let steps: Vec<u64> = stats
         .iter()
         .filter_map(|tick| tick["step"].as_u64())
@@ -297,6 +317,9 @@ fn a_dry_run_says_all_and_writes_nothing() {
         "style  openmoji ",
         "model  generator",
         "set    [train] steps = 77",
+        "best   by ssim of 256 validation pairs",
+        "memory about ",
+        "disk   0.1 MiB a checkpoint",
         "nothing was written",
     ] {
         assert!(said.out.contains(expected), "{said:#?}");

@@ -1,0 +1,160 @@
+//! The score table of an evaluation, whatever figures it holds: read from its JSON, so that a new figure needs no new page.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+use super::escape;
+
+/// Figures that are better the lower they are; all others are better the higher.
+const LOWER_IS_BETTER: [&str; 5] = ["l1", "kid", "perceptual", "lpips", "cycle_l1"];
+/// Keys that hold the middle of an interval.
+const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
+
+/// Tables of an evaluation: one a figure, a row a direction, a column a method.
+pub(crate) fn tables(evaluation: &Value) -> String {
+    let Some(directions) = evaluation.get("directions").and_then(Value::as_array) else {
+        return String::new();
+    };
+    let means = evaluation.get("kinds").and_then(Value::as_array);
+    let directions: Vec<&Map<String, Value>> = directions
+        .iter()
+        .chain(means.into_iter().flatten())
+        .filter_map(Value::as_object)
+        .collect();
+    // A method is an entry that holds figures by name.
+    let mut methods: Vec<&str> = Vec::new();
+    let mut figures: BTreeSet<&str> = BTreeSet::new();
+    for direction in &directions {
+        for (name, value) in *direction {
+            let Some(held) = value
+                .as_object()
+                .filter(|held| held.values().any(|v| figure(v).is_some()))
+            else {
+                continue;
+            };
+            if figure(value).is_some() {
+                continue;
+            }
+            if !methods.contains(&name.as_str()) {
+                methods.push(name);
+            }
+            figures.extend(
+                held.iter()
+                    .filter(|(_, v)| figure(v).is_some())
+                    .map(|(name, _)| name.as_str()),
+            );
+        }
+    }
+    methods.sort_by_key(|name| (*name != "model", *name));
+    let mut out = String::new();
+    for name in figures {
+        let lower = LOWER_IS_BETTER.contains(&name);
+        let _ = write!(
+            out,
+            "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
+            escape(name),
+            if lower {
+                "lower is better"
+            } else {
+                "higher is better"
+            }
+        );
+        for method in &methods {
+            let _ = write!(out, "<th>{}", escape(method));
+        }
+        out += "</tr>";
+        for direction in &directions {
+            let text = |key: &str| {
+                direction.get(key).map_or_else(String::new, |v| match v {
+                    Value::String(text) => escape(text),
+                    other => escape(&other.to_string()),
+                })
+            };
+            let cells: Vec<Option<[f64; 3]>> = methods
+                .iter()
+                .map(|method| figure(direction.get(*method)?.get(name)?))
+                .collect();
+            let best = cells
+                .iter()
+                .flatten()
+                .map(|cell| if lower { -cell[0] } else { cell[0] })
+                .fold(f64::NEG_INFINITY, f64::max);
+            let name = if direction.contains_key("from") {
+                format!("{} → {}", text("from"), text("to"))
+            } else {
+                "mean over directions".into()
+            };
+            let _ = write!(out, "<tr><td>{name}<td>{}<td>{}", text("kind"), text("n"));
+            for cell in cells {
+                let Some([middle, low, high]) = cell else {
+                    out += "<td>–";
+                    continue;
+                };
+                let is_best = (if lower { -middle } else { middle }) >= best;
+                let tag = if is_best {
+                    "<td class=\"best\">"
+                } else {
+                    "<td>"
+                };
+                let _ = write!(out, "{tag}{middle:.4}");
+                if high > low {
+                    let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
+                }
+            }
+            out += "</tr>";
+        }
+        out += "</table></div>";
+    }
+    out
+}
+
+/// A figure and its interval: a number, or an object with a middle and, if it has them, its ends.
+fn figure(value: &Value) -> Option<[f64; 3]> {
+    if let Some(number) = value.as_f64() {
+        return Some([number; 3]);
+    }
+    let object = value.as_object()?;
+    let middle = MIDDLES.iter().find_map(|key| object.get(*key)?.as_f64())?;
+    let end = |keys: [&str; 3]| keys.iter().find_map(|key| object.get(*key)?.as_f64());
+    let (low, high) = match object.get("interval").and_then(Value::as_array) {
+        Some(ends) => (
+            ends.first().and_then(Value::as_f64),
+            ends.last().and_then(Value::as_f64),
+        ),
+        None => (end(["low", "lower", "from"]), end(["high", "upper", "to"])),
+    };
+    Some([middle, low.unwrap_or(middle), high.unwrap_or(middle)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_gets_a_table_and_the_best_of_a_row_is_marked() {
+        let html = tables(&serde_json::json!({"directions": [{
+            "from": "a<", "to": "b", "kind": "aligned", "n": 160,
+            "model": {"l1": 0.07, "kid": {"mean": 0.02, "low": 0.01, "high": 0.03}},
+            "copy": {"l1": 0.08, "kid": {"mean": 0.5, "low": 0.4, "high": 0.6}},
+            "nearest": null,
+        }], "kinds": [{"kind": "aligned", "directions": 1, "model": {"l1": 0.075}, "copy": {"l1": 0.085}}]}));
+        assert_eq!(html.matches("<table>").count(), 2, "{html}");
+        assert!(html.contains("a&lt; → b"), "{html}");
+        assert!(html.contains("<td class=\"best\">0.0700"), "{html}");
+        assert!(
+            html.contains("<td class=\"best\">0.0200 <small>[0.0100, 0.0300]</small>"),
+            "{html}"
+        );
+        assert!(
+            html.contains("<td>0.0800") && !html.contains("nearest"),
+            "{html}"
+        );
+        assert!(
+            html.contains("mean over directions<td>aligned<td><td class=\"best\">0.0750<td>0.0850"),
+            "{html}"
+        );
+        assert_eq!(tables(&serde_json::json!({"directions": []})), "");
+    }
+}

@@ -1,0 +1,203 @@
+//! Figures on validation pictures at every checkpoint, and which of them names the best one.
+//!
+//! A fixed small choice of pictures: cheap enough for every checkpoint, the same ones throughout a run. The figures of a
+//! finished run come from all test pictures (`metric`).
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::data::{Dataset, Split};
+use crate::error::Error;
+use crate::metric;
+use crate::model::Generator;
+use crate::translate;
+
+/// Pairs scored at a checkpoint, over all directions.
+const PAIRS: usize = 256;
+/// Pictures drawn there and back at a checkpoint, over all styles.
+const CYCLES: usize = 64;
+
+/// Which figure names the best checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestMetric {
+    /// `ssim` where validation pictures have counterparts, else `cycle_l1`.
+    Auto,
+    /// Mean absolute error against the true picture; lower is better.
+    L1,
+    /// Peak signal-to-noise ratio against the true picture; higher is better.
+    Psnr,
+    /// Structural similarity with the true picture; higher is better.
+    Ssim,
+    /// Mean absolute error of a picture translated there and back; lower is better. Needs no pairs.
+    CycleL1,
+}
+
+impl BestMetric {
+    /// As the configuration and the figures have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::L1 => "l1",
+            Self::Psnr => "psnr",
+            Self::Ssim => "ssim",
+            Self::CycleL1 => "cycle_l1",
+        }
+    }
+
+    /// True where `new` is better than `old`.
+    pub fn improves(self, new: f32, old: f32) -> bool {
+        match self {
+            Self::L1 | Self::CycleL1 => new < old,
+            Self::Auto | Self::Psnr | Self::Ssim => new > old,
+        }
+    }
+}
+
+/// The best checkpoint so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Best {
+    /// Its step.
+    pub step: u64,
+    /// The figure it is the best by.
+    pub metric: String,
+    /// That figure.
+    pub value: f32,
+}
+
+/// Pictures of one direction.
+#[derive(Debug)]
+struct Direction {
+    from: usize,
+    to: usize,
+    items: Vec<usize>,
+}
+
+/// Scores a generator on a fixed choice of validation pictures.
+pub struct Validator<'a> {
+    dataset: &'a Dataset,
+    pairs: Vec<Direction>,
+    cycles: Vec<Direction>,
+    metric: BestMetric,
+}
+
+impl<'a> Validator<'a> {
+    /// Chooses the pictures; none where the data set has no validation pictures.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the metric needs counterparts and there are none.
+    pub fn new(dataset: &'a Dataset, metric: BestMetric) -> Result<Option<Self>, Error> {
+        let styles = dataset.styles().len();
+        let directions = styles * (styles - 1);
+        let mut pairs = Vec::new();
+        let mut cycles = Vec::new();
+        for from in 0..styles {
+            let all = dataset.items(from, Split::Validation);
+            let items = spread(all, CYCLES.div_ceil(styles));
+            if !items.is_empty() {
+                cycles.push(Direction {
+                    from,
+                    to: (from + 1) % styles,
+                    items,
+                });
+            }
+            for to in (0..styles).filter(|&to| to != from) {
+                let paired: Vec<usize> = all
+                    .iter()
+                    .copied()
+                    .filter(|&item| dataset.has_picture(to, item))
+                    .collect();
+                let items = spread(&paired, PAIRS.div_ceil(directions));
+                if !items.is_empty() {
+                    pairs.push(Direction { from, to, items });
+                }
+            }
+        }
+        let needs_pairs = matches!(metric, BestMetric::L1 | BestMetric::Psnr | BestMetric::Ssim);
+        if needs_pairs && pairs.is_empty() {
+            return Err(Error::Config(vec![format!(
+                "train.best_metric: `{}` needs validation pictures with a counterpart of the same name in another style; this \
+                 data set has none: use `cycle_l1` or `auto`",
+                metric.name()
+            )]));
+        }
+        if cycles.is_empty() {
+            return Ok(None);
+        }
+        let metric = match metric {
+            BestMetric::Auto if pairs.is_empty() => BestMetric::CycleL1,
+            BestMetric::Auto => BestMetric::Ssim,
+            chosen => chosen,
+        };
+        Ok(Some(Self {
+            dataset,
+            pairs,
+            cycles,
+            metric,
+        }))
+    }
+
+    /// The figure that names the best checkpoint.
+    pub fn metric(&self) -> BestMetric {
+        self.metric
+    }
+
+    /// Which pictures, in words.
+    pub fn what(&self) -> String {
+        let count =
+            |directions: &[Direction]| directions.iter().map(|d| d.items.len()).sum::<usize>();
+        format!(
+            "{} validation pairs over {} directions, {} pictures there and back",
+            count(&self.pairs),
+            self.pairs.len(),
+            count(&self.cycles)
+        )
+    }
+
+    /// Figures by name, each the mean over directions.
+    pub fn figures(&self, generator: &Generator, device: &Device) -> BTreeMap<String, f32> {
+        let size = self.dataset.size_px() as usize;
+        let translated = |pictures: &[f32], to: usize, n: usize| {
+            translate::translate(generator, device, pictures, size, &vec![to as u32; n])
+        };
+        let mut sums: BTreeMap<String, (f64, usize)> = BTreeMap::new();
+        let mut add = |name: &str, value: f64| {
+            let (sum, count) = sums.entry(name.to_owned()).or_default();
+            *sum += value;
+            *count += 1;
+        };
+        for d in &self.pairs {
+            let made = translated(
+                &self.dataset.pictures(d.from, &d.items),
+                d.to,
+                d.items.len(),
+            );
+            let truths = self.dataset.pictures(d.to, &d.items);
+            if let Some(scores) = metric::evaluate_pairs(&made, &truths, size) {
+                add("l1", scores.l1);
+                add("psnr", scores.psnr);
+                add("ssim", scores.ssim);
+            }
+        }
+        for d in &self.cycles {
+            let pictures = self.dataset.pictures(d.from, &d.items);
+            let made = translated(&pictures, d.to, d.items.len());
+            add(
+                "cycle_l1",
+                metric::l1(&translated(&made, d.from, d.items.len()), &pictures),
+            );
+        }
+        sums.into_iter()
+            .map(|(name, (sum, count))| (name, (sum / count as f64) as f32))
+            .collect()
+    }
+}
+
+/// At most `count` items, evenly chosen.
+fn spread(items: &[usize], count: usize) -> Vec<usize> {
+    let count = count.min(items.len());
+    (0..count).map(|i| items[i * items.len() / count]).collect()
+}

@@ -1,0 +1,87 @@
+//! Counts memory in large blocks, so that a dry run can say what training would need: tensors are large, and what is not
+//! counted costs nothing.
+
+#![expect(
+    unsafe_code,
+    reason = "an allocator is unsafe by its nature; this one adds counting to the system's"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Blocks from this size on are counted.
+const COUNTED_BYTES: usize = 4096;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator, counting.
+pub(crate) struct Counting;
+
+fn grown(bytes: usize) {
+    if bytes >= COUNTED_BYTES {
+        let now = NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        PEAK.fetch_max(now, Ordering::Relaxed);
+    }
+}
+
+fn shrunk(bytes: usize) {
+    if bytes >= COUNTED_BYTES {
+        NOW.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator unchanged; counting touches no memory of a block.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Large blocks are moved by mapping: old and new never stand side by side.
+        shrunk(layout.size());
+        grown(size);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        shrunk(layout.size());
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// Most bytes that were in use at once while `work` ran, beyond those in use before it.
+pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = work();
+    (result, PEAK.load(Ordering::Relaxed).saturating_sub(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_blocks_are_counted_and_given_back() {
+        // Other tests allocate beside this one: more may be counted, never less.
+        let ((), peak) = peak_of(|| {
+            for _ in 0..4 {
+                let mut block = vec![1u8; 64 << 20];
+                block.reserve(64 << 20);
+                std::hint::black_box(&block);
+            }
+        });
+        assert!((64 << 20..300 << 20).contains(&peak), "{peak}");
+    }
+}

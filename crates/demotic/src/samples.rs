@@ -1,0 +1,239 @@
+//! What a run shows as pictures: training pictures, translations of the same held-out inputs, and what the discriminator
+//! says of their patches.
+
+use demotic_core::data::{Dataset, Split};
+use demotic_core::device::Chosen;
+use demotic_core::report::labels::{self, Kind, LabelMap};
+use demotic_core::train::Trainer;
+use demotic_core::translate;
+
+use crate::sheet::{self, Block};
+
+/// Pictures of each kind on a sheet of labels.
+const LABELLED: usize = 3;
+/// Training pictures of a style on `samples/reals.png`.
+const REALS: usize = 16;
+
+/// The inputs of the sample grids: the same ones for the whole run.
+pub(crate) struct Samples<'a> {
+    dataset: &'a Dataset,
+    /// (style, item)
+    inputs: Vec<(usize, usize)>,
+    pictures: Vec<f32>,
+    /// For the header line.
+    pub(crate) what: String,
+}
+
+impl<'a> Samples<'a> {
+    pub(crate) fn new(dataset: &'a Dataset) -> Self {
+        let styles = dataset.styles().len();
+        let rows = if styles <= 3 { 8 } else { 4 };
+        // A data set of a few pictures may have none that is held out.
+        let holds = |split: Split| (0..styles).all(|style| !dataset.items(style, split).is_empty());
+        let split = [Split::Test, Split::Validation]
+            .into_iter()
+            .find(|&split| holds(split))
+            .unwrap_or(Split::Train);
+        let mut inputs = Vec::new();
+        for style in 0..styles {
+            let items = dataset.items(style, split);
+            let count = rows.min(items.len());
+            inputs.extend((0..count).map(|i| (style, items[i * items.len() / count])));
+        }
+        let pictures = inputs
+            .iter()
+            .flat_map(|&(style, item)| dataset.picture(style, item))
+            .collect();
+        let note = if split == Split::Train {
+            ": too few pictures to hold any out"
+        } else {
+            ""
+        };
+        let what = format!(
+            "samples/ translates {} {split} pictures{note}",
+            inputs.len()
+        );
+        Self {
+            dataset,
+            inputs,
+            pictures,
+            what,
+        }
+    }
+
+    /// What the discriminator says of patches of some of the inputs, of their translations, and of mixtures.
+    pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> image::RgbImage {
+        let dataset = self.dataset;
+        let (styles, size) = (dataset.styles().len(), dataset.size_px() as usize);
+        // One input a style, and another round where there are few styles.
+        let of_style = |style: usize| self.inputs.iter().filter(move |(s, _)| *s == style);
+        let pictures: Vec<(usize, usize)> = (0..LABELLED.max(styles.min(2 * LABELLED)))
+            .filter_map(|i| of_style(i % styles).nth(i / styles).copied())
+            .collect();
+        let maps = labels::label_maps(
+            trainer.average(),
+            trainer.discriminator(),
+            dataset,
+            trainer.device(),
+            &pictures,
+        );
+        let names: Vec<String> = std::iter::once("made".to_owned())
+            .chain(dataset.styles().iter().map(|style| style.name.clone()))
+            .collect();
+        // All labels where they fit, else only the one that matters most.
+        let shown = if names.len() <= 4 { names.len() } else { 1 };
+        let paint = |map: &LabelMap| -> Vec<Vec<f32>> {
+            let of = |labels: &[u32]| {
+                labels::painted(map.grid, size, |p| labels::label_colour(labels[p]))
+            };
+            let patches = map.grid * map.grid;
+            let heat = |label: usize| {
+                labels::painted(map.grid, size, |p| {
+                    labels::heat_colour(map.probs[label * patches + p])
+                })
+            };
+            let mut cells = vec![map.picture.clone(), of(&map.truth), of(&map.said())];
+            cells.extend((0..shown).map(heat));
+            cells
+        };
+        let rows: Vec<(Kind, Vec<Vec<f32>>)> =
+            maps.iter().map(|map| (map.kind, paint(map))).collect();
+        let block = |kind: Kind, what: &str| {
+            let of_kind: Vec<&LabelMap> = maps.iter().filter(|map| map.kind == kind).collect();
+            let right =
+                of_kind.iter().map(|map| map.right_share()).sum::<f32>() / of_kind.len() as f32;
+            let mut columns = vec!["picture".to_owned(), "truth".into(), "said".into()];
+            columns.extend(names.iter().take(shown).map(|name| format!("p {name}")));
+            Block {
+                title: format!(
+                    "{what}, step {}: {:.0} of 100 patches right",
+                    trainer.step(),
+                    100.0 * right
+                ),
+                columns,
+                rows: rows
+                    .iter()
+                    .filter(|(k, _)| *k == kind)
+                    .map(|(_, cells)| cells.iter().map(|cell| Some(cell.as_slice())).collect())
+                    .collect(),
+            }
+        };
+        let solid = |colour: [f32; 3]| labels::painted(1, size, |_| colour);
+        let label_keys: Vec<Vec<f32>> = (0..names.len())
+            .map(|label| solid(labels::label_colour(label as u32)))
+            .collect();
+        let heat_keys: Vec<Vec<f32>> = (0..=4)
+            .map(|i| solid(labels::heat_colour(i as f32 / 4.0)))
+            .collect();
+        let heat_names = ["0", "0.25", "0.5", "0.75", "1"]
+            .map(str::to_owned)
+            .to_vec();
+        let blocks = [
+            block(Kind::Real, "real pictures"),
+            block(Kind::Made, "translations"),
+            block(Kind::Mixed, "mixtures"),
+            legend("labels", names.clone(), &label_keys),
+            legend("probability p", heat_names, &heat_keys),
+        ];
+        sheet::draw(&blocks, size, false)
+    }
+
+    /// A block a source style: the input, itself drawn again, and each translation beside the true picture.
+    pub(crate) fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> image::RgbImage {
+        let dataset = self.dataset;
+        let (styles, len) = (dataset.styles().len(), dataset.picture_len());
+        let size = dataset.size_px() as usize;
+        let sources: Vec<f32> = self
+            .pictures
+            .chunks_exact(len)
+            .flat_map(|picture| picture.repeat(styles))
+            .collect();
+        let targets: Vec<u32> = (0..self.inputs.len())
+            .flat_map(|_| 0..styles as u32)
+            .collect();
+        let made =
+            translate::translate(trainer.average(), &chosen.device, &sources, size, &targets);
+        let made = |row: usize, style: usize| &made[(row * styles + style) * len..][..len];
+        let truths: Vec<Vec<Option<Vec<f32>>>> = self
+            .inputs
+            .iter()
+            .map(|&(_, item)| {
+                (0..styles)
+                    .map(|to| {
+                        dataset
+                            .has_picture(to, item)
+                            .then(|| dataset.picture(to, item))
+                    })
+                    .collect()
+            })
+            .collect();
+        let blocks: Vec<Block<'_>> = (0..styles)
+            .map(|from| {
+                let mut columns = vec!["input".to_owned(), "again".to_owned()];
+                for to in (0..styles).filter(|&to| to != from) {
+                    columns.extend([
+                        format!("{} / true", dataset.styles()[to].name),
+                        String::new(),
+                    ]);
+                }
+                let of_block = self
+                    .inputs
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (style, _))| *style == from);
+                let rows = of_block.map(|(row, _)| {
+                    let mut cells = vec![
+                        Some(&self.pictures[row * len..][..len]),
+                        Some(made(row, from)),
+                    ];
+                    for to in (0..styles).filter(|&to| to != from) {
+                        cells.extend([Some(made(row, to)), truths[row][to].as_deref()]);
+                    }
+                    cells
+                });
+                Block {
+                    title: format!(
+                        "from {}, step {}",
+                        dataset.styles()[from].name,
+                        trainer.step()
+                    ),
+                    columns,
+                    rows: rows.collect(),
+                }
+            })
+            .collect();
+        sheet::draw(&blocks, size, styles <= 3)
+    }
+}
+
+/// One row of colours under their names.
+fn legend<'a>(title: &str, columns: Vec<String>, cells: &'a [Vec<f32>]) -> Block<'a> {
+    Block {
+        title: title.to_owned(),
+        columns,
+        rows: vec![cells.iter().map(|cell| Some(cell.as_slice())).collect()],
+    }
+}
+
+/// Training pictures as they are, a row a style.
+pub(crate) fn reals(dataset: &Dataset) -> image::RgbImage {
+    let pictures: Vec<Vec<Vec<f32>>> = (0..dataset.styles().len())
+        .map(|style| {
+            let items = dataset.items(style, Split::Train);
+            let count = REALS.min(items.len());
+            (0..count)
+                .map(|i| dataset.picture(style, items[i * items.len() / count]))
+                .collect()
+        })
+        .collect();
+    let blocks: Vec<Block<'_>> = pictures
+        .iter()
+        .zip(dataset.styles())
+        .map(|(row, style)| Block {
+            title: format!("{}, {} pictures", style.name, style.pictures),
+            columns: vec![String::new(); row.len()],
+            rows: vec![row.iter().map(|picture| Some(picture.as_slice())).collect()],
+        })
+        .collect();
+    sheet::draw(&blocks, dataset.size_px() as usize, false)
+}

@@ -1,0 +1,397 @@
+//! A run that is left alone for a night: killed at any moment, on a disk that fills, with numbers that are none any more.
+
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::resume::{assert_same_run, begin};
+use crate::support::{Place, Said, said};
+
+/// The step of the last whole tick of a run; 0 before the first.
+fn last_tick(place: &Place, run: &str) -> u64 {
+    let text = fs::read_to_string(place.path(&format!("{run}/stats.jsonl"))).unwrap_or_default();
+    let mut steps = text.lines().rev().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        line.get("event").is_none().then(|| line["step"].as_u64())?
+    });
+    steps.next().unwrap_or(0)
+}
+
+/// Kills a run by SIGKILL some microseconds after it has passed a step.
+fn kill_after(place: &Place, run: &str, mut child: Child, step: u64, micros: u64) {
+    let patience = Instant::now() + Duration::from_mins(2);
+    while last_tick(place, run) < step {
+        assert!(Instant::now() < patience, "step {step} never came");
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "the run ended before step {step}"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_micros(micros));
+    child.kill().expect("the run is there");
+    assert_eq!(child.wait().expect("a child").code(), None, "killed");
+}
+
+/// Random numbers from the clock: another moment in every run of the tests.
+fn moments() -> impl FnMut(u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let mut state = now.map_or(1, |now| now.as_nanos() as u64) | 1;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    }
+}
+
+#[test]
+fn a_run_killed_at_ten_random_moments_equals_one_that_never_stopped_to_the_bit() {
+    let place = Place::new();
+    let run = |out: &'static str| {
+        let sets = [
+            "train.tick_steps=7",
+            "train.sample_steps=200",
+            "train.checkpoint_steps=40",
+            "train.tensorboard=true",
+            "augment.hue_max_degrees=20",
+        ];
+        let sets: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
+        begin(
+            &place,
+            &[&["tiny.toml", "--steps", "1000", "--out", out][..], &sets].concat(),
+        )
+    };
+    let mut whole = run("whole");
+    let mut child = run("killed");
+    let mut random = moments();
+    for tenth in 0..10 {
+        // In the middle of a step, of a tick, of a checkpoint: steps take about 5 ms, checkpoints longer.
+        kill_after(
+            &place,
+            "killed",
+            child,
+            100 * tenth + 7 + random(80),
+            random(60_000),
+        );
+        child = begin(&place, &["--resume", "--out", "killed"]);
+    }
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    assert_eq!(whole.wait().expect("a child").code(), Some(0));
+    assert_same_run(&place, "whole", "killed");
+
+    let peaks: Vec<(u64, u64)> = place
+        .text("whole/stats.jsonl")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|tick| Some((tick["step"].as_u64()?, tick["peak_memory_bytes"].as_u64()?)))
+        .collect();
+    let after = |step: u64| peaks.iter().find(|peak| peak.0 >= step).expect("a tick").1;
+    assert!(
+        after(1000) as f64 <= 1.05 * after(500) as f64,
+        "memory grows: {peaks:?}"
+    );
+}
+
+#[test]
+fn a_torn_line_and_files_beyond_the_checkpoint_are_dropped_on_resume() {
+    let place = Place::new();
+    let run = |out: &'static str| begin(&place, &["tiny.toml", "--steps", "60", "--out", out]);
+    assert_eq!(run("whole").wait().expect("a child").code(), Some(0));
+    kill_after(&place, "torn", run("torn"), 30, 0);
+    for (file, tail) in [
+        ("stats.jsonl", "{\"step\":55,\"kimg\":1.0}\n{\"step\":5"),
+        ("log.txt", "step 55/60  kimg\nvalid  step 55: ssim\nstep 5"),
+    ] {
+        let text = place.text(&format!("torn/{file}"));
+        place.write(&format!("torn/{file}"), format!("{text}{tail}").as_bytes());
+    }
+    place.write("torn/samples/step-00000059.png", b"of a later step");
+    place.write("torn/samples/labels-00000059.png", b"of a later step");
+    place.write("torn/checkpoints/step-00000040.part", b"half a checkpoint");
+    place.write(
+        "torn/checkpoints/step-00000033.safetensors",
+        b"without its description",
+    );
+    place.train(&["--resume", "--out", "torn"]).done();
+    assert_same_run(&place, "whole", "torn");
+    let names = |run: &str| {
+        let mut names: Vec<_> = fs::read_dir(place.path(&format!("{run}/checkpoints")))
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names("whole"), names("torn"));
+}
+
+/// Trains on with files limited to `blocks` of 512 bytes: writing beyond fails as on a full disk.
+#[cfg(unix)]
+fn train_on_a_full_disk(place: &Place, blocks: u32) -> Said {
+    let mut shell = Command::new("sh");
+    let binary = env!("CARGO_BIN_EXE_demotic");
+    let train = format!(
+        "trap '' XFSZ; ulimit -f {blocks}; exec {binary} train --resume --out run --steps 30 --device flex"
+    );
+    shell.args(["-c", &train]).current_dir(place.path("."));
+    shell.stdin(std::process::Stdio::null());
+    said(shell)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_disk_that_fills_loses_at_most_the_checkpoint_being_written() {
+    let place = Place::with_run();
+    let config = place
+        .text("run/config.toml")
+        .replace("sample_steps = 6 ", "sample_steps = 999 ");
+    place.write("run/config.toml", config.as_bytes());
+    let checkpoints = |place: &Place| -> Vec<_> {
+        let all = place.contents().into_iter();
+        all.filter(|(name, _)| name.starts_with("run/checkpoints"))
+            .collect()
+    };
+    let before = checkpoints(&place);
+    assert_eq!(before.len(), 6, "the newest two and the best");
+    // A checkpoint of this network has 140 kB.
+    let said = train_on_a_full_disk(&place, 200);
+    said.refused(1, "cannot write checkpoint (earlier ones are untouched)");
+    assert!(before == checkpoints(&place), "checkpoints changed");
+    place
+        .run(&["evaluate", "--run", "run", "--device", "flex"])
+        .done();
+    // Once there is room, the run goes on as if nothing had been.
+    place
+        .train(&["--resume", "--out", "run", "--steps", "30"])
+        .done();
+    let other = Place::with_run();
+    other.write("run/config.toml", config.as_bytes());
+    other
+        .train(&["--resume", "--out", "run", "--steps", "30"])
+        .done();
+    assert!(
+        checkpoints(&place) == checkpoints(&other),
+        "not the same end"
+    );
+}
+
+/// A divergence that big steps cause and small ones do not: at the full rate the gradients' norm overflows.
+const DIVERGES: [&str; 12] = [
+    "--set",
+    "loss.kl=1e17",
+    "--set",
+    "train.generator_rate=1",
+    "--set",
+    "train.gradient_norm_max=0",
+    "--set",
+    "train.warmup_steps=0",
+    "--set",
+    "train.rollback_rate=0.000001",
+    "--set",
+    "train.tick_steps=2",
+];
+
+#[test]
+fn a_run_that_diverges_goes_back_with_smaller_rates_and_still_resumes_exactly() {
+    let place = Place::new();
+    let run = |out: &'static str| {
+        begin(
+            &place,
+            &[&["tiny.toml", "--steps", "40", "--out", out][..], &DIVERGES].concat(),
+        )
+    };
+    assert_eq!(run("whole").wait().expect("a child").code(), Some(0));
+    let log = place.text("whole/log.txt");
+    assert!(
+        log.contains(
+            "diverged: g_norm is inf; back to the checkpoint of step 0, both rates times 0.000001"
+        ),
+        "{log}"
+    );
+    let stats: Vec<Value> = place
+        .text("whole/stats.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let backs: Vec<&Value> = stats
+        .iter()
+        .filter(|line| line["event"] == "rollback")
+        .collect();
+    assert_eq!(backs.len(), 1, "{stats:?}");
+    assert!(
+        backs[0]["step"] == 0
+            && backs[0]["diverged_at"].as_u64() > Some(0)
+            && backs[0]["rate_scale"] == 1e-6,
+        "{backs:?}"
+    );
+    let steps: Vec<u64> = stats
+        .iter()
+        .filter(|line| line.get("event").is_none())
+        .filter_map(|line| line["step"].as_u64())
+        .collect();
+    assert!(
+        steps.is_sorted_by(|a, b| a < b),
+        "every step is there once: {steps:?}"
+    );
+    let info: Value =
+        serde_json::from_str(&place.text("whole/checkpoints/step-00000040.json")).expect("JSON");
+    assert_eq!(info["rollbacks"], 1);
+
+    kill_after(&place, "killed", run("killed"), 22, 300);
+    place.train(&["--resume", "--out", "killed"]).done();
+    assert_same_run(&place, "whole", "killed");
+}
+
+#[test]
+fn a_run_that_cannot_be_mended_says_so_and_keeps_its_checkpoints() {
+    let place = Place::new();
+    let said = place.train(&[
+        "tiny.toml",
+        "--out",
+        "run",
+        "--set",
+        "loss.reconstruction=1e30",
+        "--set",
+        "train.rollbacks_max=2",
+    ]);
+    said.refused(
+        1,
+        "training diverged at step 1: g_norm is inf; it went back 2 of at most 2 times",
+    );
+    assert!(said.err.contains("run/config.toml"), "{said:#?}");
+    assert_eq!(
+        said.out.matches("back   step 1 diverged").count(),
+        2,
+        "{said:#?}"
+    );
+    place
+        .run(&["evaluate", "--run", "run", "--device", "flex"])
+        .done();
+    // The way out that the message names.
+    let config = place.text("run/config.toml");
+    let mended: String = config
+        .lines()
+        .map(|line| {
+            if line.starts_with("reconstruction") {
+                "reconstruction = 10.0"
+            } else {
+                line
+            }
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    place.write("run/config.toml", mended.as_bytes());
+    place.train(&["--resume", "--out", "run"]).done();
+}
+
+#[test]
+fn the_best_checkpoint_stays_and_is_found_by_its_name() {
+    let place = Place::with_run();
+    let stats = place.text("run/stats.jsonl");
+    let best = stats
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line["is_best"] == true)
+        .filter_map(|line| line["step"].as_u64())
+        .next_back()
+        .expect("a best checkpoint");
+    let evaluate = |which: &str| {
+        place.run(&[
+            "evaluate",
+            "--run",
+            "run",
+            "--device",
+            "flex",
+            "--checkpoint",
+            which,
+        ])
+    };
+    assert!(
+        evaluate("best")
+            .done()
+            .out
+            .contains(&format!("step {best} "))
+    );
+    assert!(evaluate("latest").done().out.contains("step 12 "));
+    assert!(evaluate("10").done().out.contains("step 10 "));
+    evaluate("7").refused(2, "this run keeps no checkpoint of step 7");
+    evaluate("newest").refused(2, "expected latest, best or the number of a step");
+
+    // However many come after it.
+    let metric = "train.best_metric=l1";
+    let sets = [
+        "--set",
+        metric,
+        "--set",
+        "train.generator_rate=0.01",
+        "--set",
+        "train.checkpoints_kept=1",
+    ];
+    let said = place
+        .train(&[&["tiny.toml", "--steps", "40", "--out", "other"][..], &sets].concat())
+        .done();
+    assert!(
+        said.out.contains("best   by l1 of 256 validation pairs"),
+        "{said:#?}"
+    );
+    let values: Vec<(u64, f64)> = place
+        .text("other/stats.jsonl")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|line| Some((line["step"].as_u64()?, line["figures"]["l1"].as_f64()?)))
+        .collect();
+    assert_eq!(values.len(), 8);
+    let lowest = values
+        .iter()
+        .fold((0, f64::INFINITY), |a, b| if b.1 < a.1 { *b } else { a });
+    let said = place
+        .run(&[
+            "evaluate",
+            "--run",
+            "other",
+            "--device",
+            "flex",
+            "--checkpoint",
+            "best",
+        ])
+        .done();
+    assert!(
+        said.out.contains(&format!("step {} ", lowest.0)),
+        "{said:#?} {values:?}"
+    );
+}
+
+#[test]
+fn pictures_without_counterparts_choose_the_best_by_the_way_there_and_back() {
+    let place = Place::new();
+    place.discs("pictures", 40);
+    // Other names in one style: no pairs anywhere.
+    for i in 0..40 {
+        let name =
+            |style: &str, stem: &str| place.path(&format!("pictures/{style}/{stem}-{i:02}.png"));
+        fs::rename(name("hollow", "disc"), name("hollow", "ring")).expect("a rename");
+    }
+    let config = crate::support::TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
+    place.write("own.toml", config.as_bytes());
+    let train = ["own.toml", "--data", "pictures", "--out", "run"];
+    let said = place.train(&train).done();
+    assert!(
+        said.out
+            .contains("best   by cycle_l1 of 0 validation pairs"),
+        "{said:#?}"
+    );
+    let refused = [
+        &["train", "--device", "flex"],
+        &train[..4],
+        &["new", "--set", "train.best_metric=psnr"],
+    ]
+    .concat();
+    place.refuses(
+        &refused,
+        2,
+        "train.best_metric: `psnr` needs validation pictures with a counterpart",
+    );
+}
