@@ -1,7 +1,7 @@
 //! Layers that both networks are made of. Weights are drawn on the host, the same for every backend.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::ops;
 use crate::rng::{Rng, Stream};
@@ -281,7 +281,7 @@ pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
 
 /// Leaky ReLU with the house slope.
 pub(crate) fn leaky<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::leaky_relu(x, f64::from(SLOPE))
+    ops::leaky(x, SLOPE)
 }
 
 #[cfg(test)]

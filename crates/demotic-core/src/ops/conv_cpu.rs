@@ -9,6 +9,8 @@
     reason = "the inner loops read through raw pointers; `Padded::offset` bounds every one of them"
 )]
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 use wide::f32x8;
 
@@ -16,6 +18,8 @@ use wide::f32x8;
 const LANES: usize = 8;
 /// Output channels that one weight-gradient tile accumulates at once.
 const GRAD_BLOCK: usize = 4;
+/// Positions whose products one accumulator takes, in whole pictures.
+const PICTURE_GROUP: usize = 1024;
 
 /// Shape of a stride-1 convolution that keeps the picture's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,36 +48,51 @@ impl ConvShape {
     }
 }
 
-/// Zero-bordered copy of `[n, c, h, w]` whose rows hold a whole number of vectors plus the border.
-struct Padded {
-    data: Vec<f32>,
-    /// Elements from one channel to the next.
+/// Where the zero-bordered copy of a run of planes lies: rows hold a whole number of vectors plus the border.
+#[derive(Clone, Copy, Debug)]
+struct Padding {
+    /// Elements from one plane to the next.
     plane: usize,
     /// Elements from one row to the next.
     row: usize,
+    border: usize,
 }
 
-impl Padded {
-    fn new(source: &[f32], planes: usize, height: usize, width: usize, border: usize) -> Self {
+impl Padding {
+    fn new(height: usize, width: usize, border: usize) -> Self {
         let row = width.next_multiple_of(LANES) + 2 * border;
         let plane = row * (height + 2 * border);
-        let mut data = vec![0.0; planes * plane];
-        data.par_chunks_mut(plane)
-            .zip(source.par_chunks(height * width))
-            .with_min_len(8)
-            .for_each(|(to, from)| {
-                for (y, line) in from.chunks_exact(width).enumerate() {
-                    let start = (y + border) * row + border;
-                    to[start..start + width].copy_from_slice(line);
-                }
-            });
-        Self { data, plane, row }
+        Self { plane, row, border }
     }
 
-    /// Start of the vector that covers output positions `(y, x..x + LANES)` at kernel offset (0, 0).
-    fn offset(&self, y: usize, x: usize) -> usize {
-        y * self.row + x
+    /// Copies planes of `height * width` values into `to`, which becomes as long as the copy.
+    fn fill<'a>(
+        self,
+        to: &mut Vec<f32>,
+        planes: impl ExactSizeIterator<Item = &'a [f32]>,
+        width: usize,
+    ) {
+        to.clear();
+        to.resize(planes.len() * self.plane, 0.0);
+        for (to, from) in to.chunks_exact_mut(self.plane).zip(planes) {
+            for (y, line) in from.chunks_exact(width).enumerate() {
+                let start = (y + self.border) * self.row + self.border;
+                to[start..start + width].copy_from_slice(line);
+            }
+        }
     }
+}
+
+thread_local! {
+    /// Room for padded planes, kept: fresh memory a call would cost the system's clearing of it.
+    static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `f` with this thread's room. A task that rayon starts inside `f` on this thread finds a new, empty one.
+fn with_scratch(f: impl FnOnce(&mut Vec<f32>)) {
+    let mut scratch = SCRATCH.take();
+    f(&mut scratch);
+    SCRATCH.set(scratch);
 }
 
 /// Reads eight neighbours.
@@ -170,27 +189,22 @@ fn convolve(
     if y.is_empty() || inputs == 0 {
         return y;
     }
-    let source = Padded::new(x, s.batch * inputs, s.height, s.width, s.kernel / 2);
     // Six output channels by two vectors fill the registers; four waste less where six does not divide.
     match (
         s.kernel,
         outputs.is_multiple_of(6) || outputs > 24 && !outputs.is_multiple_of(4),
     ) {
-        (1, true) => convolve_blocks::<6, 1>(&source, &packed(6), bias, inputs, outputs, s, &mut y),
-        (1, false) => {
-            convolve_blocks::<4, 1>(&source, &packed(4), bias, inputs, outputs, s, &mut y);
-        }
-        (3, true) => convolve_blocks::<6, 3>(&source, &packed(6), bias, inputs, outputs, s, &mut y),
-        (3, false) => {
-            convolve_blocks::<4, 3>(&source, &packed(4), bias, inputs, outputs, s, &mut y);
-        }
+        (1, true) => convolve_blocks::<6, 1>(x, &packed(6), bias, inputs, outputs, s, &mut y),
+        (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, inputs, outputs, s, &mut y),
+        (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, inputs, outputs, s, &mut y),
+        (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, inputs, outputs, s, &mut y),
         (other, _) => unreachable!("kernel side {other}: `super::conv_same` admits 1 and 3 only"),
     }
     y
 }
 
 fn convolve_blocks<const BLOCK: usize, const K: usize>(
-    source: &Padded,
+    x: &[f32],
     packed: &[f32],
     bias: Option<&[f32]>,
     inputs: usize,
@@ -199,64 +213,74 @@ fn convolve_blocks<const BLOCK: usize, const K: usize>(
     y: &mut [f32],
 ) {
     let area = s.height * s.width;
-    let per_row = s.width.div_ceil(LANES);
-    let vectors = s.height * per_row;
+    let padding = Padding::new(s.height, s.width, K / 2);
     let block_len = inputs * K * K * BLOCK;
+    // A picture is a task, padded where it is used; few pictures are cut further.
+    let is_cut = s.batch < 2 * rayon::current_num_threads();
     y.par_chunks_mut(outputs * area)
-        .enumerate()
-        .for_each(|(n, picture)| {
-            let first = n * inputs * source.plane;
-            picture
-                .par_chunks_mut(BLOCK * area)
-                .enumerate()
-                .for_each(|(b, to)| {
+        .zip(x.par_chunks(inputs * area))
+        .for_each(|(picture, x)| {
+            with_scratch(|source| {
+                padding.fill(source, x.chunks_exact(area), s.width);
+                let block = |(b, to): (usize, &mut [f32])| {
                     let weights = &packed[b * block_len..(b + 1) * block_len];
                     let start: [f32; BLOCK] = std::array::from_fn(|j| {
                         bias.and_then(|bias| bias.get(b * BLOCK + j))
                             .copied()
                             .unwrap_or(0.0)
                     });
-                    let mut v = 0;
-                    while v < vectors {
-                        // An odd last vector is computed twice rather than read past the picture.
-                        let at = [v, (v + 1).min(vectors - 1)]
-                            .map(|v| (v / per_row, v % per_row * LANES));
-                        let offsets = at.map(|(row, x)| first + source.offset(row, x));
-                        debug_assert!(
-                            offsets[1]
-                                + (inputs - 1) * source.plane
-                                + (K - 1) * (source.row + 1)
-                                + LANES
-                                <= source.data.len()
-                        );
-                        // SAFETY: the assertion above states the farthest read; rows are padded to whole vectors by `Padded`.
-                        let sums = unsafe {
-                            tile::<BLOCK, K>(
-                                source.data.as_ptr(),
-                                offsets,
-                                source.plane,
-                                source.row,
-                                weights,
-                                inputs,
-                                &start,
-                            )
-                        };
-                        for (channel, sums) in to.chunks_exact_mut(area).zip(&sums) {
-                            for ((row, x), sum) in at.iter().zip(sums) {
-                                let count = LANES.min(s.width - x);
-                                let start = row * s.width + x;
-                                if count == LANES {
-                                    channel[start..start + LANES].copy_from_slice(sum.as_array());
-                                } else {
-                                    channel[start..start + count]
-                                        .copy_from_slice(&sum.as_array()[..count]);
-                                }
-                            }
-                        }
-                        v += 2;
-                    }
-                });
+                    convolve_picture::<BLOCK, K>(source, padding, weights, start, s, to);
+                };
+                if is_cut {
+                    picture
+                        .par_chunks_mut(BLOCK * area)
+                        .enumerate()
+                        .for_each(block);
+                } else {
+                    picture.chunks_mut(BLOCK * area).enumerate().for_each(block);
+                }
+            });
         });
+}
+
+/// `BLOCK` output channels of one picture.
+#[inline(never)]
+fn convolve_picture<const BLOCK: usize, const K: usize>(
+    source: &[f32],
+    padding: Padding,
+    weights: &[f32],
+    start: [f32; BLOCK],
+    s: ConvShape,
+    to: &mut [f32],
+) {
+    let per_row = s.width.div_ceil(LANES);
+    let vectors = s.height * per_row;
+    let inputs = weights.len() / (K * K * BLOCK);
+    let mut v = 0;
+    while v < vectors {
+        // An odd last vector is computed twice rather than read past the picture.
+        let at = [v, (v + 1).min(vectors - 1)].map(|v| (v / per_row, v % per_row * LANES));
+        let offsets = at.map(|(row, x)| row * padding.row + x);
+        debug_assert!(
+            offsets[1] + (inputs - 1) * padding.plane + (K - 1) * (padding.row + 1) + LANES
+                <= source.len()
+        );
+        // SAFETY: the assertion above states the farthest read; rows are padded to whole vectors by `Padding`.
+        let sums =
+            unsafe { tile::<BLOCK, K>(source.as_ptr(), offsets, padding, weights, inputs, &start) };
+        for (channel, sums) in to.chunks_exact_mut(s.height * s.width).zip(&sums) {
+            for ((row, x), sum) in at.iter().zip(sums) {
+                let count = LANES.min(s.width - x);
+                let start = row * s.width + x;
+                if count == LANES {
+                    channel[start..start + LANES].copy_from_slice(sum.as_array());
+                } else {
+                    channel[start..start + count].copy_from_slice(&sum.as_array()[..count]);
+                }
+            }
+        }
+        v += 2;
+    }
 }
 
 /// Sums of `BLOCK` output channels at two vectors of positions.
@@ -271,8 +295,7 @@ fn convolve_blocks<const BLOCK: usize, const K: usize>(
 unsafe fn tile<const BLOCK: usize, const K: usize>(
     source: *const f32,
     offsets: [usize; 2],
-    plane: usize,
-    row: usize,
+    padding: Padding,
     weights: &[f32],
     inputs: usize,
     start: &[f32; BLOCK],
@@ -281,7 +304,7 @@ unsafe fn tile<const BLOCK: usize, const K: usize>(
     for (c, taps) in weights.chunks_exact(K * K * BLOCK).enumerate().take(inputs) {
         for ky in 0..K {
             for kx in 0..K {
-                let at = c * plane + ky * row + kx;
+                let at = c * padding.plane + ky * padding.row + kx;
                 // SAFETY: the caller's promise.
                 let values = unsafe {
                     [
@@ -302,103 +325,153 @@ unsafe fn tile<const BLOCK: usize, const K: usize>(
 }
 
 /// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
+///
+/// A task is a run of input channels. It pads their planes of a few pictures and takes every block of output channels past
+/// them, so that both stay near the core; one accumulator a few pictures keeps the sums short, so rounding does not grow
+/// with the batch.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     let s = shape.flattened();
     let taps = s.kernel * s.kernel;
-    let mut dw = vec![0.0; s.channels_out * s.channels_in * taps];
-    if dw.is_empty() || s.batch * s.height * s.width == 0 {
+    let (inputs, outputs) = (s.channels_in, s.channels_out);
+    let mut dw = vec![0.0; outputs * inputs * taps];
+    let area = s.height * s.width;
+    if dw.is_empty() || s.batch * area == 0 {
         return dw;
     }
-    let source = Padded::new(x, s.batch * s.channels_in, s.height, s.width, s.kernel / 2);
-    let upstream = (!s.width.is_multiple_of(LANES))
-        .then(|| Padded::new(dy, s.batch * s.channels_out, s.height, s.width, 0));
-    let upstream = match &upstream {
-        Some(padded) => Upstream {
-            data: &padded.data,
-            plane: padded.plane,
-            row: padded.row,
-        },
-        None => Upstream {
-            data: dy,
-            plane: s.height * s.width,
-            row: s.width,
-        },
+    let padding = Padding::new(s.height, s.width, s.kernel / 2);
+    let mut padded_dy = Vec::new();
+    let dy_padding = Padding::new(s.height, s.width, 0);
+    let dy = if s.width.is_multiple_of(LANES) {
+        dy
+    } else {
+        dy_padding.fill(&mut padded_dy, dy.chunks_exact(area), s.width);
+        &padded_dy
     };
-    dw.par_chunks_mut(GRAD_BLOCK * s.channels_in * taps)
+    // Three views a tile: a row of taps of one channel, or one tap of three channels.
+    let together = if s.kernel == 3 { 4 } else { 6 };
+    let mut turned = vec![0.0; inputs * outputs * taps]; // [c, o, taps]
+    turned
+        .par_chunks_mut(together * outputs * taps)
         .enumerate()
-        .for_each(|(b, to)| {
-            let first = b * GRAD_BLOCK;
-            let rows: [usize; GRAD_BLOCK] =
-                std::array::from_fn(|j| (first + j).min(s.channels_out - 1));
-            if s.kernel == 3 {
-                for c in 0..s.channels_in {
-                    for ky in 0..3 {
-                        let columns =
-                            std::array::from_fn(|kx| c * source.plane + ky * source.row + kx);
-                        // SAFETY: `weight_tile` reads at most (h - 1) rows and one row's vectors beyond these starts, and
-                        // `Padded` has two border rows and columns more.
-                        let sums = unsafe { weight_tile(&source, columns, &upstream, rows, s) };
-                        for (to, sums) in to.chunks_exact_mut(s.channels_in * 9).zip(sums) {
-                            to[c * 9 + ky * 3..][..3].copy_from_slice(&sums);
-                        }
-                    }
+        .for_each(|(task, to)| {
+            let channels = to.len() / (outputs * taps);
+            with_scratch(|planes| {
+                let group = PICTURE_GROUP.div_ceil(area);
+                for first in (0..s.batch).step_by(group) {
+                    let pictures = first..(first + group).min(s.batch);
+                    let wanted: Vec<&[f32]> = pictures
+                        .clone()
+                        .flat_map(|n| (0..channels).map(move |c| n * inputs + task * together + c))
+                        .map(|plane| &x[plane * area..][..area])
+                        .collect();
+                    padding.fill(planes, wanted.into_iter(), s.width);
+                    let dy = &dy[first * outputs * dy_padding.plane
+                        ..pictures.end * outputs * dy_padding.plane];
+                    weight_group(planes, padding, dy, dy_padding, s, to);
                 }
-            } else {
-                for c in (0..s.channels_in).step_by(3) {
-                    let columns =
-                        std::array::from_fn(|i| (c + i).min(s.channels_in - 1) * source.plane);
-                    // SAFETY: no border and no shift: every read lies in its own plane.
-                    let sums = unsafe { weight_tile(&source, columns, &upstream, rows, s) };
-                    for (to, sums) in to.chunks_exact_mut(s.channels_in).zip(sums) {
-                        let count = 3.min(s.channels_in - c);
-                        to[c..c + count].copy_from_slice(&sums[..count]);
-                    }
-                }
-            }
+            });
         });
+    for (c, from) in turned.chunks_exact(outputs * taps).enumerate() {
+        for (o, from) in from.chunks_exact(taps).enumerate() {
+            dw[(o * inputs + c) * taps..][..taps].copy_from_slice(from);
+        }
+    }
     dw
 }
 
-struct Upstream<'a> {
-    data: &'a [f32],
-    plane: usize,
-    row: usize,
+/// Adds what a few pictures give to the weights `to [c, o, taps]` of a few input channels.
+///
+/// `planes`: `[n, c, ..]` by `padding`; `dy`: `[n, o, ..]` by `dy_padding`.
+#[inline(never)]
+fn weight_group(
+    planes: &[f32],
+    padding: Padding,
+    dy: &[f32],
+    dy_padding: Padding,
+    s: ConvShape,
+    to: &mut [f32],
+) {
+    let (outputs, taps) = (s.channels_out, s.kernel * s.kernel);
+    let channels = to.len() / (outputs * taps);
+    let pictures = dy.len() / (outputs * dy_padding.plane);
+    for first in (0..outputs).step_by(GRAD_BLOCK) {
+        let rows: [usize; GRAD_BLOCK] =
+            std::array::from_fn(|j| (first + j).min(outputs - 1) * dy_padding.plane);
+        let count = GRAD_BLOCK.min(outputs - first);
+        let tile = |columns: [usize; 3]| {
+            // SAFETY: the starts are of whole planes, or of a plane's first rows and columns: `weight_tile` reads `height` rows
+            // of whole vectors from there, and a padded plane has two border rows and columns more.
+            unsafe {
+                weight_tile(
+                    [planes, dy],
+                    [padding, dy_padding],
+                    [channels, outputs],
+                    columns,
+                    rows,
+                    [pictures, s.height, s.width.div_ceil(LANES)],
+                )
+            }
+        };
+        if s.kernel == 3 {
+            for c in 0..channels {
+                for ky in 0..3 {
+                    let columns =
+                        std::array::from_fn(|kx| c * padding.plane + ky * padding.row + kx);
+                    for (j, sums) in tile(columns).iter().enumerate().take(count) {
+                        let to = &mut to[(c * outputs + first + j) * 9 + ky * 3..][..3];
+                        to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
+                    }
+                }
+            }
+        } else {
+            for c in (0..channels).step_by(3) {
+                let columns = std::array::from_fn(|i| (c + i).min(channels - 1) * padding.plane);
+                for (j, sums) in tile(columns).iter().enumerate().take(count) {
+                    for (i, sum) in sums.iter().enumerate().take(3.min(channels - c)) {
+                        to[(c + i) * outputs + first + j] += sum;
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Products of four upstream channels with three views of the input, summed over pictures and positions.
 ///
 /// # Safety
-/// Each view must hold `height` rows of whole vectors at the source's stride from its start, in every picture.
+/// Each start must have `height` rows of `vectors` whole vectors behind it, at its padding's stride, in every picture.
+#[expect(
+    clippy::inline_always,
+    reason = "a call here would hide where the time goes from a profile"
+)]
+#[inline(always)]
 unsafe fn weight_tile(
-    source: &Padded,
+    [planes, dy]: [&[f32]; 2],
+    [padding, dy_padding]: [Padding; 2],
+    [channels, outputs]: [usize; 2],
     columns: [usize; 3],
-    upstream: &Upstream<'_>,
     rows: [usize; GRAD_BLOCK],
-    s: ConvShape,
+    [pictures, height, vectors]: [usize; 3],
 ) -> [[f32; 3]; GRAD_BLOCK] {
-    let mut total = [[0.0_f32; 3]; GRAD_BLOCK];
-    let vectors = s.width.div_ceil(LANES);
-    let last_row = (s.height - 1) * upstream.row + vectors * LANES;
-    for n in 0..s.batch {
-        let from = n * s.channels_in * source.plane;
-        let dy_from = n * s.channels_out * upstream.plane;
+    let mut sums = [[f32x8::ZERO; 3]; GRAD_BLOCK];
+    for n in 0..pictures {
+        let (from, dy_from) = (n * channels * padding.plane, n * outputs * dy_padding.plane);
         debug_assert!(
-            columns[2] + from + (s.height - 1) * source.row + vectors * LANES <= source.data.len()
+            from + columns[2] + (height - 1) * padding.row + vectors * LANES <= planes.len()
         );
         debug_assert!(
-            rows[GRAD_BLOCK - 1] * upstream.plane + dy_from + last_row <= upstream.data.len()
+            dy_from + rows[GRAD_BLOCK - 1] + (height - 1) * dy_padding.row + vectors * LANES
+                <= dy.len()
         );
         // SAFETY: the caller's promise, asserted above in debug builds: every row read below lies inside both buffers.
         let (x_rows, dy_rows) = unsafe {
             (
-                columns.map(|column| source.data.as_ptr().add(column + from)),
-                rows.map(|row| upstream.data.as_ptr().add(row * upstream.plane + dy_from)),
+                columns.map(|column| planes.as_ptr().add(from + column)),
+                rows.map(|row| dy.as_ptr().add(dy_from + row)),
             )
         };
-        // One accumulator a picture keeps the sums short: rounding grows with the picture, not with the batch.
-        let mut sums = [[f32x8::ZERO; 3]; GRAD_BLOCK];
-        for y in 0..s.height {
-            let (x_start, dy_start) = (y * source.row, y * upstream.row);
+        for y in 0..height {
+            let (x_start, dy_start) = (y * padding.row, y * dy_padding.row);
             for v in (0..vectors * LANES).step_by(LANES) {
                 // SAFETY: as above.
                 let x = x_rows.map(|row| unsafe { load(row.add(x_start + v)) });
@@ -411,13 +484,8 @@ unsafe fn weight_tile(
                 }
             }
         }
-        for (total, sums) in total.iter_mut().zip(&sums) {
-            for (total, sum) in total.iter_mut().zip(sums) {
-                *total += sum.reduce_add();
-            }
-        }
     }
-    total
+    sums.map(|sums| sums.map(f32x8::reduce_add))
 }
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.

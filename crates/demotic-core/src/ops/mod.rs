@@ -90,6 +90,18 @@ pub fn norm_act(
     }
 }
 
+/// Leaky ReLU: `max(x, slope * x)`, `slope` in (0, 1].
+///
+/// # Shapes
+/// `x`: any, as the result
+pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
+    if is_flex(&x.device()) {
+        let y = <Dispatch as NetOps>::leaky(x.into_dispatch(), slope);
+        return Tensor::from_dispatch(y);
+    }
+    burn::tensor::activation::leaky_relu(x, f64::from(slope))
+}
+
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamScalars {
@@ -156,6 +168,10 @@ pub(crate) trait NetOps: Backend {
         groups: usize,
         slope: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self>;
+    /// `y`: the result of [`NetOps::leaky`].
+    fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
+    -> FloatTensor<Self>;
     fn adam(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -174,6 +190,11 @@ fn host(tensor: &FlexTensor) -> &[f32] {
     tensor
         .as_slice::<f32>()
         .expect("made contiguous f32 at the operation's entry")
+}
+
+/// The tensor in one piece, its handle given up: `storage_mut` then copies only where another owner is left.
+fn own(tensor: FlexTensor) -> FlexTensor {
+    tensor.to_contiguous()
 }
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
@@ -303,6 +324,18 @@ impl NetOps for Flex {
         )
     }
 
+    fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
+        let mut y = own(x);
+        norm_cpu::leaky(y.storage_mut::<f32>(), slope);
+        y
+    }
+
+    fn leaky_gradient(y: FlexTensor, dy: FlexTensor, slope: f32) -> FlexTensor {
+        let (y, mut dx) = (own(y), own(dy));
+        norm_cpu::leaky_gradient(dx.storage_mut::<f32>(), host(&y), slope);
+        dx
+    }
+
     fn adam(
         weight: FlexTensor,
         gradient: FlexTensor,
@@ -347,6 +380,22 @@ impl<B: NetOps> Backward<B, 3> for ConvSameBackward {
         }
         if let Some(node) = bias_node {
             grads.register::<B>(node.id, B::conv_same_bias_gradient(dy));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LeakyBackward;
+
+impl<B: NetOps> Backward<B, 1> for LeakyBackward {
+    type State = (FloatTensor<B>, f32);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node] = ops.parents;
+        let dy = grads.consume::<B>(&ops.node);
+        let (y, slope) = ops.state;
+        if let Some(node) = x_node {
+            grads.register::<B>(node.id, B::leaky_gradient(y, dy, slope));
         }
     }
 }
@@ -425,6 +474,24 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
                 slope,
             )),
         }
+    }
+
+    fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {
+        match LeakyBackward
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let y = B::leaky(x.into_primitive(), slope);
+                prep.finish((y.clone(), slope), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::leaky(x.into_primitive(), slope)),
+        }
+    }
+
+    fn leaky_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>, _: f32) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
     fn conv_same_data_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -552,6 +619,21 @@ mod tests {
                 ) < 2e-5
             );
         }
+    }
+
+    #[test]
+    fn leaky_on_flex_has_burns_values_and_gradients_and_leaves_its_input() {
+        let device = Device::flex().autodiff();
+        let x = tensor(40, [2, 3, 4, 5], &device).require_grad();
+        let up = tensor(41, [2, 3, 4, 5], &device);
+        let before = x.clone().inner();
+        let ours = leaky(x.clone(), 0.2);
+        let burns = burn::tensor::activation::leaky_relu(x.clone(), 0.2);
+        assert!(worst(ours.clone().inner(), burns.clone().inner()) == 0.0);
+        assert!(worst(x.clone().inner(), before) == 0.0);
+        let ours = (ours * up.clone()).sum().backward();
+        let burns = (burns * up).sum().backward();
+        assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
     }
 
     #[test]

@@ -59,13 +59,28 @@ pub(crate) fn forward(
             {
                 let gain = rstd * scale[g * c + i];
                 let offset = shift[g * c + i] - mean * gain;
-                for (y, x) in y.iter_mut().zip(x) {
-                    let u = x.mul_add(gain, offset);
-                    *y = if u > 0.0 { u } else { u * slope };
-                }
+                affine_leaky(y, x, [gain, offset, slope]);
             }
         });
     y
+}
+
+/// `y = leaky(x * gain + offset)`.
+fn affine_leaky(y: &mut [f32], x: &[f32], [gain, offset, slope]: [f32; 3]) {
+    let (mut to, from) = (y.chunks_exact_mut(8), x.chunks_exact(8));
+    for (y, x) in to.by_ref().zip(from.clone()) {
+        let u = f32x8::from(x).mul_add(f32x8::splat(gain), f32x8::splat(offset));
+        y.copy_from_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
+    }
+    for (y, x) in to.into_remainder().iter_mut().zip(from.remainder()) {
+        let u = x.mul_add(gain, offset);
+        *y = if u > 0.0 { u } else { u * slope };
+    }
+}
+
+/// By lane: `positive` where `u > 0`, else `other`. A branch a number would be guessed wrong half of the time.
+pub(super) fn select_positive(u: f32x8, positive: f32x8, other: f32x8) -> f32x8 {
+    u.simd_gt(f32x8::ZERO).select(positive, other)
 }
 
 /// Gradients of [`forward`]; the statistics are computed again rather than kept.
@@ -107,14 +122,7 @@ pub(crate) fn backward(
             {
                 let gain = rstd * scale[g * c + i];
                 let offset = shift[g * c + i] - mean * gain;
-                for ((dx, x), dy) in dx.iter_mut().zip(x).zip(dy) {
-                    *dx = if x.mul_add(gain, offset) > 0.0 {
-                        *dy
-                    } else {
-                        dy * slope
-                    };
-                }
-                let (du, du_x) = sums(dx, x, mean);
+                let (du, du_x) = before_leaky(dx, x, dy, [gain, offset, slope, mean]);
                 dshift[i] = du;
                 dscale[i] = du_x * rstd;
                 sum += du * scale[g * c + i];
@@ -130,12 +138,55 @@ pub(crate) fn backward(
                 // rstd * (du * scale - mean_dx - xhat * mean_product)
                 let slope_x = -rstd * rstd * mean_product;
                 let constant = -rstd * mean_dx - slope_x * mean;
-                for (dx, x) in dx.iter_mut().zip(x) {
-                    *dx = dx.mul_add(gain, x.mul_add(slope_x, constant));
-                }
+                combine(dx, x, [gain, slope_x, constant]);
             }
         });
     out
+}
+
+/// `du = dy * leaky'(x * gain + offset)` and its sums over the plane: `(sum du, sum du * (x - mean))`.
+fn before_leaky(
+    du: &mut [f32],
+    x: &[f32],
+    dy: &[f32],
+    [gain, offset, slope, mean]: [f32; 4],
+) -> (f32, f32) {
+    let mut total = (0.0, 0.0);
+    // One sum a block: rounding does not grow with the plane.
+    let blocks = du.chunks_mut(256).zip(x.chunks(256)).zip(dy.chunks(256));
+    for ((du, x), dy) in blocks {
+        let (mut plain, mut product) = (f32x8::ZERO, f32x8::ZERO);
+        let (mut to, x, dy) = (
+            du.chunks_exact_mut(8),
+            x.chunks_exact(8),
+            dy.chunks_exact(8),
+        );
+        for ((du, x), dy) in to.by_ref().zip(x.clone()).zip(dy.clone()) {
+            let (x, dy) = (f32x8::from(x), f32x8::from(dy));
+            let u = x.mul_add(f32x8::splat(gain), f32x8::splat(offset));
+            let value = select_positive(u, dy, dy * f32x8::splat(slope));
+            du.copy_from_slice(value.as_array());
+            plain += value;
+            product = value.mul_add(x - f32x8::splat(mean), product);
+        }
+        let rest = to.into_remainder().iter_mut().zip(x.remainder());
+        for ((du, x), dy) in rest.zip(dy.remainder()) {
+            let is_positive = x.mul_add(gain, offset) > 0.0;
+            *du = if is_positive { *dy } else { dy * slope };
+            total.0 += *du;
+            total.1 += *du * (x - mean);
+        }
+        total.0 += plain.reduce_add();
+        total.1 += product.reduce_add();
+    }
+    total
+}
+
+/// `dx = dx * gain + x * slope_x + constant`.
+fn combine(dx: &mut [f32], x: &[f32], [gain, slope_x, constant]: [f32; 3]) {
+    for (dx, x) in dx.iter_mut().zip(x) {
+        *dx = dx.mul_add(gain, x.mul_add(slope_x, constant));
+    }
 }
 
 /// Mean and reciprocal deviation, in two passes.
@@ -158,23 +209,35 @@ fn moments(x: &[f32]) -> (f32, f32) {
     (mean, 1.0 / (variance + EPSILON).sqrt())
 }
 
-/// `(sum du, sum du * (x - mean))`.
-fn sums(du: &[f32], x: &[f32], mean: f32) -> (f32, f32) {
-    let mut total = (0.0, 0.0);
-    for (du, x) in du.chunks(256).zip(x.chunks(256)) {
-        let (a, b) = (du.chunks_exact(8), x.chunks_exact(8));
-        for (du, x) in a.remainder().iter().zip(b.remainder()) {
-            total.0 += du;
-            total.1 += du * (x - mean);
+/// `leaky(x)` in place.
+pub(crate) fn leaky(x: &mut [f32], slope: f32) {
+    x.par_chunks_mut(LEAKY_TASK).for_each(|x| {
+        let mut vectors = x.chunks_exact_mut(8);
+        for x in vectors.by_ref() {
+            let u = f32x8::from(&*x);
+            x.copy_from_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
         }
-        let (mut plain, mut product) = (f32x8::ZERO, f32x8::ZERO);
-        for (du, x) in a.zip(b) {
-            let du = f32x8::from(du);
-            plain += du;
-            product = du.mul_add(f32x8::from(x) - f32x8::splat(mean), product);
+        for x in vectors.into_remainder() {
+            *x = if *x > 0.0 { *x } else { *x * slope };
         }
-        total.0 += plain.reduce_add();
-        total.1 += product.reduce_add();
-    }
-    total
+    });
 }
+
+/// `dy * leaky'(x)` in place, told from `y = leaky(x)`: its sign is that of `x`.
+pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
+    let tasks = dy.par_chunks_mut(LEAKY_TASK).zip(y.par_chunks(LEAKY_TASK));
+    tasks.for_each(|(dy, y)| {
+        let (mut to, from) = (dy.chunks_exact_mut(8), y.chunks_exact(8));
+        for (dy, y) in to.by_ref().zip(from.clone()) {
+            let value = f32x8::from(&*dy);
+            let value = select_positive(f32x8::from(y), value, value * f32x8::splat(slope));
+            dy.copy_from_slice(value.as_array());
+        }
+        for (dy, y) in to.into_remainder().iter_mut().zip(from.remainder()) {
+            *dy = if *y > 0.0 { *dy } else { *dy * slope };
+        }
+    });
+}
+
+/// Values a task, enough to be worth handing over.
+const LEAKY_TASK: usize = 1 << 14;
