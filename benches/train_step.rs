@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use demotic_core::config::Config;
 use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::device;
@@ -87,7 +87,9 @@ fn train_step(criterion: &mut Criterion) {
         let data = OnceCell::new();
         let mut trainer = None;
         let mut group = criterion.benchmark_group("train_step/own");
-        group.throughput(Throughput::Elements(config.train.batch as u64));
+        group
+            .sampling_mode(SamplingMode::Flat)
+            .throughput(Throughput::Elements(config.train.batch as u64));
         group.bench_function(format!("{asked}/{case}"), |bencher| {
             let trainer = trainer.get_or_insert_with(|| {
                 let data = data.get_or_init(|| dataset(&config));
@@ -165,7 +167,7 @@ fn export(recipe: &str, file: &Path, device: &Device) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(10).warm_up_time(Duration::from_secs(1));
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     targets = train_step
 }
 criterion_main!(benches);

@@ -4,6 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::ops;
+pub(crate) use crate::ops::{halve, upsample};
 use crate::rng::{Rng, Stream};
 
 /// Slope of every leaky ReLU below zero.
@@ -260,23 +261,6 @@ pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
     x.reshape([b, c, h / 2, 2, w / 2, 2])
         .permute([0, 1, 3, 5, 2, 4])
         .reshape([b, 4 * c, h / 2, w / 2])
-}
-
-/// Each pixel becomes a 2x2 patch of itself: `[b, c, h, w] -> [b, c, 2h, 2w]`.
-pub(crate) fn upsample(x: Tensor<4>) -> Tensor<4> {
-    let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h, 1, w, 1])
-        .expand([b, c, h, 2, w, 2])
-        .reshape([b, c, 2 * h, 2 * w])
-}
-
-/// Means of 2x2 patches: `[b, c, 2h, 2w] -> [b, c, h, w]`.
-pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
-    let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / 2, 2, w / 2, 2])
-        .mean_dim(5)
-        .mean_dim(3)
-        .reshape([b, c, h / 2, w / 2])
 }
 
 /// Leaky ReLU with the house slope.

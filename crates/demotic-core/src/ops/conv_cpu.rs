@@ -10,6 +10,7 @@
 )]
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 use wide::f32x8;
@@ -72,15 +73,41 @@ impl Padding {
         planes: impl ExactSizeIterator<Item = &'a [f32]>,
         width: usize,
     ) {
-        to.clear();
         to.resize(planes.len() * self.plane, 0.0);
         for (to, from) in to.chunks_exact_mut(self.plane).zip(planes) {
-            for (y, line) in from.chunks_exact(width).enumerate() {
-                let start = (y + self.border) * self.row + self.border;
-                to[start..start + width].copy_from_slice(line);
+            let mut rows = to.chunks_exact_mut(self.row);
+            // The room held other planes before: the border is cleared each time.
+            rows.by_ref()
+                .take(self.border)
+                .for_each(|row| row.fill(0.0));
+            for line in from.chunks_exact(width) {
+                let row = rows
+                    .next()
+                    .expect("a padded plane has more rows than its plane");
+                row[..self.border].fill(0.0);
+                let (middle, rest) = row[self.border..].split_at_mut(width);
+                rest.fill(0.0);
+                let (mut to, from) = (middle.chunks_exact_mut(LANES), line.chunks_exact(LANES));
+                for (to, from) in to.by_ref().zip(from.clone()) {
+                    to.copy_from_slice(from);
+                }
+                to.into_remainder().copy_from_slice(from.remainder());
             }
+            rows.for_each(|row| row.fill(0.0));
         }
     }
+}
+
+/// A vector of `len` values, written by `f` without being cleared first.
+///
+/// # Safety
+/// `f` must write every element.
+pub(super) unsafe fn written(len: usize, f: impl FnOnce(&mut [MaybeUninit<f32>])) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    f(&mut values.spare_capacity_mut()[..len]);
+    // SAFETY: the capacity is there, and by the caller's promise all of it was written.
+    unsafe { values.set_len(len) };
+    values
 }
 
 thread_local! {
@@ -157,9 +184,9 @@ fn pack(
     turned: bool,
 ) -> Vec<f32> {
     let (rows, columns) = if turned { (inp, out) } else { (out, inp) };
-    let blocks = rows.div_ceil(block);
-    let mut packed = vec![0.0; blocks * columns * taps * block];
-    for (b, to) in packed.chunks_exact_mut(columns * taps * block).enumerate() {
+    let mut packed = vec![0.0; rows.div_ceil(block) * columns * taps * block];
+    let blocks = packed.par_chunks_exact_mut(columns * taps * block);
+    blocks.enumerate().for_each(|(b, to)| {
         for lane in 0..block.min(rows - b * block) {
             let r = b * block + lane;
             for c in 0..columns {
@@ -173,7 +200,7 @@ fn pack(
                 }
             }
         }
-    }
+    });
     packed
 }
 
@@ -185,32 +212,30 @@ fn convolve(
     s: ConvShape,
     packed: impl Fn(usize) -> Vec<f32>,
 ) -> Vec<f32> {
-    let mut y = vec![0.0; s.batch * outputs * s.height * s.width];
-    if y.is_empty() || inputs == 0 {
-        return y;
+    let len = s.batch * outputs * s.height * s.width;
+    if len == 0 || inputs == 0 {
+        return vec![0.0; len];
     }
     // Six output channels by two vectors fill the registers; four waste less where six does not divide.
-    match (
-        s.kernel,
-        outputs.is_multiple_of(6) || outputs > 24 && !outputs.is_multiple_of(4),
-    ) {
-        (1, true) => convolve_blocks::<6, 1>(x, &packed(6), bias, inputs, outputs, s, &mut y),
-        (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, inputs, outputs, s, &mut y),
-        (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, inputs, outputs, s, &mut y),
-        (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, inputs, outputs, s, &mut y),
+    let is_six = outputs.is_multiple_of(6) || outputs > 24 && !outputs.is_multiple_of(4);
+    let fill = |y: &mut [MaybeUninit<f32>]| match (s.kernel, is_six) {
+        (1, true) => convolve_blocks::<6, 1>(x, &packed(6), bias, [inputs, outputs], s, y),
+        (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, [inputs, outputs], s, y),
+        (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, [inputs, outputs], s, y),
+        (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, [inputs, outputs], s, y),
         (other, _) => unreachable!("kernel side {other}: `super::conv_same` admits 1 and 3 only"),
-    }
-    y
+    };
+    // SAFETY: every block of every picture is written by `convolve_picture`, every position of it by a vector.
+    unsafe { written(len, fill) }
 }
 
 fn convolve_blocks<const BLOCK: usize, const K: usize>(
     x: &[f32],
     packed: &[f32],
     bias: Option<&[f32]>,
-    inputs: usize,
-    outputs: usize,
+    [inputs, outputs]: [usize; 2],
     s: ConvShape,
-    y: &mut [f32],
+    y: &mut [MaybeUninit<f32>],
 ) {
     let area = s.height * s.width;
     let padding = Padding::new(s.height, s.width, K / 2);
@@ -222,7 +247,7 @@ fn convolve_blocks<const BLOCK: usize, const K: usize>(
         .for_each(|(picture, x)| {
             with_scratch(|source| {
                 padding.fill(source, x.chunks_exact(area), s.width);
-                let block = |(b, to): (usize, &mut [f32])| {
+                let block = |(b, to): (usize, &mut [MaybeUninit<f32>])| {
                     let weights = &packed[b * block_len..(b + 1) * block_len];
                     let start: [f32; BLOCK] = std::array::from_fn(|j| {
                         bias.and_then(|bias| bias.get(b * BLOCK + j))
@@ -251,7 +276,7 @@ fn convolve_picture<const BLOCK: usize, const K: usize>(
     weights: &[f32],
     start: [f32; BLOCK],
     s: ConvShape,
-    to: &mut [f32],
+    to: &mut [MaybeUninit<f32>],
 ) {
     let per_row = s.width.div_ceil(LANES);
     let vectors = s.height * per_row;
@@ -273,9 +298,9 @@ fn convolve_picture<const BLOCK: usize, const K: usize>(
                 let count = LANES.min(s.width - x);
                 let start = row * s.width + x;
                 if count == LANES {
-                    channel[start..start + LANES].copy_from_slice(sum.as_array());
+                    channel[start..start + LANES].write_copy_of_slice(sum.as_array());
                 } else {
-                    channel[start..start + count].copy_from_slice(&sum.as_array()[..count]);
+                    channel[start..start + count].write_copy_of_slice(&sum.as_array()[..count]);
                 }
             }
         }

@@ -102,6 +102,37 @@ pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
     burn::tensor::activation::leaky_relu(x, f64::from(slope))
 }
 
+/// Means of 2x2 patches.
+///
+/// # Shapes
+/// `x`: `[b, c, 2h, 2w]`; returns `[b, c, h, w]`
+pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    if is_flex(&x.device()) {
+        let y = <Dispatch as NetOps>::pool(x.into_dispatch(), 0.25);
+        return Tensor::from_dispatch(y);
+    }
+    let [b, c, h, w] = x.dims();
+    x.reshape([b, c, h / 2, 2, w / 2, 2])
+        .mean_dim(5)
+        .mean_dim(3)
+        .reshape([b, c, h / 2, w / 2])
+}
+
+/// Each pixel becomes a 2x2 patch of itself.
+///
+/// # Shapes
+/// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
+pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+    if is_flex(&x.device()) {
+        let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
+        return Tensor::from_dispatch(y);
+    }
+    let [b, c, h, w] = x.dims();
+    x.reshape([b, c, h, 1, w, 1])
+        .expand([b, c, h, 2, w, 2])
+        .reshape([b, c, 2 * h, 2 * w])
+}
+
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamScalars {
@@ -169,6 +200,10 @@ pub(crate) trait NetOps: Backend {
         slope: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self>;
+    /// Sums of 2x2 patches times `factor`.
+    fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
+    /// Each value times `factor` as a 2x2 patch: the transpose of [`NetOps::pool`].
+    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// `y`: the result of [`NetOps::leaky`].
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
@@ -324,6 +359,18 @@ impl NetOps for Flex {
         )
     }
 
+    fn pool(x: FlexTensor, factor: f32) -> FlexTensor {
+        let [b, c, h, w] = dims(&x);
+        let (h, w) = (h / 2, w / 2);
+        tensor(norm_cpu::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
+    }
+
+    fn spread(x: FlexTensor, factor: f32) -> FlexTensor {
+        let [b, c, h, w] = dims(&x);
+        let y = norm_cpu::spread(host(&own(x)), [h, w], factor);
+        tensor(y, [b, c, 2 * h, 2 * w])
+    }
+
     fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
         let mut y = own(x);
         norm_cpu::leaky(y.storage_mut::<f32>(), slope);
@@ -401,6 +448,36 @@ impl<B: NetOps> Backward<B, 1> for LeakyBackward {
 }
 
 #[derive(Debug)]
+struct PoolBackward;
+
+impl<B: NetOps> Backward<B, 1> for PoolBackward {
+    type State = f32;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node] = ops.parents;
+        let dy = grads.consume::<B>(&ops.node);
+        if let Some(node) = x_node {
+            grads.register::<B>(node.id, B::spread(dy, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SpreadBackward;
+
+impl<B: NetOps> Backward<B, 1> for SpreadBackward {
+    type State = f32;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [x_node] = ops.parents;
+        let dy = grads.consume::<B>(&ops.node);
+        if let Some(node) = x_node {
+            grads.register::<B>(node.id, B::pool(dy, ops.state));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct NormActBackward;
 
 impl<B: NetOps> Backward<B, 3> for NormActBackward {
@@ -473,6 +550,28 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
                 groups,
                 slope,
             )),
+        }
+    }
+
+    fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+        match PoolBackward
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(factor, B::pool(x.into_primitive(), factor)),
+            OpsKind::UnTracked(prep) => prep.finish(B::pool(x.into_primitive(), factor)),
+        }
+    }
+
+    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+        match SpreadBackward
+            .prepare::<C>([x.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(factor, B::spread(x.into_primitive(), factor)),
+            OpsKind::UnTracked(prep) => prep.finish(B::spread(x.into_primitive(), factor)),
         }
     }
 
@@ -634,6 +733,34 @@ mod tests {
         let ours = (ours * up.clone()).sum().backward();
         let burns = (burns * up).sum().backward();
         assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
+    }
+
+    #[test]
+    fn halving_and_doubling_on_flex_have_the_gradients_of_their_tensor_operations() {
+        let device = Device::flex().autodiff();
+        let x = tensor(50, [2, 3, 4, 6], &device).require_grad();
+        let (small, large) = (
+            tensor(51, [2, 3, 2, 3], &device),
+            tensor(52, [2, 3, 8, 12], &device),
+        );
+        let means = x
+            .clone()
+            .reshape([2, 3, 2, 2, 3, 2])
+            .mean_dim(5)
+            .mean_dim(3);
+        let wide = x
+            .clone()
+            .reshape([2, 3, 4, 1, 6, 1])
+            .expand([2, 3, 4, 2, 6, 2]);
+        for (ours, plain, up) in [
+            (halve(x.clone()), means.reshape([2, 3, 2, 3]), small),
+            (upsample(x.clone()), wide.reshape([2, 3, 8, 12]), large),
+        ] {
+            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            let ours = (ours * up.clone()).sum().backward();
+            let plain = (plain * up).sum().backward();
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
+        }
     }
 
     #[test]

@@ -3,10 +3,17 @@
 //! Used by [`super`] on Burn's Flex backend, where the same chain of tensor operations takes about eight passes over
 //! memory forward and sixteen backward.
 
+#![expect(
+    unsafe_code,
+    reason = "results are written once, not cleared and then written"
+)]
+
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::conv_cpu::plane_sum;
+use super::conv_cpu::{plane_sum, written};
 
 /// Added to the variance under the root.
 pub(super) const EPSILON: f32 = 1e-5;
@@ -42,39 +49,41 @@ pub(crate) fn forward(
     slope: f32,
     s: NormShape,
 ) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
     if x.is_empty() {
-        return y;
+        return vec![];
     }
     let (c, len) = (s.per_group(), s.per_group() * s.area);
-    y.par_chunks_mut(len)
-        .zip(x.par_chunks(len))
-        .enumerate()
-        .for_each(|(g, (y, x))| {
-            let (mean, rstd) = moments(x);
-            for (i, (y, x)) in y
-                .chunks_exact_mut(s.area)
-                .zip(x.chunks_exact(s.area))
-                .enumerate()
-            {
-                let gain = rstd * scale[g * c + i];
-                let offset = shift[g * c + i] - mean * gain;
-                affine_leaky(y, x, [gain, offset, slope]);
-            }
-        });
-    y
+    let fill = |y: &mut [MaybeUninit<f32>]| {
+        y.par_chunks_mut(len)
+            .zip(x.par_chunks(len))
+            .enumerate()
+            .for_each(|(g, (y, x))| {
+                let (mean, rstd) = moments(x);
+                for (i, (y, x)) in y
+                    .chunks_exact_mut(s.area)
+                    .zip(x.chunks_exact(s.area))
+                    .enumerate()
+                {
+                    let gain = rstd * scale[g * c + i];
+                    let offset = shift[g * c + i] - mean * gain;
+                    affine_leaky(y, x, [gain, offset, slope]);
+                }
+            });
+    };
+    // SAFETY: groups and their planes cover `y`, and `affine_leaky` writes a whole plane.
+    unsafe { written(x.len(), fill) }
 }
 
 /// `y = leaky(x * gain + offset)`.
-fn affine_leaky(y: &mut [f32], x: &[f32], [gain, offset, slope]: [f32; 3]) {
+fn affine_leaky(y: &mut [MaybeUninit<f32>], x: &[f32], [gain, offset, slope]: [f32; 3]) {
     let (mut to, from) = (y.chunks_exact_mut(8), x.chunks_exact(8));
     for (y, x) in to.by_ref().zip(from.clone()) {
         let u = f32x8::from(x).mul_add(f32x8::splat(gain), f32x8::splat(offset));
-        y.copy_from_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
+        y.write_copy_of_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
     }
     for (y, x) in to.into_remainder().iter_mut().zip(from.remainder()) {
         let u = x.mul_add(gain, offset);
-        *y = if u > 0.0 { u } else { u * slope };
+        y.write(if u > 0.0 { u } else { u * slope });
     }
 }
 
@@ -241,3 +250,43 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
 
 /// Values a task, enough to be worth handing over.
 const LEAKY_TASK: usize = 1 << 14;
+
+/// Means (`factor` 1/4) or sums (1) of 2x2 patches: planes of `[2h, 2w]` to `[h, w]`.
+pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+    let fill = |y: &mut [MaybeUninit<f32>]| {
+        y.par_chunks_mut(w)
+            .zip(x.par_chunks(4 * w))
+            .with_min_len(64)
+            .for_each(|(y, x)| {
+                let (upper, lower) = x.split_at(2 * w);
+                let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+                for (y, (a, b)) in y.iter_mut().zip(pairs) {
+                    y.write(((a[0] + a[1]) + (b[0] + b[1])) * factor);
+                }
+            });
+    };
+    debug_assert_eq!(x.len() % (4 * h * w), 0);
+    // SAFETY: rows cover `y`, and each of them is as long as its pairs.
+    unsafe { written(x.len() / 4, fill) }
+}
+
+/// Each value times `factor` four times: planes of `[h, w]` to `[2h, 2w]`. The transpose of [`pool`].
+pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+    let fill = |y: &mut [MaybeUninit<f32>]| {
+        y.par_chunks_mut(4 * w)
+            .zip(x.par_chunks(w))
+            .with_min_len(64)
+            .for_each(|(y, x)| {
+                let (upper, lower) = y.split_at_mut(2 * w);
+                let pairs = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
+                for (x, (a, b)) in x.iter().zip(pairs) {
+                    let value = MaybeUninit::new(x * factor);
+                    a.fill(value);
+                    b.fill(value);
+                }
+            });
+    };
+    debug_assert_eq!(x.len() % (h * w), 0);
+    // SAFETY: two rows of `y` a row of `x` cover it, and pairs cover each of them.
+    unsafe { written(4 * x.len(), fill) }
+}

@@ -378,6 +378,15 @@ impl<'a> Trainer<'a> {
     /// [`Error::Diverged`] where a loss or a gradient of the step before was not finite: figures are looked at one step
     /// late, at the latest before a tick or a checkpoint. The networks are of no use then; [`Self::roll_back`] helps.
     pub fn advance(&mut self) -> Result<(), Error> {
+        if crate::ops::is_flex(&self.device) {
+            // On a worker of the pool: from any other thread every operation that uses all cores is handed over and waited for.
+            rayon::scope(|_| self.advance_here())
+        } else {
+            self.advance_here()
+        }
+    }
+
+    fn advance_here(&mut self) -> Result<(), Error> {
         let step = self.step;
         let t = &self.config.train;
         let started = Instant::now();
