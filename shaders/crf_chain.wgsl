@@ -8,23 +8,26 @@
 //   v_t = x_t * n_t / sum n_t
 //
 // An invocation walks its chain forward, then backward; a workgroup shares only M = exp(max(A - top, -41)). Nothing in
-// the two time loops waits for another lane. Marginals are normalised where they stand, so nothing drifts with length.
+// the two time loops waits for another lane. Marginals are normalised where they stand, so nothing drifts with length. Emissions
+// are read once: going back, x_t comes from what was kept, x_t / z_t = w_t / (w_(t-1) M), up to a factor that v_t may have.
 //
 // Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
 //   emissions   [b, l, h, w] by strides, f32, or f16 two to a word where HALF
 //   potentials  [d, width]: transitions row by row, then start and end scores where BOUNDARIES
 //   labels      [b, h, w] by strides, i32          where LABELS
 //   lengths     [n] i32                            where RAGGED
-//   forward     [t, l, chains] scratch             where GRADIENT or SEGMENTS
+//   forward     [t, l, columns] scratch            where GRADIENT or SEGMENTS
 //   gradient    [b, l, h, w] by strides, f32       where GRADIENT
-//   sums        [entries, chains]: pair sums and boundary marginals where GRADIENT, then the value
+//   sums        [entries, columns]: pair sums and boundary marginals where GRADIENT, then the value
 //   params      one Params
 // Template: L labels, WG workgroup size, GRADIENT, LABELS, GOLD (all labels known), HELD (some held, the rest summed
 //   over), FREE (nothing known), PARTITION (likewise; value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is
-//   added to what is there), REGISTERS (each lane keeps M to itself: small L, and software adapters, which read workgroup
-//   memory lane by lane), SEGMENTS (the third pass over long chains: an invocation takes SEGMENT positions of a chain between
-//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain), WIDE (forward vectors four labels to a
-//   word; not with SEGMENTS), LINED (labels lie side by side in fours: emissions and gradient are read and written so).
+//   added to what is there), SEGMENTS (the third pass over long chains: an invocation takes SEGMENT positions of a chain between
+//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain), WIDE (forward vectors four
+//   labels to a word; not with SEGMENTS), LINED (labels lie side by side in fours: emissions and gradient are read and written so);
+//   and for software adapters, which walk buffers and workgroup memory lane by lane but spill registers cheaply: REGISTERS (each
+//   lane keeps M to itself; small L on GPUs too), TALLY (gold steps are counted here, not by crf_finish), MANY (an invocation
+//   takes chain after chain, `columns` apart, into one column of sums).
 
 struct Params {
     chains: u32,
@@ -48,6 +51,7 @@ struct Params {
     not_a_number: f32,   // WGSL has no literal for one
     segments: u32,       // of a chain
     edges_at: u32,       // in `forward`: vectors entering [l, chains], then leaving [l, chains], then operators
+    columns: u32,        // of sums: as many as chains, or fewer where MANY
 };
 
 //: if HALF
@@ -87,7 +91,10 @@ const FORBIDDEN = -1.0e30;
 const LOG_FLOOR = -41.0;
 const BLOCK = 32u;
 
+//: if REGISTERS
+//: else
 var<workgroup> m: array<f32, {{L2}}>;
+//: end
 
 // Not max(): a NaN must come out as one.
 fn scaled(x: f32) -> f32 {
@@ -112,28 +119,93 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    var top = potentials[params.potentials_at];
-    for (var i = 1u; i < {{L2}}u; i++) {
-        top = max(top, potentials[params.potentials_at + i]);
-    }
-    for (var i = lane; i < {{L2}}u; i += {{WG}}u) {
-        let a = potentials[params.potentials_at + i];
-        m[i] = select(scaled(a - top), 0.0, a <= FORBIDDEN);
-    }
-    workgroupBarrier();
+    // Read once, outside all loops: a software adapter reads a parameter lane by lane inside one.
+    let potentials_at = params.potentials_at;
+    let e_step = params.e_step;
+//: if LINED
+//: else
+    let e_label = params.e_label;
+//: end
+//: if LABELS
+    let y_step = params.y_step;
+    let not_a_number = params.not_a_number;
+//: end
+//: if HELD
+    let unknown = params.unknown;
+//: end
+//: if GRADIENT
+    let scale = params.scale;
+    let g_step = params.g_step;
+//: if LINED
+//: else
+    let g_label = params.g_label;
+//: end
+//: end
 //: if REGISTERS
 //: for i in 0..L
 //: for j in 0..L
-    let m{{i}}_{{j}} = m[{{i}} * {{L}} + {{j}}];
+    let score{{i}}_{{j}} = potentials[potentials_at + {{i}}u * {{L}}u + {{j}}u];
 //: end
+//: end
+    var top = score0_0;
+//: for i in 0..L
+//: for j in 0..L
+    top = max(top, score{{i}}_{{j}});
+//: end
+//: end
+//: for i in 0..L
+//: for j in 0..L
+    let m{{i}}_{{j}} = select(scaled(score{{i}}_{{j}} - top), 0.0, score{{i}}_{{j}} <= FORBIDDEN);
+//: end
+//: end
+//: else
+    var top = potentials[potentials_at];
+    for (var i = 1u; i < {{L2}}u; i++) {
+        top = max(top, potentials[potentials_at + i]);
+    }
+    for (var i = lane; i < {{L2}}u; i += {{WG}}u) {
+        let a = potentials[potentials_at + i];
+        m[i] = select(scaled(a - top), 0.0, a <= FORBIDDEN);
+    }
+    workgroupBarrier();
+//: end
+//: if BOUNDARIES
+//: for k in 0..L
+    let start{{k}} = potentials[potentials_at + {{L2}}u + {{k}}u];
+    let end{{k}} = potentials[potentials_at + {{L2}}u + {{L}}u + {{k}}u];
 //: end
 //: end
 
     let chains = params.chains;
-    let chain = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (chain >= chains) {
+    let columns = params.columns;
+    let column = (group.y * groups.x + group.x) * {{WG}}u + lane;
+    if (column >= columns) {
         return;
     }
+    var total = 0.0;
+//: if TALLY
+//: for i in 0..L
+//: for j in 0..L
+    var steps{{i}}_{{j}} = 0.0;
+//: end
+//: end
+//: end
+//: if GRADIENT
+//: for i in 0..L
+//: for j in 0..L
+    var p{{i}}_{{j}} = 0.0;
+//: end
+//: if BOUNDARIES
+    var at_start{{i}} = 0.0;
+    var at_end{{i}} = 0.0;
+//: end
+//: end
+//: end
+//: if MANY
+    for (var chain = column; chain < chains; chain += columns) {
+//: else
+    let chain = column;
+//: end
 //: if SEGMENTS
     let line = chain / params.segments;
 //: else
@@ -157,8 +229,14 @@ fn main(
     let stop = min(first + {{SEGMENT}}u, length);
 //: if GOLD
     if (first > 0u && first < stop) {
-        before = labels[y_start + (first - 1u) * params.y_step];
+        before = labels[y_start + (first - 1u) * y_step];
     }
+//: end
+//: for k in 0..L
+    let enter{{k}} = forward[params.edges_at + {{k}}u * chains + chain];
+//: if GRADIENT
+    let leave{{k}} = forward[params.edges_at + ({{L}}u + {{k}}u) * chains + chain];
+//: end
 //: end
 //: else
     let first = 0u;
@@ -168,7 +246,7 @@ fn main(
     // Forward.
 //: for k in 0..L
 //: if SEGMENTS
-    var w{{k}} = forward[params.edges_at + {{k}}u * chains + chain];
+    var w{{k}} = enter{{k}};
 //: else
     var w{{k}} = 0.0;
 //: end
@@ -176,10 +254,9 @@ fn main(
 //: for k in L..LP4
     let w{{k}} = 0.0;
 //: end
-    var total = 0.0;
     var block = 0.0; // flushed every BLOCK positions: a long f32 sum that does not drift
     for (var t = first; t < stop; t++) {
-        let at = e_start + t * params.e_step;
+        let at = e_start + t * e_step;
 //: if LINED
 //: for q in 0..L4
         let line{{q}} = emissions[(at >> 2u) + {{q}}u];
@@ -190,47 +267,52 @@ fn main(
 //: end
 //: else
 //: for k in 0..L
-        var e{{k}} = emission(at + {{k}}u * params.e_label);
+        var e{{k}} = emission(at + {{k}}u * e_label);
 //: end
 //: end
 //: if BOUNDARIES
-        if (t == 0u) {
+        let begins = t == 0u;
+        let ends = t + 1u == length;
 //: for k in 0..L
-            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{k}}u];
+        e{{k}} += select(0.0, start{{k}}, begins);
+        e{{k}} += select(0.0, end{{k}}, ends);
 //: end
-        }
-        if (t + 1u == length) {
-//: for k in 0..L
-            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{L}}u + {{k}}u];
-//: end
-        }
 //: end
         var peak = e0;
 //: for k in 1..L
         peak = max(peak, e{{k}});
 //: end
 //: if GOLD
-        let y = labels[y_start + t * params.y_step];
-        let known = y >= 0 && y < {{L}};
-        var gold = params.not_a_number;
+        let y = labels[y_start + t * y_step];
+        let step_known = t > 0u && y >= 0 && y < {{L}} && before >= 0 && before < {{L}};
+        var gold = not_a_number;
 //: for k in 0..L
         gold = select(gold, e{{k}}, y == {{k}});
 //: end
         var term = peak - gold;
-        if (t > 0u && known && before >= 0 && before < {{L}}) {
-            term += top - potentials[params.potentials_at + u32(before) * {{L}}u + u32(y)];
+//: if TALLY
+        let step = select(-1, before * {{L}} + y, step_known);
+//: for i in 0..L
+//: for j in 0..L
+        steps{{i}}_{{j}} += select(0.0, 1.0, step == {{i}} * {{L}} + {{j}});
+//: end
+//: end
+//: else
+        if (step_known) {
+            term += top - potentials[potentials_at + u32(before) * {{L}}u + u32(y)];
         }
+//: end
         before = y;
 //: end
 //: if HELD
-        let y = labels[y_start + t * params.y_step];
-        let any = y == params.unknown;
+        let y = labels[y_start + t * y_step];
+        let any = y == unknown;
         var held = -3.4e38;
 //: for k in 0..L
         held = select(held, max(held, e{{k}}), any || y == {{k}});
 //: end
         var term = held - peak;
-        term = select(params.not_a_number, term, any || (y >= 0 && y < {{L}}));
+        term = select(not_a_number, term, any || (y >= 0 && y < {{L}}));
         peak = held;
 //: end
 //: if FREE
@@ -265,49 +347,30 @@ fn main(
 //: if GRADIENT
 //: if WIDE
 //: for q in 0..L4
-        forward[(t * {{L4}}u + {{q}}u) * chains + chain] = vec4<f32>(w{{q.0}}, w{{q.1}}, w{{q.2}}, w{{q.3}});
+        forward[(t * {{L4}}u + {{q}}u) * columns + column] = vec4<f32>(w{{q.0}}, w{{q.1}}, w{{q.2}}, w{{q.3}});
 //: end
 //: else
 //: for k in 0..L
-        forward[((t - first) * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
+        forward[((t - first) * {{L}}u + {{k}}u) * columns + column] = w{{k}};
 //: end
 //: end
 //: end
         block += term + log(z);
-        if (t % BLOCK == BLOCK - 1u) {
-            total += block;
-            block = 0.0;
-        }
+        let flush = t % BLOCK == BLOCK - 1u;
+        total += select(0.0, block, flush);
+        block = select(block, 0.0, flush);
     }
-    sums[params.sums_at + {{VALUE}}u * chains + chain] = total + block;
+    total += block;
 
 //: if GRADIENT
-    // Backward: v is x * beta of the position after t.
+    // Backward: v is x * beta of the position after t, in any scale; w that of position t.
     let g_start = outer * params.g_outer + inner * params.g_inner;
 //: for i in 0..L
     var v{{i}} = 0.0;
-//: for j in 0..L
-    var p{{i}}_{{j}} = 0.0;
-//: end
-//: end
-//: if BOUNDARIES
-//: for k in 0..L
-    sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = 0.0;
-    sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = 0.0;
-//: end
 //: end
     for (var back = 0u; back < stop - first; back++) {
         let t = stop - 1u - back;
         let last = back == 0u;
-//: if WIDE
-//: for q in 0..L4
-        let kept{{q}} = forward[(t * {{L4}}u + {{q}}u) * chains + chain];
-        let a{{q.0}} = kept{{q}}.x;
-        let a{{q.1}} = kept{{q}}.y;
-        let a{{q.2}} = kept{{q}}.z;
-        let a{{q.3}} = kept{{q}}.w;
-//: end
-//: end
         var zz = 0.0;
         var sum_n = 0.0;
 //: for i in 0..L
@@ -320,34 +383,26 @@ fn main(
 //: end
 //: end
 //: if SEGMENTS
-        n{{i}} = select(n{{i}}, forward[params.edges_at + ({{L}}u + {{i}}u) * chains + chain], last);
+        n{{i}} = select(n{{i}}, leave{{i}}, last);
 //: else
         n{{i}} = select(n{{i}}, 1.0, last);
 //: end
-//: if WIDE
-//: else
-        let a{{i}} = forward[((t - first) * {{L}}u + {{i}}u) * chains + chain];
-//: end
-        let joint{{i}} = a{{i}} * n{{i}};
+        let joint{{i}} = w{{i}} * n{{i}};
         zz += joint{{i}};
         sum_n += n{{i}};
 //: end
         let inverse = 1.0 / zz;
         // v is zero at the last position: no pair begins there.
 //: for i in 0..L
-        let c{{i}} = a{{i}} * inverse;
+        let c{{i}} = w{{i}} * inverse;
 //: for j in 0..L
         p{{i}}_{{j}} += c{{i}} * v{{j}};
 //: end
 //: end
 //: if GOLD
-        let y = labels[y_start + t * params.y_step];
+        let y = labels[y_start + t * y_step];
 //: end
-//: if HELD
-        let y = labels[y_start + t * params.y_step];
-        let any = y == params.unknown;
-//: end
-        let g_at = g_start + t * params.g_step;
+        let g_at = g_start + t * g_step;
 //: for k in 0..L
         var u{{k}} = joint{{k}} * inverse;
 //: if GOLD
@@ -356,68 +411,58 @@ fn main(
 //: if LINED
 //: else
 //: if ADD
-        gradient[g_at + {{k}}u * params.g_label] += u{{k}} * params.scale;
+        gradient[g_at + {{k}}u * g_label] += u{{k}} * scale;
 //: else
-        gradient[g_at + {{k}}u * params.g_label] = u{{k}} * params.scale;
+        gradient[g_at + {{k}}u * g_label] = u{{k}} * scale;
 //: end
 //: end
 //: end
 //: if LINED
 //: for q in 0..L4
-        gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(u{{q.0}}, u{{q.1}}, u{{q.2}}, u{{q.3}}) * params.scale;
+        gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(u{{q.0}}, u{{q.1}}, u{{q.2}}, u{{q.3}}) * scale;
 //: end
 //: end
 //: if BOUNDARIES
-        if (t == 0u) {
 //: for k in 0..L
-            sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = u{{k}};
+        at_start{{k}} += select(0.0, u{{k}}, t == 0u);
+        at_end{{k}} += select(0.0, u{{k}}, t + 1u == length);
 //: end
-        }
-        if (t + 1u == length) {
-//: for k in 0..L
-            sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = u{{k}};
 //: end
-        }
-//: end
-        // x of this position again, for the step before it.
-        let at = e_start + t * params.e_step;
-//: if LINED
+        // The step before: its forward vector, and from both x of this position.
+        let earlier = max(t, first + 1u) - 1u;
+//: if WIDE
 //: for q in 0..L4
-        let line{{q}} = emissions[(at >> 2u) + {{q}}u];
-        var e{{q.0}} = line{{q}}.x;
-        var e{{q.1}} = line{{q}}.y;
-        var e{{q.2}} = line{{q}}.z;
-        var e{{q.3}} = line{{q}}.w;
+        let kept{{q}} = forward[(earlier * {{L4}}u + {{q}}u) * columns + column];
+        var b{{q.0}} = kept{{q}}.x;
+        var b{{q.1}} = kept{{q}}.y;
+        var b{{q.2}} = kept{{q}}.z;
+        var b{{q.3}} = kept{{q}}.w;
 //: end
 //: else
 //: for k in 0..L
-        var e{{k}} = emission(at + {{k}}u * params.e_label);
+        var b{{k}} = forward[((earlier - first) * {{L}}u + {{k}}u) * columns + column];
 //: end
 //: end
-//: if BOUNDARIES
-        if (t + 1u == length) {
+//: if SEGMENTS
 //: for k in 0..L
-            e{{k}} += potentials[params.potentials_at + {{L2}}u + {{L}}u + {{k}}u];
-//: end
-        }
-//: end
-//: if HELD
-        var peak = -3.4e38;
-//: for k in 0..L
-        peak = select(peak, max(peak, e{{k}}), any || y == {{k}});
-//: end
-//: else
-        var peak = e0;
-//: for k in 1..L
-        peak = max(peak, e{{k}});
+        b{{k}} = select(b{{k}}, enter{{k}}, t == first);
 //: end
 //: end
         let norm = 1.0 / sum_n;
-//: for k in 0..L
-        v{{k}} = scaled(e{{k}} - peak) * n{{k}} * norm;
-//: if HELD
-        v{{k}} = select(0.0, v{{k}}, any || y == {{k}});
+//: for j in 0..L
+        var s{{j}} = 0.0;
+//: for i in 0..L
+//: if REGISTERS
+        s{{j}} += b{{i}} * m{{i}}_{{j}};
+//: else
+        s{{j}} += b{{i}} * m[{{i}} * {{L}} + {{j}}];
 //: end
+//: end
+        // No way leads to this label: no pair ends there.
+        v{{j}} = select(w{{j}} * n{{j}} * norm / s{{j}}, 0.0, s{{j}} == 0.0);
+//: end
+//: for k in 0..L
+        w{{k}} = b{{k}};
 //: end
     }
 //: if SEGMENTS
@@ -433,7 +478,6 @@ fn main(
         reach{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
 //: end
 //: end
-        let enter{{i}} = forward[params.edges_at + {{i}}u * chains + chain];
         zz += enter{{i}} * reach{{i}};
 //: end
         let inverse = 1.0 / zz;
@@ -454,7 +498,7 @@ fn main(
     let end = params.length;
 //: end
     for (var t = begin; t < end; t++) {
-        let g_at = g_start + t * params.g_step;
+        let g_at = g_start + t * g_step;
 //: if LINED
 //: for q in 0..L4
         gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(0.0);
@@ -463,23 +507,46 @@ fn main(
 //: for k in 0..L
 //: if ADD
 //: else
-        gradient[g_at + {{k}}u * params.g_label] = 0.0;
+        gradient[g_at + {{k}}u * g_label] = 0.0;
 //: end
 //: end
 //: end
     }
 //: end
+//: end
+//: if MANY
+    }
+//: end
+//: if GRADIENT
 //: for i in 0..L
 //: for j in 0..L
-    sums[params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * chains + chain] = p{{i}}_{{j}} * m[{{i}} * {{L}} + {{j}}];
+    {
+//: if REGISTERS
+        let pair = p{{i}}_{{j}} * m{{i}}_{{j}};
+//: else
+        let pair = p{{i}}_{{j}} * m[{{i}} * {{L}} + {{j}}];
+//: end
+        let entry = params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * columns + column;
+//: if TALLY
+        sums[entry] = pair - steps{{i}}_{{j}};
+//: else
+        sums[entry] = pair;
+//: end
+    }
+//: end
+//: end
+//: if BOUNDARIES
+//: for k in 0..L
+    sums[params.sums_at + ({{L2}}u + {{k}}u) * columns + column] = at_start{{k}};
+    sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * columns + column] = at_end{{k}};
 //: end
 //: end
 //: if SEGMENTS
 //: if GOLD
     // Gold steps into this segment's positions, in this invocation's own column.
     for (var t = max(first, 1u); t < stop; t++) {
-        let i = labels[y_start + (t - 1u) * params.y_step];
-        let j = labels[y_start + t * params.y_step];
+        let i = labels[y_start + (t - 1u) * y_step];
+        let j = labels[y_start + t * y_step];
         if (i >= 0 && i < {{L}} && j >= 0 && j < {{L}}) {
             sums[params.sums_at + (u32(i) * {{L}}u + u32(j)) * chains + chain] -= 1.0;
         }
@@ -487,4 +554,12 @@ fn main(
 //: end
 //: end
 //: end
+//: if TALLY
+//: for i in 0..L
+//: for j in 0..L
+    total += select(0.0, steps{{i}}_{{j}} * (top - score{{i}}_{{j}}), steps{{i}}_{{j}} > 0.0);
+//: end
+//: end
+//: end
+    sums[params.sums_at + {{VALUE}}u * columns + column] = total;
 }

@@ -101,7 +101,7 @@ def ours(case, device: str) -> dict[str, float]:
     name = "T{}_B{}_L{}".format(*case)
     wanted = {"flex": "cpu", "wgpu": "wgsl"}[device]
     result = subprocess.run(
-        ["cargo", "bench", "-p", "demotic-crf", "--bench", "crf", "--", f"crf {wanted} on {device}/{name}"],
+        ["cargo", "bench", "--bench", "crf", "--", f"crf {wanted} on {device}/{name}"],
         cwd=ROOT,
         env={**os.environ, "CRF_DEVICES": device},
         capture_output=True,

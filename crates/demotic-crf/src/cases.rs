@@ -51,6 +51,15 @@ pub const SPEED: [Case; 5] = [
     Case::new(4096, 4, 8),
 ];
 
+/// The grids `[b, l, h, w]` at which speed is stated: the quickstart's, one that fills a workgroup's memory, and the two that a
+/// GPU's goals name.
+pub const GRIDS: [[usize; 4]; 4] = [
+    [8, 3, 8, 8],
+    [16, 8, 16, 16],
+    [16, 8, 32, 32],
+    [64, 8, 64, 64],
+];
+
 /// The sizes at which every implementation is held against float64: ragged, tiny, and long.
 pub const SHAPES: [Case; 14] = [
     Case::new(1, 5, 2),

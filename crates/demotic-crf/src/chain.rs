@@ -102,8 +102,9 @@ impl LinearChainCrfConfig {
 /// Chains may differ in length: positions from `lengths[n]` on do not exist, whatever stands there. A chain of length 0
 /// has one (empty) labelling, of probability 1.
 ///
-/// NaN in the input comes out as NaN in that chain's value and gradient; so does a label out of range. A score of minus
-/// infinity is read as 41 nats below the position's best.
+/// NaN or infinity in the input comes out as NaN in that chain's value and gradient. A label out of range makes the chain's value
+/// NaN and has no part in its gradient. A score of minus infinity is read as 41 nats below the position's best. Other chains
+/// never notice.
 ///
 /// # Source
 /// Lafferty, `McCallum`, Pereira 2001; scaling as in Rabiner 1989, with marginals normalised where they stand (own derivation).
@@ -131,6 +132,22 @@ impl LinearChainCrf {
     /// [`CrfError::Unavailable`] where the configured one cannot run there.
     pub fn implementation(&self, device: &Device) -> Result<Implementation, CrfError> {
         op::implementation_for(device, self.config.implementation, self.config.labels)
+    }
+
+    /// The WGSL kernel that the mean likelihood of emissions `[n, t]` runs on `device`; `None` where no WGSL kernel runs.
+    ///
+    /// # Errors
+    /// [`CrfError::Unavailable`] where the configured implementation cannot run there.
+    pub fn kernel(
+        &self,
+        device: &Device,
+        [n, t]: [usize; 2],
+    ) -> Result<Option<WgslKernel>, CrfError> {
+        let plan = self.plan(false, Evidence::Gold, Group::All, 1.0);
+        Ok(match self.implementation(device)? {
+            Implementation::Wgsl => op::kernel_in_use(device, &plan, [1, self.config.labels, n, t]),
+            _ => None,
+        })
     }
 
     /// The effective transition scores `[l, l]` in nats; [`FORBIDDEN`] where not allowed.
@@ -428,17 +445,21 @@ impl LinearChainCrf {
                 None => Tensor::<3, Int>::zeros([1, 1, 1], &device).expand([1, n, t]),
             },
             potentials: Tensor::cat(potentials, 1),
-            plan: Plan {
-                directions: Directions::Rows,
-                group,
-                evidence,
-                order: Order::Sequence,
-                ragged: lengths.is_some(),
-                boundaries: self.config.boundaries,
-                scale,
-                kernel: self.config.kernel,
-            },
+            plan: self.plan(lengths.is_some(), evidence, group, scale),
             lengths,
+        }
+    }
+
+    fn plan(&self, ragged: bool, evidence: Evidence, group: Group, scale: f32) -> Plan {
+        Plan {
+            directions: Directions::Rows,
+            group,
+            evidence,
+            order: Order::Sequence,
+            ragged,
+            boundaries: self.config.boundaries,
+            scale,
+            kernel: self.config.kernel,
         }
     }
 

@@ -54,28 +54,57 @@ pub enum WgslKernel {
     Lanes,
     /// `crf_segments.wgsl`, `crf_scan.wgsl`, `crf_chain.wgsl`: three passes over segments of few long chains.
     Scan,
+    /// `crf_image.wgsl`: one workgroup a picture, rows and columns at once. For pictures that fit: see [`WgslKernel::chosen`].
+    Image,
+}
+
+/// What a call brings, as far as the choice of a kernel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Work {
+    /// Whether the adapter is a CPU behind a GPU's interface.
+    pub software: bool,
+    /// Labels, L.
+    pub labels: usize,
+    /// Chains of the direction that has more.
+    pub chains: usize,
+    /// Positions of the longer chains.
+    pub length: usize,
+    /// Whether rows and columns of pictures are wanted, and a picture's emissions (8 KiB at most) and forward vectors fit the
+    /// device's workgroup memory.
+    pub image_fits: bool,
 }
 
 impl WgslKernel {
     /// The kernel that runs where this one is asked for; never [`WgslKernel::Auto`].
     ///
-    /// On a software adapter (`software`) barriers are dear and lanes are loops: one invocation a chain, until its unrolled text
-    /// grows too large to compile. On a GPU many short label sets fill the machine by themselves; otherwise more lanes and half
-    /// the depth win. The GPU's half of the table is by design, not by measurement: see `benches/README.md`.
+    /// On a software adapter (`software`) barriers are dear and workgroup memory is walked lane by lane: one invocation a chain,
+    /// until its unrolled text grows too large to compile. On a GPU a picture that fits a workgroup is read once, many short label
+    /// sets fill the machine by themselves, and otherwise more lanes and half the depth win. The GPU's half of the table is by
+    /// design, not by measurement: see `benches/README.md`. [`WgslKernel::Image`] is `Auto` where the picture does not fit.
     ///
     /// Beyond 16,384 positions a software adapter runs the scan whatever is asked: lavapipe counts no more than 65,535 trips through
     /// a shader's loops and would give wrong results without a word. A GPU takes it for few long chains, which nothing else
     /// would keep busy.
     #[must_use]
-    pub const fn chosen(self, software: bool, labels: usize, chains: usize, length: usize) -> Self {
+    pub const fn chosen(self, work: Work) -> Self {
+        let Work {
+            software,
+            labels,
+            chains,
+            length,
+            image_fits,
+        } = work;
         if software && length > SOFTWARE_LENGTH_MAX {
             return Self::Scan;
         }
         match self {
-            Self::Auto => {
+            Self::Image if image_fits => Self::Image,
+            Self::Auto | Self::Image => {
                 let few_long = !software && length >= 1024 && chains <= 64 && labels <= 16;
                 let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
-                if few_long {
+                if !software && image_fits && labels <= 8 {
+                    Self::Image
+                } else if few_long {
                     Self::Scan
                 } else if labels <= 16 && (software || many_narrow) {
                     Self::Chain
@@ -87,13 +116,14 @@ impl WgslKernel {
         }
     }
 
-    /// `auto`, `chain`, `lanes` or `scan`.
+    /// `auto`, `chain`, `lanes`, `scan` or `image`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Chain => "chain",
             Self::Lanes => "lanes",
             Self::Scan => "scan",
+            Self::Image => "image",
         }
     }
 }

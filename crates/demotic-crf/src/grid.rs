@@ -121,6 +121,24 @@ impl GridCrf {
         op::implementation_for(device, self.config.implementation, self.config.labels)
     }
 
+    /// The WGSL kernel that likelihoods of grids `[b, h, w]` run on `device`; `None` where no WGSL kernel runs.
+    ///
+    /// # Errors
+    /// [`CrfError::Unavailable`] where the configured implementation cannot run there.
+    pub fn kernel(
+        &self,
+        device: &Device,
+        [b, h, w]: [usize; 3],
+    ) -> Result<Option<WgslKernel>, CrfError> {
+        let dims = [b, self.config.labels, h, w];
+        Ok(match self.implementation(device)? {
+            Implementation::Wgsl => {
+                op::kernel_in_use(device, &self.plan(Evidence::Gold, 1.0), dims)
+            }
+            _ => None,
+        })
+    }
+
     /// The effective transition scores of rows and of columns, in nats.
     ///
     /// # Shapes
@@ -230,16 +248,20 @@ impl GridCrf {
                 0,
             ),
             lengths: None,
-            plan: Plan {
-                directions: self.config.directions,
-                group: Group::Picture,
-                evidence,
-                order: Order::Grid,
-                ragged: false,
-                boundaries: false,
-                scale,
-                kernel: self.config.kernel,
-            },
+            plan: self.plan(evidence, scale),
+        }
+    }
+
+    fn plan(&self, evidence: Evidence, scale: f32) -> Plan {
+        Plan {
+            directions: self.config.directions,
+            group: Group::Picture,
+            evidence,
+            order: Order::Grid,
+            ragged: false,
+            boundaries: false,
+            scale,
+            kernel: self.config.kernel,
         }
     }
 

@@ -68,7 +68,7 @@ mod op;
 pub mod oracle;
 
 pub use chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
-pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions, WgslKernel};
+pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions, WgslKernel, Work};
 pub use error::CrfError;
 pub use grid::{Directions, GridCrf, GridCrfConfig};
 pub use op::{implementation_in_use, runtime_name};

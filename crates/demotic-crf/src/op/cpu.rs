@@ -1,8 +1,11 @@
-//! The CPU's fused loop: forward, backward, marginals and transition sums of eight chains at a time, one to a SIMD lane,
-//! blocks of chains spread over threads. Scaled probabilities with locally normalised marginals; no tensor operation inside.
+//! The CPU's fused loop: forward, backward, marginals and transition sums of eight chains at a time, one to a SIMD lane (or four
+//! from both ends), blocks of chains spread over threads. Scaled probabilities with locally normalised marginals; no tensor
+//! operation inside.
+
+use std::cell::RefCell;
 
 use rayon::prelude::*;
-use wide::f32x8;
+use wide::{f32x4, f32x8, i32x8};
 
 use super::plan::{Evidence, Group, Lines, Order, Plan, Strides};
 use super::reference::{BLOCK, LOG_FLOOR};
@@ -10,6 +13,18 @@ use crate::config::FORBIDDEN;
 
 /// Chains computed together.
 const LANES: usize = 8;
+
+/// Chains computed together from both ends.
+const HALF: usize = LANES / 2;
+
+/// Positions whose pair sums are added in f32 before they join the table in f64.
+const FLUSH: usize = 256;
+
+/// Steps of [`Sweep::block_from_both_ends`] whose results are put away at once: they stay in a core's nearest memory.
+const CHUNK: usize = 128;
+
+/// Vectors of working memory that a thread keeps from call to call: 4 MiB.
+const MEMORY_KEPT: usize = 1 << 17;
 
 /// Multiply-adds below which a second thread costs more than it brings (waking one takes some 10 us).
 const FMAS_PER_THREAD: usize = 200_000;
@@ -157,7 +172,7 @@ struct Scores<const L: usize> {
     /// `exp(max(A - top, -41))`, 0 where forbidden.
     m: Box<[[f32; L]; L]>,
     /// `top - A`, `l * l`.
-    gap: Vec<f32>,
+    gap: Vec<f64>,
     top: f32,
     start: [f32; L],
     end: [f32; L],
@@ -186,7 +201,7 @@ impl<const L: usize> Scores<L> {
         let (start, end) = boundary.split_at(boundary.len() / 2);
         Self {
             m,
-            gap: a.iter().map(|&score| top - score).collect(),
+            gap: a.iter().map(|&score| f64::from(top - score)).collect(),
             top,
             start: padded(start),
             end: padded(end),
@@ -269,22 +284,31 @@ fn run_as<const L: usize>(inputs: &Inputs<'_>, plan: &Plan, gradient: bool) -> O
                 vec![]
             },
         };
-        let mut scratch = Scratch::<L>::new(h.max(w), gradient);
-        for (d, sweep) in sweeps.iter().enumerate() {
-            let chains = match plan.order {
-                Order::Grid => from * sweep.lines.inner..to * sweep.lines.inner,
-                Order::Sequence => from..to,
-            };
-            let place = Place {
-                first_group: plan.group_of(&sweep.lines, chains.start),
-                gradient_base: sweep.lines.gradient.start(sweep.lines.inner, chains.start),
-                table: d * unit_groups * width,
-            };
-            for first in chains.clone().step_by(LANES) {
-                let count = (chains.end - first).min(LANES);
-                sweep.block(first, count, &place, &mut scratch, chunk, &mut sums);
+        with_memory(memory_wanted::<L>(h.max(w)), |memory| {
+            let (pair_sums, memory) = memory.split_at_mut(L * L);
+            let mut pairs = PairSums::<L>::new(pair_sums.as_chunks_mut::<L>().0);
+            for (d, sweep) in sweeps.iter().enumerate() {
+                let chains = match plan.order {
+                    Order::Grid => from * sweep.lines.inner..to * sweep.lines.inner,
+                    Order::Sequence => from..to,
+                };
+                let place = Place {
+                    first_group: plan.group_of(&sweep.lines, chains.start),
+                    gradient_base: sweep.lines.gradient.start(sweep.lines.inner, chains.start),
+                    table: d * unit_groups * width,
+                };
+                for first in chains.clone().step_by(LANES) {
+                    let count = (chains.end - first).min(LANES);
+                    let block = Block::new(sweep, first, count, &place);
+                    if count <= HALF && sweep.lines.length > 1 {
+                        sweep.block_from_both_ends(&block, memory, &mut pairs, chunk, &mut sums);
+                    } else {
+                        sweep.block(&block, memory, &mut pairs, chunk, &mut sums);
+                    }
+                }
+                pairs.flush(&sweep.scores.m, l, &mut sums.tables);
             }
-        }
+        });
         sums
     };
 
@@ -368,59 +392,304 @@ struct Place {
     table: usize,
 }
 
-/// Working memory of one block, reused from block to block.
-struct Scratch<const L: usize> {
-    /// Emissions, then scaled probabilities x, then v = x * beta; `[t][l]`.
-    x: Vec<[f32x8; L]>,
-    /// Forward vectors w, then a = w / zz.
-    w: Vec<[f32x8; L]>,
-    /// Marginals.
-    u: Vec<[f32x8; L]>,
-    /// Labels, `[t][lane]`.
-    y: Vec<[i32; LANES]>,
+thread_local! {
+    /// A thread's working memory: fresh memory would cost page faults on every call.
+    static MEMORY: RefCell<Vec<f32x8>> = const { RefCell::new(vec![]) };
 }
 
-impl<const L: usize> Scratch<L> {
-    fn new(length: usize, gradient: bool) -> Self {
-        let kept = if gradient { length } else { 0 };
-        Self {
-            x: vec![[f32x8::ZERO; L]; length],
-            w: vec![[f32x8::ZERO; L]; kept],
-            u: vec![[f32x8::ZERO; L]; kept],
-            y: vec![[0; LANES]; length],
-        }
+/// Calls `run` with this many vectors of the thread's working memory, whatever they hold.
+fn with_memory(vectors: usize, run: impl FnOnce(&mut [f32x8])) {
+    let mut memory = MEMORY.take();
+    if memory.len() < vectors {
+        memory.resize(vectors, f32x8::ZERO);
+    }
+    run(&mut memory[..vectors]);
+    if memory.len() <= MEMORY_KEPT {
+        MEMORY.set(memory);
     }
 }
 
-impl<const L: usize> Sweep<'_, L> {
-    /// Chains `first..first + count`, one a lane; lanes beyond `count` repeat the first and are thrown away.
-    fn block(
-        &self,
+/// Vectors that a unit of chains `length` long needs: pair sums, then a block's x, forward vectors, marginals and labels.
+const fn memory_wanted<const L: usize>(length: usize) -> usize {
+    L * L + (3 * L + 1) * (length + CHUNK + 1) + L * L
+}
+
+/// Up to eight chains, one a lane; lanes beyond `count` repeat the first and are thrown away. From both ends: up to four chains,
+/// and lane `c + 4` is chain `c` too.
+struct Block {
+    count: usize,
+    chain: [usize; LANES],
+    lengths: [usize; LANES],
+    /// Whether a chain ends before the last position.
+    ragged: bool,
+    /// First element of each chain's group in the tables.
+    tables: [usize; LANES],
+    /// Each chain's group among the unit's values.
+    groups: [usize; LANES],
+    gradient_base: usize,
+}
+
+impl Block {
+    fn new<const L: usize>(
+        sweep: &Sweep<'_, L>,
         first: usize,
         count: usize,
         place: &Place,
-        scratch: &mut Scratch<L>,
+    ) -> Self {
+        let t = sweep.lines.length;
+        let both_ends = count <= HALF && t > 1;
+        let chain: [usize; LANES] = core::array::from_fn(|lane| {
+            let lane = if both_ends { lane % HALF } else { lane };
+            first + if lane < count { lane } else { 0 }
+        });
+        let lengths = chain.map(|chain| {
+            if sweep.plan.ragged {
+                (sweep.inputs.lengths[chain].max(0) as usize).min(t)
+            } else {
+                t
+            }
+        });
+        let groups =
+            chain.map(|chain| sweep.plan.group_of(&sweep.lines, chain) - place.first_group);
+        let width = sweep.plan.width(sweep.inputs.dims[1]);
+        Self {
+            count,
+            chain,
+            lengths,
+            ragged: lengths.iter().any(|&length| length != t),
+            tables: groups.map(|group| place.table + group * width),
+            groups,
+            gradient_base: place.gradient_base,
+        }
+    }
+
+    fn lengths_f(&self) -> f32x8 {
+        f32x8::from(self.lengths.map(|length| length as f32))
+    }
+}
+
+/// `sum_t P_t[i][j] / M[i][j]`, lane by lane, of whole blocks of one group: carried from block to block.
+struct PairSums<'a, const L: usize> {
+    sums: &'a mut [[f32x8; L]],
+    /// Positions in the sums.
+    positions: usize,
+    /// The group's table.
+    table: usize,
+}
+
+impl<'a, const L: usize> PairSums<'a, L> {
+    fn new(sums: &'a mut [[f32x8; L]]) -> Self {
+        sums.fill([f32x8::ZERO; L]);
+        Self {
+            sums,
+            positions: 0,
+            table: 0,
+        }
+    }
+
+    /// Adds `a_t[i] v_t[j]` over rows walked together.
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "tiles of two matrices walked together"
+    )]
+    fn add(&mut self, a: &[[f32x8; L]], v: &[[f32x8; L]], l: usize) {
+        self.positions += a.len();
+        // Tiles of 2 x 4 sums stay in registers over all rows.
+        for i0 in (0..l).step_by(2) {
+            for j0 in (0..l).step_by(4) {
+                let i: [usize; 2] = core::array::from_fn(|i| (i0 + i).min(L - 1));
+                let j: [usize; 4] = core::array::from_fn(|j| (j0 + j).min(L - 1));
+                let mut sums = [[f32x8::ZERO; 4]; 2];
+                for (a, v) in a.iter().zip(v) {
+                    for dj in 0..4 {
+                        sums[0][dj] = a[i[0]].mul_add(v[j[dj]], sums[0][dj]);
+                        sums[1][dj] = a[i[1]].mul_add(v[j[dj]], sums[1][dj]);
+                    }
+                }
+                for di in 0..2.min(l - i0) {
+                    for dj in 0..4.min(l - j0) {
+                        self.sums[i0 + di][j0 + dj] += sums[di][dj];
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds what is held to its group's table; nothing is held afterwards.
+    fn flush(&mut self, m: &[[f32; L]; L], l: usize, tables: &mut [f64]) {
+        if self.positions == 0 {
+            return;
+        }
+        for i in 0..l {
+            for j in 0..l {
+                let sum = self.sums[i][j] * f32x8::splat(m[i][j]);
+                tables[self.table + i * l + j] += f64::from(sum.reduce_add());
+                self.sums[i][j] = f32x8::ZERO;
+            }
+        }
+        self.positions = 0;
+    }
+
+    /// Hands each entry's lanes to `take`; nothing is held afterwards.
+    fn drain(&mut self, l: usize, mut take: impl FnMut(usize, usize, [f32; LANES])) {
+        for i in 0..l {
+            for j in 0..l {
+                take(i, j, self.sums[i][j].to_array());
+                self.sums[i][j] = f32x8::ZERO;
+            }
+        }
+        self.positions = 0;
+    }
+}
+
+/// A running sum of logarithms: mantissas are multiplied and exponents added, and one logarithm taken in [`BLOCK`]. It does not
+/// see a NaN: the caller does, by [`nothing_or_nan`].
+struct LogSum {
+    mantissa: f32x8,
+    exponent: i32x8,
+}
+
+impl LogSum {
+    const fn new() -> Self {
+        Self {
+            mantissa: f32x8::ONE,
+            exponent: i32x8::ZERO,
+        }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the loop's core")]
+    fn add(&mut self, z: f32x8) {
+        let bits: i32x8 = bytemuck::cast(z);
+        self.exponent += (bits >> 23) - i32x8::splat(127);
+        let mantissa = (bits & i32x8::splat(0x007f_ffff)) | i32x8::splat(0x3f80_0000);
+        self.mantissa *= bytemuck::cast::<i32x8, f32x8>(mantissa);
+    }
+
+    /// Adds the sum to `total` and begins again.
+    fn take(&mut self, total: &mut [f64; LANES]) {
+        let (ln, exponent) = (self.mantissa.ln().to_array(), self.exponent.to_array());
+        for (lane, total) in total.iter_mut().enumerate() {
+            *total +=
+                f64::from(exponent[lane]).mul_add(core::f64::consts::LN_2, f64::from(ln[lane]));
+        }
+        *self = Self::new();
+    }
+}
+
+/// Adds a block's f32 sum to the total.
+fn flush_terms(terms: &mut f32x8, total: &mut [f64; LANES]) {
+    for (total, term) in total.iter_mut().zip(terms.as_array()) {
+        *total += f64::from(*term);
+    }
+    *terms = f32x8::ZERO;
+}
+
+impl<const L: usize> Sweep<'_, L> {
+    fn reads_labels(&self) -> bool {
+        matches!(self.plan.evidence, Evidence::Gold | Evidence::Held { .. })
+    }
+
+    /// What each chain's value has beside its emissions' terms and logarithms: gold steps, which are taken from the tables too, or the
+    /// transitions' top for a `log Z` in full.
+    fn steps(&self, block: &Block, gradient: bool, sums: &mut Sums) -> [f64; LANES] {
+        let l = self.inputs.dims[1];
+        let mut values = [0.0; LANES];
+        for (lane, value) in values.iter_mut().enumerate().take(block.count) {
+            let length = block.lengths[lane];
+            match self.plan.evidence {
+                Evidence::LogPartition => {
+                    *value = f64::from(self.scores.top) * length.saturating_sub(1) as f64;
+                }
+                Evidence::Gold => {
+                    let start = self.lines.label.start(self.lines.inner, block.chain[lane]);
+                    let table = block.tables[lane];
+                    let (mut gap, mut known, mut before) = (0.0, true, usize::MAX);
+                    for step in 0..length {
+                        let y = self.inputs.labels[start + step * self.lines.label.step] as usize;
+                        if y < l && before < l {
+                            gap += self.scores.gap[before * l + y];
+                            if gradient {
+                                sums.tables[table + before * l + y] -= 1.0;
+                            }
+                        }
+                        known &= y < l;
+                        before = y;
+                    }
+                    *value = if known { gap } else { f64::NAN };
+                }
+                _ => {}
+            }
+        }
+        values
+    }
+
+    /// Turns a row of emissions into `x[k] = exp(max(e[k] - m, -41))` and returns what the position adds to the value beside log z.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the loop's core")]
+    fn scaled(&self, row: &mut [f32x8; L], y: i32x8, l: usize) -> f32x8 {
+        let mut top = row[0];
+        for &e in &row[1..l] {
+            top = top.fast_max(e);
+        }
+        let is = |k: usize| -> f32x8 { bytemuck::cast(y.simd_eq(i32x8::splat(k as i32))) };
+        let mut term = f32x8::ZERO;
+        match self.plan.evidence {
+            Evidence::Gold => {
+                let mut gold = f32x8::splat(f32::NAN);
+                for (k, &e) in row[..l].iter().enumerate() {
+                    gold = is(k).select(e, gold);
+                }
+                term = top - gold;
+            }
+            Evidence::Held { unknown } => {
+                let any: f32x8 = bytemuck::cast(y.simd_eq(i32x8::splat(unknown)));
+                let mut held = f32x8::splat(f32::NEG_INFINITY);
+                for (k, &e) in row[..l].iter().enumerate() {
+                    held = (is(k) | any).select(held.fast_max(e), held);
+                }
+                term = held - top;
+                for (k, e) in row[..l].iter_mut().enumerate() {
+                    // Ruled out: a probability of exactly zero.
+                    *e = (is(k) | any).select(exp_scaled(*e - held), f32x8::ZERO);
+                }
+            }
+            Evidence::Free => {}
+            Evidence::LogPartition => term = top,
+        }
+        if !matches!(self.plan.evidence, Evidence::Held { .. }) {
+            for e in &mut row[..l] {
+                *e = exp_scaled(*e - top);
+            }
+        }
+        for pad in &mut row[l..] {
+            *pad = f32x8::ZERO;
+        }
+        term
+    }
+
+    /// Eight chains, each from its first position to its last and back.
+    fn block(
+        &self,
+        block: &Block,
+        memory: &mut [f32x8],
+        pairs: &mut PairSums<'_, L>,
         chunk: &mut [f32],
         sums: &mut Sums,
     ) {
         let l = self.inputs.dims[1];
         let t = self.lines.length;
-        let chain: [usize; LANES] =
-            core::array::from_fn(|lane| first + if lane < count { lane } else { 0 });
-        let lengths: [usize; LANES] = core::array::from_fn(|lane| {
-            if self.plan.ragged {
-                (self.inputs.lengths[chain[lane]].max(0) as usize).min(t)
-            } else {
-                t
-            }
-        });
-        let ragged = lengths.iter().any(|&length| length != t);
-        let lengths_f = f32x8::from(lengths.map(|length| length as f32));
+        let count = block.count;
         let gradient = !chunk.is_empty();
-        let x = &mut scratch.x[..t];
-        let y = &mut scratch.y[..t];
+        let (x, memory) = memory.split_at_mut(t * L);
+        let (w, memory) = memory.split_at_mut(t * L);
+        let (u, y) = memory.split_at_mut(t * L);
+        let [x, w, u] = [x, w, u].map(|rows| rows.as_chunks_mut::<L>().0);
+        let y = y[..t].as_chunks_mut::<1>().0;
 
-        let starts = chain.map(|c| self.lines.emission.start(self.lines.inner, c));
+        let starts = block
+            .chain
+            .map(|c| self.lines.emission.start(self.lines.inner, c));
         pack::<L>(
             self.inputs.emissions,
             starts,
@@ -429,20 +698,18 @@ impl<const L: usize> Sweep<'_, L> {
             l,
             x,
         );
-        let reads_labels = matches!(self.plan.evidence, Evidence::Gold | Evidence::Held { .. });
-        if reads_labels {
-            for lane in 0..LANES {
-                let start = self.lines.label.start(self.lines.inner, chain[lane]);
-                for (step, y) in y.iter_mut().enumerate() {
-                    y[lane] = self.inputs.labels[start + step * self.lines.label.step];
-                }
-            }
+        if self.reads_labels() {
+            let starts = block
+                .chain
+                .map(|c| self.lines.label.start(self.lines.inner, c));
+            let bits = bytemuck::cast_slice(self.inputs.labels);
+            pack::<1>(bits, starts, count, &self.lines.label, 1, y);
         }
         if self.plan.boundaries {
             for (e, &score) in x[0][..l].iter_mut().zip(&self.scores.start) {
                 *e += f32x8::splat(score);
             }
-            for (lane, length) in lengths.iter().enumerate() {
+            for (lane, length) in block.lengths.iter().enumerate() {
                 let Some(last) = length.checked_sub(1) else {
                     continue;
                 };
@@ -452,52 +719,23 @@ impl<const L: usize> Sweep<'_, L> {
             }
         }
 
-        let value = self.forward(
-            x,
-            &mut scratch.w,
-            y,
-            l,
-            &lengths,
-            lengths_f,
-            ragged,
-            gradient,
-        );
+        let steps = self.steps(block, gradient, sums);
+        let value = self.forward(x, w, y, l, block, gradient);
         for lane in 0..count {
-            let group = self.plan.group_of(&self.lines, chain[lane]) - place.first_group;
-            sums.values[group] += value[lane];
+            sums.values[block.groups[lane]] += value[lane] + steps[lane];
         }
         if !gradient {
             return;
         }
-        let (w, u) = (&mut scratch.w[..t], &mut scratch.u[..t]);
-        self.backward(x, w, u, lengths_f, ragged);
-        let width = self.plan.width(l);
-        let groups: [usize; LANES] = core::array::from_fn(|lane| {
-            place.table + (self.plan.group_of(&self.lines, chain[lane]) - place.first_group) * width
-        });
-        self.pair_sums(w, x, l, count, &groups, &mut sums.tables);
+        self.backward(x, w, u, block);
+        self.pair_sums(w, x, l, block, pairs, &mut sums.tables);
         if self.plan.evidence == Evidence::Gold {
-            for lane in 0..count {
-                let table = &mut sums.tables[groups[lane]..][..width];
-                let mut before = None;
-                for (u, y) in u.iter_mut().zip(&*y).take(lengths[lane]) {
-                    let k = y[lane];
-                    if (0..l as i32).contains(&k) {
-                        u[k as usize].as_mut_array()[lane] -= 1.0;
-                        if let Some(before) = before {
-                            table[before * l + k as usize] -= 1.0;
-                        }
-                        before = Some(k as usize);
-                    } else {
-                        before = None;
-                    }
-                }
-            }
+            Self::take_gold(u, y, l, block);
         }
         if self.plan.boundaries {
             for lane in 0..count {
-                if let Some(last) = lengths[lane].checked_sub(1) {
-                    let table = &mut sums.tables[groups[lane] + l * l..][..2 * l];
+                if let Some(last) = block.lengths[lane].checked_sub(1) {
+                    let table = &mut sums.tables[block.tables[lane] + l * l..][..2 * l];
                     for k in 0..l {
                         table[k] += f64::from(u[0][k].as_array()[lane]);
                         table[l + k] += f64::from(u[last][k].as_array()[lane]);
@@ -505,8 +743,9 @@ impl<const L: usize> Sweep<'_, L> {
                 }
             }
         }
-        let starts =
-            chain.map(|c| self.lines.gradient.start(self.lines.inner, c) - place.gradient_base);
+        let starts = block
+            .chain
+            .map(|c| self.lines.gradient.start(self.lines.inner, c) - block.gradient_base);
         unpack::<L>(
             chunk,
             starts,
@@ -519,102 +758,51 @@ impl<const L: usize> Sweep<'_, L> {
         );
     }
 
-    /// Turns emissions in `x` into scaled probabilities, leaves the normalised forward vectors in `w` where `keep`, and
+    /// `U_t[k] - 1[y_t = k]` where the position exists.
+    fn take_gold(u: &mut [[f32x8; L]], y: &[[f32x8; 1]], l: usize, block: &Block) {
+        let lengths_f = block.lengths_f();
+        for (step, (u, [y])) in u.iter_mut().zip(y).enumerate() {
+            let y: i32x8 = bytemuck::cast(*y);
+            let one = if block.ragged {
+                f32x8::splat(step as f32).simd_lt(lengths_f) & f32x8::ONE
+            } else {
+                f32x8::ONE
+            };
+            for (k, u) in u[..l].iter_mut().enumerate() {
+                let is: f32x8 = bytemuck::cast(y.simd_eq(i32x8::splat(k as i32)));
+                *u -= is & one;
+            }
+        }
+    }
+
+    /// Turns emissions in `x` into scaled probabilities, leaves the normalised forward vectors in `kept` where `keep`, and
     /// returns each lane's value.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the state of one block, taken apart so that borrows stay disjoint"
-    )]
     fn forward(
         &self,
         x: &mut [[f32x8; L]],
         kept: &mut [[f32x8; L]],
-        y: &[[i32; LANES]],
+        y: &[[f32x8; 1]],
         l: usize,
-        lengths: &[usize; LANES],
-        lengths_f: f32x8,
-        ragged: bool,
+        block: &Block,
         keep: bool,
     ) -> [f64; LANES] {
         let zero = f32x8::ZERO;
+        let lengths_f = block.lengths_f();
         let mut w = [zero; L];
         let mut total = [0.0f64; LANES];
-        let mut inner = zero;
-        for step in 0..x.len() {
-            let row = &mut x[step];
-            let mut top = row[0];
-            for &e in &row[1..l] {
-                top = top.fast_max(e);
-            }
-            let mut term = zero;
-            match self.plan.evidence {
-                Evidence::Gold => {
-                    let mut gap = [0.0f32; LANES];
-                    for lane in 0..LANES {
-                        let k = y[step][lane] as usize;
-                        gap[lane] = if k < l {
-                            -row[k].as_array()[lane]
-                        } else {
-                            f32::NAN
-                        };
-                        if step > 0 && step < lengths[lane] {
-                            let before = y[step - 1][lane] as usize;
-                            gap[lane] = (gap[lane] + top.as_array()[lane])
-                                + self
-                                    .scores
-                                    .gap
-                                    .get(before.wrapping_mul(l).wrapping_add(k))
-                                    .copied()
-                                    .unwrap_or(f32::NAN);
-                        } else {
-                            gap[lane] += top.as_array()[lane];
-                        }
-                    }
-                    term = f32x8::from(gap);
-                }
-                Evidence::Held { unknown } => {
-                    let label = f32x8::from(y[step].map(|k| {
-                        if k == unknown {
-                            -1.0
-                        } else if (0..l as i32).contains(&k) {
-                            k as f32
-                        } else {
-                            -2.0
-                        }
-                    }));
-                    let any = label.simd_eq(f32x8::splat(-1.0));
-                    let mut held = f32x8::splat(f32::NEG_INFINITY);
-                    for (k, e) in row[..l].iter_mut().enumerate() {
-                        let allowed = label.simd_eq(f32x8::splat(k as f32)) | any;
-                        held = allowed.select(held.fast_max(*e), held);
-                        // Ruled out: a probability of exactly zero, kept as NaN's opposite until the exponential below.
-                        *e = allowed.select(*e, f32x8::splat(f32::NEG_INFINITY));
-                    }
-                    term = held - top;
-                    top = held;
-                }
-                Evidence::Free => {}
-                Evidence::LogPartition => {
-                    term = top + f32x8::splat(if step > 0 { self.scores.top } else { 0.0 });
-                }
-            }
-            let held = matches!(self.plan.evidence, Evidence::Held { .. });
-            for e in &mut row[..l] {
-                let ruled_out = held.then(|| e.simd_eq(f32x8::splat(f32::NEG_INFINITY)));
-                let p = exp_scaled(*e - top);
-                *e = match ruled_out {
-                    Some(ruled_out) => ruled_out.select(zero, p),
-                    None => p,
-                };
-            }
-            for pad in &mut row[l..] {
-                *pad = zero;
-            }
-            let exists = ragged.then(|| f32x8::splat(step as f32).simd_lt(lengths_f));
+        let mut terms = zero;
+        let mut logs = LogSum::new();
+        let t = x.len();
+        for (step, row) in x.iter_mut().enumerate() {
+            let mut term = self.scaled(row, bytemuck::cast(y[step][0]), l);
+            let exists = block
+                .ragged
+                .then(|| f32x8::splat(step as f32).simd_lt(lengths_f));
             if let Some(exists) = exists {
                 for p in row.iter_mut() {
                     *p = exists.select(*p, zero);
                 }
+                term = exists.select(term, zero);
             }
             let mut q = *row;
             if step > 0 {
@@ -632,21 +820,18 @@ impl<const L: usize> Sweep<'_, L> {
             for (w, q) in w.iter_mut().zip(&q) {
                 *w = *q * scale;
             }
-            term += z.ln();
-            inner += match exists {
-                Some(exists) => exists.select(term, zero),
-                None => term,
-            };
+            terms += term;
+            logs.add(z);
             if keep {
                 kept[step] = w;
             }
-            if step % BLOCK == BLOCK - 1 || step + 1 == x.len() {
-                for (total, inner) in total.iter_mut().zip(inner.as_array()) {
-                    *total += f64::from(*inner);
-                }
-                inner = zero;
+            if step % BLOCK == BLOCK - 1 || step + 1 == t {
+                flush_terms(&mut terms, &mut total);
+                logs.take(&mut total);
             }
         }
+        // What is not a number stays so to the end, where it joins the value.
+        flush_terms(&mut nothing_or_nan(&w), &mut total);
         total
     }
 
@@ -656,10 +841,10 @@ impl<const L: usize> Sweep<'_, L> {
         x: &mut [[f32x8; L]],
         w: &mut [[f32x8; L]],
         u: &mut [[f32x8; L]],
-        lengths_f: f32x8,
-        ragged: bool,
+        block: &Block,
     ) {
         let (zero, one) = (f32x8::ZERO, f32x8::ONE);
+        let (ragged, lengths_f) = (block.ragged, block.lengths_f());
         let t = x.len();
         let mut beta = [one; L];
         for step in (0..t).rev() {
@@ -699,61 +884,410 @@ impl<const L: usize> Sweep<'_, L> {
         }
     }
 
-    /// Adds `sum_t P_t[i][j]` of each lane to its group's table.
-    #[allow(
-        clippy::needless_range_loop,
-        reason = "tiles of two matrices walked together"
-    )]
+    /// Adds `sum_t P_t[i][j]` of each lane to its group's table, sooner or later.
     fn pair_sums(
         &self,
         a: &[[f32x8; L]],
         v: &[[f32x8; L]],
         l: usize,
-        count: usize,
-        groups: &[usize; LANES],
+        block: &Block,
+        pairs: &mut PairSums<'_, L>,
         tables: &mut [f64],
     ) {
-        let same = groups[..count].iter().all(|&g| g == groups[0]);
-        let keep = f32x8::from(core::array::from_fn::<f32, LANES, _>(|lane| {
-            if lane < count { 1.0 } else { 0.0 }
-        }));
-        // Tiles of 2 x 4 sums stay in registers over the whole chain; f32 sums are flushed every 256 positions.
-        for i0 in (0..L).step_by(2) {
-            for j0 in (0..L).step_by(4) {
-                if i0 >= l || j0 >= l {
+        let (m, count) = (&self.scores.m, block.count);
+        let table = block.tables[0];
+        let whole = count == LANES && block.tables.iter().all(|&other| other == table);
+        if !whole || pairs.table != table {
+            pairs.flush(m, l, tables);
+            pairs.table = table;
+        }
+        for (a, v) in a[..a.len() - 1].chunks(FLUSH).zip(v[1..].chunks(FLUSH)) {
+            if pairs.positions + a.len() > FLUSH {
+                pairs.flush(m, l, tables);
+            }
+            pairs.add(a, v, l);
+            if !whole {
+                pairs.drain(l, |i, j, sums| {
+                    for lane in 0..count {
+                        tables[block.tables[lane] + i * l + j] += f64::from(sums[lane] * m[i][j]);
+                    }
+                });
+            }
+        }
+    }
+
+    /// At most four chains from both ends at once: lane `c` walks chain `c` from its first position up, lane `c + 4` from the last
+    /// down. Once they have met, each side passes what the other kept, and marginals follow without a second walk: half the
+    /// steps of [`Self::block`], each position's x made once, no lane idle.
+    ///
+    /// ```text
+    /// left   f_t = x_t (f_(t-1) M) / sum f_(t-1)     right  v_t = x_t (M v_(t+1)) / sum v_(t+1)     D: what x_t multiplies
+    /// U_t = D_t * kept by the other / zz             P_t[i][j] = f_(t-1)[i] / sum f_(t-1) * M[i][j] * v_t[j] / zz
+    /// ```
+    fn block_from_both_ends(
+        &self,
+        block: &Block,
+        memory: &mut [f32x8],
+        pairs: &mut PairSums<'_, L>,
+        chunk: &mut [f32],
+        sums: &mut Sums,
+    ) {
+        let (zero, one) = (f32x8::ZERO, f32x8::ONE);
+        let l = self.inputs.dims[1];
+        let t = self.lines.length;
+        let count = block.count;
+        let gradient = !chunk.is_empty();
+        let (rows, met) = (t.div_ceil(2), t / 2);
+        let odd = rows > met;
+        let (x, memory) = memory.split_at_mut(rows * L);
+        let (kept, memory) = memory.split_at_mut(met * L);
+        let (mm, memory) = memory.split_at_mut(L * L);
+        let (a, memory) = memory.split_at_mut(CHUNK * L);
+        let (v, memory) = memory.split_at_mut(CHUNK * L);
+        let (u, y) = memory.split_at_mut(CHUNK * L);
+        let [x, kept, mm, a, v, u] = [x, kept, mm, a, v, u].map(|rows| rows.as_chunks_mut::<L>().0);
+        let y = &mut y[..rows];
+        let left: f32x8 = bytemuck::cast([-1i32, -1, -1, -1, 0, 0, 0, 0]);
+        let lengths_f = block.lengths_f();
+        // The position of each lane at a step, and whether it exists, and whether what the right side came from does.
+        let positions = |step: usize| {
+            let (up, down) = (step as f32, (t - 1 - step) as f32);
+            f32x8::from([up, up, up, up, down, down, down, down])
+        };
+        let existing = |step: usize| block.ragged.then(|| positions(step).simd_lt(lengths_f));
+        let going_on = |step: usize| {
+            block
+                .ragged
+                .then(|| left | (positions(step) + one).simd_lt(lengths_f))
+        };
+
+        // x of both halves, once.
+        let starts = block
+            .chain
+            .map(|c| self.lines.emission.start(self.lines.inner, c));
+        pack_both_ends::<L>(self.inputs.emissions, starts, &self.lines.emission, l, t, x);
+        if self.reads_labels() {
+            let starts = block
+                .chain
+                .map(|c| self.lines.label.start(self.lines.inner, c));
+            for (step, y) in y.iter_mut().enumerate() {
+                let labels: [i32; LANES] = core::array::from_fn(|lane| {
+                    let position = if lane < HALF { step } else { t - 1 - step };
+                    self.inputs.labels[starts[lane] + position * self.lines.label.step]
+                });
+                *y = bytemuck::cast(labels);
+            }
+        }
+        if self.plan.boundaries {
+            for (e, &score) in x[0][..l].iter_mut().zip(&self.scores.start) {
+                *e += left & f32x8::splat(score);
+            }
+            for lane in 0..LANES {
+                let Some(last) = block.lengths[lane].checked_sub(1) else {
                     continue;
-                }
-                let (i1, js) = (
-                    (i0 + 1).min(L - 1),
-                    core::array::from_fn::<usize, 4, _>(|j| (j0 + j).min(L - 1)),
-                );
-                for (a, v) in a[..a.len() - 1].chunks(256).zip(v[1..].chunks(256)) {
-                    let mut sums = [[f32x8::ZERO; 4]; 2];
-                    for (a, v) in a.iter().zip(v) {
-                        for j in 0..4 {
-                            sums[0][j] = a[i0].mul_add(v[js[j]], sums[0][j]);
-                            sums[1][j] = a[i1].mul_add(v[js[j]], sums[1][j]);
-                        }
-                    }
-                    for (di, sums) in sums.iter().enumerate() {
-                        for (dj, &sum) in sums.iter().enumerate() {
-                            let (i, j) = (i0 + di, j0 + dj);
-                            if i >= l || j >= l {
-                                continue;
-                            }
-                            let sum = sum * f32x8::splat(self.scores.m[i][j]);
-                            if same {
-                                tables[groups[0] + i * l + j] +=
-                                    f64::from((sum * keep).reduce_add());
-                            } else {
-                                for lane in 0..count {
-                                    tables[groups[lane] + i * l + j] +=
-                                        f64::from(sum.as_array()[lane]);
-                                }
-                            }
-                        }
+                };
+                let row = if lane < HALF { last } else { t - 1 - last };
+                if row < rows {
+                    for (e, &score) in x[row][..l].iter_mut().zip(&self.scores.end) {
+                        e.as_mut_array()[lane] += score;
                     }
                 }
+            }
+        }
+        let mut total = self.steps(block, gradient, sums);
+        let mut terms = zero;
+        for (step, row) in x.iter_mut().enumerate() {
+            let mut term = self.scaled(row, bytemuck::cast(y[step]), l);
+            if let Some(exists) = existing(step) {
+                for p in row.iter_mut() {
+                    *p = exists.select(*p, zero);
+                }
+                term = exists.select(term, zero);
+            }
+            // The middle of an odd length is one position in two lanes.
+            terms += if odd && step == met {
+                left.select(term, zero)
+            } else {
+                term
+            };
+            if step % BLOCK == BLOCK - 1 || step + 1 == rows {
+                flush_terms(&mut terms, &mut total);
+            }
+        }
+        for (i, row) in mm.iter_mut().enumerate() {
+            for (j, m) in row.iter_mut().enumerate() {
+                let (up, down) = (self.scores.m[i][j], self.scores.m[j][i]);
+                *m = f32x8::from([up, up, up, up, down, down, down, down]);
+            }
+        }
+
+        // To the middle, keeping vectors.
+        let mut state = [one; L];
+        let mut inverse = one;
+        let mut logs = LogSum::new();
+        for step in 0..met {
+            let mut dot = [one; L];
+            if step > 0 {
+                dot = times_both::<L>(&state, mm);
+                if let Some(goes_on) = going_on(step) {
+                    for dot in &mut dot {
+                        *dot = goes_on.select(*dot, one);
+                    }
+                }
+            }
+            for k in 0..L {
+                state[k] = (x[step][k] * inverse) * dot[k];
+            }
+            let mut z = sum_of(&state);
+            if let Some(exists) = existing(step) {
+                z = exists.select(z, one);
+            }
+            // Of an even length, the right side's last sum is part of what the two make where they meet.
+            let split = !odd && step + 1 == met;
+            logs.add(if split { left.select(z, one) } else { z });
+            if step % BLOCK == BLOCK - 1 || step + 1 == met {
+                logs.take(&mut total);
+            }
+            inverse = one / z;
+            kept[step] = state;
+        }
+        flush_terms(&mut nothing_or_nan(&state), &mut total);
+
+        // Past each other.
+        let gradient_starts = block
+            .chain
+            .map(|c| self.lines.gradient.start(self.lines.inner, c) - block.gradient_base);
+        pairs.flush(&self.scores.m, l, &mut sums.tables);
+        let mut from = met;
+        while from < t {
+            let to = (from + CHUNK).min(t);
+            for step in from..to {
+                let mut dot = times_both::<L>(&state, mm);
+                if let Some(goes_on) = going_on(step) {
+                    for dot in &mut dot {
+                        *dot = goes_on.select(*dot, one);
+                    }
+                }
+                let at = step - from;
+                for k in 0..L {
+                    a[at][k] = state[k] * inverse;
+                    dot[k] *= inverse;
+                }
+                let mirrored = t - 1 - step;
+                for k in 0..L {
+                    let x = if step < rows {
+                        x[step][k]
+                    } else {
+                        swapped(x[mirrored][k])
+                    };
+                    state[k] = x * dot[k];
+                }
+                let exists = existing(step);
+                let mut z = sum_of(&state);
+                if let Some(exists) = exists {
+                    z = exists.select(z, one);
+                }
+                inverse = one / z;
+                let other: [f32x8; L] = if mirrored == step {
+                    state.map(swapped)
+                } else {
+                    kept[mirrored].map(swapped)
+                };
+                let mut joint = [zero; L];
+                for k in 0..L {
+                    joint[k] = dot[k] * other[k];
+                }
+                let zz = sum_of(&joint);
+                if step == met {
+                    let ln = zz.ln().to_array();
+                    for lane in 0..count {
+                        if met < block.lengths[lane] {
+                            total[lane] += f64::from(ln[lane]);
+                        }
+                    }
+                    if !gradient {
+                        break;
+                    }
+                }
+                let part = one / zz;
+                // Both sides would count the pair across the middle: the left does, and neither that into a middle of its own.
+                let mut counted = going_on(step)
+                    .zip(exists)
+                    .map(|(goes_on, exists)| left.select(exists, goes_on));
+                if step == met {
+                    let side = if odd { zero } else { left };
+                    counted = Some(counted.map_or(side, |counted| counted & side));
+                }
+                for k in 0..L {
+                    let p = joint[k] * part;
+                    u[at][k] = exists.map_or(p, |exists| exists.select(p, zero));
+                    let c = other[k] * part;
+                    v[at][k] = counted.map_or(c, |counted| counted.select(c, zero));
+                }
+                if self.plan.evidence == Evidence::Gold {
+                    let y: i32x8 = bytemuck::cast(if step < rows {
+                        y[step]
+                    } else {
+                        swapped(y[mirrored])
+                    });
+                    let one = exists.map_or(one, |exists| exists & one);
+                    for (k, u) in u[at][..l].iter_mut().enumerate() {
+                        let is: f32x8 = bytemuck::cast(y.simd_eq(i32x8::splat(k as i32)));
+                        *u -= is & one;
+                    }
+                }
+            }
+            if !gradient {
+                break;
+            }
+            let done = to - from;
+            pairs.add(&a[..done], &v[..done], l);
+            pairs.drain(l, |i, j, sum| {
+                let (up, down) = (self.scores.m[i][j], self.scores.m[j][i]);
+                for lane in 0..count {
+                    let table = &mut sums.tables[block.tables[lane]..];
+                    table[i * l + j] += f64::from(sum[lane] * up);
+                    table[j * l + i] += f64::from(sum[HALF + lane] * down);
+                }
+            });
+            if self.plan.boundaries {
+                for lane in 0..count {
+                    let Some(last) = block.lengths[lane].checked_sub(1) else {
+                        continue;
+                    };
+                    for (position, table) in [(0, l * l), (last, l * l + l)] {
+                        let (step, lane_of) = if position < met {
+                            (t - 1 - position, HALF + lane)
+                        } else {
+                            (position, lane)
+                        };
+                        if (from..to).contains(&step) {
+                            let table = &mut sums.tables[block.tables[lane] + table..][..l];
+                            for (sum, u) in table.iter_mut().zip(&u[step - from]) {
+                                *sum += f64::from(u.as_array()[lane_of]);
+                            }
+                        }
+                    }
+                }
+            }
+            self.unpack_both_ends(chunk, gradient_starts, count, l, from, &u[..done]);
+            from = to;
+        }
+        for lane in 0..count {
+            sums.values[block.groups[lane]] += total[lane] + total[HALF + lane];
+        }
+    }
+
+    /// Marginals of steps `from..` of [`Self::block_from_both_ends`] to where the gradient keeps them.
+    fn unpack_both_ends(
+        &self,
+        out: &mut [f32],
+        starts: [usize; LANES],
+        count: usize,
+        l: usize,
+        from: usize,
+        u: &[[f32x8; L]],
+    ) {
+        let strides = &self.lines.gradient;
+        let scale = f32x8::splat(self.plan.scale);
+        let t = self.lines.length;
+        for (at, row) in u.iter().enumerate() {
+            let step = from + at;
+            let mirrored = t - 1 - step;
+            // The middle of an odd length stands in both sides' lanes.
+            let sides = if mirrored == step { 1 } else { 2 };
+            let lanes = (0..sides).flat_map(|side| (0..count).map(move |c| side * HALF + c));
+            let place = |lane: usize| {
+                let position = if lane < HALF { step } else { mirrored };
+                starts[lane] + position * strides.step
+            };
+            if strides.label == 1 && l == L && L.is_multiple_of(LANES) {
+                for (k, rows) in row.as_chunks::<LANES>().0.iter().enumerate() {
+                    let rows = f32x8::transpose(*rows);
+                    for lane in lanes.clone() {
+                        let to = &mut out[place(lane) + k * LANES..][..LANES];
+                        let value = if self.add {
+                            rows[lane].mul_add(scale, load(to, 0))
+                        } else {
+                            rows[lane] * scale
+                        };
+                        to.copy_from_slice(value.as_array());
+                    }
+                }
+            } else {
+                for (k, value) in row[..l].iter().enumerate() {
+                    let value = (*value * scale).to_array();
+                    for lane in lanes.clone() {
+                        let to = &mut out[place(lane) + k * strides.label];
+                        *to = if self.add {
+                            *to + value[lane]
+                        } else {
+                            value[lane]
+                        };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Zero in lanes whose vector is made of numbers, otherwise NaN.
+fn nothing_or_nan<const L: usize>(vector: &[f32x8; L]) -> f32x8 {
+    sum_of(vector) * f32x8::ZERO
+}
+
+/// The upper four lanes below, the lower four above.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "the loop's core")]
+fn swapped(x: f32x8) -> f32x8 {
+    let [below, above]: [f32x4; 2] = bytemuck::cast(x);
+    bytemuck::cast([above, below])
+}
+
+/// `out[j] = sum_i w[i] * m[i][j]`, lane by lane.
+#[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "the loop's core: a call would spill every lane"
+)]
+fn times_both<const L: usize>(w: &[f32x8; L], m: &[[f32x8; L]]) -> [f32x8; L] {
+    let mut out = [f32x8::ZERO; L];
+    let mut j0 = 0;
+    while j0 < L {
+        let tile = if L - j0 < 8 { L - j0 } else { 8 };
+        let mut sums = [f32x8::ZERO; 8];
+        for i in 0..L {
+            for j in 0..tile {
+                sums[j] = w[i].mul_add(m[i][j0 + j], sums[j]);
+            }
+        }
+        out[j0..j0 + tile].copy_from_slice(&sums[..tile]);
+        j0 += 8;
+    }
+    out
+}
+
+/// Emissions of four chains, from the first position up in the lower lanes and from the last down in the upper ones.
+fn pack_both_ends<const L: usize>(
+    e: &[f32],
+    starts: [usize; LANES],
+    strides: &Strides,
+    l: usize,
+    t: usize,
+    out: &mut [[f32x8; L]],
+) {
+    for (step, row) in out.iter_mut().enumerate() {
+        let starts: [usize; LANES] = core::array::from_fn(|lane| {
+            let position = if lane < HALF { step } else { t - 1 - step };
+            starts[lane] + position * strides.step
+        });
+        if strides.label == 1 && l == L && L.is_multiple_of(LANES) {
+            for (k, row) in row.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                *row = f32x8::transpose(starts.map(|start| load(e, start + k * LANES)));
+            }
+        } else {
+            for (k, row) in row[..l].iter_mut().enumerate() {
+                *row = f32x8::from(starts.map(|start| e[start + k * strides.label]));
             }
         }
     }

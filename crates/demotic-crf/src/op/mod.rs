@@ -15,7 +15,7 @@ mod wgpu;
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
-use crate::config::{Implementation, LABELS_MAX};
+use crate::config::{Implementation, LABELS_MAX, WgslKernel};
 use crate::error::CrfError;
 
 /// Whether the device is a CPU behind a GPU's interface.
@@ -28,6 +28,22 @@ pub(crate) fn is_software(device: &Device) -> bool {
         #[cfg(feature = "wgpu")]
         DispatchDevice::Cube(cube) => cube.client().properties().identity.physical.is_none(),
         _ => false,
+    }
+}
+
+/// The WGSL kernel that a call on `device` would run.
+pub(crate) fn kernel_in_use(
+    device: &Device,
+    plan: &plan::Plan,
+    dims: [usize; 4],
+) -> Option<WgslKernel> {
+    #[allow(
+        unreachable_patterns,
+        reason = "which variants exist depends on Burn's features"
+    )]
+    match device.clone().inner().as_dispatch() {
+        DispatchDevice::Cube(cube) => Some(wgpu::kernel_in_use(&cube.client(), plan, dims)),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use burn::tensor::{DType, FloatDType, Int, IntDType, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
 use super::cpu;
-use super::plan::{Group, Order, Plan};
+use super::plan::{Group, Plan};
 
 /// The operation. Tensors are laid out as [`Plan`] says; `lengths` is any tensor (the labels, say) where the plan is not ragged.
 #[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Autodiff, Fusion: cfg(feature = "wgpu"))]
@@ -275,11 +275,7 @@ impl CrfOps for Flex {
         }
         let shape = gradient.layout().shape();
         let dims: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
-        let in_one_piece = matches!(
-            (plan.group, plan.order),
-            (Group::All, _) | (Group::Picture, Order::Grid) | (Group::Chain, Order::Sequence)
-        );
-        if !in_one_piece || gradient.layout().start_offset() != 0 {
+        if !plan.group_in_one_piece() || gradient.layout().start_offset() != 0 {
             let upstream = upstream.reshape(Shape::new(upstream_shape(factors.len(), dims, &plan)));
             return <Flex as burn::backend::ops::FloatTensorOps<Flex>>::float_mul(
                 gradient, upstream,

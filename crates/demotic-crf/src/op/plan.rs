@@ -126,6 +126,14 @@ impl Plan {
         }
     }
 
+    /// Whether each group's gradient by emissions is one piece of memory.
+    pub(crate) fn group_in_one_piece(&self) -> bool {
+        matches!(
+            (self.group, self.order),
+            (Group::All, _) | (Group::Picture, Order::Grid) | (Group::Chain, Order::Sequence)
+        )
+    }
+
     /// The group that a chain counts to.
     pub(crate) fn group_of(&self, lines: &Lines, chain: usize) -> usize {
         match self.group {

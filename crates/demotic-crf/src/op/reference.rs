@@ -1,7 +1,7 @@
 //! The CRF in plain tensor operations: differentiable, on any device, of any label count. The fallback where no kernel
 //! runs, and what kernels are held against. Slow: a handful of small operations for every position of the chain.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor};
 
 use crate::config::FORBIDDEN;
 
@@ -72,6 +72,14 @@ impl Chains {
                 .lower(lengths.reshape([n, 1]).expand([n, t]))
                 .float()
         })
+    }
+
+    /// The mask where positions exist.
+    fn existing(&self, mask: Tensor<2, Bool>) -> Tensor<2, Bool> {
+        match self.valid() {
+            Some(valid) => mask.bool_and(valid.equal_scalar(1.0)),
+            None => mask,
+        }
     }
 
     /// The largest transition score, a constant to the gradient: it cancels.
@@ -157,13 +165,16 @@ impl Chains {
         let top = self.emission_top(None);
         let scan = self.scan(&self.emission_probs(&top, None));
         // Labels past a chain's end may be anything: brought into range, their terms are masked below.
-        let labels = labels.clamp(0, l as i64 - 1);
+        let in_range = labels.clone().clamp(0, l as i64 - 1);
+        let wrong = self.existing(labels.not_equal(in_range.clone()));
+        let labels = in_range;
         let gold = self
             .emissions
             .clone()
             .gather(2, labels.clone().reshape([n, t, 1]))
             .reshape([n, t]);
-        let mut gap = top - gold;
+        // A label out of range: no value for the chain, and no part in the gradient.
+        let mut gap = (top - gold).mask_fill(wrong.clone(), f32::NAN);
         if t > 1 {
             let pair = labels.clone().narrow(1, 0, t - 1).mul_scalar(l as i64)
                 + labels.narrow(1, 1, t - 1);
@@ -173,6 +184,11 @@ impl Chains {
                 .reshape([l * l])
                 .select(0, pair.reshape([n * (t - 1)]));
             let step = self.transition_top().reshape([1, 1]) - score.reshape([n, t - 1]);
+            let wrong = wrong
+                .clone()
+                .narrow(1, 0, t - 1)
+                .bool_or(wrong.narrow(1, 1, t - 1));
+            let step = step.mask_fill(wrong, 0.0);
             gap = gap + Tensor::cat(vec![Tensor::zeros([n, 1], &step.device()), step], 1);
         }
         if let Some(valid) = self.valid() {
@@ -204,10 +220,12 @@ impl Chains {
         let held = self
             .scan(&self.emission_probs(&top_allowed, Some(&allowed)))
             .log_scale;
+        let impossible = allowed.sum_dim(2).reshape([n, t]).equal_scalar(0.0);
         let mut gap = top - top_allowed;
         if let Some(valid) = self.valid() {
             gap = gap * valid;
         }
+        let gap = gap.mask_fill(self.existing(impossible), f32::NAN);
         blocked_sum(gap + free - held)
     }
 

@@ -28,18 +28,24 @@ pub(crate) enum Shader {
     Scan,
     /// `crf_finish.wgsl`.
     Finish,
+    /// `crf_image.wgsl`.
+    Image,
+    /// `crf_scale.wgsl`.
+    Scale,
     /// `crf_viterbi.wgsl`.
     Viterbi,
 }
 
 impl Shader {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Chain,
         Self::Lanes,
         Self::Segments,
         Self::Scan,
         Self::Finish,
+        Self::Image,
+        Self::Scale,
         Self::Viterbi,
     ];
 
@@ -64,6 +70,14 @@ impl Shader {
             Self::Finish => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../../shaders/crf_finish.wgsl"
+            )),
+            Self::Image => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_image.wgsl"
+            )),
+            Self::Scale => include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/../../shaders/crf_scale.wgsl"
             )),
             Self::Viterbi => include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),

@@ -308,6 +308,47 @@ fn lanes_match_the_oracle() {
 }
 
 #[test]
+fn pictures_in_a_workgroup_match_the_oracle() {
+    let Some(device) = adapter() else { return };
+    let config = |l| {
+        GridCrfConfig::new(l)
+            .with_implementation(Implementation::Wgsl)
+            .with_kernel(WgslKernel::Image)
+    };
+    let cases = [
+        ([2, 4, 5, 7], config(4)),
+        ([3, 3, 9, 2], config(3).with_a_max(None)),
+        ([2, 3, 16, 8], config(3).with_shared(true)),
+        ([2, 4, 6, 5], config(4).with_ignore_index(Some(-1))),
+    ];
+    for (seed, (dims, config)) in cases.into_iter().enumerate() {
+        let [b, _, h, w] = dims;
+        let used = config.init(&device).kernel(&device, [b, h, w]).unwrap();
+        assert_eq!(used, Some(WgslKernel::Image), "{dims:?}");
+        check(seed as u64, dims, &config, &device);
+    }
+    // What does not fit a workgroup, or is not both directions, runs as if nothing had been asked for.
+    for (config, dims) in [
+        (config(8), [1, 32, 32]),
+        (config(4).with_directions(Directions::Rows), [1, 6, 5]),
+        (config(4), [1, 1, 5]),
+    ] {
+        let automatic = config.clone().with_kernel(WgslKernel::Auto).init(&device);
+        assert_eq!(
+            config.init(&device).kernel(&device, dims).unwrap(),
+            automatic.kernel(&device, dims).unwrap()
+        );
+    }
+    assert_eq!(
+        GridCrfConfig::new(3)
+            .init(&Device::flex())
+            .kernel(&Device::flex(), [1, 4, 4])
+            .unwrap(),
+        None
+    );
+}
+
+#[test]
 fn zero_transitions_are_the_softmax_cross_entropy_of_each_patch() {
     let device = Device::flex();
     let grid = Grid::new(11, [2, 5, 4, 3]);
