@@ -34,14 +34,33 @@ const FIGURES: [&str; 10] = [
     "g_norm",
 ];
 
-/// Shipped configurations.
-const RECIPES: [&str; 3] = ["quickstart", "paired", "six-styles"];
+/// Shipped configurations, in the binary: it may run where the repository is not.
+const RECIPES: [(&str, &str); 3] = [
+    (
+        "quickstart",
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../configs/quickstart.toml"
+        )),
+    ),
+    (
+        "paired",
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../configs/paired.toml"
+        )),
+    ),
+    (
+        "six-styles",
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../configs/six-styles.toml"
+        )),
+    ),
+];
 
-fn config(recipe: &str, sets: &[String]) -> Config {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../configs")
-        .join(recipe);
-    Config::load(&path.with_extension("toml"), sets).unwrap_or_else(|e| panic!("{e}"))
+fn config(text: &str, sets: &[String]) -> Config {
+    Config::resolve(Some(text), sets).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn dataset(config: &Config) -> Dataset {
@@ -63,9 +82,9 @@ fn train_step(criterion: &mut Criterion) {
     let chosen =
         device::open(&asked).unwrap_or_else(|error| panic!("DEMOTIC_BENCH_DEVICE: {error}"));
     if let Some(folder) = std::env::var_os("DEMOTIC_BENCH_EXPORT") {
-        for recipe in RECIPES {
+        for (recipe, text) in RECIPES {
             export(
-                recipe,
+                text,
                 &Path::new(&folder)
                     .join(recipe)
                     .with_extension("safetensors"),
@@ -76,8 +95,8 @@ fn train_step(criterion: &mut Criterion) {
     }
     let sets = std::env::var("DEMOTIC_BENCH_SET").unwrap_or_default();
     let sets: Vec<String> = sets.split_whitespace().map(str::to_owned).collect();
-    for recipe in RECIPES {
-        let config = config(recipe, &sets);
+    for (recipe, text) in RECIPES {
+        let config = config(text, &sets);
         let case = if sets.is_empty() {
             recipe.to_owned()
         } else {
@@ -112,14 +131,14 @@ fn train_step(criterion: &mut Criterion) {
 }
 
 /// Two steps of a small batch at constant rates with composites from the start, told so that they can be repeated.
-fn export(recipe: &str, file: &Path, device: &Device) {
+fn export(text: &str, file: &Path, device: &Device) {
     let sets = [
         "train.batch=4",
         "train.warmup_steps=0",
         "train.decay_from=1.0",
         "loss.composite_warmup_steps=0",
     ];
-    let small = config(recipe, &sets.map(str::to_owned));
+    let small = config(text, &sets.map(str::to_owned));
     let data = dataset(&small);
     let mut trainer = Trainer::new(small.clone(), &data, device).unwrap_or_else(|e| panic!("{e}"));
     let (generator, discriminator) = trainer.parameter_counts();
@@ -140,7 +159,7 @@ fn export(recipe: &str, file: &Path, device: &Device) {
         FIGURES.map(|name| (name, tick[name].as_f64().expect("a figure of the tick")))
     });
     let about = serde_json::json!({
-        "config": config(recipe, &[]),
+        "config": config(text, &[]),
         "exported": small,
         "styles": data.styles().len(),
         "parameters": [generator, discriminator],

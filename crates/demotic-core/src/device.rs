@@ -126,6 +126,8 @@ pub struct Chosen {
     pub device: Device,
     /// What a person reads in the header line.
     pub description: String,
+    /// Whether a processor stands behind a GPU's interface.
+    pub is_software: bool,
 }
 
 impl Chosen {
@@ -133,6 +135,7 @@ impl Chosen {
         Self {
             device: Device::flex(),
             description: format!("flex ({} threads)", rayon::current_num_threads()),
+            is_software: false,
         }
     }
 }
@@ -184,17 +187,20 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
         ("cuda", index) => Ok(Chosen {
             device: Device::cuda(index.unwrap_or(0)),
             description: asked.to_owned(),
+            is_software: false,
         }),
         #[cfg(feature = "rocm")]
         ("rocm", index) => Ok(Chosen {
             device: Device::rocm(index.unwrap_or(0)),
             description: asked.to_owned(),
+            is_software: false,
         }),
         #[cfg(feature = "tch")]
         #[expect(deprecated, reason = "there for comparing")]
         ("tch", index) => Ok(Chosen {
             device: index.map_or_else(Device::libtorch, Device::libtorch_cuda),
             description: asked.to_owned(),
+            is_software: false,
         }),
         _ => match BACKENDS.iter().find(|b| b.name == name && !b.is_built) {
             Some(backend) => Err(Error::Config(vec![format!(
@@ -383,11 +389,13 @@ mod wgpu {
             "wgpu:{} {} ({}, {})",
             adapter.index, adapter.name, adapter.kind, adapter.api
         );
+        let is_software = adapter.kind == "software";
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(device) = running.get(&adapter.index) {
             return Ok(Chosen {
                 device: device.clone(),
                 description,
+                is_software,
             });
         }
         let device = Device::wgpu_options()
@@ -403,6 +411,7 @@ mod wgpu {
         Ok(Chosen {
             device,
             description,
+            is_software,
         })
     }
 }

@@ -85,7 +85,8 @@ pub struct Diagnosis {
 /// How thorough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// The networks' sizes, and the time of the quickstart's step.
+    /// The networks' sizes, and the time of the quickstart's step; on a software adapter, which would tune its shapes for a
+    /// quarter of an hour, of a small network's.
     Whole,
     /// Small sizes and a small network: minutes less on a software adapter.
     Quick,
@@ -126,7 +127,7 @@ pub fn examine(
     tell(Progress::Ended(&check));
     checks.push(check);
     let is_right = checks.iter().all(Check::is_right);
-    let step = if depth == Depth::Whole && small_step.is_some() {
+    let step = if depth == Depth::Whole && !chosen.is_software && small_step.is_some() {
         tell(Progress::Begins(count, count, "time of a training step"));
         let config = quickstart_config();
         let dataset = pictures(&config)?;
