@@ -5,6 +5,7 @@
 //! -> [`report`] (a run as one page).
 //! Nothing here knows a terminal; the launcher `demotic` does.
 
+pub mod ablation;
 pub mod compare;
 pub mod config;
 pub mod data;

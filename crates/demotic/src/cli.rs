@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Recognize(RecognizeArgs),
     /// Write a run as one page of HTML: curves, pictures through time, label maps, scores
     Report(ReportArgs),
+    /// Train variants over several seeds and print what one choice is worth
+    Ablate(AblateArgs),
     /// Make a data set from archives or folders, or look at one
     #[command(subcommand)]
     Data(DataCommand),
@@ -267,6 +269,29 @@ pub(crate) struct ReportArgs {
     /// Replace the file
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
+/// `demotic ablate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set);
+the first variant is what the others are held against. Every variant is trained with every seed on the same pictures in
+the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites
+of held-out pictures are made, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means
+over seeds with 95 % intervals, and differences from the first variant.
+
+Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
+
+Examples:
+  demotic ablate configs/ablation.toml
+  demotic ablate configs/ablation.toml --out /tmp/ablation --device flex")]
+pub(crate) struct AblateArgs {
+    /// What is varied
+    #[arg(value_name = "PLAN.toml")]
+    pub(crate) plan: PathBuf,
+    /// Folder of the ablation: new, empty, or of the same plan; without it `runs/<plan name>`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 /// `demotic data`

@@ -15,6 +15,9 @@ pub const MAX_PICTURE_PIXELS: u64 = 64 << 20;
 /// Most bytes of a drawing (SVG) that is parsed.
 const MAX_DRAWING_BYTES: usize = 16 << 20;
 
+/// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
+const MAX_ARC: f64 = 1e9;
+
 /// A picture of any size: RGBA, 8 bits a channel, rows from the top, colour premultiplied by alpha.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -354,8 +357,41 @@ fn parse_svg(bytes: &[u8], origin: &Path) -> Result<usvg::Tree, DataError> {
         },
         ..usvg::Options::default()
     };
-    usvg::Tree::from_data(bytes, &options)
+    let text = std::str::from_utf8(bytes)
+        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
+    let parsing = usvg::roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..usvg::roxmltree::ParsingOptions::default()
+    };
+    let document = usvg::roxmltree::Document::parse_with_options(text, parsing)
+        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
+    if document.descendants().any(|node| has_vast_arc(&node)) {
+        return Err(fail(format!(
+            "a path has an arc with a number beyond {MAX_ARC}: mend or leave out that path"
+        )));
+    }
+    usvg::Tree::from_xmltree(&document, &options)
         .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))
+}
+
+/// Whether an element has a path with an arc that would be cut into curves without end: their number grows with its
+/// radius.
+fn has_vast_arc(node: &usvg::roxmltree::Node<'_, '_>) -> bool {
+    let is_vast = |segment: svgtypes::PathSegment| match segment {
+        svgtypes::PathSegment::EllipticalArc { rx, ry, x, y, .. } => {
+            // Also what is no number.
+            [rx, ry, x, y]
+                .iter()
+                .any(|v| v.is_nan() || v.abs() > MAX_ARC)
+        }
+        _ => false,
+    };
+    node.attribute("d").is_some_and(|path| {
+        svgtypes::PathParser::from(path)
+            // What cannot be parsed ends the path, for the renderer too.
+            .map_while(Result::ok)
+            .any(is_vast)
+    })
 }
 
 /// Draws at `scale` with the corner at `shift`.

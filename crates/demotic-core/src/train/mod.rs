@@ -1,7 +1,7 @@
 //! The adversarial loop: one object that owns both networks and goes forward a step at a time.
 
 mod checkpoint;
-mod composite;
+pub(crate) mod composite;
 mod diff_augment;
 pub mod health;
 mod inputs;

@@ -1,5 +1,6 @@
 //! The commands: each takes what was typed to the library and shows what came of it.
 
+mod ablate;
 mod compare;
 mod completions;
 mod data;
@@ -29,6 +30,7 @@ pub(crate) enum Outcome {
 pub(crate) fn run(command: &Command) -> Result<Outcome> {
     match command {
         Command::Train(args) => return train::run(args),
+        Command::Ablate(args) => return ablate::run(args),
         Command::Translate(args) => translate::run(args)?,
         Command::Evaluate(args) => evaluate::run(args)?,
         Command::Recognize(args) => recognize::run(args)?,

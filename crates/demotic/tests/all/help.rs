@@ -4,12 +4,13 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &["train"],
     &["translate"],
     &["evaluate"],
     &["recognize"],
     &["report"],
+    &["ablate"],
     &["data"],
     &["data", "import"],
     &["data", "inspect"],

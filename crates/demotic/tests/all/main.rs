@@ -1,6 +1,8 @@
 //! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the command line.
 
+mod ablate;
 mod bad_input;
+mod corpus;
 mod data;
 mod help;
 mod recognize;

@@ -1,0 +1,704 @@
+//! What one choice is worth: the same training with one thing changed, over several seeds, and a table of what came out.
+//!
+//! Scored first by how well the discriminator finds made patches in composites that nobody trained on, then by pictures.
+//! Here are the plan, the scores and the table; running is the launcher's.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use crate::config::Config;
+use crate::data::{Dataset, Split};
+use crate::error::Error;
+use crate::model::{Discriminator, DiscriminatorConfig, Generator};
+use crate::recognize::posteriors;
+use crate::rng::{Rng, Stream};
+use crate::train::composite::{self, Layout};
+use crate::translate::translate;
+
+/// Of the composites that are scored: the same for every variant and seed.
+const SEED: u64 = 7;
+/// Real and made pictures that composites of one group are put together from.
+const GROUP: usize = 32;
+/// Bins of the calibration error.
+const BINS: usize = 15;
+
+/// What is varied, as the file of `demotic ablate` has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Each variant is trained once with each.
+    pub seeds: Vec<u64>,
+    /// Keys of a training configuration that all variants share.
+    #[serde(default)]
+    pub base: Table,
+    /// The first is what the others are held against.
+    #[serde(rename = "variant")]
+    pub variants: Vec<Variant>,
+}
+
+/// One thing changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// For folders and tables: small letters, digits and `-`.
+    pub name: String,
+    /// In a few words, for the table.
+    #[serde(default)]
+    pub about: String,
+    /// `key=value` as after `--set`.
+    #[serde(default)]
+    pub set: Vec<String>,
+}
+
+impl Plan {
+    /// Reads and checks a plan and every configuration in it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with every problem.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let plan: Self = toml::from_str(text).map_err(|e| {
+            let problem = e.to_string().trim_end().replace('\n', " ");
+            Error::Config(vec![format!("not an ablation: {problem}")])
+        })?;
+        let mut problems = Vec::new();
+        if plan.seeds.is_empty() {
+            problems.push("seeds: expected at least one".to_owned());
+        }
+        if plan.variants.len() < 2 {
+            problems.push(format!(
+                "variant: expected at least two, got {}",
+                plan.variants.len()
+            ));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        for variant in &plan.variants {
+            let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if variant.name.is_empty() || !variant.name.chars().all(is_plain) {
+                problems.push(format!(
+                    "variant.name: expected small letters, digits and `-`, got `{}`",
+                    variant.name
+                ));
+            }
+            if !names.insert(&variant.name) {
+                problems.push(format!("variant `{}` is there twice", variant.name));
+            }
+        }
+        let mut seeds = plan.seeds.clone();
+        seeds.sort_unstable();
+        if seeds.windows(2).any(|two| two[0] == two[1]) {
+            problems.push("seeds: one is there twice".to_owned());
+        }
+        if let Some(seed) = plan.seeds.first() {
+            let mut data = None;
+            for variant in &plan.variants {
+                match plan.config(variant, *seed) {
+                    Ok(config) => {
+                        if *data.get_or_insert_with(|| config.data.clone()) != config.data {
+                            problems.push(format!(
+                                "variant `{}`: changes `data`; all variants must see the same pictures",
+                                variant.name
+                            ));
+                        }
+                    }
+                    Err(Error::Config(found)) => problems.extend(
+                        found
+                            .into_iter()
+                            .map(|p| format!("variant `{}`: {p}", variant.name)),
+                    ),
+                    Err(other) => return Err(other),
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(plan)
+        } else {
+            Err(Error::Config(problems))
+        }
+    }
+
+    /// The configuration of one variant under one seed.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`Config::resolve`].
+    pub fn config(&self, variant: &Variant, seed: u64) -> Result<Config, Error> {
+        let base = toml::to_string(&self.base).expect("a table read from TOML can be written");
+        let mut set = variant.set.clone();
+        set.push(format!("seed={seed}"));
+        Config::resolve(Some(&base), &set)
+    }
+
+    /// The plan as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a plan read from TOML can be written")
+    }
+}
+
+/// How well made patches are found in composites.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Localisation {
+    /// Probability that a made patch is thought likelier to be made than a real one, over all patches of all composites.
+    pub auc: f64,
+    /// The same among patches of one picture, mean over pictures that have both.
+    pub auc_within: f64,
+    /// Patches thought made (more likely than not) and made, over patches thought or made.
+    pub iou: f64,
+    /// Expected calibration error of the probability that a patch is made, fifteen bins (Guo et al. 2017).
+    pub ece: f64,
+    /// Share of patches whose most probable label, made or the style, is right.
+    pub labels_right: f64,
+}
+
+/// Real pictures of a held-out split, styles in turn.
+pub struct Reals {
+    pictures: Vec<f32>,
+    styles: Vec<u32>,
+    style_count: u32,
+    size: usize,
+}
+
+impl Reals {
+    /// All pictures of `split`.
+    pub fn of(dataset: &Dataset, split: Split) -> Self {
+        let count = dataset.styles().len();
+        let longest = (0..count)
+            .map(|style| dataset.items(style, split).len())
+            .max();
+        let (mut pictures, mut styles) = (Vec::new(), Vec::new());
+        for i in 0..longest.unwrap_or(0) {
+            for style in 0..count {
+                if let Some(&item) = dataset.items(style, split).get(i) {
+                    pictures.extend(dataset.picture(style, item));
+                    styles.push(style as u32);
+                }
+            }
+        }
+        Self {
+            pictures,
+            styles,
+            style_count: count as u32,
+            size: dataset.size_px() as usize,
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.styles.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.styles.is_empty()
+    }
+
+    /// Each picture in another style.
+    pub fn translated(&self, generator: &Generator, device: &Device) -> Vec<f32> {
+        translate(
+            generator,
+            device,
+            &self.pictures,
+            self.size,
+            &self.targets(),
+        )
+    }
+
+    fn targets(&self) -> Vec<u32> {
+        let mut rng = Rng::new(SEED, Stream::SCORED.lane(1), 0);
+        let other = |style: &u32| (style + 1 + rng.below(self.style_count - 1)) % self.style_count;
+        self.styles.iter().map(other).collect()
+    }
+
+    /// Composites of these pictures and of translations of other ones among them.
+    ///
+    /// `made[m]`: what generator `m` made of all of them ([`Self::translated`]); the generators take turns, so that every
+    /// discriminator can be asked about the same pictures.
+    pub fn composites(&self, made: &[&[f32]]) -> Composites {
+        let (n, len) = (self.len(), self.pictures.len() / self.len().max(1));
+        let stride = DiscriminatorConfig::PATCH_STRIDE;
+        let layout = Layout {
+            grid: self.size / stride,
+            stride,
+        };
+        let targets = self.targets();
+        let mut all = Composites {
+            pictures: Vec::new(),
+            labels: Vec::new(),
+            grid: layout.grid,
+            size: self.size,
+        };
+        for (group, start) in (0..n).step_by(GROUP).enumerate() {
+            let real: Vec<usize> = (start..n.min(start + GROUP)).collect();
+            // What is made comes from the other half of the pictures: none meets its own translation.
+            let source: Vec<usize> = real.iter().map(|i| (i + n / 2) % n).collect();
+            let real_styles: Vec<u32> = real.iter().map(|&i| self.styles[i]).collect();
+            let made_styles: Vec<u32> = source.iter().map(|&i| targets[i]).collect();
+            let rng = Rng::new(SEED, Stream::SCORED, group as u64);
+            let plan = composite::plan(rng, real.len(), 1.0, &real_styles, &made_styles, layout);
+            let picture = |pool: i32| {
+                let pool = pool as usize;
+                match pool.checked_sub(real.len()) {
+                    None => &self.pictures[real[pool] * len..][..len],
+                    Some(i) => &made[source[i] % made.len()][source[i] * len..][..len],
+                }
+            };
+            let plane = self.size * self.size;
+            for (m, (&inside, &outside)) in plan.inside.iter().zip(&plan.outside).enumerate() {
+                let mask = &plan.mask[m * plane..][..plane];
+                let (inside, outside) = (picture(inside), picture(outside));
+                let mixed = (0..len).map(|i| {
+                    if mask[i % plane] > 0.5 {
+                        inside[i]
+                    } else {
+                        outside[i]
+                    }
+                });
+                all.pictures.extend(mixed);
+            }
+            all.labels
+                .extend(plan.labels.iter().map(|&label| label as usize));
+        }
+        all
+    }
+}
+
+/// Composites with the label of every patch.
+pub struct Composites {
+    /// `[n, 3, size, size]`
+    pictures: Vec<f32>,
+    /// `[n, grid, grid]`
+    labels: Vec<usize>,
+    grid: usize,
+    size: usize,
+}
+
+impl Composites {
+    /// Asks a discriminator about every patch.
+    pub fn localised(&self, discriminator: &Discriminator, device: &Device) -> Localisation {
+        let values = posteriors(discriminator, device, &self.pictures, self.size);
+        localisation(&values, &self.labels, self.grid * self.grid)
+    }
+}
+
+/// Scores posteriors `[n, labels, patches]` against true labels `[n, patches]`.
+fn localisation(posteriors: &[f32], truth: &[usize], patches: usize) -> Localisation {
+    let labels = posteriors.len() / truth.len();
+    let mut all = Vec::with_capacity(truth.len());
+    let (mut within, mut mixed) = (0.0, 0);
+    let (mut right, mut both, mut either) = (0, 0, 0);
+    for (values, truth) in posteriors
+        .chunks_exact(labels * patches)
+        .zip(truth.chunks_exact(patches))
+    {
+        let mut picture = Vec::with_capacity(patches);
+        for (patch, &label) in truth.iter().enumerate() {
+            let prob = |label: usize| values[label * patches + patch];
+            let best = (1..labels).fold(0, |best, l| if prob(l) > prob(best) { l } else { best });
+            right += usize::from(best == label);
+            let (is_made, thought) = (label == 0, prob(0) > 0.5);
+            both += usize::from(is_made && thought);
+            either += usize::from(is_made || thought);
+            picture.push((prob(0), is_made));
+        }
+        if let Some(auc) = area_under_curve(&mut picture) {
+            within += auc;
+            mixed += 1;
+        }
+        all.extend(picture);
+    }
+    let ece = calibration_error(&all);
+    Localisation {
+        auc: area_under_curve(&mut all).unwrap_or(f64::NAN),
+        auc_within: within / f64::from(mixed),
+        iou: f64::from(both as u32) / f64::from(either as u32),
+        ece,
+        labels_right: right as f64 / truth.len() as f64,
+    }
+}
+
+/// Probability that a made one is ahead of a real one, ties counting half (Mann and Whitney 1947); `None` without both.
+fn area_under_curve(scored: &mut [(f32, bool)]) -> Option<f64> {
+    scored.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut below, mut ahead, mut made) = (0.0, 0.0, 0.0);
+    for same in scored.chunk_by(|a, b| a.0 == b.0) {
+        let of_made = same.iter().filter(|(_, is_made)| *is_made).count() as f64;
+        let of_real = same.len() as f64 - of_made;
+        ahead += of_made * (below + of_real / 2.0);
+        below += of_real;
+        made += of_made;
+    }
+    (made > 0.0 && below > 0.0).then(|| ahead / (made * below))
+}
+
+/// `sum over bins of share * |mean probability - share that is made|`.
+fn calibration_error(scored: &[(f32, bool)]) -> f64 {
+    let mut bins = [(0.0_f64, 0.0_f64); BINS];
+    for &(prob, is_made) in scored {
+        let bin = ((prob * BINS as f32) as usize).min(BINS - 1);
+        bins[bin].0 += f64::from(prob);
+        bins[bin].1 += f64::from(u8::from(is_made));
+    }
+    let gaps = bins.iter().map(|(probs, made)| (probs - made).abs());
+    gaps.sum::<f64>() / scored.len() as f64
+}
+
+/// What one training came to: figures by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Name of the variant.
+    pub variant: String,
+    /// Of the run.
+    pub seed: u64,
+    /// Generator steps.
+    pub steps: u64,
+    /// Figures: see [`FIGURES`].
+    pub figures: BTreeMap<String, f64>,
+}
+
+impl Outcome {
+    /// Adds a localisation under a prefix.
+    pub fn localised(&mut self, prefix: &str, found: Localisation) {
+        for (name, value) in [
+            ("auc", found.auc),
+            ("auc_within", found.auc_within),
+            ("iou", found.iou),
+            ("ece", found.ece),
+            ("labels_right", found.labels_right),
+        ] {
+            self.figures.insert(format!("{prefix}_{name}"), value);
+        }
+    }
+}
+
+/// A figure's name, its heading and the digits it is shown with.
+pub type Column = (&'static str, &'static str, usize);
+
+/// The table's columns in three groups.
+pub const FIGURES: [(&str, &[Column]); 3] = [
+    (
+        "Made patches found in unseen composites; translations of all variants, the same for each",
+        &[
+            ("pooled_auc", "AUC", 3),
+            ("pooled_auc_within", "AUC in one picture", 3),
+            ("pooled_iou", "IoU", 3),
+            ("pooled_ece", "ECE", 3),
+            ("pooled_labels_right", "labels right", 3),
+        ],
+    ),
+    (
+        "The same, translations of the variant's own generator",
+        &[
+            ("own_auc", "AUC", 3),
+            ("own_auc_within", "AUC in one picture", 3),
+            ("own_iou", "IoU", 3),
+            ("own_ece", "ECE", 3),
+            ("own_labels_right", "labels right", 3),
+        ],
+    ),
+    (
+        "Translations of unseen pictures, mean over directions",
+        &[
+            ("l1", "L1", 4),
+            ("ssim", "SSIM", 4),
+            ("perceptual", "perceptual", 4),
+            ("kid", "KID", 3),
+            ("secs_a_step", "seconds a step", 3),
+        ],
+    ),
+];
+
+/// A mean over seeds with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverSeeds {
+    /// Mean.
+    pub mean: f64,
+    /// Half the width of the interval: Student's t times the standard error; `None` (`null`) of one seed.
+    pub half_width: Option<f64>,
+    /// Seeds.
+    pub n: usize,
+}
+
+impl OverSeeds {
+    /// Of values, one a seed; `None` of none.
+    pub fn of(values: &[f64]) -> Option<Self> {
+        let n = values.len();
+        if n == 0 {
+            return None;
+        }
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
+        Some(Self {
+            mean,
+            half_width: (n > 1).then(|| student_t(n - 1) * (variance / n as f64).sqrt()),
+            n,
+        })
+    }
+
+    fn text(self, digits: usize, signed: bool) -> String {
+        let mean = if signed {
+            format!("{:+.digits$}", self.mean)
+        } else {
+            format!("{:.digits$}", self.mean)
+        };
+        match self.half_width {
+            Some(half) => format!("{mean} ± {half:.digits$}"),
+            None => mean,
+        }
+    }
+}
+
+/// 97.5 % quantile of Student's t.
+fn student_t(freedom: usize) -> f64 {
+    const QUANTILES: [f64; 10] = [
+        12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    ];
+    if let Some(quantile) = QUANTILES.get(freedom - 1) {
+        return *quantile;
+    }
+    // Within 0.006 from eleven on: the first terms of its expansion about the normal's.
+    let (z, f) = (1.96_f64, freedom as f64);
+    let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * f * f);
+    z + (z.powi(3) + z) / (4.0 * f) + second
+}
+
+/// Means of every variant, and what each is away from the first one, seed by seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// In the plan's order.
+    pub variants: Vec<VariantMeans>,
+    /// What the means are of.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// One variant's row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantMeans {
+    /// Its name.
+    pub name: String,
+    /// In a few words.
+    pub about: String,
+    /// Means over seeds by figure.
+    pub means: BTreeMap<String, OverSeeds>,
+    /// Differences from the first variant under the same seed: empty for the first.
+    pub differences: BTreeMap<String, OverSeeds>,
+}
+
+impl Comparison {
+    /// Sums up finished trainings.
+    pub fn new(plan: &Plan, outcomes: Vec<Outcome>) -> Self {
+        let names = || {
+            FIGURES
+                .iter()
+                .flat_map(|(_, columns)| columns.iter().map(|(name, ..)| *name))
+        };
+        let of = |variant: &Variant, seed: u64| {
+            let mut found = outcomes.iter();
+            found.find(|o| o.variant == variant.name && o.seed == seed)
+        };
+        let summed = |values: &dyn Fn(u64, &str) -> Option<f64>| {
+            names()
+                .filter_map(|name| {
+                    let values: Vec<f64> = plan
+                        .seeds
+                        .iter()
+                        .filter_map(|&seed| values(seed, name))
+                        .collect();
+                    Some((name.to_owned(), OverSeeds::of(&values)?))
+                })
+                .collect()
+        };
+        let figure = |variant: &Variant, seed: u64, name: &str| {
+            let value = of(variant, seed)?.figures.get(name).copied();
+            value.filter(|v| v.is_finite())
+        };
+        let first = &plan.variants[0];
+        let variants = plan
+            .variants
+            .iter()
+            .map(|variant| VariantMeans {
+                name: variant.name.clone(),
+                about: variant.about.clone(),
+                means: summed(&|seed, name| figure(variant, seed, name)),
+                differences: if variant == first {
+                    BTreeMap::new()
+                } else {
+                    summed(&|seed, name| {
+                        Some(figure(variant, seed, name)? - figure(first, seed, name)?)
+                    })
+                },
+            })
+            .collect();
+        Self { variants, outcomes }
+    }
+
+    /// Tables in Markdown: means, then differences from the first variant.
+    pub fn to_markdown(&self) -> String {
+        let mut text = String::new();
+        let seeds = self
+            .variants
+            .iter()
+            .flat_map(|v| v.means.values().map(|m| m.n))
+            .max();
+        let steps = self.outcomes.iter().map(|o| o.steps).max();
+        // A write into a String cannot fail.
+        let _ = writeln!(
+            text,
+            "{} seeds, {} steps each; ± half a 95 % interval over seeds (Student's t). Differences are taken seed by seed.",
+            seeds.unwrap_or(0),
+            steps.unwrap_or(0)
+        );
+        let first = self.variants.first().map_or("", |v| v.name.as_str());
+        for (group, columns) in FIGURES {
+            for is_difference in [false, true] {
+                let heading = if is_difference {
+                    format!("difference from `{first}`")
+                } else {
+                    group.to_owned()
+                };
+                let _ = write!(text, "\n**{heading}**\n\n| variant |");
+                for (_, head, _) in columns {
+                    let _ = write!(text, " {head} |");
+                }
+                let _ = writeln!(text, "\n|---|{}", "---|".repeat(columns.len()));
+                for variant in &self.variants {
+                    let row = if is_difference {
+                        &variant.differences
+                    } else {
+                        &variant.means
+                    };
+                    if row.is_empty() {
+                        continue;
+                    }
+                    let about = if is_difference || variant.about.is_empty() {
+                        format!("`{}`", variant.name)
+                    } else {
+                        format!("`{}` {}", variant.name, variant.about)
+                    };
+                    let _ = write!(text, "| {about} |");
+                    for (name, _, digits) in columns {
+                        let cell = row.get(*name).map(|v| v.text(*digits, is_difference));
+                        let _ = write!(text, " {} |", cell.as_deref().unwrap_or("-"));
+                    }
+                    text.push('\n');
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn localisation_has_its_hand_values() {
+        // Two pictures of two patches, labels made, a, b. The second picture has no made patch.
+        let posteriors = [
+            [0.9, 0.2],
+            [0.1, 0.7],
+            [0.0, 0.1], //
+            [0.6, 0.2],
+            [0.1, 0.1],
+            [0.3, 0.7],
+        ]
+        .concat();
+        let found = localisation(&posteriors, &[0, 1, 2, 2], 2);
+        // Made 0.9 against real 0.2, 0.6, 0.2.
+        assert_eq!((found.auc, found.auc_within), (1.0, 1.0));
+        assert_eq!((found.iou, found.labels_right), (0.5, 0.75));
+        // Bins of 0.9; of 0.2 twice; of 0.6: |0.9 - 1| + |0.4 - 0| + |0.6 - 0| over 4.
+        assert!((found.ece - 1.1 / 4.0).abs() < 1e-6, "{found:?}");
+        let mut ties = [(0.5, true), (0.5, false), (0.7, false), (0.9, true)];
+        // 0.5 against 0.5: half; against 0.7: none; 0.9 against both: two. 2.5 of 4.
+        assert_eq!(area_under_curve(&mut ties), Some(0.625));
+        assert_eq!(area_under_curve(&mut [(0.5, true)]), None);
+    }
+
+    #[test]
+    fn intervals_over_seeds_are_students() {
+        let of = OverSeeds::of(&[1.0, 2.0, 3.0]).expect("three values");
+        assert!((of.mean - 2.0).abs() < 1e-12);
+        assert!((of.half_width.expect("more than one") - 4.303 / 3.0_f64.sqrt()).abs() < 1e-9);
+        assert_eq!(OverSeeds::of(&[5.0]).expect("one value").half_width, None);
+        assert_eq!(OverSeeds::of(&[]), None);
+        // Tables: 2.086 at 20, 2.042 at 30.
+        assert!((student_t(20) - 2.086).abs() < 0.003 && (student_t(30) - 2.042).abs() < 0.003);
+    }
+
+    #[test]
+    fn a_plan_tells_all_its_problems_at_once() {
+        let text = r#"
+            seeds = [1, 1]
+            [[variant]]
+            name = "Big"
+            [[variant]]
+            name = "b"
+            set = ["train.steps=0", "discriminator.hed=crf"]
+            [[variant]]
+            name = "b"
+            set = ["data.size_px=64", "data.styles=[\"noto\",\"twemoji\"]"]
+        "#;
+        let Err(Error::Config(problems)) = Plan::parse(text) else {
+            panic!("a bad plan was taken");
+        };
+        for expected in [
+            "`Big`",
+            "twice",
+            "seeds: one",
+            "train.steps",
+            "discriminator.hed",
+            "changes `data`",
+        ] {
+            assert!(
+                problems.iter().any(|p| p.contains(expected)),
+                "{expected}: {problems:#?}"
+            );
+        }
+        assert!(matches!(Plan::parse("seeds = 3"), Err(Error::Config(_))));
+    }
+
+    #[test]
+    fn differences_are_taken_seed_by_seed() {
+        let plan = Plan::parse(
+            "seeds = [1, 2, 3]\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n",
+        )
+        .expect("a plan");
+        let outcome = |variant: &str, seed: u64, l1: f64| Outcome {
+            variant: variant.into(),
+            seed,
+            steps: 10,
+            figures: [("l1".to_owned(), l1)].into(),
+        };
+        // Seeds differ much, variants by 0.25 (exact in binary) in each.
+        let outcomes = [1, 2, 3]
+            .into_iter()
+            .flat_map(|seed| {
+                [
+                    outcome("a", seed, seed as f64),
+                    outcome("b", seed, seed as f64 + 0.25),
+                ]
+            })
+            .collect();
+        let comparison = Comparison::new(&plan, outcomes);
+        let b = &comparison.variants[1];
+        assert_eq!(
+            (b.differences["l1"].mean, b.differences["l1"].half_width),
+            (0.25, Some(0.0))
+        );
+        assert!(b.means["l1"].half_width.expect("three seeds") > 2.0);
+        assert!(comparison.variants[0].differences.is_empty());
+        let text = comparison.to_markdown();
+        assert!(
+            text.contains("| `b` | +0.2500 ± 0.0000 |") && text.contains("3 seeds, 10 steps"),
+            "{text}"
+        );
+    }
+}
