@@ -269,6 +269,8 @@ pub(crate) struct ReportArgs {
     /// Replace the file
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
+}
+
 /// `demotic ablate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -313,7 +315,7 @@ training families alone, always on the processor, and ranked on validation famil
 
 Examples:
   demotic data features --out features.safetensors
-  demotic data features --steps 500 --objective names --out other.safetensors")]
+  demotic data features --steps 1000 --objective names --out other.safetensors")]
 pub(crate) struct FeaturesArgs {
     /// File to write, not there yet
     #[arg(long, value_name = "FILE")]
@@ -322,7 +324,7 @@ pub(crate) struct FeaturesArgs {
     #[arg(long)]
     pub(crate) force: bool,
     /// Steps
-    #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) steps: u64,
     /// Source of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]

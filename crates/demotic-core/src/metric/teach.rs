@@ -51,7 +51,7 @@ impl Default for TeachOptions {
     fn default() -> Self {
         Self {
             seed: 0,
-            steps: 2000,
+            steps: 300,
             names: 64,
             rate: 1e-3,
             objective: Objective::Contrast,

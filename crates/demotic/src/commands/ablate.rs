@@ -101,7 +101,10 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         let mut judges = Vec::new();
         let mut made = Vec::new();
         for variant in &plan.variants {
-            let checkpoint = run_dir::trained(&out.join(format!("{}-{seed}", variant.name)), CheckpointArg::Latest)?;
+            let checkpoint = run_dir::trained(
+                &out.join(format!("{}-{seed}", variant.name)),
+                CheckpointArg::Latest,
+            )?;
             made.push(reals.translated(&checkpoint.generator(&chosen.device)?, &chosen.device));
             judges.push(checkpoint.discriminator(&chosen.device)?);
         }
