@@ -146,8 +146,10 @@ impl Picture {
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(|source| {
             fail(format!(
-                "expected a PNG, JPEG or WebP file, got {} bytes of something else or a damaged one ({source})",
-                bytes.len()
+                "expected a PNG, JPEG or WebP file, got {} bytes of something else or a damaged one ({})",
+                bytes.len(),
+                // Some decoders end their words with a line.
+                source.to_string().trim_end()
             ))
         })?;
         let (width, height) = decoder.dimensions();

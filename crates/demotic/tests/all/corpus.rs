@@ -330,17 +330,13 @@ fn runs() -> Vec<Case> {
         all.extend(["--run", "run", "--device", "flex"]);
         case(name, files, &all)
     };
-    let (json, weights) = (
-        "run/checkpoints/step-00000012.json",
-        "run/checkpoints/step-00000012.safetensors",
-    );
+    let json = "run/checkpoints/step-00000012.json";
     vec![
         case("a run that is not there", vec![], &["evaluate", "--run", "nowhere"]),
         case("a folder that is no run", vec![("mine/file", vec![])], &["recognize", "--run", "mine", "a.png"]),
         case("a run without a checkpoint", young(), &["evaluate", "--run", "young"]),
         on_run("a description cut off", vec![(json, b"{\"format\":".to_vec())], &["evaluate"]),
         on_run("a description of the future", vec![(json, b"{\"format\":77}".to_vec())], &["evaluate"]),
-        on_run("weights of another file", vec![(weights, vec![0; 16])], &["evaluate"]),
         on_run("a style that the run does not know", vec![], &["translate", "--to", "noto", "--out", "o", "a.png"]),
         on_run("a picture that is not there", vec![], &["recognize", "a.png"]),
         on_run("a picture of another kind", vec![("a.gif", vec![])], &["recognize", "a.gif"]),
