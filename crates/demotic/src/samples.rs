@@ -125,15 +125,22 @@ impl<'a> Samples<'a> {
         let heat_keys: Vec<Vec<f32>> = (0..=4)
             .map(|i| solid(labels::heat_colour(i as f32 / 4.0)))
             .collect();
-        let heat_names = ["0", "0.25", "0.5", "0.75", "1"]
-            .map(str::to_owned)
-            .to_vec();
+        let heat_names = ["p 0", "0.25", "0.5", "0.75", "p 1"].map(str::to_owned);
         let blocks = [
             block(Kind::Real, "real pictures"),
             block(Kind::Made, "translations"),
             block(Kind::Mixed, "mixtures"),
-            legend("labels", names.clone(), &label_keys),
-            legend("probability p", heat_names, &heat_keys),
+            Block {
+                title: "labels, and probability p".into(),
+                columns: names.iter().cloned().chain(heat_names).collect(),
+                rows: vec![
+                    label_keys
+                        .iter()
+                        .chain(&heat_keys)
+                        .map(|key| Some(key.as_slice()))
+                        .collect(),
+                ],
+            },
         ];
         sheet::draw(&blocks, size, false)
     }
@@ -203,15 +210,6 @@ impl<'a> Samples<'a> {
             })
             .collect();
         sheet::draw(&blocks, size, styles <= 3)
-    }
-}
-
-/// One row of colours under their names.
-fn legend<'a>(title: &str, columns: Vec<String>, cells: &'a [Vec<f32>]) -> Block<'a> {
-    Block {
-        title: title.to_owned(),
-        columns,
-        rows: vec![cells.iter().map(|cell| Some(cell.as_slice())).collect()],
     }
 }
 

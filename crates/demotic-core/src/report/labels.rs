@@ -25,7 +25,7 @@ pub enum Kind {
 pub struct LabelMap {
     /// What the picture is made of.
     pub kind: Kind,
-    /// `[3, size, size]` in [-1, 1].
+    /// `[c, size, size]` in [-1, 1].
     pub picture: Vec<f32>,
     /// Patches along a side.
     pub grid: usize,
@@ -50,6 +50,7 @@ pub fn label_maps(
     );
     let grid = size / DiscriminatorConfig::PATCH_STRIDE;
     let len = dataset.picture_len();
+    let channels = len / (size * size);
     let own: Vec<u32> = pictures.iter().map(|&(style, _)| style as u32).collect();
     let targets: Vec<u32> = own
         .iter()
@@ -107,7 +108,7 @@ pub fn label_maps(
     }
     for i in 0..n {
         let (inside, outside) = (picture(mixtures.inside[i]), picture(mixtures.outside[i]));
-        let mask = mixtures.mask[i * size * size..][..size * size].repeat(3);
+        let mask = mixtures.mask[i * size * size..][..size * size].repeat(channels);
         let mixed = inside
             .iter()
             .zip(outside)
@@ -124,7 +125,7 @@ pub fn label_maps(
         .flat_map(|map| map.picture.iter().copied())
         .collect();
     let judge = discriminator.valid();
-    let shape = [maps.len(), 3, size, size];
+    let shape = [maps.len(), channels, size, size];
     let pictures = Tensor::<4>::from_data(TensorData::new(all, shape), device);
     let probs = values_of(judge.marginals(judge.emissions(pictures)));
     for (map, probs) in maps

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::model::DiscriminatorConfig;
 use chart::{Chart, Series, number};
 
 /// Pictures of one kind through time.
@@ -48,8 +49,11 @@ type Plan = (
     &'static [(&'static str, &'static str)],
 );
 
+/// The chart that has a limit.
+const REACH: &str = "CRF: reach";
+
 /// What of a tick is drawn; what a run does not have is left out.
-const CHARTS: [Plan; 9] = [
+const CHARTS: [Plan; 10] = [
     (
         "Discriminator",
         "its loss by kind of picture, nats a patch",
@@ -80,7 +84,7 @@ const CHARTS: [Plan; 9] = [
         &[("crf_stay_log_odds", "stay")],
     ),
     (
-        "CRF: reach",
+        REACH,
         "patches over which a label's influence falls to 1/e",
         &[("crf_coupling_length", "coupling length")],
     ),
@@ -88,6 +92,11 @@ const CHARTS: [Plan; 9] = [
         "Gradients",
         "norm before clipping",
         &[("g_norm", "generator"), ("d_norm", "discriminator")],
+    ),
+    (
+        "R1",
+        "gradient penalty of the discriminator",
+        &[("d_r1", "r1")],
     ),
     (
         "Pace",
@@ -102,10 +111,11 @@ const CHARTS: [Plan; 9] = [
 ];
 
 /// Figures of a validation, in this order; others follow.
-const VALIDATION: [(&str, &str); 4] = [
+const VALIDATION: [(&str, &str); 5] = [
     ("ssim", "higher is better"),
     ("l1", "lower is better"),
     ("psnr", "decibels, higher is better"),
+    ("kid", "kernel distance, lower is better"),
     ("cycle_l1", "there and back, lower is better"),
 ];
 
@@ -133,6 +143,18 @@ impl Report {
                     ),
                 );
             }
+        }
+        let recognition = self
+            .evaluation
+            .as_ref()
+            .map(scores::recognition)
+            .unwrap_or_default();
+        if !recognition.is_empty() {
+            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls made.";
+            body += &section(
+                "How well the discriminator tells the styles",
+                &format!("<p class=\"note\">{note}</p>{recognition}"),
+            );
         }
         body += &self.validation();
         body += &self.curves();
@@ -270,7 +292,7 @@ impl Report {
         section(
             "Validation",
             &format!(
-                "<p class=\"note\">{} The vertical line is the best checkpoint.</p><div class=\"charts\">{html}</div>",
+                "<p class=\"note\">{}. The vertical line is the best checkpoint.</p><div class=\"charts\">{html}</div>",
                 escape(what)
             ),
         )
@@ -299,9 +321,9 @@ impl Report {
             html += &Chart {
                 title: title.into(),
                 note: note.into(),
+                limit: (title == REACH).then(|| self.half_grid(&series)).flatten(),
                 series,
                 marks: rollbacks.clone(),
-                limit: None,
             }
             .html();
         }
@@ -318,6 +340,18 @@ impl Report {
             "Curves",
             &format!("{note}<div class=\"charts\">{html}</div>"),
         )
+    }
+
+    /// Half of the patch grid, where the CRF counts as saturated; nothing while its reach is far below.
+    fn half_grid(&self, series: &[Series]) -> Option<f64> {
+        let size: f64 = self.setting("data", "size_px")?.trim().parse().ok()?;
+        let half = 0.5 * size / DiscriminatorConfig::PATCH_STRIDE as f64;
+        let highest = series
+            .iter()
+            .flat_map(|s| &s.points)
+            .map(|p| p.1)
+            .fold(0.0, f64::max);
+        (highest > 0.5 * half).then_some(half)
     }
 
     /// Where the time of a step goes, if the ticks say so.

@@ -110,6 +110,47 @@ pub(crate) fn tables(evaluation: &Value) -> String {
     out
 }
 
+/// How well the discriminator tells the styles of real pictures, if it was asked: a row a style, a column a share.
+pub(crate) fn recognition(evaluation: &Value) -> String {
+    let found = &evaluation["recognition"];
+    let Some(styles) = found["styles"].as_array() else {
+        return String::new();
+    };
+    let rows = styles
+        .iter()
+        .map(|row| {
+            (
+                row["style"].as_str().unwrap_or_default(),
+                &row["n"],
+                &row["shares"],
+            )
+        })
+        .chain(std::iter::once(("all", &Value::Null, &found["all"])));
+    let mut out = String::new();
+    for (name, n, shares) in rows {
+        let Some(shares) = shares.as_object() else {
+            continue;
+        };
+        if out.is_empty() {
+            let heads = shares.keys().fold(String::new(), |all, key| {
+                format!("{all}<th>{}", escape(key))
+            });
+            out = format!("<div class=\"wide\"><table><tr><th>real pictures of<th>n{heads}</tr>");
+        }
+        let n = n.as_u64().map_or_else(String::new, |n| n.to_string());
+        let _ = write!(out, "<tr><td>{}<td>{n}", escape(name));
+        for [middle, low, high] in shares.values().filter_map(figure) {
+            let _ = write!(out, "<td>{middle:.3} <small>[{low:.3}, {high:.3}]</small>");
+        }
+        out += "</tr>";
+    }
+    out + if styles.is_empty() {
+        ""
+    } else {
+        "</table></div>"
+    }
+}
+
 /// A figure and its interval: a number, or an object with a middle and, if it has them, its ends.
 fn figure(value: &Value) -> Option<[f64; 3]> {
     if let Some(number) = value.as_f64() {
@@ -156,5 +197,14 @@ mod tests {
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
+        let share = serde_json::json!({"picture": {"value": 0.95, "low": 0.9, "high": 1.0}});
+        let html = recognition(&serde_json::json!({"recognition": {
+            "styles": [{"style": "a<", "n": 7, "shares": share}], "all": share,
+        }}));
+        assert!(
+            html.contains("<td>a&lt;<td>7<td>0.950 <small>[0.900, 1.000]</small>"),
+            "{html}"
+        );
+        assert_eq!(recognition(&serde_json::json!({"recognition": null})), "");
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Split};
 use crate::error::Error;
-use crate::metric;
+use crate::metric::{self, Features, kernel_distance};
 use crate::model::Generator;
 use crate::translate;
 
@@ -23,7 +23,7 @@ const CYCLES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestMetric {
-    /// `ssim` where validation pictures have counterparts, else `cycle_l1`.
+    /// `ssim` where validation pictures have counterparts, else `kid`.
     Auto,
     /// Mean absolute error against the true picture; lower is better.
     L1,
@@ -31,7 +31,10 @@ pub enum BestMetric {
     Psnr,
     /// Structural similarity with the true picture; higher is better.
     Ssim,
-    /// Mean absolute error of a picture translated there and back; lower is better. Needs no pairs.
+    /// Kernel distance between translations and pictures of their style; lower is better. Needs no pairs.
+    Kid,
+    /// Mean absolute error of a picture translated there and back; lower is better. Needs no pairs, and is the best of
+    /// all for a generator that changes nothing.
     CycleL1,
 }
 
@@ -43,6 +46,7 @@ impl BestMetric {
             Self::L1 => "l1",
             Self::Psnr => "psnr",
             Self::Ssim => "ssim",
+            Self::Kid => "kid",
             Self::CycleL1 => "cycle_l1",
         }
     }
@@ -50,7 +54,7 @@ impl BestMetric {
     /// True where `new` is better than `old`.
     pub fn improves(self, new: f32, old: f32) -> bool {
         match self {
-            Self::L1 | Self::CycleL1 => new < old,
+            Self::L1 | Self::Kid | Self::CycleL1 => new < old,
             Self::Auto | Self::Psnr | Self::Ssim => new > old,
         }
     }
@@ -120,7 +124,7 @@ impl<'a> Validator<'a> {
         if needs_pairs && pairs.is_empty() {
             return Err(Error::Config(vec![format!(
                 "train.best_metric: `{}` needs validation pictures with a counterpart of the same name in another style; this \
-                 data set has none: use `cycle_l1` or `auto`",
+                 data set has none: use `kid`, `cycle_l1` or `auto`",
                 metric.name()
             )]));
         }
@@ -128,7 +132,7 @@ impl<'a> Validator<'a> {
             return Ok(None);
         }
         let metric = match metric {
-            BestMetric::Auto if pairs.is_empty() => BestMetric::CycleL1,
+            BestMetric::Auto if pairs.is_empty() => BestMetric::Kid,
             BestMetric::Auto => BestMetric::Ssim,
             chosen => chosen,
         };
@@ -185,10 +189,20 @@ impl<'a> Validator<'a> {
         for d in &self.cycles {
             let pictures = self.dataset.pictures(d.from, &d.items);
             let made = translated(&pictures, d.to, d.items.len());
-            add(
-                "cycle_l1",
-                metric::l1(&translated(&made, d.from, d.items.len()), &pictures),
-            );
+            let back = translated(&made, d.from, d.items.len());
+            add("cycle_l1", metric::l1(&back, &pictures));
+            if self.metric == BestMetric::Kid {
+                let of_style = self.cycles.iter().find(|other| other.from == d.to);
+                let real = of_style.map_or_else(Vec::new, |of_style| {
+                    self.dataset.pictures(of_style.from, &of_style.items)
+                });
+                let look = |pictures: &[f32]| Features::embedded().of(pictures, size).look;
+                if let Some(distance) =
+                    kernel_distance(&look(&made), &look(&real), Features::DIMENSION)
+                {
+                    add("kid", distance);
+                }
+            }
         }
         sums.into_iter()
             .map(|(name, (sum, count))| (name, (sum / count as f64) as f32))

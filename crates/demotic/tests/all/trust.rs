@@ -365,7 +365,7 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
 }
 
 #[test]
-fn pictures_without_counterparts_choose_the_best_by_the_way_there_and_back() {
+fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
     let place = Place::new();
     place.discs("pictures", 40);
     // Other names in one style: no pairs anywhere.
@@ -379,8 +379,7 @@ fn pictures_without_counterparts_choose_the_best_by_the_way_there_and_back() {
     let train = ["own.toml", "--data", "pictures", "--out", "run"];
     let said = place.train(&train).done();
     assert!(
-        said.out
-            .contains("best   by cycle_l1 of 0 validation pairs"),
+        said.out.contains("best   by kid of 0 validation pairs"),
         "{said:#?}"
     );
     let refused = [
@@ -394,4 +393,55 @@ fn pictures_without_counterparts_choose_the_best_by_the_way_there_and_back() {
         2,
         "train.best_metric: `psnr` needs validation pictures with a counterpart",
     );
+}
+
+/// `cargo test --release --test all memory_stays -- --ignored --nocapture`: a minute on Flex, longer on a software adapter.
+#[test]
+#[ignore = "10,000 steps"]
+fn memory_stays_where_it_was_after_the_first_steps() {
+    let place = Place::new();
+    let adapter = place.run(&["devices", "--json"]).done();
+    let has_adapter = serde_json::from_str::<Value>(&adapter.out).is_ok_and(|said| {
+        said["adapters"]
+            .as_array()
+            .is_some_and(|all| !all.is_empty())
+    });
+    for (device, steps, asked) in [("flex", "10000", true), ("wgpu", "2000", has_adapter)] {
+        if !asked {
+            eprintln!("no adapter: {device} was not asked");
+            continue;
+        }
+        let sets = [
+            "--set",
+            "train.tick_steps=20",
+            "--set",
+            "train.sample_steps=1000",
+            "--set",
+            "train.checkpoint_steps=100",
+        ];
+        let train = [
+            "train",
+            "tiny.toml",
+            "--device",
+            device,
+            "--steps",
+            steps,
+            "--out",
+            device,
+        ];
+        place.run(&[&train[..], &sets].concat()).done();
+        let peaks: Vec<(u64, u64)> = place
+            .text(&format!("{device}/stats.jsonl"))
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|tick| Some((tick["step"].as_u64()?, tick["peak_memory_bytes"].as_u64()?)))
+            .collect();
+        let early = peaks.iter().find(|peak| peak.0 >= 500).expect("a tick").1 as f64;
+        let late = peaks.last().expect("a tick").1 as f64;
+        eprintln!(
+            "{device}: {early} bytes after 500 steps, {late} after {steps}: {:+.2} %",
+            100.0 * (late / early - 1.0)
+        );
+        assert!(late <= 1.05 * early, "{device}: {peaks:?}");
+    }
 }
