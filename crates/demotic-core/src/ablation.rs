@@ -666,6 +666,16 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_plan_is_one() {
+        let plan = Plan::parse(include_str!("../../../configs/ablation.toml")).expect("a plan");
+        assert_eq!(
+            (plan.variants.len(), plan.variants[0].name.as_str()),
+            (7, "learned")
+        );
+        assert!(plan.seeds.len() >= 3);
+    }
+
+    #[test]
     fn differences_are_taken_seed_by_seed() {
         let plan = Plan::parse(
             "seeds = [1, 2, 3]\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n",

@@ -453,6 +453,12 @@ impl Config {
                 d.size_px
             ),
         );
+        // The run's own copy of the settings marks them line by line.
+        let is_one_line = |text: &String| !text.chars().any(char::is_control);
+        check(
+            is_one_line(&d.source) && d.styles.iter().all(is_one_line),
+            "data.source and data.styles: expected names without line breaks or other control characters".into(),
+        );
         if let Err(problem) = d.background_rgb() {
             check(false, problem);
         }
@@ -672,6 +678,16 @@ mod tests {
                 "{expected} in {found:#?}"
             );
         }
+    }
+
+    #[test]
+    fn names_of_several_lines_are_refused() {
+        let found = problems("[data]\nsource = \"a\\nb\"\n", &[]);
+        assert!(
+            found.len() == 1 && found[0].contains("data.source"),
+            "{found:#?}"
+        );
+        assert!(!problems("[data]\nstyles = [\"a\", \"b\\tc\"]\n", &[]).is_empty());
     }
 
     #[test]

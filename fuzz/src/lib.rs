@@ -1,0 +1,210 @@
+//! The readers of the program, given anything: each function holds that a reader answers with a value or an error, and
+//! that a value keeps what its documentation promises.
+//!
+//! The readers are the program's own source files, taken in by path: linking the program itself would build Burn with
+//! coverage, an hour for code that reads nothing.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "only the readers are called here; the program uses the rest"
+)]
+
+use std::io::Write;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+#[path = "../../crates/demotic-core/src/config.rs"]
+mod config;
+#[path = "../../crates/demotic-core/src/data/mod.rs"]
+mod data;
+#[path = "../../crates/demotic-core/src/error.rs"]
+mod error;
+#[path = "../../crates/demotic-core/src/rng.rs"]
+mod rng;
+
+/// What `build.rs` took out of files that also hold networks.
+mod model {
+    include!(concat!(env!("OUT_DIR"), "/model.rs"));
+}
+mod loss {
+    include!(concat!(env!("OUT_DIR"), "/loss.rs"));
+}
+mod train {
+    include!(concat!(env!("OUT_DIR"), "/checkpoint.rs"));
+
+    impl Checkpoint {
+        pub(crate) fn arrays(&self) -> &Arrays {
+            &self.arrays
+        }
+    }
+}
+
+use data::Picture;
+
+/// Named in messages.
+const ORIGIN: &str = "input";
+/// Most pixels of a picture that is also resampled: that part is no reader.
+const RESAMPLED_PX: u64 = 1 << 18;
+
+/// `index.json` of a data set.
+pub fn index(bytes: &[u8]) {
+    let Ok(index) = data::index::Index::parse(bytes, Path::new(ORIGIN)) else {
+        return;
+    };
+    for style in &index.styles {
+        let stays = Path::new(&style.file)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        assert!(stays, "{:?} leads out of the folder", style.file);
+    }
+    let text = index.to_json().expect("what was read can be written");
+    let again = data::index::Index::parse(text.as_bytes(), Path::new(ORIGIN));
+    assert!(
+        again.is_ok_and(|again| again == index),
+        "it reads back as itself"
+    );
+}
+
+/// PNG, JPEG and WebP.
+pub fn picture(bytes: &[u8]) {
+    let Ok(picture) = Picture::decode(bytes, Path::new(ORIGIN)) else {
+        return;
+    };
+    whole(&picture);
+    let pixels = u64::from(picture.width_px) * u64::from(picture.height_px);
+    assert!(pixels <= data::MAX_PICTURE_PIXELS);
+    if pixels <= RESAMPLED_PX {
+        let square = picture.fit(16);
+        whole(&square);
+        assert_eq!((square.width_px, square.height_px), (16, 16));
+        assert!(
+            square
+                .compose([255; 3])
+                .iter()
+                .all(|v| (-1.001..=1.001).contains(v))
+        );
+        assert_eq!(picture.straight_rgba().len(), picture.premultiplied.len());
+    }
+}
+
+/// SVG.
+pub fn drawing(bytes: &[u8]) {
+    if let Ok(picture) = Picture::draw(bytes, 32, Path::new(ORIGIN)) {
+        whole(&picture);
+    }
+}
+
+/// npm archives. The first byte says what the rest is: the archive itself, the tar archive in it, or the files in that,
+/// since no mutation finds the checksums of gzip and tar.
+pub fn package(bytes: &[u8]) {
+    let Some((kind, rest)) = bytes.split_first() else {
+        return;
+    };
+    let archive = match kind % 3 {
+        0 => rest.to_vec(),
+        1 => zipped(rest),
+        _ => zipped(&tarred(rest)),
+    };
+    if let Ok(packages) = data::import::read_packages(&archive[..], Path::new(ORIGIN)) {
+        assert!(
+            !packages.is_empty(),
+            "an archive that is read holds something"
+        );
+    }
+}
+
+/// A configuration file, and `--set` assignments after it, each begun by SOH.
+pub fn configuration(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let mut parts = text.split('\x01').map(str::to_owned);
+    let file = parts.next();
+    let assignments: Vec<String> = parts.collect();
+    match config::Config::resolve(file.as_deref(), &assignments) {
+        Ok(config) => {
+            let again = config::Config::resolve(Some(&config.to_toml(true)), &[]);
+            assert!(
+                again.is_ok_and(|again| again == config),
+                "it reads back as itself"
+            );
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A checkpoint: its description, SOH, its weights. What the description states of the weights is made true, since no
+/// mutation finds a checksum.
+pub fn checkpoint(bytes: &[u8]) {
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == 1)
+        .unwrap_or(bytes.len());
+    let (description, weights) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let mut description = description.to_vec();
+    if let Ok(serde_json::Value::Object(mut map)) = serde_json::from_slice(&description) {
+        map.insert("tensors_bytes".into(), weights.len().into());
+        let checksum = format!("{:016x}", data::fnv1a64(weights));
+        map.insert("tensors_fnv1a64".into(), checksum.into());
+        let open = "0".repeat(16);
+        map.insert("description_fnv1a64".into(), open.clone().into());
+        let text = serde_json::to_string(&map).expect("a map is JSON");
+        let sum = format!("{:016x}", data::fnv1a64(text.as_bytes()));
+        description = match text.rfind(&open) {
+            Some(at) => format!("{}{sum}{}", &text[..at], &text[at + 16..]).into_bytes(),
+            None => text.into_bytes(),
+        };
+    }
+    let folder = std::env::temp_dir().join(format!("demotic-fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("temporary folders can be made");
+    let path = folder.join("step-00000001.json");
+    std::fs::write(&path, &description).expect("temporary files can be written");
+    std::fs::write(path.with_extension("safetensors"), weights)
+        .expect("temporary files can be written");
+    if let Ok(checkpoint) = train::Checkpoint::load(&path) {
+        for (name, array) in checkpoint.arrays() {
+            let values: usize = array.shape.iter().product();
+            assert_eq!(values, array.values.len(), "{name}");
+        }
+    }
+}
+
+/// Colour within alpha, and as many bytes as the sides say.
+fn whole(picture: &Picture) {
+    let pixels = picture.width_px as usize * picture.height_px as usize;
+    assert_eq!(picture.premultiplied.len(), pixels * 4);
+    let pixels = picture.premultiplied.as_chunks::<4>().0;
+    assert!(pixels.iter().all(|p| p[..3].iter().all(|c| *c <= p[3])));
+}
+
+fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut zip = GzEncoder::new(Vec::new(), Compression::none());
+    zip.write_all(bytes).expect("memory takes everything");
+    zip.finish().expect("memory takes everything")
+}
+
+/// Files one after the other, each `name NUL content SOH`.
+fn tarred(bytes: &[u8]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in bytes.split(|byte| *byte == 1) {
+        let mut parts = file.splitn(2, |byte| *byte == 0);
+        let (name, content) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        let place = &mut header.as_old_mut().name;
+        let len = name.len().min(place.len());
+        place[..len].copy_from_slice(&name[..len]);
+        header.set_cksum();
+        archive
+            .append(&header, content)
+            .expect("memory takes everything");
+    }
+    archive.into_inner().expect("memory takes everything")
+}
