@@ -106,6 +106,12 @@ pub struct LossConfig {
     pub unary: f32,
     /// Mean absolute error against the true translation, where pairs are used.
     pub paired: f32,
+    /// Mean absolute error of the style code that the style encoder reads from a translation, against the code that it was
+    /// drawn by; where style codes are not from the table.
+    pub style: f32,
+    /// Mean absolute difference between translations of one picture by two codes of one style, to be large; falls to 0 over
+    /// the run; where style codes are not from the table.
+    pub diversity: f32,
     /// Share of the discriminator's batch that is made of composites, reached after `composite_warmup_steps`; 0 to 1.
     pub composite_prob: f32,
     /// Steps over which composites come in.
@@ -130,6 +136,8 @@ impl Default for LossConfig {
             adversarial_patchwise: false,
             unary: 0.0,
             paired: 10.0,
+            style: 1.0,
+            diversity: 1.0,
             composite_prob: 0.5,
             composite_warmup_steps: 200,
             smoothness: 0.0,
@@ -479,6 +487,9 @@ impl Config {
             ("generator.channels", g.channels),
             ("generator.channels_min", g.channels_min),
             ("generator.style_dims", g.style_dims),
+            ("generator.style_noise_dims", g.style_noise_dims),
+            ("generator.style_channels", g.style_channels),
+            ("generator.draw_steps", g.draw_steps),
             ("discriminator.channels", self.discriminator.channels),
             ("discriminator.head_width", self.discriminator.head_width),
             ("train.batch", self.train.batch),
@@ -510,6 +521,8 @@ impl Config {
             ("loss.adversarial", l.adversarial),
             ("loss.paired", l.paired),
             ("loss.unary", l.unary),
+            ("loss.style", l.style),
+            ("loss.diversity", l.diversity),
             ("loss.smoothness", l.smoothness),
             ("loss.r1", l.r1),
             ("train.gradient_norm_max", self.train.gradient_norm_max),

@@ -2,8 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::config::Config;
 use crate::data::Picture;
+use crate::error::Error;
 use crate::model::Generator;
+use crate::rng::{Rng, Stream};
 
 /// Pictures translated at once: bounds memory, large enough to keep a device busy.
 const CHUNK: usize = 64;
@@ -11,7 +14,7 @@ const CHUNK: usize = 64;
 /// Translates pictures of any style into `styles[i]`.
 ///
 /// # Shapes
-/// `pictures`: `[n, 3, size, size]` in [-1, 1]; the result likewise.
+/// `pictures`: `[n, c, size, size]` in [-1, 1]; the result likewise.
 pub fn translate(
     generator: &Generator,
     device: &Device,
@@ -19,12 +22,118 @@ pub fn translate(
     size: usize,
     styles: &[u32],
 ) -> Vec<f32> {
-    let len = 3 * size * size;
+    translate_as(
+        generator,
+        device,
+        pictures,
+        size,
+        &generator.table_codes(styles),
+    )
+}
+
+/// Which of a style's hands a translation is drawn by.
+#[derive(Clone, Debug, Default)]
+pub enum Hand {
+    /// The style's learned or mean code.
+    #[default]
+    Typical,
+    /// That of noise under a seed; for `generator.style = latent`.
+    Seed(u64),
+    /// That of a picture in the style, `[c, size, size]` in [-1, 1]; for `generator.style` other than `table`.
+    Picture(Vec<f32>),
+}
+
+/// The codes of `count` pictures in one style: `[count, style_dims]`. A seed gives each another one, a picture all the same.
+///
+/// # Errors
+/// [`Error::Config`] where the generator cannot take codes from there, saying which could.
+pub fn style_codes(
+    generator: &Generator,
+    config: &Config,
+    device: &Device,
+    style: u32,
+    count: usize,
+    hand: &Hand,
+) -> Result<Tensor<2>, Error> {
+    let refuse = |what: &str, kinds: &str| {
+        Error::Config(vec![format!(
+            "{what} needs a run trained with generator.style = {kinds}; this one has one code a style"
+        )])
+    };
+    let styles = vec![style; count];
+    match hand {
+        Hand::Typical => Ok(generator.table_codes(&styles)),
+        Hand::Seed(seed) => {
+            let dims = config.generator.style_noise_dims;
+            let noise = Rng::new(*seed, Stream::STYLE, 0).normals(count * dims);
+            let noise = Tensor::from_data(TensorData::new(noise, [count, dims]), device);
+            generator
+                .mapped_codes(noise, &styles)
+                .ok_or_else(|| refuse("a style seed", "latent"))
+        }
+        Hand::Picture(values) => {
+            let size = config.data.size_px as usize;
+            let shape = [1, generator.channels(), size, size];
+            let picture = Tensor::from_data(TensorData::new(values.clone(), shape), device);
+            let code = generator
+                .picture_codes(picture, &[style])
+                .ok_or_else(|| refuse("a reference picture", "latent or reference"))?;
+            let [_, dims] = code.dims();
+            Ok(code.expand([count, dims]))
+        }
+    }
+}
+
+/// Pictures of the prior, without an input: one latent a row of `codes`, `temperature * N(0, 1)`, drawn under `seed`; the
+/// same seed gives the same latents for every style.
+///
+/// # Shapes
+/// `codes`: `[n, style_dims]`; returns `[n, c, size, size]` in [-1, 1].
+pub fn sample(
+    generator: &Generator,
+    config: &Config,
+    device: &Device,
+    codes: &Tensor<2>,
+    seed: u64,
+    temperature: f32,
+) -> Vec<f32> {
+    let [z, h, w] = config.generator.latent_shape(config.data.size_px as usize);
+    let [n, _] = codes.dims();
+    let mut rng = Rng::new(seed, Stream::SAMPLES, 1);
+    let mut out = Vec::new();
+    for start in (0..n).step_by(CHUNK) {
+        let count = CHUNK.min(n - start);
+        let mut noise = rng.normals(count * z * h * w);
+        for value in &mut noise {
+            *value *= temperature;
+        }
+        let latent = Tensor::from_data(TensorData::new(noise, [count, z, h, w]), device);
+        let drawn = generator.decode_as(latent, codes.clone().narrow(0, start, count));
+        out.extend(crate::train::values_of(drawn));
+    }
+    out
+}
+
+/// Translates pictures by style codes, one each.
+///
+/// # Shapes
+/// `pictures`: `[n, c, size, size]` in [-1, 1]; `codes`: `[n, style_dims]`; the result as the pictures.
+pub fn translate_as(
+    generator: &Generator,
+    device: &Device,
+    pictures: &[f32],
+    size: usize,
+    codes: &Tensor<2>,
+) -> Vec<f32> {
+    let channels = generator.channels();
+    let len = channels * size * size;
     let mut out = Vec::with_capacity(pictures.len());
-    for (pictures, styles) in pictures.chunks(CHUNK * len).zip(styles.chunks(CHUNK)) {
-        let data = TensorData::new(pictures.to_vec(), [styles.len(), 3, size, size]);
-        let translated = generator.translate(Tensor::from_data(data, device), styles);
-        out.extend(crate::train::values_of(translated));
+    for (chunk, pictures) in pictures.chunks(CHUNK * len).enumerate() {
+        let n = pictures.len() / len;
+        let data = TensorData::new(pictures.to_vec(), [n, channels, size, size]);
+        let latent = generator.encode(Tensor::from_data(data, device)).mean;
+        let drawn = generator.decode_as(latent, codes.clone().narrow(0, chunk * CHUNK, n));
+        out.extend(crate::train::values_of(drawn));
     }
     out
 }

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Translate pictures into a style with a trained run
     Translate(TranslateArgs),
+    /// Draw pictures without an input, from a trained run's prior
+    Sample(SampleArgs),
     /// Score a trained run on held-out pictures, beside three baselines
     Evaluate(EvaluateArgs),
     /// Say which style pictures are in, how sure, and which of their patches look made
@@ -127,6 +129,12 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Keep)]
     pub(crate) alpha: AlphaArg,
+    /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or reference)
+    #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
+    pub(crate) reference: Option<PathBuf>,
+    /// Translate in a hand drawn by this number, the same for all pictures (runs with generator.style = latent)
+    #[arg(long, value_name = "N")]
+    pub(crate) style_seed: Option<u64>,
     /// Replace translations that are already there
     #[arg(long)]
     pub(crate) force: bool,
@@ -135,6 +143,49 @@ pub(crate) struct TranslateArgs {
     /// Pictures (png, jpg, webp, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// `demotic sample`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Latents are drawn from N(0, 1), scaled by the temperature; the same seed gives the same latents in every style. A run trained
+with a light loss.kl, as the recipes are, codes pictures far from its prior: what it draws from there is texture. configs/prior.toml
+trains for it.
+
+Examples:
+  demotic sample --run runs/00001-prior --style openmoji -n 16 --out sample.png
+  demotic sample --run runs/00001-prior --seed 7 --temperature 0.7")]
+pub(crate) struct SampleArgs {
+    /// Run folder made by `demotic train`
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// Style to draw in; may be repeated; without it, all of the run
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) style: Vec<String>,
+    /// Pictures a style
+    #[arg(short = 'n', long = "count", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) count: u32,
+    /// Another seed draws other pictures
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Scale of the latents: below 1, more ordinary pictures
+    #[arg(long, default_value_t = 1.0, value_name = "T", value_parser = temperature)]
+    pub(crate) temperature: f32,
+    /// Sheet to write; without it, samples/prior-<seed>.png in the run
+    #[arg(short = 'o', long, value_name = "FILE.png")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the sheet
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 10".into()),
+    }
 }
 
 /// `--alpha`

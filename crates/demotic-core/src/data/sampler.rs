@@ -151,6 +151,27 @@ impl<'a> Sampler<'a> {
         })
     }
 
+    /// Pictures of the given styles, drawn anew each with the same chance, by generator number `lane` of its stream.
+    pub fn of_styles(&self, step: u64, lane: u16, styles: &[u32]) -> Batch {
+        let mut rng = Rng::new(self.options.seed, Stream::STYLE.lane(lane), step);
+        let mut draw = |style: &u32| {
+            let items = self.view.items(*style as usize);
+            let item = items[rng.below(items.len() as u32) as usize];
+            (
+                *style as usize,
+                item,
+                self.options.augmentation.draw(&mut rng),
+            )
+        };
+        let (mut from, mut items, mut variations) = (vec![], vec![], vec![]);
+        for (style, item, variation) in styles.iter().map(&mut draw) {
+            from.push(style);
+            items.push(item);
+            variations.push(variation);
+        }
+        self.render(from, items, &variations)
+    }
+
     /// The `count`-th unpaired picture of the run: its style and item.
     fn draw_unpaired(&self, count: u64) -> (usize, TrainItem) {
         let k = self.unpaired.len() as u64;

@@ -6,12 +6,40 @@ use serde::{Deserialize, Serialize};
 
 use super::Domain;
 use super::layers::{AdaNorm, AdaResidual, Conv, Init, Norm, Residual, halve, unshuffle, upsample};
+use super::recurrent::Drawing;
+use super::style::{Mapping, StyleEncoder};
+
+/// How a latent becomes a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratorKind {
+    /// At once.
+    Conv,
+    /// In steps on a canvas, each with a latent of its own.
+    Recurrent,
+}
+
+/// Where style codes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StyleKind {
+    /// One learned code a style.
+    Table,
+    /// From noise, by a mapping network; the table holds each style's mean code.
+    Latent,
+    /// From a picture in the style, by an encoder; the table holds each style's mean code.
+    Reference,
+}
 
 /// Sizes of the [`Generator`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GeneratorConfig {
-    /// Channels of the latent `z`.
+    /// At once or in steps.
+    pub kind: GeneratorKind,
+    /// Steps of a recurrent generator.
+    pub draw_steps: usize,
+    /// Channels of the latent `z`; of each step's, where drawing goes in steps.
     pub latent_channels: usize,
     /// Pixels of the picture's side to one cell of the latent: 2, 4 or 8.
     pub latent_stride: usize,
@@ -25,13 +53,21 @@ pub struct GeneratorConfig {
     pub decoder_blocks: usize,
     /// Residual blocks of the decoder at half the latent's size: they see more of the picture for a quarter of the cost.
     pub context_blocks: usize,
+    /// Where style codes come from.
+    pub style: StyleKind,
     /// Entries of a style code.
     pub style_dims: usize,
+    /// Noise values that a latent-guided style code is made from.
+    pub style_noise_dims: usize,
+    /// Channels of the style encoder at half the picture's size, doubled below; a quarter of the mapping network's width.
+    pub style_channels: usize,
 }
 
 impl Default for GeneratorConfig {
     fn default() -> Self {
         Self {
+            kind: GeneratorKind::Conv,
+            draw_steps: 4,
             latent_channels: 16,
             latent_stride: 2,
             channels: 48,
@@ -39,7 +75,10 @@ impl Default for GeneratorConfig {
             encoder_blocks: 2,
             decoder_blocks: 2,
             context_blocks: 2,
+            style: StyleKind::Table,
             style_dims: 32,
+            style_noise_dims: 16,
+            style_channels: 24,
         }
     }
 }
@@ -50,10 +89,14 @@ impl GeneratorConfig {
         self.latent_stride.trailing_zeros() as usize
     }
 
-    /// Values of the latent of a picture of `size` pixels a side: `z * h * w`.
-    pub(crate) fn latent_values(&self, size: usize) -> usize {
+    /// The latent of a picture of `size` pixels a side: `[z, h, w]`, all steps of drawing one after the other.
+    pub fn latent_shape(&self, size: usize) -> [usize; 3] {
         let side = size / self.latent_stride;
-        self.latent_channels * side * side
+        let steps = match self.kind {
+            GeneratorKind::Conv => 1,
+            GeneratorKind::Recurrent => self.draw_steps,
+        };
+        [steps * self.latent_channels, side, side]
     }
 
     /// Channels `doublings` above the latent's size.
@@ -92,6 +135,13 @@ impl GeneratorConfig {
         let last = self.channels_at(self.doublings());
         let output_norm = AdaNorm::new(init, self.style_dims, last);
         let output = Conv::new(init, last, domain.channels, 3, 0.7);
+        let drawing = (self.kind == GeneratorKind::Recurrent)
+            .then(|| Drawing::new(init, self.style_dims, self.channels, self.draw_steps));
+        let (width, noise) = (self.style_channels, self.style_noise_dims);
+        let mapping = (self.style == StyleKind::Latent)
+            .then(|| Mapping::new(init, noise, 4 * width, domain.styles, self.style_dims));
+        let style_encoder = (self.style != StyleKind::Table)
+            .then(|| StyleEncoder::new(init, domain, width, self.style_dims));
         Generator {
             stem,
             downs,
@@ -105,6 +155,9 @@ impl GeneratorConfig {
             ups,
             output_norm,
             output,
+            drawing,
+            mapping,
+            style_encoder,
         }
     }
 }
@@ -134,6 +187,9 @@ pub struct Generator {
     ups: Vec<UpStage>,
     output_norm: AdaNorm,
     output: Conv,
+    drawing: Option<Drawing>,
+    mapping: Option<Mapping>,
+    style_encoder: Option<StyleEncoder>,
 }
 
 /// Diagonal normal `q(z | x)` over a grid.
@@ -169,10 +225,15 @@ impl Posterior {
 }
 
 impl Generator {
+    /// Planes of a picture.
+    pub fn channels(&self) -> usize {
+        self.output.outputs()
+    }
+
     /// The posterior of pictures of any style.
     ///
     /// # Shapes
-    /// `pictures`: `[b, 3, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context blocks).
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context blocks).
     pub fn encode(&self, pictures: Tensor<4>) -> Posterior {
         let mut x = self.stem.forward(unshuffle(pictures));
         for down in &self.downs {
@@ -181,12 +242,20 @@ impl Generator {
         for block in &self.encoder {
             x = block.forward(x);
         }
-        let both = self.to_posterior.forward(self.encoder_norm.forward(x)); // [b, 2z, h, w]
-        let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
-        let (mean, log_var) = halves
-            .next()
-            .zip(halves.next())
-            .expect("2z channels split into two");
+        let features = self.encoder_norm.forward(x);
+        let (mean, log_var) = if let Some(drawing) = &self.drawing {
+            let [b, ..] = features.dims();
+            let [_, dims] = self.style.dims();
+            let neutral = Tensor::zeros([b, dims], &features.device());
+            drawing.read(features, &self.to_posterior, &self.from_latent, &neutral)
+        } else {
+            let both = self.to_posterior.forward(features); // [b, 2z, h, w]
+            let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
+            halves
+                .next()
+                .zip(halves.next())
+                .expect("2z channels split into two")
+        };
         // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
         Posterior {
             mean,
@@ -194,15 +263,27 @@ impl Generator {
         }
     }
 
-    /// The pictures of `latent` in the given styles.
+    /// The pictures of `latent` in the given styles, by the table's codes.
     ///
     /// # Shapes
     /// - `latent`: `[b, z, h, w]`
     /// - `styles`: `b` style numbers
-    /// - returns `[b, 3, H, W]` in (-1, 1)
+    /// - returns `[b, c, H, W]` in (-1, 1)
     pub fn decode(&self, latent: Tensor<4>, styles: &[u32]) -> Tensor<4> {
-        let code = self.style_code(styles);
-        let mut x = self.from_latent.forward(latent);
+        self.decode_as(latent, self.table_codes(styles))
+    }
+
+    /// The pictures of `latent` by style codes.
+    ///
+    /// # Shapes
+    /// - `latent`: `[b, z, h, w]`
+    /// - `code`: `[b, style_dims]`
+    /// - returns `[b, c, H, W]` in (-1, 1)
+    pub fn decode_as(&self, latent: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
+        let mut x = match &self.drawing {
+            Some(drawing) => drawing.draw(latent, &self.from_latent, &code),
+            None => self.from_latent.forward(latent),
+        };
         if !self.context.is_empty() {
             let mut wide = halve(x.clone());
             for block in &self.context {
@@ -228,8 +309,23 @@ impl Generator {
         self.decode(self.encode(pictures).mean, styles)
     }
 
+    /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping network.
+    pub fn mapped_codes(&self, noise: Tensor<2>, styles: &[u32]) -> Option<Tensor<2>> {
+        self.mapping
+            .as_ref()
+            .map(|mapping| mapping.forward(noise, styles))
+    }
+
+    /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None` without a
+    /// style encoder.
+    pub fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
+        self.style_encoder
+            .as_ref()
+            .map(|encoder| encoder.forward(pictures, styles))
+    }
+
     /// Rows of the style table: `[b, style_dims]`. A product with one-hot rows: its gradient is a sum in fixed order.
-    fn style_code(&self, styles: &[u32]) -> Tensor<2> {
+    pub fn table_codes(&self, styles: &[u32]) -> Tensor<2> {
         let table = self.style.val();
         let [count, _] = table.dims();
         let mut rows = vec![0.0_f32; styles.len() * count];

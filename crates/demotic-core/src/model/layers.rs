@@ -77,6 +77,11 @@ impl Conv {
         }
     }
 
+    /// Channels that come out.
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.dims()[0]
+    }
+
     /// The same with spectral normalisation (Miyato et al. 2018), after a few power iterations.
     pub(crate) fn spectral(mut self, init: &mut Init) -> Self {
         let [to, ..] = self.weight.dims();

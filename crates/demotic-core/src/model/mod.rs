@@ -3,12 +3,14 @@
 mod discriminator;
 mod generator;
 pub(crate) mod layers;
+mod recurrent;
+mod style;
 
 pub use demotic_crf::Directions;
 pub use discriminator::{
     AugmentProb, Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind,
 };
-pub use generator::{Generator, GeneratorConfig, Posterior};
+pub use generator::{Generator, GeneratorConfig, GeneratorKind, Posterior, StyleKind};
 pub(crate) use layers::{Conv, Norm, halve, leaky, unshuffle};
 pub use layers::{Init, Residual};
 

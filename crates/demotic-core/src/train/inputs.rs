@@ -4,7 +4,7 @@
 
 use crate::config::Config;
 use crate::data::{Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
-use crate::model::DiscriminatorConfig;
+use crate::model::{DiscriminatorConfig, StyleKind};
 use crate::rng::{Rng, Stream};
 
 use super::composite::{self, Composites, Layout};
@@ -32,10 +32,15 @@ pub(crate) struct Inputs {
     pub(crate) returned_noise: Vec<f32>,
     /// Laid over a translation before it is drawn back: `[n, 3, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
+    /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target style
+    /// `[n, 3, H, W]`; empty where codes come from the table.
+    pub(crate) style_sources: [Vec<f32>; 2],
     /// Changes of the real, then the made pictures in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
     /// Of the made pictures when the generator is judged: `n`.
     pub(crate) fooling_variations: Option<Variations>,
+    /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
+    pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
     /// Laid over the discriminator's real, made and mixed pictures: `[3n, 3, H, W]`; empty where unused.
@@ -47,8 +52,8 @@ impl Inputs {
     pub(crate) fn arrays(&self, config: &Config) -> Arrays {
         let n = self.targets.len();
         let size = config.data.size_px as usize;
-        let side = size / config.generator.latent_stride;
-        let latent = [n, config.generator.latent_channels, side, side];
+        let [z, h, w] = config.generator.latent_shape(size);
+        let latent = [n, z, h, w];
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
         let picture = [n, 3, size, size];
         let mut arrays = Arrays::new();
@@ -146,7 +151,7 @@ impl<'a> Feed<'a> {
         let reals = self.reals.batch(step);
         let size = config.data.size_px as usize;
         let picture = 3 * size * size;
-        let latent = config.generator.latent_values(size);
+        let latent: usize = config.generator.latent_shape(size).iter().product();
         let noise = |lane: u16, count: usize, is_used: bool| {
             let count = if is_used { count } else { 0 };
             Rng::new(config.seed, Stream::LATENT.lane(lane), step).normals(count)
@@ -155,6 +160,15 @@ impl<'a> Feed<'a> {
         let returned_noise = noise(1, batch * latent, true);
         let smoothness_noise = noise(2, 3 * batch * picture, config.loss.smoothness > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
+        let style_sources: [Vec<f32>; 2] = std::array::from_fn(|which| {
+            let lane = which as u16;
+            match config.generator.style {
+                StyleKind::Table => vec![],
+                StyleKind::Latent => Rng::new(config.seed, Stream::STYLE.lane(lane), step)
+                    .normals(batch * config.generator.style_noise_dims),
+                StyleKind::Reference => self.reals.of_styles(step, lane, &targets).images,
+            }
+        });
         let layout = Layout {
             grid: size / DiscriminatorConfig::PATCH_STRIDE,
             stride: DiscriminatorConfig::PATCH_STRIDE,
@@ -200,10 +214,12 @@ impl<'a> Feed<'a> {
                     sources: batch_part(&sources),
                     truths: truth.images[first * picture..last * picture].to_vec(),
                     truth_rows: rows[first..last].iter().map(|row| row - part * n).collect(),
+                    style_sources: style_sources.each_ref().map(|all| cut(all, 1)),
                     variations: judged
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
                     fooling_variations: fooling.as_ref().map(|all| all.cut(part * n, n)),
+                    diversity: 1.0 - (step as f32 / config.train.steps as f32).min(1.0),
                     r1,
                     targets,
                     reals,

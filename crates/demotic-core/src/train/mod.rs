@@ -43,7 +43,7 @@ pub use validation::{Best, BestMetric, Validator};
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 13] = [
     "d_real",
     "d_fake",
     "d_composite",
@@ -53,6 +53,8 @@ const FIGURES: [&str; 11] = [
     "g_cycle",
     "g_adversarial",
     "g_paired",
+    "g_style",
+    "g_diversity",
     "d_norm",
     "g_norm",
 ];
@@ -82,6 +84,10 @@ pub struct Tick {
     pub g_adversarial: f32,
     /// Mean absolute error against true translations, where there is none counted as 0.
     pub g_paired: f32,
+    /// Mean absolute error of the style code read from a translation; 0 where codes are the table's.
+    pub g_style: f32,
+    /// Mean absolute difference between translations by two codes of one style; 0 where codes are the table's.
+    pub g_diversity: f32,
     /// Norm of the discriminator's gradients before clipping.
     pub d_norm: f32,
     /// Norm of the generator's gradients before clipping.
@@ -550,8 +556,10 @@ impl<'a> Trainer<'a> {
             g_cycle: values[6],
             g_adversarial: values[7],
             g_paired: values[8],
-            d_norm: values[9],
-            g_norm: values[10],
+            g_style: values[9],
+            g_diversity: values[10],
+            d_norm: values[11],
+            g_norm: values[12],
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::config::Config;
 use crate::loss::{self, AdversarialKind};
-use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior, StyleKind};
 
 use super::inputs::Inputs;
 use super::phases::{Clock, Phase};
@@ -35,6 +35,15 @@ pub(crate) struct Drawn {
     pub(crate) fake: Tensor<4>,
     /// The translations, translated back.
     cycled: Tensor<4>,
+    guided: Option<Guided>,
+}
+
+/// What translations by other codes than the table's were drawn from.
+struct Guided {
+    /// `[n, z, h, w]`
+    latent: Tensor<4>,
+    /// `[n, style_dims]`
+    code: Tensor<2>,
 }
 
 /// Gradients of one network, and the means that a person reads.
@@ -53,9 +62,21 @@ impl Part<'_> {
         let posterior = generator.encode(sources.clone());
         let noise = self.tensor(&inputs.latent_noise, posterior.mean.dims());
         let latent = posterior.sample(noise);
-        let styles = inputs.sources.styles.iter().chain(&inputs.targets);
-        let both: Vec<u32> = styles.copied().collect();
-        let drawn = generator.decode(Tensor::cat(vec![latent.clone(), latent], 0), &both);
+        let own = &inputs.sources.styles;
+        let latents = Tensor::cat(vec![latent.clone(), latent.clone()], 0);
+        let (drawn, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
+            None => {
+                let both: Vec<u32> = own.iter().chain(&inputs.targets).copied().collect();
+                let drawn = generator.decode(latents, &both);
+                (drawn, generator.table_codes(own), None)
+            }
+            Some(own_code) => {
+                let code = self.target_codes(generator, 0);
+                let both = Tensor::cat(vec![own_code.clone(), code.clone()], 0);
+                let drawn = generator.decode_as(latents, both);
+                (drawn, own_code, Some(Guided { latent, code }))
+            }
+        };
         let mut halves = drawn.split(n, 0).into_iter();
         let (again, fake) = halves
             .next()
@@ -69,7 +90,7 @@ impl Part<'_> {
         };
         let returned = generator.encode(seen);
         let noise = self.tensor(&inputs.returned_noise, returned.mean.dims());
-        let cycled = generator.decode(returned.sample(noise), &inputs.sources.styles);
+        let cycled = generator.decode_as(returned.sample(noise), own_code);
         clock.mark(Phase::GeneratorForward);
         Drawn {
             sources,
@@ -77,7 +98,49 @@ impl Part<'_> {
             again,
             fake,
             cycled,
+            guided,
         }
+    }
+
+    /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one.
+    fn target_codes(&self, generator: &Generator, which: usize) -> Tensor<2> {
+        let targets = &self.inputs.targets;
+        let n = targets.len();
+        let values = &self.inputs.style_sources[which];
+        let codes = match self.config.generator.style {
+            StyleKind::Table => None,
+            StyleKind::Latent => {
+                let dims = self.config.generator.style_noise_dims;
+                generator.mapped_codes(self.tensor(values, [n, dims]), targets)
+            }
+            StyleKind::Reference => generator.picture_codes(self.pictures(values, n), targets),
+        };
+        codes.unwrap_or_else(|| generator.table_codes(targets))
+    }
+
+    /// Terms that make style codes mean something: (total, reconstruction, diversity).
+    fn style_terms(
+        &self,
+        generator: &Generator,
+        fake: &Tensor<4>,
+        guided: Guided,
+    ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+        let targets = &self.inputs.targets;
+        let weights = &self.config.loss;
+        let Guided { latent, code } = guided;
+        let read = generator
+            .picture_codes(fake.clone(), targets)
+            .expect("a generator guided by codes reads them");
+        let reconstruction = (read - code.clone()).abs().mean();
+        let other = generator.decode_as(latent, self.target_codes(generator, 1));
+        let diversity = loss::absolute_error(fake.clone(), other.detach());
+        // The table follows the mean code: what a style looks like when no code is given.
+        let strayed = (generator.table_codes(targets) - code.detach())
+            .square()
+            .mean();
+        let total = reconstruction.clone() * weights.style + strayed
+            - diversity.clone() * (weights.diversity * self.inputs.diversity);
+        (total, reconstruction.inner(), diversity.inner())
     }
 
     /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_r1]`.
@@ -159,7 +222,7 @@ impl Part<'_> {
     }
 
     /// The generator against a discriminator that stays as it is. Figures: `[g_reconstruction, g_kl, g_cycle,
-    /// g_adversarial, g_paired]`.
+    /// g_adversarial, g_paired, g_style, g_diversity]`.
     pub(crate) fn generator_gradients(
         &self,
         generator: &Generator,
@@ -173,6 +236,7 @@ impl Part<'_> {
             again,
             fake,
             cycled,
+            guided,
         } = drawn;
         let [n, c, size, _] = sources.dims();
         let weights = &self.config.loss;
@@ -186,6 +250,7 @@ impl Part<'_> {
         };
         let emissions = judge.emissions(shown);
         let adversarial = self.fooled(&judge, emissions).mean();
+        let style = guided.map(|guided| self.style_terms(generator, &fake, guided));
         let rows = &self.inputs.truth_rows;
         let paired = (!rows.is_empty()).then(|| {
             let truths = self.pictures(&self.inputs.truths, rows.len());
@@ -205,6 +270,14 @@ impl Part<'_> {
         if let Some(paired) = &paired {
             total = total + paired.clone() * weights.paired;
         }
+        let zero = || Tensor::zeros([1], self.device);
+        let (g_style, g_diversity) = match style {
+            Some((terms, reconstruction, diversity)) => {
+                total = total + terms;
+                (reconstruction, diversity)
+            }
+            None => (zero(), zero()),
+        };
         clock.mark(Phase::JudgeForward);
         let paired = paired.map_or_else(|| Tensor::zeros([1], self.device), Tensor::inner);
         let figures = vec![
@@ -213,6 +286,8 @@ impl Part<'_> {
             cycle.inner(),
             adversarial.inner(),
             paired,
+            g_style,
+            g_diversity,
         ];
         let computed = self.computed(generator, total, figures);
         clock.mark(Phase::GeneratorBackward);

@@ -166,3 +166,19 @@ fn words_and_numbers_are_taken_where_both_mean_something_and_refused_elsewhere()
         assert!(refused.contains(key), "{set}: {refused}");
     }
 }
+
+#[test]
+fn both_generators_take_style_codes_from_anywhere() {
+    let (trained, refused) = walk(&[
+        &["generator.kind=conv", "generator.kind=recurrent"],
+        &[
+            "generator.style=table",
+            "generator.style=latent",
+            "generator.style=reference",
+        ],
+        &["generator.draw_steps=1", "generator.draw_steps=3"],
+        &["train.pairs=none", "train.pairs=0.5"],
+        &["train.accumulate=1", "train.accumulate=2"],
+    ]);
+    assert_eq!((trained, refused.len()), (48, 0));
+}

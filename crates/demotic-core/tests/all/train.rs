@@ -55,6 +55,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
             "discriminator.spectral_norm=true",
             "discriminator.augment_prob=0.6",
         ][..],
+        &["generator.kind=recurrent", "generator.style=latent"][..],
+        &["generator.style=reference"][..],
     ] {
         let config = config(sets);
         let data = dataset(&config);
@@ -235,9 +237,20 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
 
 #[test]
 fn every_trained_parameter_moves_and_losses_are_finite() {
-    let config = config(&[]);
-    let data = dataset(&config);
-    let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    for sets in [
+        &[][..],
+        &["generator.kind=recurrent", "generator.style=latent"],
+        &["generator.style=reference", "discriminator.head=conv"],
+        &["discriminator.head=dense"],
+    ] {
+        let config = config(sets);
+        let data = dataset(&config);
+        every_parameter_moves(config, &data);
+    }
+}
+
+fn every_parameter_moves(config: Config, data: &Dataset) {
+    let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
     let before = (
         weights_of(trainer.average()),
         weights_of(trainer.discriminator()),

@@ -10,6 +10,7 @@ mod evaluate;
 mod inputs;
 mod recognize;
 mod report;
+mod sample;
 mod train;
 mod translate;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Train(args) => return train::run(args),
         Command::Ablate(args) => return ablate::run(args),
         Command::Translate(args) => translate::run(args)?,
+        Command::Sample(args) => sample::run(args)?,
         Command::Evaluate(args) => evaluate::run(args)?,
         Command::Recognize(args) => recognize::run(args)?,
         Command::Report(args) => report::run(args)?,

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::data::DataError;
+use demotic_core::data::{DataError, Picture};
 use demotic_core::device;
-use demotic_core::translate::{self, AlphaRule, Framed};
+use demotic_core::train::CheckpointInfo;
+use demotic_core::translate::{self, AlphaRule, Framed, Hand};
 use image::ExtendedColorType;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -24,14 +25,7 @@ const HIDDEN_SHARE: f32 = 0.02;
 pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
-    let style = info
-        .styles
-        .iter()
-        .position(|name| *name == args.to)
-        .ok_or_else(|| DataError::UnknownStyle {
-            asked: args.to.clone(),
-            known: info.styles.clone(),
-        })?;
+    let style = style_number(info, &args.to)?;
     let background = info
         .config
         .data
@@ -41,6 +35,16 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let jobs = inputs::with_outputs(pictures, &args.out, args.force)?;
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
+    let side = info.config.data.size_px as usize;
+    let hand = match (&args.reference, args.style_seed) {
+        (Some(path), _) => {
+            let picture = Picture::open_or_draw(path, info.config.data.size_px)?;
+            Hand::Picture(Framed::new(picture, info.config.data.size_px, background).square())
+        }
+        (None, Some(seed)) => Hand::Seed(seed),
+        (None, None) => Hand::Typical,
+    };
+    let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &hand)?;
     fs::create_dir_all(&args.out)
         .map_err(|e| io("make the folder for translations", &args.out, &e))?;
 
@@ -64,14 +68,9 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
             .iter()
             .flat_map(|(_, framed)| framed.square())
             .collect();
-        let side = size_px as usize;
-        let translated = translate::translate(
-            &generator,
-            &chosen.device,
-            &squares,
-            side,
-            &vec![style as u32; held.len()],
-        );
+        let codes = code.clone().repeat_dim(0, held.len());
+        let translated =
+            translate::translate_as(&generator, &chosen.device, &squares, side, &codes);
         for ((job, framed), translated) in held.iter().zip(translate::planes(&translated, side)) {
             let picture = framed.back(translated, rule);
             hidden += usize::from(rule == AlphaRule::Keep && picture.hidden_share > HIDDEN_SHARE);
@@ -99,6 +98,16 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     lines.push(String::new());
     say(&lines.join("\n"))?;
     inputs::settle(problems, jobs.len(), "translated")
+}
+
+/// A style's number in the run's networks.
+pub(crate) fn style_number(info: &CheckpointInfo, name: &str) -> Result<u32> {
+    let place = info.styles.iter().position(|known| known == name);
+    let place = place.ok_or_else(|| DataError::UnknownStyle {
+        asked: name.to_owned(),
+        known: info.styles.clone(),
+    })?;
+    Ok(place as u32)
 }
 
 /// PNG with alpha only where something is transparent.

@@ -166,3 +166,93 @@ fn a_damaged_picture_does_not_stop_the_others() {
             && !place.path("out/b.png").exists()
     );
 }
+
+#[test]
+fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
+    let place = Place::with_run();
+    let said = place
+        .run(&["sample", "--run", "run", "--device", "flex", "-n", "3"])
+        .done();
+    assert!(said.out.contains("6 pictures from the prior"), "{said:#?}");
+    open(&place, "run/samples/prior-0.png");
+    let sheet = |arguments: &[&str], name: &str| {
+        let run = ["sample", "--device", "flex", "-o", name, "-n", "2"];
+        place.run(&[&run[..], arguments].concat()).done();
+        place.read(name)
+    };
+    let one = sheet(&["--run", "run", "--style", "openmoji"], "a.png");
+    assert_eq!(
+        one,
+        sheet(&["--run", "run", "--style", "openmoji"], "b.png")
+    );
+    assert_ne!(
+        one,
+        sheet(
+            &["--run", "run", "--style", "openmoji", "--seed", "1"],
+            "c.png"
+        )
+    );
+    for (arguments, expected) in [
+        (&["-o", "a.png"][..], "a.png"),
+        (&["--style", "cuneiform"], "cuneiform"),
+        (&["--temperature", "-1"], "0 to 10"),
+    ] {
+        place.refuses(
+            &[&["sample", "--run", "run"][..], arguments].concat(),
+            2,
+            expected,
+        );
+    }
+
+    // A run with one code a style refuses hands; one with many draws by them.
+    place.write(
+        "dot.png",
+        &png(&RgbaImage::from_pixel(9, 9, Rgba([5, 200, 7, 255]))),
+    );
+    let translate = |run: &'static str, hand: &[&'static str]| {
+        let start = [
+            "translate",
+            "--run",
+            run,
+            "--to",
+            "openmoji",
+            "--device",
+            "flex",
+            "--out",
+            "out",
+            "--force",
+            "dot.png",
+        ];
+        [&start[..], hand].concat()
+    };
+    place.refuses(
+        &translate("run", &["--style-seed", "3"]),
+        2,
+        "generator.style = latent",
+    );
+    place.refuses(
+        &translate("run", &["--reference", "dot.png"]),
+        2,
+        "latent or reference",
+    );
+    place
+        .train(&[
+            "tiny.toml",
+            "--out",
+            "hands",
+            "--set",
+            "generator.style=latent",
+            "--set",
+            "generator.style_dims=8",
+        ])
+        .done();
+    let drawn = |hand: &[&'static str]| {
+        place.run(&translate("hands", hand)).done();
+        place.read("out/dot.png")
+    };
+    let by_seed = drawn(&["--style-seed", "3"]);
+    assert_eq!(by_seed, drawn(&["--style-seed", "3"]));
+    assert_ne!(by_seed, drawn(&["--style-seed", "4"]));
+    assert_ne!(by_seed, drawn(&["--reference", "dot.png"]));
+    assert_ne!(by_seed, drawn(&[]));
+}

@@ -1,0 +1,87 @@
+//! `demotic sample`: pictures without an input, from a trained run's prior.
+
+use anyhow::Result;
+use demotic_core::device;
+use demotic_core::model::StyleKind;
+use demotic_core::translate::{self, Hand};
+
+use super::translate::style_number;
+use crate::cli::SampleArgs;
+use crate::output::say;
+use crate::run_dir;
+use crate::sheet::{self, Block};
+
+/// Pictures side by side.
+const COLUMNS: usize = 8;
+
+pub(crate) fn run(args: &SampleArgs) -> Result<()> {
+    let checkpoint = run_dir::trained(&args.run)?;
+    let info = &checkpoint.info;
+    let asked = if args.style.is_empty() {
+        &info.styles
+    } else {
+        &args.style
+    };
+    let out = args.out.clone().unwrap_or_else(|| {
+        args.run
+            .join("samples")
+            .join(format!("prior-{}.png", args.seed))
+    });
+    run_dir::refuse_existing(&out, args.force)?;
+    let styles = asked
+        .iter()
+        .map(|name| style_number(info, name))
+        .collect::<Result<Vec<u32>>>()?;
+    let chosen = device::open(&args.device.device)?;
+    let generator = checkpoint.generator(&chosen.device)?;
+    let hand = match info.config.generator.style {
+        StyleKind::Latent => Hand::Seed(args.seed),
+        StyleKind::Table | StyleKind::Reference => Hand::Typical,
+    };
+    let count = args.count as usize;
+    let mut drawn = Vec::new();
+    for style in &styles {
+        let codes = translate::style_codes(
+            &generator,
+            &info.config,
+            &chosen.device,
+            *style,
+            count,
+            &hand,
+        )?;
+        drawn.push(translate::sample(
+            &generator,
+            &info.config,
+            &chosen.device,
+            &codes,
+            args.seed,
+            args.temperature,
+        ));
+    }
+    let size_px = info.config.data.size_px as usize;
+    let blocks: Vec<Block<'_>> = asked
+        .iter()
+        .zip(&drawn)
+        .map(|(name, pictures)| {
+            let pictures: Vec<&[f32]> = translate::planes(pictures, size_px).collect();
+            Block {
+                title: format!("{name}, from the prior"),
+                columns: vec![String::new(); COLUMNS.min(count)],
+                rows: pictures
+                    .chunks(COLUMNS)
+                    .map(|row| row.iter().copied().map(Some).collect())
+                    .collect(),
+            }
+        })
+        .collect();
+    sheet::save(&sheet::draw(&blocks, size_px, false), &out)?;
+    say(&format!(
+        "{} pictures from the prior of step {} of {}, seed {}, on {}: {}\n",
+        count * styles.len(),
+        info.step,
+        args.run.display(),
+        args.seed,
+        chosen.description,
+        out.display()
+    ))
+}
