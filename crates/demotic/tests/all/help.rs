@@ -4,13 +4,14 @@ use std::process::Stdio;
 
 use crate::support::Place;
 
-const COMMANDS: [&[&str]; 14] = [
+const COMMANDS: [&[&str]; 15] = [
     &["train"],
     &["translate"],
     &["evaluate"],
     &["recognize"],
     &["report"],
     &["ablate"],
+    &["sample"],
     &["data"],
     &["data", "import"],
     &["data", "inspect"],
