@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::data::Augmentation;
+use crate::data::{Augmentation, Channels};
 use crate::error::Error;
 use crate::loss::AdversarialKind;
 use crate::model::{
@@ -45,6 +45,8 @@ pub struct DataConfig {
     pub styles: Vec<String>,
     /// What transparent pictures are laid on, `#rrggbb`.
     pub background: String,
+    /// What the networks see and draw of a picture.
+    pub channels: Channels,
 }
 
 impl Default for DataConfig {
@@ -54,6 +56,7 @@ impl Default for DataConfig {
             size_px: 64,
             styles: Vec::new(),
             background: "#ffffff".into(),
+            channels: Channels::Rgb,
         }
     }
 }
@@ -408,7 +411,7 @@ impl Config {
     pub fn domain(&self, styles: usize) -> Domain {
         Domain {
             styles,
-            channels: 3,
+            channels: self.data.channels.count(),
             size_px: self.data.size_px as usize,
         }
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::data::Picture;
+use crate::data::{Channels, Picture};
 use crate::model::{Discriminator, DiscriminatorConfig};
 use crate::train::values_of;
 use crate::translate::to_byte;
@@ -89,17 +89,18 @@ impl Opinion {
 /// Posteriors of every patch's label: `[n, labels, grid, grid]`, one picture after the other.
 ///
 /// # Shapes
-/// `pictures`: `[n, 3, size, size]` in [-1, 1].
+/// `pictures`: `[n, c, size, size]` in [-1, 1].
 pub fn posteriors(
     discriminator: &Discriminator,
     device: &Device,
     pictures: &[f32],
     size: usize,
 ) -> Vec<f32> {
-    let len = 3 * size * size;
+    let channels = discriminator.channels();
+    let len = channels * size * size;
     let mut all = Vec::new();
     for chunk in pictures.chunks(CHUNK * len) {
-        let data = TensorData::new(chunk.to_vec(), [chunk.len() / len, 3, size, size]);
+        let data = TensorData::new(chunk.to_vec(), [chunk.len() / len, channels, size, size]);
         let emissions = discriminator.emissions(Tensor::from_data(data, device));
         all.extend(values_of(discriminator.marginals(emissions)));
     }
@@ -114,7 +115,7 @@ pub fn opinions(
     size: usize,
 ) -> Vec<Opinion> {
     let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-    let n = pictures.len() / (3 * size * size);
+    let n = pictures.len() / (discriminator.channels() * size * size);
     let values = posteriors(discriminator, device, pictures, size);
     let len = values.len() / n.max(1);
     let rows = values.chunks_exact(len.max(1));
@@ -129,11 +130,12 @@ pub fn recognize(
     pictures: &[Picture],
     size_px: u32,
     background: [u8; 3],
+    channels: Channels,
 ) -> Vec<Opinion> {
     let (grid, stride) = grid_of(size_px);
     let squares: Vec<f32> = pictures
         .iter()
-        .flat_map(|picture| picture.fit(size_px).compose(background))
+        .flat_map(|picture| picture.fit(size_px).planes(channels, background))
         .collect();
     let values = posteriors(discriminator, device, &squares, size_px as usize);
     let len = values.len() / pictures.len().max(1);

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::Config;
-use crate::data::Picture;
+use crate::data::{Channels, Picture};
 use crate::error::Error;
 use crate::model::Generator;
 use crate::rng::{Rng, Stream};
@@ -171,7 +171,7 @@ pub fn to_byte(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
 }
 
-/// Planes `[3, size, size]`, one picture after another.
+/// Planes `[3, size, size]` of pictures as a person sees them, one after another.
 pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
     pictures.chunks_exact(3 * size * size)
 }
@@ -192,6 +192,7 @@ pub struct Framed {
     original: Picture,
     size_px: u32,
     background: [u8; 3],
+    channels: Channels,
 }
 
 /// A translation at its input's size.
@@ -213,33 +214,44 @@ pub struct Unframed {
 const PAINT: u32 = 32;
 
 impl Framed {
-    /// Takes a picture for a square of `size_px` on a background.
-    pub fn new(original: Picture, size_px: u32, background: [u8; 3]) -> Self {
+    /// Takes a picture for a square of `size_px` on a background, for a generator of these channels.
+    pub fn new(original: Picture, size_px: u32, background: [u8; 3], channels: Channels) -> Self {
         Self {
             original,
             size_px,
             background,
+            channels,
         }
     }
 
-    /// What the generator sees: `[3, size_px, size_px]` in [-1, 1].
+    /// What the generator sees: `[c, size_px, size_px]` in [-1, 1].
     pub fn square(&self) -> Vec<f32> {
-        self.original.fit(self.size_px).compose(self.background)
+        let square = self.original.fit(self.size_px);
+        square.planes(self.channels, self.background)
     }
 
     /// The translated square at the input's size. Laid on the background, it shows what the generator drew wherever
-    /// alpha allows: colour is `background + (drawn - background) / alpha`, in range.
+    /// alpha allows: colour is `background + (drawn - background) / alpha`, in range. A generator of rgba has drawn the
+    /// transparency itself; then there is no rule.
     ///
     /// # Shapes
-    /// `translated`: `[3, size_px, size_px]` in [-1, 1].
+    /// `translated`: `[c, size_px, size_px]` in [-1, 1].
     pub fn back(&self, translated: &[f32], rule: AlphaRule) -> Unframed {
+        match self.channels {
+            Channels::Rgba => self.back_with_alpha(translated),
+            Channels::Rgb => self.back_on_ground(translated, rule),
+            Channels::Grey => self.back_on_ground(&translated.repeat(3), rule),
+        }
+    }
+
+    /// The square cut to the picture and brought to its size; `pixel` gives premultiplied RGBA by its place in the square.
+    fn unfitted(&self, pixel: impl Fn(usize) -> [u8; 4]) -> Picture {
         let side = self.size_px as usize;
         let [left, top, width, height] = self.original.place_in(self.size_px).map(|v| v as usize);
         let mut premultiplied = Vec::with_capacity(4 * width * height);
         for y in top..top + height {
             for x in left..left + width {
-                let channel = |c: usize| to_byte(translated[(c * side + y) * side + x]);
-                premultiplied.extend([channel(0), channel(1), channel(2), 255]);
+                premultiplied.extend(pixel(y * side + x));
             }
         }
         let drawn = Picture {
@@ -247,7 +259,35 @@ impl Framed {
             height_px: height as u32,
             premultiplied,
         };
-        let drawn = drawn.resized(self.original.width_px, self.original.height_px);
+        drawn.resized(self.original.width_px, self.original.height_px)
+    }
+
+    fn back_with_alpha(&self, translated: &[f32]) -> Unframed {
+        let plane = self.size_px as usize * self.size_px as usize;
+        let drawn = self.unfitted(|place| {
+            let channel = |c: usize| to_byte(translated[c * plane + place]);
+            let alpha = channel(3);
+            // Colour beyond alpha means nothing.
+            let [red, green, blue] = [0, 1, 2].map(|c| channel(c).min(alpha));
+            [red, green, blue, alpha]
+        });
+        let rgba = drawn.straight_rgba();
+        Unframed {
+            width_px: drawn.width_px,
+            height_px: drawn.height_px,
+            is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
+            rgba,
+            hidden_share: 0.0,
+        }
+    }
+
+    fn back_on_ground(&self, translated: &[f32], rule: AlphaRule) -> Unframed {
+        let plane = self.size_px as usize * self.size_px as usize;
+        let drawn = self.unfitted(|place| {
+            let channel = |c: usize| to_byte(translated[c * plane + place]);
+            [channel(0), channel(1), channel(2), 255]
+        });
+        let (width, height) = (drawn.width_px, drawn.height_px);
         let (mut is_opaque, mut hidden) = (true, 0_usize);
         let mut rgba = drawn.premultiplied;
         let pixels = rgba.as_chunks_mut::<4>().0;
@@ -278,8 +318,8 @@ impl Framed {
         }
         let count = pixels.len() as f32;
         Unframed {
-            width_px: self.original.width_px,
-            height_px: self.original.height_px,
+            width_px: width,
+            height_px: height,
             rgba,
             is_opaque,
             hidden_share: hidden as f32 / count,
@@ -312,7 +352,7 @@ mod tests {
                     [10, 200, 90, 255]
                 }
             });
-            let framed = Framed::new(original.clone(), 16, [255; 3]);
+            let framed = Framed::new(original.clone(), 16, [255; 3], Channels::Rgb);
             if width.max(height) == 16 {
                 let back = framed.back(&framed.square(), AlphaRule::Keep);
                 assert_eq!(
@@ -348,7 +388,7 @@ mod tests {
                 [0; 4]
             }
         });
-        let framed = Framed::new(hollow, 8, [255; 3]);
+        let framed = Framed::new(hollow, 8, [255; 3], Channels::Rgb);
         // The translation paints the upper half yellow and leaves the lower half white.
         let painted: Vec<f32> = (0..3)
             .flat_map(|c| (0..64).map(move |i| if c == 2 && i < 32 { -0.6 } else { 1.0 }))
@@ -370,7 +410,35 @@ mod tests {
         );
         assert_eq!(redrawn.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 51]);
         assert_eq!(kept.hidden_share, 21.0 / 64.0);
-        let opaque = Framed::new(picture(8, 8, |_, _| [9, 9, 9, 255]), 8, [255; 3]);
+        let opaque = Framed::new(
+            picture(8, 8, |_, _| [9, 9, 9, 255]),
+            8,
+            [255; 3],
+            Channels::Rgb,
+        );
         assert!(opaque.back(&painted, AlphaRule::Keep).is_opaque);
+    }
+
+    #[test]
+    fn a_generator_of_rgba_draws_its_own_transparency_and_one_of_grey_shows_grey() {
+        let original = picture(8, 4, |x, _| if x < 4 { [40, 80, 120, 160] } else { [0; 4] });
+        let framed = |channels| Framed::new(original.clone(), 8, [255; 3], channels);
+        let sticker = framed(Channels::Rgba);
+        let back = sticker.back(&sticker.square(), AlphaRule::Keep);
+        assert_eq!(
+            (back.rgba, back.is_opaque),
+            (original.straight_rgba(), false)
+        );
+        // Colour beyond alpha is cut to it, before it is divided by it.
+        let bright = [1.0, 1.0, 1.0, 0.0].map(|v: f32| vec![v; 64]).concat();
+        let drawn = sticker.back(&bright, AlphaRule::Keep);
+        assert_eq!(drawn.rgba[..4], [255, 255, 255, 128]);
+        let grey = framed(Channels::Grey);
+        let back = grey.back(&vec![0.2; 64], AlphaRule::Redraw);
+        assert!(
+            back.rgba.chunks(4).all(|p| p[0] == p[1] && p[1] == p[2]),
+            "{:?}",
+            back.rgba
+        );
     }
 }

@@ -149,16 +149,18 @@ pub(crate) struct TranslateArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Latents are drawn from N(0, 1), scaled by the temperature; the same seed gives the same latents in every style. A run trained
-with a light loss.kl, as the recipes are, codes pictures far from its prior: what it draws from there is texture. configs/prior.toml
-trains for it.
+with a light loss.kl, as the recipes are, codes pictures far from its prior: what it draws from there is texture.
 
 Examples:
-  demotic sample --run runs/00001-prior --style openmoji -n 16 --out sample.png
-  demotic sample --run runs/00001-prior --seed 7 --temperature 0.7")]
+  demotic sample --run runs/00001-quickstart --style openmoji -n 16 --out sample.png
+  demotic sample --run runs/00001-quickstart --seed 7 --temperature 0.7")]
 pub(crate) struct SampleArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: CheckpointArg,
     /// Style to draw in; may be repeated; without it, all of the run
     #[arg(long, value_name = "STYLE")]
     pub(crate) style: Vec<String>,

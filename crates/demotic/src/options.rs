@@ -102,6 +102,7 @@ pub(crate) fn dataset_options(config: &Config, cache: CachePolicy) -> Result<Dat
         size_px: config.data.size_px,
         styles: config.data.styles.clone(),
         background,
+        channels: config.data.channels,
         cache,
         ..DatasetOptions::default()
     })

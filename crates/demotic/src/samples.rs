@@ -151,15 +151,16 @@ impl<'a> Samples<'a> {
         let (styles, len) = (dataset.styles().len(), dataset.picture_len());
         let size = dataset.size_px() as usize;
         let sources: Vec<f32> = self
-            .pictures
-            .chunks_exact(len)
-            .flat_map(|picture| picture.repeat(styles))
+            .inputs
+            .iter()
+            .flat_map(|&(style, item)| dataset.network_pictures(style, &[item]).repeat(styles))
             .collect();
         let targets: Vec<u32> = (0..self.inputs.len())
             .flat_map(|_| 0..styles as u32)
             .collect();
         let made =
             translate::translate(trainer.average(), &chosen.device, &sources, size, &targets);
+        let made = dataset.shown(&made);
         let made = |row: usize, style: usize| &made[(row * styles + style) * len..][..len];
         let truths: Vec<Vec<Option<Vec<f32>>>> = self
             .inputs

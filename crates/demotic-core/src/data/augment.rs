@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
-use super::picture::compose_into;
+use super::picture::Channels;
 use crate::rng::{Rng, portable_sin_cos};
 
 /// How much training pictures vary.
@@ -141,16 +141,17 @@ fn colour_matrix(hue_degrees: f32, brightness: f32) -> [[f32; 3]; 3] {
 ///
 /// # Shapes
 /// - `premultiplied`: `[side, side, 4]`
-/// - `planes`: `[3, side, side]`, in [-1, 1]
+/// - `planes`: `[c, side, side]`, in [-1, 1]
 pub(crate) fn render(
     premultiplied: &[u8],
     side: usize,
     variation: &Variation,
     background: [u8; 3],
+    channels: Channels,
     planes: &mut [f32],
 ) {
     if variation.affine.is_none() && variation.colour.is_none() {
-        compose_into(premultiplied, background, planes);
+        channels.write(premultiplied, background, planes);
         if variation.flip {
             for row in planes.chunks_exact_mut(side) {
                 row.reverse();
@@ -161,8 +162,6 @@ pub(crate) fn render(
     let map = SourceMap::new(variation, side);
     let source = Padded::new(premultiplied, side);
     let ground = background.map(|v| f32::from(v) / 255.0);
-    let (red, rest) = planes.split_at_mut(side * side);
-    let (green, blue) = rest.split_at_mut(side * side);
     // A row at a time, the last step apart: it then runs on several pixels at once.
     let mut row = vec![[0.0; 4]; side];
     for y in 0..side {
@@ -176,9 +175,15 @@ pub(crate) fn render(
                 }
             }
         }
-        for (channel, plane) in [&mut *red, &mut *green, &mut *blue].into_iter().enumerate() {
-            for (out, shown) in plane[y * side..(y + 1) * side].iter_mut().zip(&row) {
-                *out = (shown[channel] + (255.0 - shown[3]) * ground[channel]) / 127.5 - 1.0;
+        if channels == Channels::Rgb {
+            for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
+                for (out, shown) in plane[y * side..(y + 1) * side].iter_mut().zip(&row) {
+                    *out = (shown[channel] + (255.0 - shown[3]) * ground[channel]) / 127.5 - 1.0;
+                }
+            }
+        } else {
+            for (x, shown) in row.iter().enumerate() {
+                channels.write_pixel(*shown, background, y * side + x, side * side, planes);
             }
         }
     }
@@ -288,7 +293,14 @@ mod tests {
 
     fn rendered(pixels: &[u8], variation: &Variation) -> Vec<f32> {
         let mut planes = vec![0.0; 3 * 25];
-        render(pixels, 5, variation, [255, 255, 255], &mut planes);
+        render(
+            pixels,
+            5,
+            variation,
+            [255, 255, 255],
+            Channels::Rgb,
+            &mut planes,
+        );
         planes
     }
 

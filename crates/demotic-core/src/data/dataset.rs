@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{self, BlockKey, RASTERISER_VERSION};
 use super::overlap::{overlap, reduced, silhouette};
-use super::picture::{Drawing, compose_into};
+use super::picture::{Channels, Drawing};
 use super::source::{Contents, DataSource, StyleContents};
 use super::split::{fnv1a64, fnv1a64_from};
 use super::{CachePolicy, DataError, Split, split_of_family};
@@ -23,15 +23,6 @@ const ALIGNED_OVERLAP: f32 = 0.8;
 const OVERLAP_PAIRS: usize = 256;
 /// Largest side of a picture in a data set.
 const MAX_SIZE_PX: u32 = 4096;
-
-/// Colour channels of a picture as a network sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// Red, green, blue; grey pictures are widened.
-    #[default]
-    Rgb,
-}
 
 /// How a data set is loaded.
 #[derive(Debug, Clone)]
@@ -126,6 +117,7 @@ pub struct Dataset {
     family_rule: &'static str,
     size_px: u32,
     background: [u8; 3],
+    channels: Channels,
     styles: Vec<StyleInfo>,
     items: Vec<Item>,
     /// `[style]` -> premultiplied RGBA of its pictures, one after the other.
@@ -158,7 +150,6 @@ impl Dataset {
                 options.size_px
             )));
         }
-        let Channels::Rgb = options.channels;
         let contents = DataSource::find(source)?.read(&options.styles)?;
         if contents.styles.len() < 2 {
             return Err(DataError::TooFewStyles {
@@ -224,6 +215,7 @@ impl Dataset {
             family_rule: contents.family_rule,
             size_px: options.size_px,
             background: options.background,
+            channels: options.channels,
             styles: contents
                 .styles
                 .into_iter()
@@ -285,6 +277,11 @@ impl Dataset {
         self.background
     }
 
+    /// Channels that a network sees.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
     /// Floats of one composed picture: `3 * size_px * size_px`.
     pub fn picture_len(&self) -> usize {
         3 * self.size_px as usize * self.size_px as usize
@@ -327,7 +324,8 @@ impl Dataset {
         &self.pixels[style][place * len..(place + 1) * len]
     }
 
-    /// A picture as a network sees it: `[3, size_px, size_px]` in [-1, 1], composed on the background.
+    /// A picture as a person sees it: `[3, size_px, size_px]` in [-1, 1], composed on the background; grey where the network
+    /// sees grey.
     ///
     /// # Panics
     /// As [`Self::rgba`].
@@ -347,7 +345,42 @@ impl Dataset {
             self.picture_len(),
             "a picture of another size"
         );
-        compose_into(self.rgba(style, item), self.background, planes);
+        self.write_shown(self.rgba(style, item), planes);
+    }
+
+    /// Pixels as a person sees what a network saw: on the background; grey where the network sees grey.
+    fn write_shown(&self, rgba: &[u8], planes: &mut [f32]) {
+        if self.channels == Channels::Grey {
+            let (first, rest) = planes.split_at_mut(rgba.len() / 4);
+            Channels::Grey.write(rgba, self.background, first);
+            rest.chunks_exact_mut(first.len())
+                .for_each(|plane| plane.copy_from_slice(first));
+        } else {
+            Channels::Rgb.write(rgba, self.background, planes);
+        }
+    }
+
+    /// Pictures of one style as a network sees them, one after the other: `[n, c, size_px, size_px]`.
+    ///
+    /// # Panics
+    /// As [`Self::rgba`].
+    pub fn network_pictures(&self, style: usize, items: &[usize]) -> Vec<f32> {
+        let len = self.channels.count() * self.size_px as usize * self.size_px as usize;
+        let mut planes = vec![0.0; items.len() * len];
+        planes
+            .par_chunks_mut(len)
+            .zip(items)
+            .for_each(|(planes, &item)| {
+                let rgba = self.rgba(style, item);
+                self.channels.write(rgba, self.background, planes);
+            });
+        planes
+    }
+
+    /// A network's pictures as a person sees them: `[n, c, size_px, size_px] -> [n, 3, size_px, size_px]`.
+    pub fn shown(&self, pictures: &[f32]) -> Vec<f32> {
+        let plane = self.size_px as usize * self.size_px as usize;
+        self.channels.shown(pictures, plane, self.background)
     }
 
     /// Several pictures of one style, one after the other: `[n, 3, size_px, size_px]`.
@@ -577,6 +610,11 @@ impl<'a> TrainingView<'a> {
         self.dataset.background
     }
 
+    /// Channels that a network sees.
+    pub fn channels(self) -> Channels {
+        self.dataset.channels
+    }
+
     /// Floats of one composed picture.
     pub fn picture_len(self) -> usize {
         self.dataset.picture_len()
@@ -608,13 +646,14 @@ impl<'a> TrainingView<'a> {
         self.dataset.rgba(style, item.0)
     }
 
-    /// A picture as a network sees it: see [`Dataset::picture`].
+    /// A picture as a person sees it: see [`Dataset::picture`].
     ///
     /// # Panics
     /// As [`Self::rgba`].
     pub fn picture(self, style: usize, item: TrainItem) -> Vec<f32> {
         let mut planes = vec![0.0; self.picture_len()];
-        compose_into(self.rgba(style, item), self.dataset.background, &mut planes);
+        self.dataset
+            .write_shown(self.rgba(style, item), &mut planes);
         planes
     }
 }

@@ -21,11 +21,11 @@ pub use augment::Augmentation;
 pub(crate) use augment::render;
 pub use cache::CachePolicy;
 pub use dataset::{
-    Channels, Dataset, DatasetOptions, DatasetSummary, PairKind, PairSummary, StyleInfo,
-    StyleSummary, TrainItem, TrainingView,
+    Dataset, DatasetOptions, DatasetSummary, PairKind, PairSummary, StyleInfo, StyleSummary,
+    TrainItem, TrainingView,
 };
 pub use error::DataError;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
-pub use picture::{MAX_PICTURE_PIXELS, Picture};
+pub use picture::{Channels, MAX_PICTURE_PIXELS, Picture};
 pub use sampler::{Batch, MixedBatch, PairedBatch, Sampler, SamplerOptions};
 pub use split::{Split, emoji_family, fnv1a64, split_of_family};

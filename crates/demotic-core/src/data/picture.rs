@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageDecoder, ImageReader, RgbaImage};
 use resvg::{tiny_skia, usvg};
+use serde::{Deserialize, Serialize};
 
 use super::DataError;
 
@@ -296,6 +297,113 @@ impl Picture {
         compose_into(&self.premultiplied, background, &mut planes);
         planes
     }
+
+    /// The picture as a network of these channels sees it: see [`Channels::write`].
+    ///
+    /// # Shapes
+    /// Returns `[c, height_px, width_px]`, values in [-1, 1].
+    #[must_use]
+    pub fn planes(&self, channels: Channels, background: [u8; 3]) -> Vec<f32> {
+        let mut planes = vec![0.0; self.premultiplied.len() / 4 * channels.count()];
+        channels.write(&self.premultiplied, background, &mut planes);
+        planes
+    }
+}
+
+/// Colour channels of a picture as a network sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red, green, blue on the background; grey pictures are widened.
+    #[default]
+    Rgb,
+    /// Red, green, blue multiplied by alpha, and alpha: transparency is drawn, not laid on a background.
+    Rgba,
+    /// Brightness on the background.
+    Grey,
+}
+
+/// Shares of red, green and blue in brightness (ITU-R BT.601).
+const BRIGHTNESS: [f32; 3] = [0.299, 0.587, 0.114];
+
+impl Channels {
+    /// Planes of a picture.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+            Self::Grey => 1,
+        }
+    }
+
+    /// Premultiplied RGBA as planes, each value in [-1, 1].
+    ///
+    /// # Shapes
+    /// `premultiplied`: `[H, W, 4]`; `planes`: `[c, H, W]`
+    pub(crate) fn write(self, premultiplied: &[u8], background: [u8; 3], planes: &mut [f32]) {
+        if self == Self::Rgb {
+            return compose_into(premultiplied, background, planes);
+        }
+        let pixels = premultiplied.as_chunks::<4>().0;
+        debug_assert_eq!(planes.len(), pixels.len() * self.count());
+        for (i, pixel) in pixels.iter().enumerate() {
+            self.write_pixel(pixel.map(f32::from), background, i, pixels.len(), planes);
+        }
+    }
+
+    /// One pixel, number `place` of `count`: premultiplied RGBA in [0, 255].
+    pub(crate) fn write_pixel(
+        self,
+        pixel: [f32; 4],
+        background: [u8; 3],
+        place: usize,
+        count: usize,
+        planes: &mut [f32],
+    ) {
+        let on_ground =
+            |c: usize| pixel[c] + (255.0 - pixel[3]) * (f32::from(background[c]) / 255.0);
+        match self {
+            Self::Rgb => {
+                for c in 0..3 {
+                    planes[c * count + place] = on_ground(c) / 127.5 - 1.0;
+                }
+            }
+            Self::Rgba => {
+                for (c, value) in pixel.into_iter().enumerate() {
+                    planes[c * count + place] = value / 127.5 - 1.0;
+                }
+            }
+            Self::Grey => {
+                let grey: f32 = (0..3).map(|c| BRIGHTNESS[c] * on_ground(c)).sum();
+                planes[place] = grey / 127.5 - 1.0;
+            }
+        }
+    }
+
+    /// What a person sees of a network's pictures: laid on the background, grey in three equal planes.
+    ///
+    /// # Shapes
+    /// `pictures`: `[n, c, H, W]` in [-1, 1], `plane` is `H * W`; returns `[n, 3, H, W]` in [-1, 1].
+    #[must_use]
+    pub fn shown(self, pictures: &[f32], plane: usize, background: [u8; 3]) -> Vec<f32> {
+        let each = pictures.chunks_exact(self.count() * plane);
+        match self {
+            Self::Rgb => pictures.to_vec(),
+            Self::Grey => each.flat_map(|picture| picture.repeat(3)).collect(),
+            Self::Rgba => each
+                .flat_map(|picture| {
+                    (0..3 * plane).map(|i| {
+                        let ground = f32::from(background[i / plane]) / 255.0;
+                        let alpha = f32::midpoint(picture[3 * plane + i % plane], 1.0);
+                        // Colour beyond alpha means nothing.
+                        let colour = f32::midpoint(picture[i], 1.0).min(alpha);
+                        2.0 * (colour + (1.0 - alpha) * ground) - 1.0
+                    })
+                })
+                .collect(),
+        }
+    }
 }
 
 /// Composes premultiplied RGBA `[H, W, 4]` on `background` into `planes` `[3, H, W]` in [-1, 1]:
@@ -418,4 +526,46 @@ fn draw_tree(
         height_px,
         premultiplied: pixmap.take(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GROUND: [u8; 3] = [255, 204, 51];
+
+    #[test]
+    fn what_is_shown_of_any_channels_is_what_a_composed_picture_shows() {
+        let premultiplied: Vec<u8> = (0..64_u32)
+            .flat_map(|i| {
+                let alpha = (i * 4) as u8;
+                [alpha / 2, alpha / 3, (i % 3) as u8 * (alpha / 3), alpha]
+            })
+            .collect();
+        let picture = Picture {
+            width_px: 8,
+            height_px: 8,
+            premultiplied,
+        };
+        let composed = picture.compose(GROUND);
+        for channels in [Channels::Rgb, Channels::Rgba, Channels::Grey] {
+            let planes = picture.planes(channels, GROUND);
+            assert_eq!(planes.len(), 64 * channels.count());
+            let shown = channels.shown(&planes, 64, GROUND);
+            for i in 0..3 * 64 {
+                let expected = if channels == Channels::Grey {
+                    (0..3)
+                        .map(|c| BRIGHTNESS[c] * composed[c * 64 + i % 64])
+                        .sum()
+                } else {
+                    composed[i]
+                };
+                assert!(
+                    (shown[i] - expected).abs() < 1e-5,
+                    "{channels:?} {i}: {} {expected}",
+                    shown[i]
+                );
+            }
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub struct SamplerOptions {
 /// Pictures of one batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// `[n, 3, size_px, size_px]` in [-1, 1].
+    /// `[n, c, size_px, size_px]` in [-1, 1].
     pub images: Vec<f32>,
     /// Style of each picture.
     pub styles: Vec<u32>,
@@ -226,15 +226,17 @@ impl<'a> Sampler<'a> {
         items: Vec<TrainItem>,
         variations: &[super::augment::Variation],
     ) -> Batch {
-        let len = self.view.picture_len();
+        let channels = self.view.channels();
         let side = self.view.size_px() as usize;
+        let len = channels.count() * side * side;
         let mut images = vec![0.0; items.len() * len];
         images
             .par_chunks_mut(len)
             .enumerate()
             .for_each(|(i, planes)| {
                 let rgba = self.view.rgba(styles[i], items[i]);
-                render(rgba, side, &variations[i], self.view.background(), planes);
+                let background = self.view.background();
+                render(rgba, side, &variations[i], background, channels, planes);
             });
         Batch {
             images,

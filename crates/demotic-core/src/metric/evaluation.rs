@@ -101,7 +101,8 @@ pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> O
     super::mean_scores(translations, truths, side_px)
 }
 
-/// Takes pictures `[n, 3, side, side]` in [-1, 1], their style and the style wanted; returns as many pictures.
+/// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1], their style and the style wanted; returns as
+/// many pictures as a person sees them, `[n, 3, side, side]`.
 pub type Translate<'a, E> = dyn FnMut(&[f32], usize, usize) -> Result<Vec<f32>, E> + 'a;
 
 /// Translates every picture of `split` into every style that has its counterpart, and scores that and the baselines.
@@ -160,7 +161,8 @@ pub fn evaluate<E>(
                     neighbour.add(&pictures, &truths);
                 }
                 if let Some(translate) = &mut translate {
-                    model.add(&translate(&sources, from, to)?, &truths);
+                    let seen = dataset.network_pictures(from, &paired);
+                    model.add(&translate(&seen, from, to)?, &truths);
                 }
                 truth_look.extend(truths.seen.look);
             }

@@ -45,7 +45,7 @@ pub struct Recognized {
     pub made: Estimate,
 }
 
-/// Takes pictures `[n, 3, side, side]` in [-1, 1]; returns an opinion each.
+/// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1]; returns an opinion each.
 pub type Judge<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
 
 /// Labels every real picture of `split`; `None` where a style has none there.
@@ -66,7 +66,7 @@ pub fn recognition<E>(
     for style in 0..dataset.styles().len() {
         let mut rows = Rows::default();
         for items in dataset.items(style, split).chunks(CHUNK) {
-            let opinions = judge(&dataset.pictures(style, items))?;
+            let opinions = judge(&dataset.network_pictures(style, items))?;
             assert_eq!(opinions.len(), items.len(), "an opinion a picture");
             for (opinion, &item) in opinions.iter().zip(items) {
                 let share = |wanted: usize| {

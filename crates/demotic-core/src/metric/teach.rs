@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use serde::Serialize;
 
 use super::features::{FeatureNet, Features, IDENTITY, LOOK, SIDE_PX, unit};
-use crate::data::{Augmentation, Dataset, Split, TrainItem, TrainingView, render};
+use crate::data::{Augmentation, Channels, Dataset, Split, TrainItem, TrainingView, render};
 use crate::error::Error;
 use crate::model::Init;
 use crate::rng::{Rng, Stream};
@@ -137,7 +137,15 @@ pub fn teach(
             for style in [has[first], has[second]] {
                 let variation = augmentation.draw(&mut rng);
                 let rgba = view.rgba(style, *item);
-                render(rgba, SIDE_PX, &variation, view.background(), &mut planes);
+                let background = view.background();
+                render(
+                    rgba,
+                    SIDE_PX,
+                    &variation,
+                    background,
+                    Channels::Rgb,
+                    &mut planes,
+                );
                 // A little noise, so that it is not what tells pictures apart.
                 let noise = 0.1 * rng.uniform();
                 pictures.push(

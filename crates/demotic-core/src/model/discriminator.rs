@@ -211,6 +211,11 @@ pub struct Discriminator {
 }
 
 impl Discriminator {
+    /// Planes of a picture.
+    pub fn channels(&self) -> usize {
+        self.stem.inputs() / 4
+    }
+
     /// One power iteration of every spectrally normalised layer: once a step, before it.
     #[must_use]
     pub fn power_iteration(mut self) -> Self {

@@ -77,6 +77,11 @@ impl Conv {
         }
     }
 
+    /// Channels that go in.
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
     /// Channels that come out.
     pub(crate) fn outputs(&self) -> usize {
         self.weight.dims()[0]

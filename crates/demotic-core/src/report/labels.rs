@@ -49,8 +49,8 @@ pub fn label_maps(
         pictures.len(),
     );
     let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-    let len = dataset.picture_len();
-    let channels = len / (size * size);
+    let channels = dataset.channels().count();
+    let len = channels * size * size;
     let own: Vec<u32> = pictures.iter().map(|&(style, _)| style as u32).collect();
     let targets: Vec<u32> = own
         .iter()
@@ -58,7 +58,7 @@ pub fn label_maps(
         .collect();
     let real: Vec<f32> = pictures
         .iter()
-        .flat_map(|&(style, item)| dataset.picture(style, item))
+        .flat_map(|&(style, item)| dataset.network_pictures(style, &[item]))
         .collect();
     let made = translate::translate(generator, device, &real, size, &targets);
     let layout = Layout {
@@ -133,6 +133,7 @@ pub fn label_maps(
         .zip(probs.chunks_exact((1 + styles) * grid * grid))
     {
         map.probs = probs.to_vec();
+        map.picture = dataset.shown(&map.picture);
     }
     maps
 }

@@ -150,6 +150,8 @@ mod tests {
             g_cycle: 0.088,
             g_adversarial: 0.306,
             g_paired: 0.0,
+            g_style: 0.0,
+            g_diversity: 0.0,
             d_r1: 0.0,
             d_norm: 0.58,
             g_norm: 4.57,

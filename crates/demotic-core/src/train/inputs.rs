@@ -11,12 +11,12 @@ use super::composite::{self, Composites, Layout};
 use super::diff_augment::Variations;
 use super::weights::{Array, Arrays};
 
-/// Host values of one part of a step's batch; `n` pictures of `[3, H, W]`.
+/// Host values of one part of a step's batch; `n` pictures of `[c, H, W]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Inputs {
     /// What is translated.
     pub(crate) sources: Batch,
-    /// True translations of those sources that come with one: `[m, 3, H, W]`.
+    /// True translations of those sources that come with one: `[m, c, H, W]`.
     pub(crate) truths: Vec<f32>,
     /// Their places among the sources: `[m]`, ascending.
     pub(crate) truth_rows: Vec<usize>,
@@ -30,10 +30,10 @@ pub(crate) struct Inputs {
     pub(crate) latent_noise: Vec<f32>,
     /// Of the latents on the way back: `[n, z, h, w]`.
     pub(crate) returned_noise: Vec<f32>,
-    /// Laid over a translation before it is drawn back: `[n, 3, H, W]`; empty where unused.
+    /// Laid over a translation before it is drawn back: `[n, c, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
     /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target style
-    /// `[n, 3, H, W]`; empty where codes come from the table.
+    /// `[n, c, H, W]`; empty where codes come from the table.
     pub(crate) style_sources: [Vec<f32>; 2],
     /// Changes of the real, then the made pictures in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
@@ -43,7 +43,7 @@ pub(crate) struct Inputs {
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
-    /// Laid over the discriminator's real, made and mixed pictures: `[3n, 3, H, W]`; empty where unused.
+    /// Laid over the discriminator's real, made and mixed pictures: `[3n, c, H, W]`; empty where unused.
     pub(crate) smoothness_noise: Vec<f32>,
 }
 
@@ -55,7 +55,7 @@ impl Inputs {
         let [z, h, w] = config.generator.latent_shape(size);
         let latent = [n, z, h, w];
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-        let picture = [n, 3, size, size];
+        let picture = [n, config.data.channels.count(), size, size];
         let mut arrays = Arrays::new();
         let mut floats = |name: &str, values: &[f32], shape: &[usize]| {
             if !values.is_empty() {
@@ -150,7 +150,7 @@ impl<'a> Feed<'a> {
         }
         let reals = self.reals.batch(step);
         let size = config.data.size_px as usize;
-        let picture = 3 * size * size;
+        let picture = config.data.channels.count() * size * size;
         let latent: usize = config.generator.latent_shape(size).iter().product();
         let noise = |lane: u16, count: usize, is_used: bool| {
             let count = if is_used { count } else { 0 };

@@ -238,6 +238,13 @@ impl<'a> Trainer<'a> {
             .discriminator
             .init(domain, &mut Init::new(config.seed, 1, &autodiff_device))
             .map_err(|e| Error::Config(vec![format!("discriminator: {e}")]))?;
+        if config.data.channels != dataset.channels() {
+            return Err(Error::Config(vec![format!(
+                "data.channels: the pictures were loaded as {:?}, the networks are to see {:?}",
+                dataset.channels(),
+                config.data.channels
+            )]));
+        }
         if config.train.pairs.share() > 0.0 && !dataset.pairs_known() {
             return Err(Error::Config(vec![
                 "train.pairs: this needs pictures of the same name in two styles; this data set has none: use `none`".into(),

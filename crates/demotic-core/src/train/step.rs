@@ -145,7 +145,7 @@ impl Part<'_> {
 
     /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_r1]`.
     ///
-    /// `fake`: `[n, 3, H, W]`, without a graph.
+    /// `fake`: `[n, c, H, W]`, without a graph.
     pub(crate) fn discriminator_gradients(
         &self,
         discriminator: &Discriminator,
@@ -397,10 +397,11 @@ impl Part<'_> {
         Tensor::from_data(TensorData::new(labels, shape), &self.autodiff())
     }
 
-    /// Pictures on the training device: `[n, 3, H, W]`.
+    /// Pictures on the training device: `[n, c, H, W]`.
     fn pictures(&self, values: &[f32], n: usize) -> Tensor<4> {
         let size = self.config.data.size_px as usize;
-        self.tensor(values, [n, 3, size, size])
+        let channels = self.config.data.channels.count();
+        self.tensor(values, [n, channels, size, size])
     }
 
     /// Host values as a constant of the graph.

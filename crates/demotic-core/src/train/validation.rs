@@ -175,10 +175,11 @@ impl<'a> Validator<'a> {
         };
         for d in &self.pairs {
             let made = translated(
-                &self.dataset.pictures(d.from, &d.items),
+                &self.dataset.network_pictures(d.from, &d.items),
                 d.to,
                 d.items.len(),
             );
+            let made = self.dataset.shown(&made);
             let truths = self.dataset.pictures(d.to, &d.items);
             if let Some(scores) = metric::evaluate_pairs(&made, &truths, size) {
                 add("l1", scores.l1);
@@ -187,9 +188,11 @@ impl<'a> Validator<'a> {
             }
         }
         for d in &self.cycles {
+            let n = d.items.len();
+            let sources = self.dataset.network_pictures(d.from, &d.items);
+            let made = translated(&sources, d.to, n);
+            let back = self.dataset.shown(&translated(&made, d.from, n));
             let pictures = self.dataset.pictures(d.from, &d.items);
-            let made = translated(&pictures, d.to, d.items.len());
-            let back = translated(&made, d.from, d.items.len());
             add("cycle_l1", metric::l1(&back, &pictures));
             if self.metric == BestMetric::Kid {
                 let of_style = self.cycles.iter().find(|other| other.from == d.to);
@@ -198,7 +201,7 @@ impl<'a> Validator<'a> {
                 });
                 let look = |pictures: &[f32]| Features::embedded().of(pictures, size).look;
                 if let Some(distance) =
-                    kernel_distance(&look(&made), &look(&real), Features::DIMENSION)
+                    kernel_distance(&look(&self.dataset.shown(&made)), &look(&real), Features::DIMENSION)
                 {
                     add("kid", distance);
                 }

@@ -55,7 +55,13 @@ fn walk(choices: &[&[&str]]) -> (usize, Vec<(Vec<String>, String)>) {
             }
             Err(other) => panic!("{sets:?}: {other}"),
         };
-        let data = known.get_or_insert_with(|| dataset(&config));
+        if known
+            .as_ref()
+            .is_none_or(|data| data.channels() != config.data.channels)
+        {
+            known = Some(dataset(&config));
+        }
+        let data = known.as_ref().expect("it was just loaded");
         let mut trainer = Trainer::new(config, data, &Device::flex())
             .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
         (0..2).for_each(|_| trainer.advance().expect("finite"));
@@ -73,6 +79,7 @@ fn dataset(config: &Config) -> Dataset {
     let options = DatasetOptions {
         size_px: config.data.size_px,
         styles: config.data.styles.clone(),
+        channels: config.data.channels,
         ..DatasetOptions::default()
     };
     Dataset::load(&config.data.source, &options).unwrap()
@@ -181,4 +188,24 @@ fn both_generators_take_style_codes_from_anywhere() {
         &["train.accumulate=1", "train.accumulate=2"],
     ]);
     assert_eq!((trained, refused.len()), (48, 0));
+}
+
+#[test]
+fn every_kind_of_channels_goes_with_every_network_that_sees_pictures() {
+    let (trained, refused) = walk(&[
+        &[
+            "data.channels=rgb",
+            "data.channels=rgba",
+            "data.channels=grey",
+        ],
+        &["generator.style=table", "generator.style=reference"],
+        &["discriminator.head=crf", "discriminator.head=dense"],
+        &[
+            "discriminator.augment_prob=0",
+            "discriminator.augment_prob=0.7",
+        ],
+        &["loss.r1=0", "loss.r1=1"],
+        &["train.pairs=none", "train.pairs=0.5"],
+    ]);
+    assert_eq!((trained, refused.len()), (96, 0));
 }

@@ -60,14 +60,10 @@ pub(crate) fn evaluate(
 ) -> Evaluation {
     let size = dataset.size_px() as usize;
     let mut translator = |pictures: &[f32], _from: usize, to: usize| {
-        let styles = vec![to as u32; pictures.len() / (3 * size * size)];
-        Ok::<_, Infallible>(translate::translate(
-            generator,
-            &chosen.device,
-            pictures,
-            size,
-            &styles,
-        ))
+        let count = pictures.len() / (generator.channels() * size * size);
+        let styles = vec![to as u32; count];
+        let drawn = translate::translate(generator, &chosen.device, pictures, size, &styles);
+        Ok::<_, Infallible>(dataset.shown(&drawn))
     };
     let mut judge = |pictures: &[f32]| {
         Ok::<_, Infallible>(recognize::opinions(

@@ -71,6 +71,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
             &pictures,
             data.size_px,
             background,
+            data.channels,
         );
         for (((input, output), picture), opinion) in held.into_iter().zip(&pictures).zip(&opinions)
         {

@@ -15,7 +15,7 @@ use crate::sheet::{self, Block};
 const COLUMNS: usize = 8;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run)?;
+    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     let asked = if args.style.is_empty() {
         &info.styles
@@ -39,6 +39,12 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         StyleKind::Table | StyleKind::Reference => Hand::Typical,
     };
     let count = args.count as usize;
+    let size_px = info.config.data.size_px as usize;
+    let background = info
+        .config
+        .data
+        .background_rgb()
+        .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
     let mut drawn = Vec::new();
     for style in &styles {
         let codes = translate::style_codes(
@@ -49,16 +55,20 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             count,
             &hand,
         )?;
-        drawn.push(translate::sample(
+        let pictures = translate::sample(
             &generator,
             &info.config,
             &chosen.device,
             &codes,
             args.seed,
             args.temperature,
-        ));
+        );
+        let data = &info.config.data;
+        drawn.push(
+            data.channels
+                .shown(&pictures, size_px * size_px, background),
+        );
     }
-    let size_px = info.config.data.size_px as usize;
     let blocks: Vec<Block<'_>> = asked
         .iter()
         .zip(&drawn)

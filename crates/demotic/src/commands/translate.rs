@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::data::{DataError, Picture};
+use demotic_core::data::{Channels, DataError, Picture};
 use demotic_core::device;
 use demotic_core::train::CheckpointInfo;
 use demotic_core::translate::{self, AlphaRule, Framed, Hand};
@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::inputs::{self, Job};
 use crate::cli::{AlphaArg, TranslateArgs};
-use crate::failure::io;
+use crate::failure::{input, io};
 use crate::output::{duration, say};
 use crate::{run_dir, sheet};
 
@@ -26,6 +26,11 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     let style = style_number(info, &args.to)?;
+    if args.alpha == AlphaArg::Redraw && info.config.data.channels == Channels::Rgba {
+        return Err(input(
+            "--alpha redraw: this run draws its own transparency (data.channels = rgba); leave --alpha out",
+        ));
+    }
     let background = info
         .config
         .data
@@ -35,11 +40,13 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let jobs = inputs::with_outputs(pictures, &args.out, args.force)?;
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
-    let side = info.config.data.size_px as usize;
+    let data = &info.config.data;
+    let side = data.size_px as usize;
+    let framed = |picture| Framed::new(picture, data.size_px, background, data.channels);
     let hand = match (&args.reference, args.style_seed) {
         (Some(path), _) => {
             let picture = Picture::open_or_draw(path, info.config.data.size_px)?;
-            Hand::Picture(Framed::new(picture, info.config.data.size_px, background).square())
+            Hand::Picture(framed(picture).square())
         }
         (None, Some(seed)) => Hand::Seed(seed),
         (None, None) => Hand::Typical,
@@ -62,7 +69,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         problems.extend(failed);
         let held: Vec<(&Job, Framed)> = opened
             .into_iter()
-            .map(|(job, picture)| (job, Framed::new(picture, size_px, background)))
+            .map(|(job, picture)| (job, framed(picture)))
             .collect();
         let squares: Vec<f32> = held
             .iter()
@@ -71,7 +78,8 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         let codes = code.clone().repeat_dim(0, held.len());
         let translated =
             translate::translate_as(&generator, &chosen.device, &squares, side, &codes);
-        for ((job, framed), translated) in held.iter().zip(translate::planes(&translated, side)) {
+        let len = generator.channels() * side * side;
+        for ((job, framed), translated) in held.iter().zip(translated.chunks_exact(len)) {
             let picture = framed.back(translated, rule);
             hidden += usize::from(rule == AlphaRule::Keep && picture.hidden_share > HIDDEN_SHARE);
             write(&picture, &job.output)?;
