@@ -172,7 +172,7 @@ impl Reals {
         for i in 0..longest.unwrap_or(0) {
             for style in 0..count {
                 if let Some(&item) = dataset.items(style, split).get(i) {
-                    pictures.extend(dataset.picture(style, item));
+                    pictures.extend(dataset.network_pictures(style, &[item]));
                     styles.push(style as u32);
                 }
             }
@@ -267,7 +267,7 @@ impl Reals {
 
 /// Composites with the label of every patch.
 pub struct Composites {
-    /// `[n, 3, size, size]`
+    /// `[n, c, size, size]`
     pictures: Vec<f32>,
     /// `[n, grid, grid]`
     labels: Vec<usize>,

@@ -241,14 +241,11 @@ fn train(
 fn pictures(trainer: &Trainer<'_>, dataset: &Dataset, chosen: &Chosen) -> BTreeMap<String, f64> {
     let size = dataset.size_px() as usize;
     let mut translator = |pictures: &[f32], _from: usize, to: usize| {
-        let styles = vec![to as u32; pictures.len() / (3 * size * size)];
-        Ok::<_, Infallible>(translate::translate(
-            trainer.average(),
-            &chosen.device,
-            pictures,
-            size,
-            &styles,
-        ))
+        let generator = trainer.average();
+        let count = pictures.len() / (generator.channels() * size * size);
+        let styles = vec![to as u32; count];
+        let drawn = translate::translate(generator, &chosen.device, pictures, size, &styles);
+        Ok::<_, Infallible>(dataset.shown(&drawn))
     };
     let evaluation = match metric::evaluate(dataset, Split::Test, Some(&mut translator)) {
         Ok(evaluation) => evaluation,
