@@ -200,9 +200,11 @@ impl<'a> Validator<'a> {
                     self.dataset.pictures(of_style.from, &of_style.items)
                 });
                 let look = |pictures: &[f32]| Features::embedded().of(pictures, size).look;
-                if let Some(distance) =
-                    kernel_distance(&look(&self.dataset.shown(&made)), &look(&real), Features::DIMENSION)
-                {
+                if let Some(distance) = kernel_distance(
+                    &look(&self.dataset.shown(&made)),
+                    &look(&real),
+                    Features::DIMENSION,
+                ) {
                     add("kid", distance);
                 }
             }

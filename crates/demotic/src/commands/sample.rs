@@ -27,11 +27,11 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             .join("samples")
             .join(format!("prior-{}.png", args.seed))
     });
-    run_dir::refuse_existing(&out, args.force)?;
     let styles = asked
         .iter()
         .map(|name| style_number(info, name))
         .collect::<Result<Vec<u32>>>()?;
+    run_dir::refuse_existing(&out, args.force)?;
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let hand = match info.config.generator.style {

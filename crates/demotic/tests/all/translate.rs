@@ -269,7 +269,11 @@ fn a_sticker_stays_a_sticker_where_transparency_is_drawn_and_grey_stays_grey() {
         place
             .train(&["tiny.toml", "--out", channels, "--set", &set])
             .done();
-        for file in ["evaluation.json", "samples/reals.png", "samples/init.png"] {
+        for file in [
+            "evaluation.json",
+            "samples/reals.png",
+            "samples/fakes_init.png",
+        ] {
             assert!(
                 !place.read(&format!("{channels}/{file}")).is_empty(),
                 "{file}"
