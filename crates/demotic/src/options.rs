@@ -104,6 +104,5 @@ pub(crate) fn dataset_options(config: &Config, cache: CachePolicy) -> Result<Dat
         background,
         channels: config.data.channels,
         cache,
-        ..DatasetOptions::default()
     })
 }
