@@ -32,6 +32,10 @@ pub(crate) fn is_software(device: &Device) -> bool {
 }
 
 /// The WGSL kernel that a call on `device` would run.
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(unused_variables, reason = "a build without wgpu has no kernels")
+)]
 pub(crate) fn kernel_in_use(
     device: &Device,
     plan: &plan::Plan,
@@ -42,6 +46,7 @@ pub(crate) fn kernel_in_use(
         reason = "which variants exist depends on Burn's features"
     )]
     match device.clone().inner().as_dispatch() {
+        #[cfg(feature = "wgpu")]
         DispatchDevice::Cube(cube) => Some(wgpu::kernel_in_use(&cube.client(), plan, dims)),
         _ => None,
     }
