@@ -415,7 +415,7 @@ fn memory_stays_where_it_was_after_the_first_steps() {
             "--set",
             "train.tick_steps=20",
             "--set",
-            "train.sample_steps=1000",
+            "train.sample_steps=250",
             "--set",
             "train.checkpoint_steps=100",
         ];
