@@ -131,6 +131,11 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// True where the first run of every operation times several kernels and keeps the fastest (autotune).
+    pub fn is_tuned(&self) -> bool {
+        !crate::ops::is_flex(&self.device)
+    }
+
     fn flex() -> Self {
         Self {
             device: Device::flex(),

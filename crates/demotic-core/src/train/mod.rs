@@ -14,6 +14,7 @@ mod step;
 mod validation;
 mod weights;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::module::Module;
@@ -28,7 +29,7 @@ use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
 pub(crate) use composite::{Layout, plan};
-use inputs::Feed;
+use inputs::{Feed, Inputs};
 pub(crate) use optimiser::Adam;
 use optimiser::moving_average;
 use parallel::{Replica, gathered, on_all};
@@ -98,7 +99,7 @@ pub struct Tick {
     pub crf_coupling_length: f32,
     /// Wall-clock seconds for a thousand source pictures.
     pub secs_per_kimg: f64,
-    /// Share of the time spent waiting for pictures.
+    /// Share of the time spent waiting for pictures and noise: they are made during the step before, on another thread.
     pub data_wait_share: f64,
     /// Where the time of a step went, by the last step before the tick; absent where that was not measured.
     pub phases: Option<Phases>,
@@ -113,7 +114,9 @@ pub struct Trainer<'a> {
     device: Device,
     /// Devices that take a share of every step, beside the first.
     others: Vec<Device>,
-    feed: Feed<'a>,
+    feed: Arc<Feed<'a>>,
+    /// Inputs of the step that they were made for, ahead of it.
+    ready: Option<(u64, Vec<Inputs>)>,
     generator: Generator,
     discriminator: Discriminator,
     average: Generator,
@@ -253,7 +256,8 @@ impl<'a> Trainer<'a> {
         let t = &config.train;
         let adam = || Adam::new(t.beta_1, t.beta_2, t.gradient_norm_max);
         Ok(Self {
-            feed: Feed::new(&config, dataset)?,
+            feed: Arc::new(Feed::new(&config, dataset)?),
+            ready: None,
             average: generator.valid(),
             adam_generator: adam(),
             adam_discriminator: adam(),
@@ -410,12 +414,34 @@ impl<'a> Trainer<'a> {
         }
         let is_last_of_tick = (step + 1).is_multiple_of(t.tick_steps) || step + 1 == t.steps;
         self.clock.start(is_last_of_tick);
-        let inputs = self
-            .feed
-            .inputs(step, t.accumulate * (1 + self.others.len()));
+        let is_last = step + 1 == t.steps;
+        let parts = t.accumulate * (1 + self.others.len());
+        // Made during the step before; inputs depend on (configuration, step) alone, so a run that was resumed or went back
+        // makes the same ones here.
+        let inputs = match self.ready.take() {
+            Some((made_for, inputs)) if made_for == step => inputs,
+            _ => self.feed.inputs(step, parts),
+        };
         self.window.data_secs += started.elapsed().as_secs_f64();
         self.clock.mark(Phase::Inputs);
+        let feed = Arc::clone(&self.feed);
+        std::thread::scope(|scope| {
+            let next = (!is_last).then(|| scope.spawn(move || feed.inputs(step + 1, parts)));
+            let result = self.step_on(&inputs);
+            let waiting = Instant::now();
+            self.ready = next.map(|next| match next.join() {
+                Ok(inputs) => (step + 1, inputs),
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            self.window.data_secs += waiting.elapsed().as_secs_f64();
+            self.clock.mark(Phase::Inputs);
+            result
+        })
+    }
 
+    /// The step itself, on the inputs of every part.
+    fn step_on(&mut self, inputs: &[Inputs]) -> Result<(), Error> {
+        let step = self.step;
         if self.config.discriminator.spectral_norm {
             self.discriminator = self.discriminator.clone().power_iteration();
         }
@@ -424,7 +450,7 @@ impl<'a> Trainer<'a> {
             .iter()
             .map(|device| Replica::new(&self.generator, &self.discriminator, device))
             .collect();
-        let shares = parallel::shares(&self.config, &self.device, &self.others, &inputs);
+        let shares = parallel::shares(&self.config, &self.device, &self.others, inputs);
         let (own, others) = shares.split_first().expect("a step has a share");
         let seed = self.config.seed;
         let pool = &mut self.pool;
@@ -454,7 +480,7 @@ impl<'a> Trainer<'a> {
         for replica in &mut replicas {
             replica.follow(&self.discriminator);
         }
-        let shares = parallel::shares(&self.config, &self.device, &self.others, &inputs);
+        let shares = parallel::shares(&self.config, &self.device, &self.others, inputs);
         let (own, others) = shares.split_first().expect("a step has a share");
         let (computed, others) = on_all(
             || {

@@ -443,6 +443,11 @@ fn header(
             devices.len()
         ));
     }
+    if chosen.is_tuned() {
+        devices.push(
+            "first step measures kernels (autotune): seconds on a graphics processor, minutes on a software adapter".into(),
+        );
+    }
     let mut lines = vec![
         format!("demotic {}", env!("CARGO_PKG_VERSION")),
         devices.join("\ndevice "),
