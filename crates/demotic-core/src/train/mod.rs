@@ -395,16 +395,6 @@ impl<'a> Trainer<'a> {
     /// [`Error::Diverged`] where a loss or a gradient of the step before was not finite: figures are looked at one step
     /// late, at the latest before a tick or a checkpoint. The networks are of no use then; [`Self::roll_back`] helps.
     pub fn advance(&mut self) -> Result<(), Error> {
-        // With other devices this thread waits for theirs, which a worker of the pool must not: they need the pool.
-        if crate::ops::is_flex(&self.device) && self.others.is_empty() {
-            // On a worker of the pool: from any other thread every operation that uses all cores is handed over and waited for.
-            rayon::scope(|_| self.advance_here())
-        } else {
-            self.advance_here()
-        }
-    }
-
-    fn advance_here(&mut self) -> Result<(), Error> {
         let step = self.step;
         let t = &self.config.train;
         let started = Instant::now();
