@@ -8,6 +8,7 @@ use std::cell::{Cell, OnceCell};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use burn::module::Module;
 use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
 use criterion::measurement::WallTime;
 use criterion::{
@@ -323,9 +324,42 @@ fn loss_and_gradient(criterion: &mut Criterion) {
     }
 }
 
+/// What is computed by tensor operations on every device, beside Viterbi, which is not.
+fn other_operations(criterion: &mut Criterion) {
+    let case = Case::new(64, 256, 16);
+    for (name, device, timed) in devices() {
+        let (_, implementation, kernel) = timed[0];
+        let setup = OnceCell::new();
+        let setup = || setup.get_or_init(|| Setup::new(case, implementation, kernel, &device));
+        let mut group = criterion.benchmark_group(format!("crf operations on {name}"));
+        group.sample_size(10);
+        let mut one = |what: &str, run: &dyn Fn(&LinearChainCrf, Tensor<3>)| {
+            group.bench_function(BenchmarkId::new(what, case.name()), |bencher| {
+                let setup = setup();
+                let crf = setup.crf.clone().valid();
+                let emissions = setup.emissions.clone().inner();
+                bencher.iter(|| {
+                    run(&crf, emissions.clone());
+                    setup.sync();
+                });
+            });
+        };
+        one("marginals", &|crf, e| {
+            drop(black_box(crf.marginals(e, None)))
+        });
+        one("viterbi", &|crf, e| drop(black_box(crf.viterbi(e, None))));
+        one("pairwise_marginals", &|crf, e| {
+            drop(black_box(crf.pairwise_marginals(e, None)));
+        });
+        one("entropy", &|crf, e| drop(black_box(crf.entropy(e, None))));
+        one("sample", &|crf, e| drop(black_box(crf.sample(e, None, 1))));
+        group.finish();
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = loss_and_gradient
+    targets = loss_and_gradient, other_operations
 }
 criterion_main!(benches);

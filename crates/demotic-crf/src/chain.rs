@@ -291,7 +291,8 @@ impl LinearChainCrf {
 
     /// Posterior probability of every pair of neighbouring labels, differentiable; zero past a chain's length.
     ///
-    /// Always by tensor operations: the table is `l` times the size of everything that a kernel would keep.
+    /// Always by tensor operations: the table is `l` times the size of everything that a kernel would keep. What that costs stands in
+    /// `benches/README.md`.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits

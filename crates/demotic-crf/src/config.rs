@@ -77,10 +77,11 @@ pub struct Work {
 impl WgslKernel {
     /// The kernel that runs where this one is asked for; never [`WgslKernel::Auto`].
     ///
-    /// On a software adapter (`software`) barriers are dear and workgroup memory is walked lane by lane: one invocation a chain,
-    /// until its unrolled text grows too large to compile. On a GPU a picture that fits a workgroup is read once, many short label
-    /// sets fill the machine by themselves, and otherwise more lanes and half the depth win. The GPU's half of the table is by
-    /// design, not by measurement: see `benches/README.md`. [`WgslKernel::Image`] is `Auto` where the picture does not fit.
+    /// A picture that fits a workgroup is read once, in one dispatch. Otherwise, on a software adapter (`software`) barriers are dear
+    /// and workgroup memory is walked lane by lane: one invocation a chain, until its unrolled text grows too large to compile. On a
+    /// GPU many short label sets fill the machine by themselves, and otherwise more lanes and half the depth win. The GPU's half of
+    /// the table is by design, not by measurement: see `benches/README.md`. [`WgslKernel::Image`] is `Auto` where the picture does
+    /// not fit.
     ///
     /// Beyond 16,384 positions a software adapter runs the scan whatever is asked: lavapipe counts no more than 65,535 trips through
     /// a shader's loops and would give wrong results without a word. A GPU takes it for few long chains, which nothing else
@@ -102,7 +103,7 @@ impl WgslKernel {
             Self::Auto | Self::Image => {
                 let few_long = !software && length >= 1024 && chains <= 64 && labels <= 16;
                 let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
-                if !software && image_fits && labels <= 8 {
+                if image_fits && labels <= 8 {
                     Self::Image
                 } else if few_long {
                     Self::Scan

@@ -114,10 +114,18 @@ pub(crate) fn implementation_for(
     asked: Implementation,
     labels: usize,
 ) -> Result<Implementation, CrfError> {
-    let runtime = runtime(device.as_dispatch());
+    choose(runtime(device.as_dispatch()).as_ref(), asked, labels)
+}
+
+/// The choice itself: by the runtime's name, the wish and the label count.
+fn choose(
+    runtime: Option<&Runtime>,
+    asked: Implementation,
+    labels: usize,
+) -> Result<Implementation, CrfError> {
     let unavailable = |reason| CrfError::Unavailable {
         implementation: asked,
-        device: match &runtime {
+        device: match runtime {
             Some(Runtime::Cube(name)) => name.clone(),
             Some(Runtime::Flex) => "flex".to_string(),
             None => "another backend".to_string(),
@@ -135,7 +143,7 @@ pub(crate) fn implementation_for(
             }),
         };
     }
-    match (asked, &runtime) {
+    match (asked, runtime) {
         (Implementation::Auto | Implementation::Cpu, Some(Runtime::Flex)) => {
             Ok(Implementation::Cpu)
         }
@@ -177,5 +185,36 @@ pub(crate) fn checked_shape(what: &'static str, expected: &str, wanted: &[usize]
             got: got.to_vec(),
         };
         panic!("{error}");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::*;
+
+    /// Builds for SPIR-V, MSL, CUDA or HIP compile no WGSL text: tensor operations run there, and asking for the kernels says
+    /// why not, naming the client.
+    #[test]
+    fn kernels_run_only_where_the_client_compiles_wgsl() {
+        let auto = |runtime: &Runtime| choose(Some(runtime), Implementation::Auto, 8);
+        let wgsl = Runtime::Cube("wgpu<wgsl>".to_string());
+        assert_eq!(auto(&wgsl), Ok(Implementation::Wgsl));
+        assert_eq!(auto(&Runtime::Flex), Ok(Implementation::Cpu));
+        for name in ["wgpu<spirv>", "wgpu<msl>", "cuda", "hip", "cpu"] {
+            let other = Runtime::Cube(name.to_string());
+            assert_eq!(auto(&other), Ok(Implementation::Reference), "{name}");
+            let error = choose(Some(&other), Implementation::Wgsl, 8).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+        assert_eq!(
+            choose(None, Implementation::Auto, 8),
+            Ok(Implementation::Reference)
+        );
+        assert_eq!(
+            choose(Some(&wgsl), Implementation::Auto, LABELS_MAX + 1),
+            Ok(Implementation::Reference)
+        );
+        assert!(choose(Some(&wgsl), Implementation::Cpu, 8).is_err());
     }
 }

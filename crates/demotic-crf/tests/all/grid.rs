@@ -237,7 +237,11 @@ fn check(seed: u64, dims: [usize; 4], config: &GridCrfConfig, device: &Device) {
 }
 
 fn every_configuration(device: &Device, implementation: Implementation) {
-    let config = |l| GridCrfConfig::new(l).with_implementation(implementation);
+    let config = |l| {
+        GridCrfConfig::new(l)
+            .with_implementation(implementation)
+            .with_kernel(WgslKernel::Chain)
+    };
     check(1, [2, 4, 5, 7], &config(4), device);
     check(2, [3, 2, 1, 6], &config(2), device);
     check(3, [1, 3, 9, 1], &config(3), device);
