@@ -4,6 +4,7 @@
 
 mod chain;
 mod grid;
+mod interface;
 mod properties;
 
 use std::sync::OnceLock;
