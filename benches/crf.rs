@@ -345,7 +345,7 @@ fn other_operations(criterion: &mut Criterion) {
             });
         };
         one("marginals", &|crf, e| {
-            drop(black_box(crf.marginals(e, None)))
+            drop(black_box(crf.marginals(e, None)));
         });
         one("viterbi", &|crf, e| drop(black_box(crf.viterbi(e, None))));
         one("pairwise_marginals", &|crf, e| {
