@@ -195,7 +195,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
     for (arguments, expected) in [
         (&["-o", "a.png"][..], "a.png"),
         (&["--style", "cuneiform"], "cuneiform"),
-        (&["--temperature", "-1"], "0 to 10"),
+        (&["--temperature", "11"], "0 to 10"),
     ] {
         place.refuses(
             &[&["sample", "--run", "run"][..], arguments].concat(),
