@@ -173,7 +173,7 @@ pub(crate) struct SampleArgs {
     /// Scale of the latents: below 1, more ordinary pictures
     #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     pub(crate) temperature: f32,
-    /// Sheet to write; without it, samples/prior-<seed>.png in the run
+    /// Sheet to write; without it, `samples/prior-<seed>.png` in the run
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
     /// Replace the sheet

@@ -298,7 +298,7 @@ impl Picture {
         planes
     }
 
-    /// The picture as a network of these channels sees it: see [`Channels::write`].
+    /// The picture as a network of these channels sees it: see `Channels::write`.
     ///
     /// # Shapes
     /// Returns `[c, height_px, width_px]`, values in [-1, 1].

@@ -1,7 +1,7 @@
 //! Network operations with a fast path on the CPU: same-size convolution, and group norm with affine map and leaky ReLU.
 //!
-//! On a GPU both are Burn's own tensor operations (fusion and autotune serve them); on Flex they run [`conv_cpu`] and
-//! [`norm_cpu`] with a hand-written backward pass.
+//! On a GPU both are Burn's own tensor operations (fusion and autotune serve them); on Flex they run `conv_cpu` and
+//! `norm_cpu` with a hand-written backward pass.
 
 mod conv_cpu;
 mod norm_cpu;
