@@ -112,12 +112,21 @@ fn name(item: &Item) -> Option<String> {
     })
 }
 
-/// Whether code names nothing foreign; its documentation may.
+/// Whether code names nothing foreign; its documentation may, and so may what follows `::`: a variant such as `Kind::Conv`
+/// shares a network's name.
 fn is_plain(code: &impl ToTokens, foreign: &BTreeSet<String>) -> bool {
     let text = without_docs(code.to_token_stream()).to_string();
-    !text
-        .split(|c: char| !c.is_alphanumeric() && c != '_')
-        .any(|word| foreign.contains(word))
+    let mut qualified = false;
+    for word in text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':') {
+        let last = word.rsplit("::").next().unwrap_or(word);
+        if !qualified && !word.contains("::") && foreign.contains(last.trim_matches(':')) {
+            return false;
+        }
+        if !word.is_empty() {
+            qualified = word.ends_with("::");
+        }
+    }
+    true
 }
 
 fn without_docs(tokens: TokenStream) -> TokenStream {
