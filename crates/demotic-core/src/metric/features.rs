@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_ramp_stays_a_ramp_at_any_size() {
-        for side in [16, 32, 48, 64, 100] {
+        for side in [16_usize, 32, 48, 64, 100] {
             // Where sizes are no multiples of each other, a triangle's samples are uneven: up to a twentieth of a pixel.
             let whole = side.is_multiple_of(32) || 32_usize.is_multiple_of(side);
             let tolerance = if whole { 1e-5 } else { 0.05 / side as f32 };

@@ -54,6 +54,28 @@ proptest! {
         }
     }
 
+    #[test]
+    fn posterior_decoding_takes_a_label_that_the_oracle_finds_most_probable(problem in problem()) {
+        let device = Device::flex();
+        let crf = problem.layer(&Target::flex(Implementation::Cpu), &device);
+        let (t, l) = (problem.case.length, problem.case.labels);
+        let decoded = crf.posterior_decode(problem.emissions(&device), problem.lengths(&device));
+        let decoded: Vec<i32> = decoded.try_into_vec_as().unwrap();
+        for (chain, path) in decoded.chunks(t).enumerate() {
+            let (oracle, y) = problem.oracle(chain);
+            let unary = oracle.posterior().unary;
+            for (s, &label) in path.iter().enumerate() {
+                if s < y.len() {
+                    let position = &unary[s * l..][..l];
+                    let best = position.iter().copied().fold(0.0, f64::max);
+                    prop_assert!(position[label as usize] > best - 2e-6);
+                } else {
+                    prop_assert_eq!(label, 0);
+                }
+            }
+        }
+    }
+
     /// `sum_j P_t[i][j] = U_t[i]`, `sum_i P_t[i][j] = U_(t+1)[j]`, and `H = log Z - E[score]`.
     #[test]
     fn pairs_agree_with_singles_and_entropy_with_its_definition(problem in problem()) {

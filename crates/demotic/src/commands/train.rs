@@ -7,6 +7,7 @@ use demotic_core::Error;
 use demotic_core::config::Config;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
+use demotic_core::model::DiscriminatorConfig;
 use demotic_core::train::health::Watch;
 use demotic_core::train::{Event, Record, Trainer, Validator, resident_memory_bytes};
 use serde::Serialize;
@@ -435,6 +436,15 @@ fn header(
         .discriminator()
         .crf()
         .implementation(trainer.device())?;
+    // The discriminator sees as many real, made and mixed pictures in one call.
+    let side = config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
+    let kernel = trainer
+        .discriminator()
+        .crf()
+        .kernel(trainer.device(), [3 * config.train.batch, side, side])?;
+    let kernel = kernel.map_or_else(String::new, |kernel| {
+        format!(" (crf_{})", format!("{kernel:?}").to_lowercase())
+    });
     let mut devices = vec![format!("device {}", chosen.description)];
     devices.extend(others.iter().map(|other| other.description.clone()));
     if !others.is_empty() {
@@ -452,7 +462,7 @@ fn header(
         format!("demotic {}", env!("CARGO_PKG_VERSION")),
         devices.join("\ndevice "),
         format!(
-            "crf    {} over {} labels, {}",
+            "crf    {}{kernel} over {} labels, {}",
             crf.name(),
             dataset.styles().len() + 1,
             config.discriminator.ties()
