@@ -5,7 +5,7 @@
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -230,8 +230,21 @@ fn rewrite(path: &Path, change: impl FnOnce(&str) -> String) -> Result<()> {
 
 /// Writes a file beside and renames it: a reader meets the old one or the new one.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_beside(path, |file| file.write_all(bytes))
+}
+
+/// [`write_whole`] for what is written piece by piece.
+pub(crate) fn write_beside(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<()> {
     let beside = path.with_extension("part");
-    fs::write(&beside, bytes)
+    let written = File::create(&beside).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.flush()
+    });
+    written
         .and_then(|()| fs::rename(&beside, path))
         .map_err(|e| {
             // What is half written is of no use; the message below is what counts.

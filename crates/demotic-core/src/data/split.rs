@@ -59,9 +59,10 @@ pub fn split_of_family(family: &str) -> Split {
     }
 }
 
-/// The family of an emoji: its first codepoint in lower-case hexadecimal, except that clock faces, phases of the moon
-/// and keycaps are one family each, and a person doing something (`person ZWJ object`) belongs to the object, since
-/// man, woman and person with the same object are near-copies.
+/// The family of an emoji: its first codepoint in lower-case hexadecimal, except that clock faces, phases of the moon,
+/// keycaps, hearts, plain circles, plain squares and books are one family each (the same drawing in another colour or
+/// turned), and a person doing something (`person ZWJ object`) belongs to the object, since man, woman and person with the
+/// same object are near-copies.
 ///
 /// `codepoints`: without variation selectors.
 pub fn emoji_family(codepoints: &[u32]) -> String {
@@ -73,6 +74,15 @@ pub fn emoji_family(codepoints: &[u32]) -> String {
         // Phases, the crescent, and the moons with a face; 1f31e is a sun.
         [0x1f311..=0x1f31d] => "moon".into(),
         [.., KEYCAP] | [0x1f51f] => "keycap".into(),
+        // One drawing in many colours.
+        [
+            0x2764 | 0x1f499..=0x1f49c | 0x1f5a4 | 0x1f90d | 0x1f90e | 0x1f9e1 | 0x1fa75..=0x1fa77,
+        ] => "heart".into(),
+        [0x26aa | 0x26ab | 0x1f534 | 0x1f535 | 0x1f7e0..=0x1f7e4] => "circle".into(),
+        [0x2b1b | 0x2b1c | 0x25fb..=0x25fe | 0x25aa | 0x25ab | 0x1f7e5..=0x1f7eb] => {
+            "square".into()
+        }
+        [0x1f4d5 | 0x1f4d7..=0x1f4d9] => "book".into(),
         [0x1f468 | 0x1f469 | 0x1f9d1, ZERO_WIDTH_JOINER, object, ..] => hex(object),
         [first, ..] => hex(first),
         [] => String::new(),
@@ -97,6 +107,13 @@ mod tests {
         assert_eq!(emoji_family(&[0x1f311]), emoji_family(&[0x1f31d]));
         assert_ne!(emoji_family(&[0x1f31e]), "moon");
         assert_eq!(emoji_family(&[0x23, 0x20e3]), emoji_family(&[0x1f51f]));
+        assert_eq!(emoji_family(&[0x2764]), emoji_family(&[0x1f49a]));
+        // A broken heart is another drawing, and so is a heart on fire.
+        assert_ne!(emoji_family(&[0x1f494]), "heart");
+        assert_ne!(emoji_family(&[0x2764, 0x200d, 0x1f525]), "heart");
+        assert_eq!(emoji_family(&[0x26aa]), emoji_family(&[0x1f7e2]));
+        assert_eq!(emoji_family(&[0x2b1b]), emoji_family(&[0x1f7e9]));
+        assert_eq!(emoji_family(&[0x1f4d5]), emoji_family(&[0x1f4d8]));
         let firefighter = |person| emoji_family(&[person, 0x200d, 0x1f692]);
         assert_eq!(firefighter(0x1f468), firefighter(0x1f469));
         assert_eq!(firefighter(0x1f468), firefighter(0x1f9d1));

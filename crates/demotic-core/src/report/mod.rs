@@ -1,11 +1,14 @@
-//! A run as one page of HTML: no server, no network, no file beside it. Takes what a run folder holds, as text and PNG
-//! bytes; reads and writes nothing.
+//! A run as one page of HTML: no server, no network, no file beside it. Takes what a run folder holds; pictures are read one
+//! at a time while the page is written, so that a training run's memory does not grow with its pictures.
 
 mod chart;
 pub mod labels;
 mod scores;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,8 +24,8 @@ pub struct Film {
     pub title: String,
     /// How to read them.
     pub note: String,
-    /// Name of the moment and PNG bytes, in order.
-    pub frames: Vec<(String, Vec<u8>)>,
+    /// Name of the moment and PNG file, in order.
+    pub frames: Vec<(String, PathBuf)>,
 }
 
 /// What a page is made of.
@@ -120,17 +123,35 @@ const VALIDATION: [(&str, &str); 5] = [
 ];
 
 impl Report {
-    /// The whole page.
-    pub fn to_html(&self) -> String {
-        let mut body = format!(
-            "<header><h1>{}</h1><p class=\"status\">{}</p></header>",
-            escape(&self.name),
-            self.status()
-        );
-        body += &self.notices();
+    /// Writes the whole page.
+    ///
+    /// # Errors
+    /// Where a picture cannot be read or the page not be written.
+    pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
+        let name = escape(&self.name);
+        write!(
+            page,
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
+             <header><h1>{name}</h1><p class=\"status\">{}</p></header>{}",
+            include_str!("page.css"),
+            self.status(),
+            self.notices()
+        )?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
-            body += &section(&film.title, &film_html(film));
+            film.write(page)?;
         }
+        writeln!(
+            page,
+            "{}</main><script>{}</script></body></html>",
+            self.figures(),
+            include_str!("page.js")
+        )
+    }
+
+    /// All that is text: scores, curves, settings.
+    fn figures(&self) -> String {
+        let mut body = String::new();
         if let Some(evaluation) = &self.evaluation {
             let tables = scores::tables(evaluation);
             if !tables.is_empty() {
@@ -173,14 +194,7 @@ impl Report {
                 &format!("<div class=\"wide\"><table class=\"facts\">{facts}</table></div>"),
             );
         }
-        format!(
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\"><title>{}</title><style>{}</style></head>\n<body><main>{body}</main>\
-             <script>{}</script></body></html>\n",
-            escape(&self.name),
-            include_str!("page.css"),
-            include_str!("page.js")
-        )
+        body
     }
 
     /// The lines of `stats.jsonl` that are ticks.
@@ -447,35 +461,37 @@ fn section(title: &str, inner: &str) -> String {
     format!("<section><h2>{}</h2>{inner}</section>", escape(title))
 }
 
-/// Pictures on top of each other, one shown, with a slider where there are several. Without scripts the last one shows.
-fn film_html(film: &Film) -> String {
-    let mut out = format!(
-        "<figure class=\"film\"><figcaption class=\"note\">{}</figcaption><div class=\"frame\">",
-        escape(&film.note)
-    );
-    for (i, (name, png)) in film.frames.iter().enumerate() {
-        let shown = if i + 1 == film.frames.len() {
-            " class=\"on\""
-        } else {
-            ""
-        };
-        let _ = write!(
-            out,
-            "<img{shown} alt=\"{name}\" title=\"{name}\" src=\"data:image/png;base64,{}\">",
-            STANDARD.encode(png),
-            name = escape(name)
-        );
+impl Film {
+    /// Pictures on top of each other, one shown, with a slider where there are several. Without scripts the last one shows.
+    fn write(&self, page: &mut dyn Write) -> io::Result<()> {
+        write!(
+            page,
+            "<section><h2>{}</h2><figure class=\"film\"><figcaption class=\"note\">{}</figcaption><div class=\"frame\">",
+            escape(&self.title),
+            escape(&self.note)
+        )?;
+        let last = self.frames.len() - 1;
+        for (i, (name, file)) in self.frames.iter().enumerate() {
+            let png = fs::read(file)
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
+            write!(
+                page,
+                "<img{} alt=\"{name}\" title=\"{name}\" src=\"data:image/png;base64,{}\">",
+                if i == last { " class=\"on\"" } else { "" },
+                STANDARD.encode(png),
+                name = escape(name)
+            )?;
+        }
+        page.write_all(b"</div>")?;
+        if last > 0 {
+            write!(
+                page,
+                "<div class=\"slide\"><input type=\"range\" min=\"0\" max=\"{last}\" value=\"{last}\" aria-label=\"moment\"><output>{}</output></div>",
+                escape(&self.frames[last].0)
+            )?;
+        }
+        page.write_all(b"</figure></section>")
     }
-    out += "</div>";
-    if film.frames.len() > 1 {
-        let last = film.frames.len() - 1;
-        let _ = write!(
-            out,
-            "<div class=\"slide\"><input type=\"range\" min=\"0\" max=\"{last}\" value=\"{last}\" aria-label=\"moment\"><output>{}</output></div>",
-            escape(&film.frames[last].0)
-        );
-    }
-    out + "</figure>"
 }
 
 /// Text that means nothing to a browser.

@@ -62,17 +62,22 @@ fn walk(choices: &[&[&str]]) -> (usize, Vec<(Vec<String>, String)>) {
             known = Some(dataset(&config));
         }
         let data = known.as_ref().expect("it was just loaded");
-        let mut trainer = Trainer::new(config, data, &Device::flex())
-            .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
-        (0..2).for_each(|_| trainer.advance().expect("finite"));
-        let tick = trainer.tick().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
-        assert!(
-            tick.is_some_and(|t| t.d_norm > 0.0 && t.g_norm > 0.0),
-            "{sets:?}"
-        );
+        train(config, data, 2, &sets);
         trained += 1;
     }
     (trained, refused)
+}
+
+/// Some steps: both networks have gradients, all of them finite.
+fn train(config: Config, data: &Dataset, steps: u32, sets: &[String]) {
+    let mut trainer = Trainer::new(config, data, &Device::flex())
+        .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
+    (0..steps).for_each(|_| trainer.advance().expect("finite"));
+    let tick = trainer.tick().unwrap_or_else(|e| panic!("{sets:?}: {e}"));
+    assert!(
+        tick.is_some_and(|t| t.d_norm > 0.0 && t.g_norm > 0.0),
+        "{sets:?}"
+    );
 }
 
 fn dataset(config: &Config) -> Dataset {
@@ -208,4 +213,62 @@ fn every_kind_of_channels_goes_with_every_network_that_sees_pictures() {
         &["train.pairs=none", "train.pairs=0.5"],
     ]);
     assert_eq!((trained, refused.len()), (96, 0));
+}
+
+/// All 702 ways to choose the networks, what they play for, what pictures are made of and how many pairs are shown; the
+/// ways to keep the game stable take turns, so that each of them meets each choice many times.
+#[test]
+fn every_choice_of_networks_losses_channels_and_pairs_goes_with_every_other() {
+    let heads: Vec<[&str; 2]> = ["patch", "conv", "dense"]
+        .iter()
+        .flat_map(|head| {
+            ["likelihood", "hinge", "least-squares", "non-saturating"].map(|kind| [*head, kind])
+        })
+        .chain([["crf", "likelihood"]])
+        .collect();
+    let choices = combinations(&[
+        &["generator.kind=conv", "generator.kind=recurrent"],
+        &[
+            "generator.style=table",
+            "generator.style=latent",
+            "generator.style=reference",
+        ],
+        &["train.pairs=none", "train.pairs=all", "train.pairs=0.5"],
+    ]);
+    let stable = combinations(&[
+        &[
+            "discriminator.spectral_norm=false",
+            "discriminator.spectral_norm=true",
+        ],
+        &[
+            "discriminator.augment_prob=0",
+            "discriminator.augment_prob=0.7",
+        ],
+        &["loss.r1=0", "loss.r1=1"],
+        &["train.image_pool=0", "train.image_pool=3"],
+        &["train.accumulate=1", "train.accumulate=2"],
+    ]);
+    let mut turns = stable.iter().cycle();
+    let mut trained = 0;
+    for channels in ["rgb", "rgba", "grey"] {
+        let mut data = None;
+        for ([head, kind], chosen) in heads
+            .iter()
+            .flat_map(|head| choices.iter().map(move |chosen| (head, chosen)))
+        {
+            let mut sets: Vec<String> = TINY.iter().map(|s| (*s).to_owned()).collect();
+            sets.extend([
+                format!("data.channels={channels}"),
+                format!("discriminator.head={head}"),
+                format!("loss.adversarial_kind={kind}"),
+                "generator.draw_steps=2".to_owned(),
+            ]);
+            sets.extend(chosen.iter().chain(turns.next().expect("endless")).cloned());
+            let config = Config::resolve(None, &sets).unwrap_or_else(|e| panic!("{sets:?}: {e}"));
+            let data = data.get_or_insert_with(|| dataset(&config));
+            train(config, data, 1, &sets);
+            trained += 1;
+        }
+    }
+    assert_eq!(trained, 702);
 }

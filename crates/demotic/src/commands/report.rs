@@ -58,11 +58,11 @@ pub(crate) fn write(folder: &Path, file: &Path) -> Result<()> {
         .filter_map(|line| serde_json::from_str(line).ok());
     let mut films = films(folder)?;
     let reals = folder.join("samples/reals.png");
-    if let Ok(png) = fs::read(&reals) {
+    if reals.is_file() {
         films.push(Film {
             title: "Training pictures".into(),
             note: "As they are, before augmentation.".into(),
-            frames: vec![("reals".into(), png)],
+            frames: vec![("reals".into(), reals)],
         });
     }
     let report = Report {
@@ -73,7 +73,7 @@ pub(crate) fn write(folder: &Path, file: &Path) -> Result<()> {
         evaluation: serde_json::from_str(&text("evaluation.json")?).ok(),
         films,
     };
-    run_dir::write_whole(file, report.to_html().as_bytes())
+    run_dir::write_beside(file, |page| report.write(page))
 }
 
 /// Sample grids and label maps by step.
@@ -95,7 +95,7 @@ fn films(folder: &Path) -> Result<Vec<Film>> {
         }
     }
     found.sort();
-    let film = |is_labels: bool, title: &str, note: &str| -> Result<Film> {
+    let film = |is_labels: bool, title: &str, note: &str| {
         let moments: Vec<&(u64, bool, String)> = found
             .iter()
             .filter(|(_, labels, _)| *labels == is_labels)
@@ -104,27 +104,25 @@ fn films(folder: &Path) -> Result<Vec<Film>> {
         let mut frames = Vec::new();
         for i in 0..count {
             let (step, _, name) = moments[i * (moments.len() - 1) / (count - 1).max(1)];
-            let path = samples.join(name);
-            let png = fs::read(&path).map_err(|e| io("read", &path, &e))?;
-            frames.push((format!("step {step}"), png));
+            frames.push((format!("step {step}"), samples.join(name)));
         }
-        Ok(Film {
+        Film {
             title: title.into(),
             note: note.into(),
             frames,
-        })
+        }
     };
     Ok(vec![
         film(
             false,
             "Translations of held-out pictures",
             "The same pictures throughout: the input, itself drawn again, and each translation beside the true picture.",
-        )?,
+        ),
         film(
             true,
             "What the discriminator says of each patch",
             "Real pictures, translations and mixtures of both: the true label of each patch, the most probable one, and \
              the probability of each label. The legend is at the bottom of the picture.",
-        )?,
+        ),
     ])
 }

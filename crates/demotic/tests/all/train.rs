@@ -128,7 +128,7 @@ fn the_header_names_version_device_crf_data_and_changed_settings() {
         "device flex (",
         "crf    cpu over 3 labels",
         "data   emoji",
-        "style  openmoji-line    1245 train    146 validation    160 test",
+        "style  openmoji-line    1226 train    153 validation    172 test",
         "pair   openmoji-line  openmoji       aligned",
         "model  generator ",
         "set    [train] steps = 12",
@@ -168,7 +168,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         );
         assert_eq!(
             (direction["kind"].as_str(), direction["n"].as_u64()),
-            (Some("aligned"), Some(160))
+            (Some("aligned"), Some(172))
         );
         for method in ["model", "copy", "remap", "nearest"] {
             let mut found = keys(&direction[method]);
@@ -239,7 +239,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
     ];
     place.run(&validation).done();
     let evaluation: Value = serde_json::from_str(&place.text("again.json")).expect("JSON");
-    assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(146));
+    assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(153));
 }
 
 #[test]
