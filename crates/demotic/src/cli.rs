@@ -473,6 +473,9 @@ gradients and marginals among them), and a small training step with flex. The er
 difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit
 code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
 
+Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and
+the signal, with exit code 1; --json then has what was found until there, and `died` with both.
+
 Examples:
   demotic doctor
   demotic doctor --device wgpu:1 --json > doctor.json")]
@@ -485,6 +488,9 @@ pub(crate) struct DoctorArgs {
     /// The findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Be the process that may be killed: findings go to standard output as they come, in lines for the one that started it
+    #[arg(long, hide = true)]
+    pub(crate) watched: bool,
 }
 
 /// `demotic compare`

@@ -1,5 +1,6 @@
 //! How failures reach the person: one message on standard error, an exit code, and never a raw panic.
 
+use std::any::Any;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
@@ -37,12 +38,25 @@ pub(crate) fn io(action: &str, path: &std::path::Path, source: &std::io::Error) 
 
 /// Prints the message and gives the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    use demotic_core::{Error, data::DataError};
     print(&error.to_string());
-    let is_input = error.is::<InputError>()
+    ExitCode::from(if is_input(error) { INPUT } else { FAILED })
+}
+
+/// True for a fault in what was typed or given.
+pub(crate) fn is_input(error: &anyhow::Error) -> bool {
+    use demotic_core::{Error, data::DataError};
+    error.is::<InputError>()
         || error.is::<DataError>()
-        || error.downcast_ref::<Error>().is_some_and(Error::is_input);
-    ExitCode::from(if is_input { INPUT } else { FAILED })
+        || error.downcast_ref::<Error>().is_some_and(Error::is_input)
+}
+
+/// What a caught panic said.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 /// `error: ...` with following lines under the first; standard error may be closed.
@@ -83,11 +97,7 @@ pub(crate) fn catch_bugs(program: impl FnOnce() -> ExitCode) -> ExitCode {
         }
     }));
     panic::catch_unwind(AssertUnwindSafe(program)).unwrap_or_else(|payload| {
-        let message = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
+        let message = panic_message(&*payload);
         let place = LATEST.lock().map(|place| place.clone()).unwrap_or_default();
         print(&format!(
             "this is a bug in demotic {}: {message}{place}\nplease report it with the command you typed and the output of \

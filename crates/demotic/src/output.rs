@@ -1,6 +1,6 @@
-//! Standard output that may be closed early, and small figures in words.
+//! Standard output that may be closed early, a passing line on a terminal, and small figures in words.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::Result;
 
@@ -13,6 +13,16 @@ pub(crate) fn say(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// What runs now, on a terminal, in place of what was there.
+pub(crate) fn note(text: &str) {
+    let mut out = std::io::stderr().lock();
+    if out.is_terminal() {
+        // Progress is worth no failure.
+        let _ = write!(out, "\r\x1b[K{text}");
+        let _ = out.flush();
+    }
 }
 
 /// True where a reader of standard output went away.

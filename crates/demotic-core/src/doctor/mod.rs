@@ -49,7 +49,7 @@ impl Check {
 }
 
 /// Time of a training step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StepTime {
     /// Pictures of a step.
     pub batch: usize,
@@ -64,14 +64,14 @@ pub struct StepTime {
 }
 
 /// What was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// The device in words.
     pub device: String,
     /// Of its kernels; `none` on the processor.
     pub shader_language: String,
     /// What computes the CRF.
-    pub crf: &'static str,
+    pub crf: String,
     /// Whether every check passed.
     pub is_right: bool,
     /// Every operation.
@@ -140,7 +140,8 @@ pub fn examine(
         device: chosen.description.clone(),
         shader_language: shader_language(device),
         crf: demotic_crf::implementation_in_use(device, demotic_crf::Implementation::Auto)
-            .map_or("none", demotic_crf::Implementation::name),
+            .map_or("none", demotic_crf::Implementation::name)
+            .to_owned(),
         is_right,
         checks,
         rates: guarded(|| rates::measure(device)).unwrap_or_default(),

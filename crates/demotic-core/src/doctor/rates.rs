@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wide::f32x8;
 
 use crate::ops::is_flex;
 
 /// A device's measured limits.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Rates {
     /// Bytes read and written by a large copy, a second; none where the device could not be timed.
     pub copy_bytes_per_sec: Option<f64>,

@@ -1,7 +1,5 @@
 //! `demotic compare`: the same training on several devices, side by side.
 
-use std::io::{IsTerminal, Write};
-
 use anyhow::Result;
 use demotic_core::compare::{Measured, hold_to_the_first, measure, ranking};
 use demotic_core::config::Config;
@@ -12,7 +10,7 @@ use serde_json::json;
 
 use crate::cli::CompareArgs;
 use crate::options::dataset_options;
-use crate::output::{bytes, say};
+use crate::output::{bytes, note, say};
 
 /// The quickstart without a file: its styles and sizes.
 const QUICKSTART: &str = "\
@@ -53,16 +51,6 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         return say(&format!("{all:#}\n"));
     }
     say(&table(&all, &config, args.steps))
-}
-
-/// What runs now, on a terminal, in place of what was there.
-fn note(text: &str) {
-    let mut out = std::io::stderr().lock();
-    if out.is_terminal() {
-        // Progress is worth no failure.
-        let _ = write!(out, "\r\x1b[K{text}");
-        let _ = out.flush();
-    }
 }
 
 fn table(all: &[Measured], config: &Config, steps: u64) -> String {

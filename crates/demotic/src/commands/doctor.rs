@@ -1,53 +1,285 @@
 //! `demotic doctor`: is a device right, and how fast is it?
+//!
+//! A driver may take its process down. So every device but flex is opened and checked in a process of its own, which tells its
+//! findings line by line; this one shows them, and where that one dies, says during what and by what.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use demotic_core::device;
 use demotic_core::doctor::{Check, Depth, Diagnosis, Progress, examine};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::cli::DoctorArgs;
-use crate::output::say;
+use crate::failure::{self, INTERRUPTED};
+use crate::output::{note, say};
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
+    if args.watched {
+        return be_watched(args);
+    }
+    let mut listener = Listener::new(args);
+    let ending = if args.device.device == "flex" {
+        examined(args, &mut |finding| listener.hear(finding))?;
+        None
+    } else {
+        watch(args, &mut listener)?
+    };
+    listener.conclude(ending)
+}
+
+/// What an examination tells as it goes; between processes, each is a line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+enum Finding {
+    Opened {
+        device: String,
+        shader_language: String,
+    },
+    Begins {
+        number: usize,
+        count: usize,
+        name: String,
+    },
+    Ended(Check),
+    Last(Last),
+}
+
+/// The last finding.
+#[derive(Debug, Serialize, Deserialize)]
+enum Last {
+    /// Every check ran.
+    Whole(Diagnosis),
+    /// There is no such device, or it does not open.
+    Refused { message: String, is_input: bool },
+    /// A panic outside the checks, which catch their own.
+    Panicked(String),
+}
+
+/// Opens the device and runs every check on it, here.
+fn examined(args: &DoctorArgs, tell: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
+    tell(Finding::Opened {
+        device: chosen.description.clone(),
+        shader_language: device::shader_language(&chosen.device),
+    })?;
     let depth = if args.quick {
         Depth::Quick
     } else {
         Depth::Whole
     };
-    if !args.json {
-        say(&format!(
-            "device  {}, shaders {}\n",
-            chosen.description,
-            device::shader_language(&chosen.device)
-        ))?;
-    }
-    let mut broken = None;
+    let mut told = Ok(());
     let diagnosis = examine(&chosen, depth, &mut |progress| {
-        let told = match progress {
-            Progress::Begins(i, count, name) => {
-                note(&format!("{i}/{count} {name}"));
-                Ok(())
-            }
-            Progress::Ended(check) => {
-                note("");
-                if args.json { Ok(()) } else { say(&line(check)) }
-            }
+        let finding = match progress {
+            Progress::Begins(number, count, name) => Finding::Begins {
+                number,
+                count,
+                name: name.to_owned(),
+            },
+            Progress::Ended(check) => Finding::Ended(check.clone()),
         };
-        if let Err(error) = told {
-            broken.get_or_insert(error);
+        if told.is_ok() {
+            told = tell(finding);
         }
     })?;
-    note("");
-    if let Some(error) = broken {
-        return Err(error);
+    told?;
+    tell(Finding::Last(Last::Whole(diagnosis)))
+}
+
+/// The process that may be killed: tells every finding to the one that started it, and ends well once it told the last.
+fn be_watched(args: &DoctorArgs) -> Result<()> {
+    end_with_the_watcher();
+    // A driver may leave half a line of its own on standard output.
+    let mut tell = |finding: Finding| say(&format!("\n{}\n", serde_json::to_string(&finding)?));
+    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, &mut tell))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => Last::Refused {
+            message: error.to_string(),
+            is_input: failure::is_input(&error),
+        },
+        Err(payload) => {
+            let message = failure::panic_message(&*payload);
+            Last::Panicked(message.lines().next().unwrap_or_default().to_owned())
+        }
+    };
+    tell(Finding::Last(last))
+}
+
+/// Ends this process when the one that started it ends, however that does: the pipe between them closes.
+fn end_with_the_watcher() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // At once: leaving in order would run the driver's code, which may be what hangs.
+        #[cfg(unix)]
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+}
+
+/// Has the device examined in a process of its own; how that was ended, where it did not end well.
+fn watch(args: &DoctorArgs, listener: &mut Listener) -> Result<Option<String>> {
+    let cannot = |error| anyhow!("cannot start the process that checks the device: {error}");
+    let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
+    command.args(["doctor", "--watched"]);
+    command.arg(format!("--device={}", args.device.device));
+    command.args(args.quick.then_some("--quick"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(cannot)?;
+    // Held to the end of this function: the child dies where it closes. `Child::wait` would close it too early.
+    let _lifeline = child.stdin.take();
+    let out = child.stdout.take().expect("it is piped");
+    for line in BufReader::new(out).split(b'\n') {
+        let line = line?;
+        match serde_json::from_slice(&line) {
+            Ok(finding) => listener.hear(finding)?,
+            // A driver's words.
+            Err(_no_finding) if !line.is_empty() => {
+                let _ = std::io::stderr().write_all(&[&line[..], b"\n"].concat());
+            }
+            Err(_no_finding) => {}
+        }
     }
-    say(&if args.json {
-        format!("{}\n", serde_json::to_string_pretty(&diagnosis)?)
-    } else {
-        summary(&diagnosis)
-    })?;
+    Ok(ended_by(child.wait()?))
+}
+
+/// `SIGSEGV`, `exit code 0xc0000005`; none for a process that ended well.
+fn ended_by(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    if let Some(number) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let known = nix::sys::signal::Signal::try_from(number);
+        return Some(known.map_or_else(
+            |_unknown| format!("signal {number}"),
+            |signal| signal.as_str().to_owned(),
+        ));
+    }
+    match status.code() {
+        Some(0) => None,
+        code => Some(format!("exit code {:#x}", code.unwrap_or(-1))),
+    }
+}
+
+/// Shows findings as they come, and draws the conclusion.
+#[derive(Debug)]
+struct Listener {
+    is_json: bool,
+    /// As typed, then in words.
+    device: String,
+    shader_language: Option<String>,
+    /// What was going on when the latest finding came.
+    running: String,
+    checks: Vec<Check>,
+    last: Option<Last>,
+}
+
+impl Listener {
+    fn new(args: &DoctorArgs) -> Self {
+        Self {
+            is_json: args.json,
+            device: format!("--device {}", args.device.device),
+            shader_language: None,
+            running: "opening the device".to_owned(),
+            checks: vec![],
+            last: None,
+        }
+    }
+
+    fn hear(&mut self, finding: Finding) -> Result<()> {
+        note("");
+        match finding {
+            Finding::Opened {
+                device,
+                shader_language,
+            } => {
+                if !self.is_json {
+                    say(&format!("device  {device}, shaders {shader_language}\n"))?;
+                }
+                self.device = device;
+                self.shader_language = Some(shader_language);
+                "preparing the checks".clone_into(&mut self.running);
+            }
+            Finding::Begins {
+                number,
+                count,
+                name,
+            } => {
+                note(&format!("{number}/{count} {name}"));
+                self.running = name;
+            }
+            Finding::Ended(check) => {
+                if !self.is_json {
+                    say(&line(&check))?;
+                }
+                self.checks.push(check);
+            }
+            Finding::Last(last) => {
+                if matches!(last, Last::Whole(_)) {
+                    "closing the device".clone_into(&mut self.running);
+                }
+                self.last = Some(last);
+            }
+        }
+        Ok(())
+    }
+
+    /// `ending`: by what the process that examined died; none where it ended well.
+    fn conclude(self, ending: Option<String>) -> Result<()> {
+        note("");
+        match (self.last, ending) {
+            (Some(Last::Refused { message, is_input }), _) => Err(if is_input {
+                failure::input(message)
+            } else {
+                anyhow!(message)
+            }),
+            (Some(Last::Whole(diagnosis)), None) => {
+                say(&if self.is_json {
+                    format!("{}\n", serde_json::to_string_pretty(&diagnosis)?)
+                } else {
+                    summary(&diagnosis)
+                })?;
+                verdict(&diagnosis)
+            }
+            (last, ending) => {
+                let (diagnosis, by) = match last {
+                    Some(Last::Panicked(message)) => (None, format!("a panic ({message})")),
+                    Some(Last::Whole(diagnosis)) => (Some(diagnosis), String::new()),
+                    _ => (None, "exit code 0x0".to_owned()),
+                };
+                let by = ending.unwrap_or(by);
+                if self.is_json {
+                    let mut found = match diagnosis {
+                        Some(diagnosis) => serde_json::to_value(diagnosis)?,
+                        None => json!({
+                            "device": self.device,
+                            "shader_language": self.shader_language,
+                            "is_right": false,
+                            "checks": self.checks,
+                        }),
+                    };
+                    found["died"] = json!({ "during": self.running, "by": by });
+                    say(&format!("{found:#}\n"))?;
+                } else if let Some(diagnosis) = diagnosis {
+                    say(&summary(&diagnosis))?;
+                }
+                let hint = if by == "SIGKILL" {
+                    " (which a system short of memory sends too)"
+                } else {
+                    ""
+                };
+                Err(anyhow!(
+                    "{}: the process that was checking it died by {by}{hint}, during: {}; do not train on it: update its \
+                     driver, try another one of `demotic devices`, or use `--device flex`",
+                    self.device,
+                    self.running
+                ))
+            }
+        }
+    }
+}
+
+/// An error where anything was wrong.
+fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     if diagnosis.is_right {
         return Ok(());
     }
@@ -57,21 +289,11 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
         .filter(|check| !check.is_right())
         .map(|check| check.operation.as_str())
         .collect();
-    Err(anyhow::anyhow!(
+    Err(anyhow!(
         "{} computes wrongly: {}; do not train on it: update its driver, or use `--device flex`",
         diagnosis.device,
         wrong.join(", ")
     ))
-}
-
-/// What runs now, on a terminal, in place of what was there.
-fn note(text: &str) {
-    let mut out = std::io::stderr().lock();
-    if out.is_terminal() {
-        // Progress is worth no failure.
-        let _ = write!(out, "\r\x1b[K{text}");
-        let _ = out.flush();
-    }
 }
 
 /// `right   convolution 3x3     3.1e-7 of 3.0e-5 to float64     0.41 s  [4, 48, 16, 16] to 48 channels`
@@ -126,4 +348,45 @@ fn summary(diagnosis: &Diagnosis) -> String {
     });
     lines.push(String::new());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Last, Listener};
+
+    #[test]
+    fn an_examination_without_its_end_is_told_by_what_ended_it() {
+        let conclude = |last: Option<Last>, ending: Option<&str>| {
+            let listener = Listener {
+                is_json: false,
+                device: "wgpu:0 Card".to_owned(),
+                shader_language: None,
+                running: "CRF".to_owned(),
+                checks: vec![],
+                last,
+            };
+            let ended = listener.conclude(ending.map(str::to_owned));
+            ended.expect_err("it never came to an end").to_string()
+        };
+        let refused = || Last::Refused {
+            message: "no such device".to_owned(),
+            is_input: true,
+        };
+        for (last, ending, expected) in [
+            (None, Some("SIGBUS"), "died by SIGBUS, during: CRF;"),
+            // A driver that ends the process as if all were well.
+            (None, None, "died by exit code 0x0, during: CRF;"),
+            (
+                Some(Last::Panicked("queue lost".to_owned())),
+                None,
+                "died by a panic (queue lost), during: CRF;",
+            ),
+            (Some(refused()), None, "no such device"),
+            // What was wrong first counts.
+            (Some(refused()), Some("SIGSEGV"), "no such device"),
+        ] {
+            let message = conclude(last, ending);
+            assert!(message.contains(expected), "`{expected}`: {message}");
+        }
+    }
 }

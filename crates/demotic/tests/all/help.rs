@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::Place;
+use crate::support::{Place, words};
 
 const COMMANDS: [&[&str]; 15] = [
     &["train"],
@@ -62,15 +62,7 @@ fn wrong_usage_is_refused_with_the_right_one() {
         ),
         (&["train", "--resume", "--dry-run"], "cannot be used with"),
         (
-            &[
-                "translate",
-                "--run",
-                "run",
-                "--to",
-                "openmoji",
-                "--out",
-                "out",
-            ],
+            &words("translate --run run --to openmoji --out out"),
             "<INPUT>...",
         ),
         (&["translate", "a.png"], "--run <RUN_DIR>"),
@@ -173,25 +165,6 @@ fn devices_say_what_auto_takes_and_why() {
         );
         assert!(said.out.contains("apt-get install libvulkan1"), "{said:#?}");
     }
-}
-
-#[test]
-fn doctor_finds_flex_right_and_says_how_fast_it_is() {
-    let place = Place::new();
-    let said = place
-        .run(&["doctor", "--device", "flex", "--quick", "--json"])
-        .done();
-    let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
-    assert_eq!(json["is_right"].as_bool(), Some(true), "{json:#}");
-    for check in json["checks"].as_array().expect("checks") {
-        assert!(check["error"].as_f64() <= check["tolerance"].as_f64());
-    }
-    assert!(json["step"]["secs"].as_f64() > Some(0.0), "{json:#}");
-    place.refuses(
-        &["doctor", "--device", "gpu"],
-        2,
-        "expected auto, flex, wgpu",
-    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod ablate;
 mod bad_input;
 mod corpus;
 mod data;
+mod doctor;
 mod help;
 mod recognize;
 mod report;

@@ -177,6 +177,11 @@ impl Place {
     }
 }
 
+/// The words of a command line, none of which holds a space.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
 pub(crate) fn said(mut command: Command) -> Said {
     let output = command.output().expect("the binary starts");
     Said {
