@@ -2,49 +2,54 @@
 """Times loss and gradient of a linear-chain CRF in other people's libraries, on the cases of `cargo bench --bench crf`.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch pytorch-crf torch-struct
-    /tmp/peers/bin/python benches/peers/crf_peers.py                   # the peers alone
-    /tmp/peers/bin/python benches/peers/crf_peers.py --side-by-side    # and ours, case by case in the same minute
+    /tmp/peers/bin/python benches/peers/crf_peers.py                          # the peers alone, on the processor
+    /tmp/peers/bin/python benches/peers/crf_peers.py --device cpu,cuda        # and on CUDA, column beside column
+    /tmp/peers/bin/python benches/peers/crf_peers.py --side-by-side           # and ours, case by case in the same minute
 
 Medians over repeats after a warm-up, emissions and transitions both requiring gradients, every library's loss summed over
-chains. Side by side runs each case's Rust bench right before that case's peers, so that both see the same machine.
+chains; on CUDA each repeat ends when the device is done. Side by side runs each case's Rust bench right before that case's
+peers, so that both see the same machine. Gains: the fastest peer on the processor over ours; `wgsl over cuda`: the fastest on CUDA
+over our kernels, where they ran on the same card.
 """
 
 import argparse
 import os
-import re
 import statistics
-import subprocess
 import time
 import warnings
-from pathlib import Path
 
 import torch
 
+import ours
+
 # (T positions, B chains, L labels): demotic_crf::cases::SPEED.
 CASES = [(16, 1024, 8), (32, 1024, 8), (64, 2048, 4), (64, 256, 16), (4096, 4, 8)]
+# What computes on each of our devices.
+OURS = {"flex": "cpu", "wgpu": "wgsl"}
 warnings.filterwarnings("ignore", category=UserWarning, module="torch_struct")
-ROOT = Path(__file__).resolve().parents[2]
 
 
-def median_ms(run, budget_secs: float) -> float:
+def median_ms(run, synchronise, budget_secs: float) -> float:
     """Median wall time of `run` in milliseconds over about `budget_secs`, after one warm-up (once, where one run takes longer)."""
     run()
+    synchronise()
     times = []
     end = time.perf_counter() + budget_secs
     while not times or (time.perf_counter() < end and len(times) < 50):
         start = time.perf_counter()
         run()
+        synchronise()
         times.append((time.perf_counter() - start) * 1e3)
     return statistics.median(times)
 
 
-def pytorch_crf(length: int, chains: int, labels: int):
+def pytorch_crf(length: int, chains: int, labels: int, device: str):
     from torchcrf import CRF
 
     torch.manual_seed(1)
-    crf = CRF(labels, batch_first=True)
-    emissions = torch.randn(chains, length, labels, requires_grad=True)
-    gold = torch.randint(labels, (chains, length))
+    crf = CRF(labels, batch_first=True).to(device)
+    emissions = torch.randn(chains, length, labels, device=device, requires_grad=True)
+    gold = torch.randint(labels, (chains, length), device=device)
 
     def run():
         emissions.grad = None
@@ -54,13 +59,13 @@ def pytorch_crf(length: int, chains: int, labels: int):
     return run
 
 
-def torch_struct(length: int, chains: int, labels: int):
+def torch_struct(length: int, chains: int, labels: int, device: str):
     from torch_struct import LinearChainCRF
 
     torch.manual_seed(1)
-    emissions = torch.randn(chains, length, labels, requires_grad=True)
-    transitions = torch.randn(labels, labels, requires_grad=True)
-    gold = torch.randint(labels, (chains, length))
+    emissions = torch.randn(chains, length, labels, device=device, requires_grad=True)
+    transitions = torch.randn(labels, labels, device=device, requires_grad=True)
+    gold = torch.randint(labels, (chains, length), device=device)
 
     def run():
         emissions.grad = None
@@ -79,43 +84,75 @@ def torch_struct(length: int, chains: int, labels: int):
 PEERS = {"pytorch-crf": pytorch_crf, "torch-struct": torch_struct}
 
 
-def peers(case, budget_secs: float, threads: list[int]) -> dict[str, float | None]:
-    """The better of the thread counts: small operations are often faster on one."""
+def column(peer: str, device: str) -> str:
+    return peer if device == "cpu" else f"{peer} {device}"
+
+
+def peers(case, device: str, budget_secs: float, threads: list[int]) -> dict[str, float]:
+    """Milliseconds by column. On the processor the better of the thread counts: small operations are often faster on one."""
+    synchronise = torch.cuda.synchronize if device == "cuda" else lambda: None
     found = {}
     for name, make in PEERS.items():
         try:
-            run = make(*case)
+            run = make(*case, device)
             times = []
-            for count in threads:
+            for count in threads if device == "cpu" else threads[:1]:
                 torch.set_num_threads(count)
-                times.append(median_ms(run, budget_secs))
-            found[name] = min(times)
+                times.append(median_ms(run, synchronise, budget_secs))
+            found[column(name, device)] = min(times)
         except (ImportError, RuntimeError, MemoryError) as error:
-            print(f"  {name} at {case}: {type(error).__name__}: {str(error).splitlines()[0]}")
-            found[name] = None
+            print(f"  {name} on {device} at {case}: {type(error).__name__}: {str(error).splitlines()[0]}")
     return found
 
 
-def ours(case, device: str) -> dict[str, float]:
-    """Milliseconds by implementation, from one case of the Rust bench."""
-    name = "T{}_B{}_L{}".format(*case)
-    wanted = {"flex": "cpu", "wgpu": "wgsl"}[device]
-    result = subprocess.run(
-        ["cargo", "bench", "--bench", "crf", "--", f"crf {wanted} on {device}/{name}"],
-        cwd=ROOT,
-        env={**os.environ, "CRF_DEVICES": device},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    units = {"ns": 1e-6, "µs": 1e-3, "us": 1e-3, "ms": 1.0, "s": 1e3}
-    times = re.findall(r"time:\s+\[\S+ \S+ (\S+) (\S+) \S+ \S+\]", result.stdout)
-    return {wanted: float(times[0][0]) * units[times[0][1]]} if times else {}
+def case_name(case) -> str:
+    return "T{}_B{}_L{}".format(*case)
+
+
+def our_times(case, bench: str | None) -> dict[str, float]:
+    """Milliseconds by implementation, from one case of the Rust bench on each of our devices that is there."""
+    found = {}
+    for device, implementation in OURS.items():
+        label = f"crf {implementation} on {device}/{case_name(case)}"
+        if times := ours.times_ms("crf", label, {"CRF_DEVICES": device}, bench):
+            found[implementation] = statistics.median(times)
+    return found
+
+
+def gains(row: dict[str, float]) -> dict[str, float]:
+    """How many times faster ours are than the fastest peer."""
+    found = {}
+    for name, implementation, device in [("cpu gain", "cpu", "cpu"), ("wgsl gain", "wgsl", "cpu"), ("wgsl over cuda", "wgsl", "cuda")]:
+        timed = [row[column(peer, device)] for peer in PEERS if column(peer, device) in row]
+        if timed and implementation in row:
+            found[name] = min(timed) / row[implementation]
+    return found
+
+
+def usable(asked: list[str]) -> list[str]:
+    """The devices that this torch has; says which it has not."""
+    devices = []
+    for device in asked:
+        if device == "cuda" and not torch.cuda.is_available():
+            print(f"cuda: passed over, torch {torch.__version__} finds no CUDA device here")
+        else:
+            devices.append(device)
+    return devices
+
+
+def one_of_devices(text: str) -> list[str]:
+    devices = text.split(",")
+    if not set(devices) <= {"cpu", "cuda"}:
+        raise argparse.ArgumentTypeError(f"expected cpu, cuda or cpu,cuda; got `{text}`")
+    return list(dict.fromkeys(devices))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", type=one_of_devices, default=["cpu"], metavar="cpu|cuda|cpu,cuda", help="where the peers run (default cpu)")
     parser.add_argument("--side-by-side", action="store_true", help="also run the Rust bench, case by case")
+    parser.add_argument("--bench", help="a built crf bench, instead of `cargo bench`")
+    parser.add_argument("--only", choices=[case_name(case) for case in CASES], help="one case")
     parser.add_argument(
         "--threads",
         type=lambda text: [int(count) for count in text.split(",")],
@@ -124,24 +161,25 @@ def main():
     )
     parser.add_argument("--secs", type=float, default=2.0, help="time for each measurement")
     arguments = parser.parse_args()
-    print(f"torch {torch.__version__}, best of {arguments.threads} threads; ms for loss + gradient")
-    columns = list(PEERS) + (["cpu", "wgsl", "cpu gain", "wgsl gain"] if arguments.side_by_side else [])
+    devices = usable(arguments.device)
+    named = [torch.cuda.get_device_name() if device == "cuda" else device for device in devices]
+    print(f"torch {torch.__version__} on {', '.join(named) or 'nothing'}, best of {arguments.threads} threads; ms for loss + gradient")
+    columns = [column(peer, device) for device in devices for peer in PEERS]
+    if arguments.side_by_side:
+        columns += [*OURS.values(), "cpu gain", "wgsl gain", *(["wgsl over cuda"] if "cuda" in devices else [])]
+    if not columns:
+        return
     print("| case | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for case in CASES:
-        row = {}
-        if arguments.side_by_side:
-            row |= ours(case, "flex") | ours(case, "wgpu")
-        row |= peers(case, arguments.secs, arguments.threads)
-        timed = [row[name] for name in PEERS if row[name] is not None]
-        for name in ("cpu", "wgsl"):
-            if row.get(name) and timed:
-                row[f"{name} gain"] = min(timed) / row[name]
-        cells = [
-            "-" if row.get(column) is None else f"{row[column]:.1f}x" if column.endswith("gain") else f"{row[column]:.3g}"
-            for column in columns
-        ]
-        print("| T{} B{} L{} | ".format(*case) + " | ".join(cells) + " |", flush=True)
+        if arguments.only not in (None, case_name(case)):
+            continue
+        row = our_times(case, arguments.bench) if arguments.side_by_side else {}
+        for device in devices:
+            row |= peers(case, device, arguments.secs, arguments.threads)
+        ratios = gains(row)
+        cells = [f"{ratios[name]:.1f}x" if name in ratios else f"{row[name]:.3g}" if name in row else "-" for name in columns]
+        print(f"| {case_name(case).replace('_', ' ')} | " + " | ".join(cells) + " |", flush=True)
 
 
 if __name__ == "__main__":

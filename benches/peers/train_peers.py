@@ -9,7 +9,7 @@
 Ours is `cargo bench --bench train_step`. With `DEMOTIC_BENCH_EXPORT=FOLDER` that bench writes, a configuration each, the resolved
 settings, the weights, everything random in one step, and the figures that the step came to: what `--check` reads.
 
-The same: layers, initial shapes, losses, composites, batch, clipping by the norm of all gradients, Adam, moving average. Left
+The same: layers, initial shapes, losses (true pairs where a recipe shows them), composites, batch, clipping by the norm of all gradients, Adam, moving average. Left
 out on this side, in PyTorch's favour: making the batch (its pictures are on the device already) and planning the composites (a few
 plans are made before timing and used in turn). Noise is drawn by torch on the device. Used at their best: fused Adam, `torch._foreach`
 for the average, oneDNN or cuDNN (benchmark mode, TF32 off: ours is f32). Timed are NCHW and channels-last memory; the faster counts.
@@ -25,7 +25,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,7 +34,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-ROOT = Path(__file__).resolve().parents[2]
+import ours
+
 SLOPE = 0.2
 PATCH_STRIDE = 4
 
@@ -262,11 +262,16 @@ class Trainer:
         wanted = (1 + targets)[:, None, None].expand(-1, grid, grid)
         adversarial = self.discriminator.nll(self.discriminator(fake), wanted).mean()
         self.discriminator.requires_grad_(True)
+        paired = torch.zeros([], device=x.device)
+        if "truths" in inputs:
+            rows = inputs["truth_rows"]
+            paired = (fake[rows] - inputs["truths"]).abs().mean() * (len(rows) / n)
         total = l["reconstruction"] * reconstruction + l["kl"] * kl + l["cycle"] * cycle + l["adversarial"] * adversarial
+        total = total + l["paired"] * paired
         g_norm = self.update(self.generator, self.adam_generator, total)
         torch._foreach_lerp_(self.average, [p.detach() for p in self.generator.parameters()], 1 - 0.5 ** (1 / 200))
         parts = [part.mean() for part in nll.detach().chunk(3)]
-        figures = [*parts, reconstruction, kl, cycle, adversarial, torch.zeros([], device=x.device), d_norm, g_norm]
+        figures = [*parts, reconstruction, kl, cycle, adversarial, paired, d_norm, g_norm]
         return torch.stack([figure.detach() for figure in figures])
 
 
@@ -295,6 +300,9 @@ def made_up_inputs(config, styles, device, memory_format, seed):
         "mask": F.interpolate(cells[:, None], scale_factor=PATCH_STRIDE),
         "labels": labels,
     }
+    rows = round(n * {"none": 0, "all": 1}.get(config["train"]["pairs"], config["train"]["pairs"]))
+    if rows:
+        inputs |= {"truths": pictures()[:rows], "truth_rows": torch.arange(rows)}
     move = lambda v: v.to(device, memory_format=memory_format) if v.dim() == 4 else v.to(device)  # noqa: E731
     return {name: move(value) for name, value in inputs.items()}
 
@@ -340,37 +348,10 @@ class Timing:
         return [1e3 * t for t in self.measure(self.candidate, secs)]
 
 
-def our_bench(arguments, extra_env, bench):
-    """Runs the train_step bench, through cargo unless a built one is given; its standard output."""
-    command = [bench, "--bench"] if bench else ["cargo", "bench", "--bench", "train_step", "--"]
-    result = subprocess.run(
-        [*command, *arguments],
-        cwd=ROOT / "crates/demotic-core",
-        env={**os.environ, "CARGO_MANIFEST_DIR": str(ROOT / "crates/demotic-core"), **extra_env},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode != 0:
-        sys.exit(f"the train_step bench failed:\n{result.stderr}")
-    return result.stdout
-
-
-def our_times(name, device, bench):
-    """Our milliseconds a step: every sample of one run of the bench, from what criterion wrote."""
-    with tempfile.TemporaryDirectory() as folder:
-        our_bench(["--noplot", f"{device}/{name}$"], {"DEMOTIC_BENCH_DEVICE": device, "CRITERION_HOME": folder}, bench)
-        samples = list(Path(folder).glob("**/new/sample.json"))
-        if len(samples) != 1:
-            sys.exit(f"the train_step bench left {len(samples)} measurements of {device}/{name}, expected 1")
-        sample = json.loads(samples[0].read_text())
-        return [time / count * 1e-6 for time, count in zip(sample["times"], sample["iters"], strict=True)]
-
-
 def exported(bench):
     """`{configuration: (about, tensors)}`, written by our bench on Flex."""
     with tempfile.TemporaryDirectory() as folder:
-        our_bench([], {"DEMOTIC_BENCH_EXPORT": folder, "DEMOTIC_BENCH_DEVICE": "flex"}, bench)
+        ours.run("train_step", [], {"DEMOTIC_BENCH_EXPORT": folder, "DEMOTIC_BENCH_DEVICE": "flex"}, bench)
         return {path.stem: safetensors(path.read_bytes()) for path in sorted(Path(folder).glob("*.safetensors"))}
 
 
@@ -398,15 +379,15 @@ def check(about, tensors):
     agree = True
     for step, expected in enumerate(about["figures"]):
         inputs = {name: value.long() if name in WHOLE else value for name, value in part(f"input{step}.").items()}
-        for (name, ours), theirs in zip(expected, trainer.step(inputs).tolist(), strict=True):
-            difference = abs(ours - theirs) / max(abs(ours), abs(theirs), 1e-6)
+        for (name, right), got in zip(expected, trainer.step(inputs).tolist(), strict=True):
+            difference = abs(right - got) / max(abs(right), abs(got), 1e-6)
             agree &= difference < TOLERANCE[step]
-            print(f"  step {step}  {name:<18} {ours:>12.6f} {theirs:>12.6f}   {difference:.1e}")
+            print(f"  step {step}  {name:<18} {right:>12.6f} {got:>12.6f}   {difference:.1e}")
     return agree
 
 
 # Inputs that are whole numbers.
-WHOLE = {"source_styles", "real_styles", "targets", "inside", "outside", "labels"}
+WHOLE = {"source_styles", "real_styles", "targets", "inside", "outside", "labels", "truth_rows"}
 # Relative, of the first step and of the one after the first update: Adam's first step is rate * sign(gradient) nearly, which
 # turns rounding of a gradient near zero into a full step of that weight.
 TOLERANCE = (1e-3, 1e-2)
@@ -443,15 +424,15 @@ def main():
     wanted = {name: found for name, found in exported(arguments.bench).items() if arguments.only in (None, name)}
     for name, (about, _) in list(wanted.items()):
         config = about["config"]
-        if config["train"]["pairs"] != "none" or config["loss"]["smoothness"] > 0:
-            print(f"{name}: left out, this program has no pairs and no smoothness term")
+        if config["loss"]["smoothness"] > 0:
+            print(f"{name}: left out, this program has no smoothness term")
             del wanted[name]
     good = True
     for name, (about, tensors) in wanted.items():
         config, styles = about["config"], about["styles"]
-        ours, theirs = about["parameters"], counts(config, styles)
-        print(f"{name}: parameters ours {ours}, torch {theirs}", flush=True)
-        good &= ours == theirs
+        wanted_counts, theirs = about["parameters"], counts(config, styles)
+        print(f"{name}: parameters ours {wanted_counts}, torch {theirs}", flush=True)
+        good &= wanted_counts == theirs
         if arguments.check:
             print(f"  {'':<8}{'figure':<18} {'ours':>12} {'torch':>12}   relative difference")
             good &= check(about, tensors)
@@ -460,7 +441,8 @@ def main():
         ours_ms, torch_ms = [], {device: [] for device in devices}
         for _ in range(arguments.rounds):
             if arguments.side_by_side:
-                ours_ms += our_times(name, arguments.ours_on, arguments.bench)
+                device = arguments.ours_on
+                ours_ms += ours.times_ms("train_step", f"{device}/{name}", {"DEMOTIC_BENCH_DEVICE": device}, arguments.bench)
             for timing in timings:
                 torch_ms[timing.device] += timing.again(arguments.secs)
         for timing in timings:

@@ -68,6 +68,8 @@ impl Inputs {
         floats("latent_noise", &self.latent_noise, &latent);
         floats("returned_noise", &self.returned_noise, &latent);
         floats("cycle_noise", &self.cycle_noise, &picture);
+        let rows = self.truth_rows.len();
+        floats("truths", &self.truths, &[rows, picture[1], size, size]);
         floats("mask", &self.composites.mask, &[n, 1, size, size]);
         let mut whole = |name: &str, values: Vec<f32>, shape: &[usize]| {
             floats(name, &values, shape);
@@ -80,6 +82,8 @@ impl Inputs {
         whole("inside", indices(&self.composites.inside), &[n]);
         whole("outside", indices(&self.composites.outside), &[n]);
         whole("labels", indices(&self.composites.labels), &[n, grid, grid]);
+        let places = self.truth_rows.iter().map(|row| *row as f32).collect();
+        whole("truth_rows", places, &[rows]);
         arrays
     }
 }
