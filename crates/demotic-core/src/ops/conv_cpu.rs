@@ -144,45 +144,22 @@ pub(crate) fn forward(
     shape: ConvShape,
 ) -> Vec<f32> {
     let s = shape.flattened();
-    let packed = |block: usize| {
-        pack(
-            weight,
-            s.channels_out,
-            s.channels_in,
-            s.kernel * s.kernel,
-            block,
-            false,
-        )
-    };
+    let packed = |block: usize| pack(weight, s, block, false);
     convolve(x, bias, s.channels_in, s.channels_out, s, packed)
 }
 
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`: the forward pass with turned, transposed weights.
 pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     let s = shape.flattened();
-    let packed = |block: usize| {
-        pack(
-            weight,
-            s.channels_out,
-            s.channels_in,
-            s.kernel * s.kernel,
-            block,
-            true,
-        )
-    };
+    let packed = |block: usize| pack(weight, s, block, true);
     convolve(dy, None, s.channels_out, s.channels_in, s, packed)
 }
 
 /// Weights as `[block][channel in][tap][lane of the block]`, so that a tile reads them in one run. `turned` swaps the
 /// channel axes and reverses the taps; the last block is filled up with zeros.
-fn pack(
-    weight: &[f32],
-    out: usize,
-    inp: usize,
-    taps: usize,
-    block: usize,
-    turned: bool,
-) -> Vec<f32> {
+fn pack(weight: &[f32], shape: ConvShape, block: usize, turned: bool) -> Vec<f32> {
+    let (out, inp) = (shape.channels_out, shape.channels_in);
+    let taps = shape.kernel * shape.kernel;
     let (rows, columns) = if turned { (inp, out) } else { (out, inp) };
     let mut packed = vec![0.0; rows.div_ceil(block) * columns * taps * block];
     let blocks = packed.par_chunks_exact_mut(columns * taps * block);

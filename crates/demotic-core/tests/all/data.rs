@@ -161,6 +161,18 @@ fn import_from(folder: &Path, archives: &[&[u8]], selection: Selection) -> Impor
     }
 }
 
+/// An import of both kinds of package.
+fn import_from_both(folder: &Path, selection: Selection) -> ImportOptions {
+    let hand = iconify_entries(&icons(), CHARS);
+    import_from(folder, &[&hand, &openmoji_archive()], selection)
+}
+
+/// Where an item stands.
+fn item_of(set: &Dataset, key: &str) -> usize {
+    let mut items = 0..set.item_count();
+    items.find(|&item| set.item_key(item) == key).unwrap()
+}
+
 fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![folder.to_path_buf()];
@@ -181,12 +193,7 @@ fn files_below(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 #[test]
 fn import_keeps_base_emoji_that_all_styles_draw() {
     let folder = TempDir::new().unwrap();
-    let hand = iconify_entries(&icons(), CHARS);
-    let options = import_from(
-        folder.path(),
-        &[&hand, &openmoji_archive()],
-        Selection::Emoji,
-    );
+    let options = import_from_both(folder.path(), Selection::Emoji);
     let report = import(&options).unwrap();
     let names: Vec<_> = report
         .styles
@@ -229,9 +236,7 @@ fn import_keeps_base_emoji_that_all_styles_draw() {
     // OpenMoji's name wins; the other falls back on the icon's.
     let set = load(&options.out, &self::options()).unwrap();
     let name_of = |key: &str| {
-        let item = (0..set.item_count())
-            .find(|&i| set.item_key(i) == key)
-            .unwrap();
+        let item = item_of(&set, key);
         (
             set.item_name(item).to_owned(),
             set.item_group(item).to_owned(),
@@ -243,11 +248,9 @@ fn import_keeps_base_emoji_that_all_styles_draw() {
 
 #[test]
 fn the_same_sources_give_the_same_bytes() {
-    let hand = iconify_entries(&icons(), CHARS);
-    let openmoji = openmoji_archive();
     let run = || {
         let folder = TempDir::new().unwrap();
-        let mut options = import_from(folder.path(), &[&hand, &openmoji], Selection::Emoji);
+        let mut options = import_from_both(folder.path(), Selection::Emoji);
         let out = std::mem::replace(&mut options.out, "out".into());
         // The destination is part of the command in README: compare everything else.
         options.out.clone_from(&out);
@@ -262,20 +265,13 @@ fn the_same_sources_give_the_same_bytes() {
 #[test]
 fn aliases_turns_offsets_and_sizes_are_drawn_in_place() {
     let folder = TempDir::new().unwrap();
-    let hand = iconify_entries(&icons(), CHARS);
-    let options = import_from(
-        folder.path(),
-        &[&hand, &openmoji_archive()],
-        Selection::Everything,
-    );
+    let options = import_from_both(folder.path(), Selection::Everything);
     let report = import(&options).unwrap();
     assert_eq!(report.items, 10);
     let set = load(&options.out, &self::options()).unwrap();
     let style = set.style_index("hand").unwrap();
     let rgba = |key: &str| {
-        let item = (0..set.item_count())
-            .find(|&i| set.item_key(i) == key)
-            .unwrap();
+        let item = item_of(&set, key);
         set.rgba(style, item)
     };
     let side = SIZE_PX as usize;
@@ -325,9 +321,7 @@ fn names_without_codepoints_are_resolved_by_the_other_packages() {
     assert_eq!(report.styles[1].drawings, 2);
     let set = load(&options.out, &self::options()).unwrap();
     let has = |key: &str| {
-        let item = (0..set.item_count())
-            .find(|&i| set.item_key(i) == key)
-            .unwrap();
+        let item = item_of(&set, key);
         set.has_picture(1, item)
     };
     assert!(has("1f600") && has("1f602") && !has("1f601"));
@@ -523,12 +517,7 @@ fn an_imported_folder_loads_as_the_folder_does() {
 #[test]
 fn a_data_set_that_does_not_match_its_index_is_refused() {
     let folder = TempDir::new().unwrap();
-    let hand = iconify_entries(&icons(), CHARS);
-    let options = import_from(
-        folder.path(),
-        &[&hand, &openmoji_archive()],
-        Selection::Emoji,
-    );
+    let options = import_from_both(folder.path(), Selection::Emoji);
     import(&options).unwrap();
     let index = options.out.join("index.json");
     let good = fs::read_to_string(&index).unwrap();

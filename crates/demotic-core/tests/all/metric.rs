@@ -15,6 +15,17 @@ use tempfile::TempDir;
 
 use crate::data::emoji;
 
+/// Line art and colour, small.
+fn small_set() -> Dataset {
+    let options = DatasetOptions {
+        styles: vec!["openmoji-line".into(), "openmoji".into()],
+        size_px: 16,
+        cache: CachePolicy::Off,
+        ..DatasetOptions::default()
+    };
+    Dataset::load("emoji", &options).unwrap()
+}
+
 fn noise(len: usize, step: u64) -> Vec<f32> {
     let mut rng = Rng::new(1, Stream::TEST, step);
     (0..len).map(|_| rng.uniform_in(-1.0, 1.0)).collect()
@@ -160,13 +171,7 @@ fn copy_has_the_known_distances_on_emoji() {
 
 #[test]
 fn the_json_has_exactly_the_stated_keys() {
-    let options = DatasetOptions {
-        styles: vec!["openmoji-line".into(), "openmoji".into()],
-        size_px: 16,
-        cache: CachePolicy::Off,
-        ..DatasetOptions::default()
-    };
-    let set = Dataset::load("emoji", &options).unwrap();
+    let set = small_set();
     let mut chunks = 0;
     // A translator that knows the answer: perfect scores, and every held-out picture asked for once.
     let truths: Vec<Vec<f32>> = (0..2)
@@ -597,13 +602,7 @@ fn kernel_distance_of_styles_is_nothing_within_and_much_between() {
 
 #[test]
 fn recognition_counts_pictures_patches_and_false_alarms() {
-    let options = DatasetOptions {
-        styles: vec!["openmoji-line".into(), "openmoji".into()],
-        size_px: 16,
-        cache: CachePolicy::Off,
-        ..DatasetOptions::default()
-    };
-    let set = Dataset::load("emoji", &options).unwrap();
+    let set = small_set();
     // Says the first style of everything, one patch of four made.
     let mut judge = |pictures: &[f32]| {
         let n = pictures.len() / set.picture_len();

@@ -1134,20 +1134,21 @@ pub(crate) mod tests {
                     values.with(name, at)
                 })
         };
+        // The bindings of the kernels that walk chains.
+        let names = [
+            "EMISSIONS",
+            "POTENTIALS",
+            "LABELS_AT",
+            "LENGTHS",
+            "FORWARD",
+            "GRADIENT_AT",
+            "SUMS",
+            "PARAMS",
+        ];
         let mut kernels = vec![];
         for gradient in [false, true] {
             let entries = if gradient { plan.width(l) + 1 } else { 1 };
             for add in [false, true] {
-                let names = [
-                    "EMISSIONS",
-                    "POTENTIALS",
-                    "LABELS_AT",
-                    "LENGTHS",
-                    "FORWARD",
-                    "GRADIENT_AT",
-                    "SUMS",
-                    "PARAMS",
-                ];
                 for (of, lined) in [
                     (Walked::Chain, false),
                     (Walked::Segment, false),
@@ -1175,16 +1176,6 @@ pub(crate) mod tests {
             }
             for length in [32, 1000] {
                 let tile = Tile::new(l, length, 32 << 10);
-                let names = [
-                    "EMISSIONS",
-                    "POTENTIALS",
-                    "LABELS_AT",
-                    "LENGTHS",
-                    "FORWARD",
-                    "GRADIENT_AT",
-                    "SUMS",
-                    "PARAMS",
-                ];
                 let values = chain_values(numbered(&names), l, plan, gradient, length == 32)
                     .with("VALUE", entries - 1)
                     .flag("HALF", half);

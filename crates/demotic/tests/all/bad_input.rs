@@ -4,10 +4,17 @@ use std::fs;
 
 use image::{Rgba, RgbaImage};
 
-use crate::support::{Place, TINY, png, png_that_claims, said};
+use crate::support::{Place, TINY, png, png_that_claims, said, words};
 
-/// What happens to a run.
-type Damage = fn(&Place);
+/// What becomes of a file; none where it is removed.
+type Damage = fn(&[u8]) -> Option<Vec<u8>>;
+
+/// A text with one part replaced.
+fn replaced(text: &[u8], from: &str, to: &str) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (before, after) = text.split_once(from)?;
+    Some([before, to, after].concat().into_bytes())
+}
 
 /// Styles are found, not named.
 fn any_styles() -> String {
@@ -21,54 +28,48 @@ fn settings() {
     place.write("broken.toml", b"[train\nsteps = ");
     place.write("one.toml", b"[data]\nstyles = [\"noto\"]\n");
     for (arguments, expected) in [
-        (&["unknown.toml"][..], "unknown key `train.stepps`"),
+        ("unknown.toml", "unknown key `train.stepps`"),
+        ("unknown.toml", "data.source: expected string, got integer"),
+        ("broken.toml", "not valid TOML"),
+        ("missing.toml", "cannot read the configuration"),
+        ("one.toml", "data.styles: expected at least two styles"),
+        ("tiny.toml --set train.bacth=4", "unknown key `train.bacth`"),
+        ("tiny.toml --set train.batch", "expected key=value"),
         (
-            &["unknown.toml"],
-            "data.source: expected string, got integer",
-        ),
-        (&["broken.toml"], "not valid TOML"),
-        (&["missing.toml"], "cannot read the configuration"),
-        (&["one.toml"], "data.styles: expected at least two styles"),
-        (
-            &["tiny.toml", "--set", "train.bacth=4"],
-            "unknown key `train.bacth`",
-        ),
-        (&["tiny.toml", "--set", "train.batch"], "expected key=value"),
-        (
-            &["tiny.toml", "--set", "train.batch=0", "--set", "loss.kl=-1"],
+            "tiny.toml --set train.batch=0 --set loss.kl=-1",
             "train.batch: expected 1 to 4096, got 0",
         ),
         (
-            &["tiny.toml", "--set", "train.batch=0", "--set", "loss.kl=-1"],
+            "tiny.toml --set train.batch=0 --set loss.kl=-1",
             "loss.kl: expected 0 or more, got -1",
         ),
         (
-            &["tiny.toml", "--set", "data.size_px=20"],
+            "tiny.toml --set data.size_px=20",
             "data.size_px: expected a multiple of 8",
         ),
         (
-            &["tiny.toml", "--set", "data.background=white"],
+            "tiny.toml --set data.background=white",
             "data.background: expected #rrggbb",
         ),
-        (&["tiny.toml", "--set", "augment.flip_prob=2"], "flip_prob"),
+        ("tiny.toml --set augment.flip_prob=2", "flip_prob"),
         (
-            &["tiny.toml", "--set", "data.styles=[\"noto\",\"nosuch\"]"],
+            "tiny.toml --set data.styles=[\"noto\",\"nosuch\"]",
             "unknown style `nosuch`; this data set has: ",
         ),
         (
-            &["tiny.toml", "--set", "data.styles=[\"noto\",\"noto\"]"],
+            "tiny.toml --set data.styles=[\"noto\",\"noto\"]",
             "asked for twice",
         ),
         (
-            &["tiny.toml", "--device", "gpu"],
+            "tiny.toml --device gpu",
             "device: expected auto, flex, wgpu or wgpu:N; got `gpu`",
         ),
         (
-            &["tiny.toml", "--device", "wgpu:x"],
+            "tiny.toml --device wgpu:x",
             "device: expected auto, flex, wgpu or wgpu:N; got `wgpu:x`",
         ),
     ] {
-        place.refuses(&[&["train"], arguments].concat(), 2, expected);
+        place.refuses(&words(&format!("train {arguments}")), 2, expected);
     }
 }
 
@@ -120,18 +121,8 @@ fn data_to_train_on() {
         );
         place.refuses(&["data", "inspect", source], 2, expected);
     }
-    let pairs = [
-        "train",
-        "own.toml",
-        "--device",
-        "flex",
-        "--data",
-        "strangers",
-        "--set",
-        "train.pairs=all",
-        "--out",
-        "run",
-    ];
+    let pairs =
+        words("train own.toml --device flex --data strangers --set train.pairs=all --out run");
     place.refuses(&pairs, 2, "needs pictures of the same name in two styles");
 }
 
@@ -144,75 +135,36 @@ fn run_folders() {
     place.write("picture.png", &png(&RgbaImage::new(3, 3)));
     for (arguments, expected) in [
         (
-            &["train", "tiny.toml", "--out", "run"][..],
+            "train tiny.toml --out run",
             "the run folder is not empty; nothing there is overwritten",
         ),
+        ("train tiny.toml --out file", "the run folder is a file"),
         (
-            &["train", "tiny.toml", "--out", "file"],
-            "the run folder is a file",
-        ),
-        (
-            &["train", "tiny.toml", "--resume"],
+            "train tiny.toml --resume",
             "no run named runs/<number>-tiny",
         ),
         (
-            &["train", "--resume", "--out", "nowhere"],
+            "train --resume --out nowhere",
+            "there is no such run folder",
+        ),
+        ("train --resume --out folder", "this folder is no run"),
+        ("evaluate --run nowhere", "there is no such run folder"),
+        ("evaluate --run file", "this folder is no run"),
+        ("evaluate --run young", "this run has no checkpoint yet"),
+        (
+            "translate --run nowhere --to noto --out out picture.png",
             "there is no such run folder",
         ),
         (
-            &["train", "--resume", "--out", "folder"],
-            "this folder is no run",
-        ),
-        (
-            &["evaluate", "--run", "nowhere"],
-            "there is no such run folder",
-        ),
-        (&["evaluate", "--run", "file"], "this folder is no run"),
-        (
-            &["evaluate", "--run", "young"],
+            "translate --run young --to noto --out out picture.png",
             "this run has no checkpoint yet",
         ),
         (
-            &[
-                "translate",
-                "--run",
-                "nowhere",
-                "--to",
-                "noto",
-                "--out",
-                "out",
-                "picture.png",
-            ],
-            "there is no such run folder",
-        ),
-        (
-            &[
-                "translate",
-                "--run",
-                "young",
-                "--to",
-                "noto",
-                "--out",
-                "out",
-                "picture.png",
-            ],
-            "this run has no checkpoint yet",
-        ),
-        (
-            &[
-                "translate",
-                "--run",
-                "run",
-                "--to",
-                "noto",
-                "--out",
-                "out",
-                "picture.png",
-            ],
+            "translate --run run --to noto --out out picture.png",
             "unknown style `noto`; this data set has: openmoji-line, openmoji",
         ),
     ] {
-        place.refuses(arguments, 2, expected);
+        place.refuses(&words(arguments), 2, expected);
     }
 }
 
@@ -232,51 +184,21 @@ fn pictures_to_translate() {
         br#"<svg xmlns="http://www.w3.org/2000/svg" width="90000" height="90000"/>"#,
     );
     place.write("there/same.png", b"mine");
-    for (out, inputs, expected) in [
-        ("new", &["missing.png"][..], "there is no such picture"),
-        ("new", &["text.txt"], "not a picture by its name"),
-        (
-            "new",
-            &["empty"],
-            "no picture (png, jpg, jpeg, webp, svg) in this folder",
-        ),
-        ("new", &["a", "b"], "two pictures of one name"),
-        ("there", &["a"], "the file is there already"),
-        ("a", &["a"], "would replace its own input"),
-        ("text.txt", &["a"], "--out is a file"),
-    ] {
-        let arguments = [
-            &[
-                "translate",
-                "--run",
-                "run",
-                "--to",
-                "openmoji",
-                "--device",
-                "flex",
-                "--out",
-                out,
-            ][..],
-            inputs,
-        ]
-        .concat();
-        place.refuses(&arguments, 2, expected);
-    }
-    place.refuses(
-        &[
-            "translate",
-            "--run",
-            "run",
-            "--to",
-            "openmoji",
-            "--force",
-            "--out",
-            "a",
-            "a/same.png",
-        ],
-        2,
-        "would replace its own input",
+    let translate = "translate --run run --to openmoji --device flex --out";
+    let refuses = |rest: &str, expected: &str| {
+        place.refuses(&words(&format!("{translate} {rest}")), 2, expected);
+    };
+    refuses("new missing.png", "there is no such picture");
+    refuses("new text.txt", "not a picture by its name");
+    refuses(
+        "new empty",
+        "no picture (png, jpg, jpeg, webp, svg) in this folder",
     );
+    refuses("new a b", "two pictures of one name");
+    refuses("there a", "the file is there already");
+    refuses("a a", "would replace its own input");
+    refuses("a --force a/same.png", "would replace its own input");
+    refuses("text.txt a", "--out is a file");
     for (input, expected) in [
         ("cut.png", "it is damaged or cut off"),
         ("huge.png", "40000 x 40000 pixels; at most 64 megapixels"),
@@ -285,22 +207,7 @@ fn pictures_to_translate() {
     ] {
         fs::remove_dir_all(place.path("new")).ok();
         fs::create_dir(place.path("new")).expect("a folder");
-        place.refuses(
-            &[
-                "translate",
-                "--run",
-                "run",
-                "--to",
-                "openmoji",
-                "--device",
-                "flex",
-                "--out",
-                "new",
-                input,
-            ],
-            2,
-            expected,
-        );
+        refuses(&format!("new {input}"), expected);
     }
 }
 
@@ -308,101 +215,60 @@ fn pictures_to_translate() {
 fn damaged_checkpoints() {
     let weights = "run/checkpoints/step-00000012.safetensors";
     let description = "run/checkpoints/step-00000012.json";
-    let cases: [(Damage, &str); 7] = [
+    let cases: [(&str, Damage, &str); 7] = [
         (
-            |p| {
-                p.write(
-                    "run/checkpoints/step-00000012.safetensors",
-                    &p.read("run/checkpoints/step-00000012.safetensors")[..5000],
-                );
-            },
+            weights,
+            |whole| Some(whole[..5000].to_vec()),
             "checkpoint weights are cut: 5000 bytes",
         ),
         (
-            |p| {
-                let mut bytes = p.read("run/checkpoints/step-00000012.safetensors");
-                let last = bytes.len() - 1;
-                bytes[last] ^= 1;
-                p.write("run/checkpoints/step-00000012.safetensors", &bytes);
+            weights,
+            |whole| {
+                let (last, rest) = whole.split_last()?;
+                Some([rest, &[last ^ 1]].concat())
             },
             "the checksum differs",
         ),
+        (weights, |_| None, "cannot read checkpoint weights"),
         (
-            |p| {
-                fs::remove_file(p.path("run/checkpoints/step-00000012.safetensors"))
-                    .expect("a file");
-            },
-            "cannot read checkpoint weights",
-        ),
-        (
-            |p| p.write("run/checkpoints/step-00000012.json", b"{\"format\": 1, "),
+            description,
+            |_| Some(b"{\"format\": 1, ".to_vec()),
             "checkpoint description is damaged",
         ),
         (
-            |p| p.write("run/checkpoints/step-00000012.json", b""),
+            description,
+            |_| Some(vec![]),
             "checkpoint description is damaged",
         ),
         (
-            |p| {
-                let text = p.text("run/checkpoints/step-00000012.json").replacen(
-                    "\"format\": 2",
-                    "\"format\": 99",
-                    1,
-                );
-                p.write("run/checkpoints/step-00000012.json", text.as_bytes());
-            },
+            description,
+            |whole| replaced(whole, "\"format\": 2", "\"format\": 99"),
             "checkpoint has format 99, this build reads 2",
         ),
         (
-            |p| {
-                let text = p.text("run/checkpoints/step-00000012.json").replacen(
-                    "\"latent_channels\": 4",
-                    "\"latent_channels\": 6",
-                    1,
-                );
-                p.write("run/checkpoints/step-00000012.json", text.as_bytes());
-            },
+            description,
+            |whole| replaced(whole, "\"latent_channels\": 4", "\"latent_channels\": 6"),
             "checkpoint description is altered: the checksum differs",
         ),
     ];
     let place = Place::with_run();
-    let (whole_weights, whole_description) = (place.read(weights), place.read(description));
+    let whole_weights = place.read(weights);
     place.write("picture.png", &png(&RgbaImage::new(3, 3)));
-    for (damage, expected) in cases {
-        damage(&place);
-        place.refuses(
-            &["evaluate", "--run", "run", "--device", "flex"],
-            2,
-            expected,
-        );
-        place.refuses(
-            &[
-                "translate",
-                "--run",
-                "run",
-                "--to",
-                "openmoji",
-                "--device",
-                "flex",
-                "--out",
-                "out",
-                "picture.png",
-            ],
-            2,
-            expected,
-        );
-        // The last case changes what the network is said to be; a resumed run has its own configuration for that.
-        if !expected.contains("its configuration") {
-            place.refuses(
-                &[
-                    "train", "--resume", "--out", "run", "--device", "flex", "--steps", "14",
-                ],
-                2,
-                expected,
-            );
+    let resume = words("train --resume --out run --device flex --steps 14");
+    for (file, damage, expected) in cases {
+        let whole = place.read(file);
+        match damage(&whole) {
+            Some(damaged) => place.write(file, &damaged),
+            None => fs::remove_file(place.path(file)).expect("a file"),
         }
-        place.write(weights, &whole_weights);
-        place.write(description, &whole_description);
+        for arguments in [
+            &words("evaluate --run run --device flex"),
+            &words("translate --run run --to openmoji --device flex --out out picture.png"),
+            &resume,
+        ] {
+            place.refuses(arguments, 2, expected);
+        }
+        place.write(file, &whole);
     }
     // The way out that the message names.
     place.write(description, b"{");
@@ -419,13 +285,7 @@ fn damaged_checkpoints() {
         .text("run/config.toml")
         .replace("latent_channels = 4", "latent_channels = 6");
     place.write("run/config.toml", config.as_bytes());
-    place.refuses(
-        &[
-            "train", "--resume", "--out", "run", "--device", "flex", "--steps", "14",
-        ],
-        2,
-        "the checkpoint does not fit this network",
-    );
+    place.refuses(&resume, 2, "the checkpoint does not fit this network");
 }
 
 #[test]
@@ -437,18 +297,7 @@ fn no_adapter() {
         &["train", "tiny.toml", "--device", "wgpu", "--out", "new"][..],
         &["train", "tiny.toml", "--device", "wgpu:9", "--out", "new"],
         &["evaluate", "--run", "run", "--device", "wgpu"],
-        &[
-            "translate",
-            "--run",
-            "run",
-            "--to",
-            "openmoji",
-            "--out",
-            "out",
-            "--device",
-            "wgpu",
-            "picture.png",
-        ],
+        &words("translate --run run --to openmoji --out out --device wgpu picture.png"),
     ] {
         let mut command = place.command(arguments);
         // Only Vulkan's loader can be told to find nothing; elsewhere number 9 is missing anyway.
@@ -473,15 +322,15 @@ fn archives_and_folders_to_import() {
     place.write("broken/two/a.png", &png(&RgbaImage::new(3, 3)));
     fs::create_dir(place.path("empty")).expect("a folder");
     for (arguments, expected) in [
-        (&["--out", "new", "missing.tgz"][..], "missing.tgz"),
-        (&["--out", "new", "cut.tgz"], "cut.tgz"),
-        (&["--out", "new", "text.tgz"], "text.tgz"),
-        (&["--out", "new", "empty"], "no sub-folder holds a picture"),
-        (&["--out", "new", "broken"], "broken/one/a.png"),
-        (&["--out", "full", "pictures"], "full"),
-        (&["--replace", "--out", "full", "pictures"], "full"),
-        (&["--out", "full/mine.txt", "pictures"], "full/mine.txt"),
+        ("--out new missing.tgz", "missing.tgz"),
+        ("--out new cut.tgz", "cut.tgz"),
+        ("--out new text.tgz", "text.tgz"),
+        ("--out new empty", "no sub-folder holds a picture"),
+        ("--out new broken", "broken/one/a.png"),
+        ("--out full pictures", "full"),
+        ("--replace --out full pictures", "full"),
+        ("--out full/mine.txt pictures", "full/mine.txt"),
     ] {
-        place.refuses(&[&["data", "import"], arguments].concat(), 2, expected);
+        place.refuses(&words(&format!("data import {arguments}")), 2, expected);
     }
 }

@@ -2,21 +2,13 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, TINY};
+use crate::support::{Place, TINY, words};
 
 #[test]
 fn the_embedded_emoji_are_shown_with_styles_splits_and_pairs() {
     let place = Place::new();
     let said = place
-        .run(&[
-            "data",
-            "inspect",
-            "--size-px",
-            "16",
-            "--sheet",
-            "sheet.png",
-            "emoji",
-        ])
+        .run(&words("data inspect --size-px 16 --sheet sheet.png emoji"))
         .done();
     for expected in [
         "style  fluent-high-contrast",
@@ -33,30 +25,15 @@ fn the_embedded_emoji_are_shown_with_styles_splits_and_pairs() {
         sheet.height()
     );
     place.refuses(
-        &[
-            "data",
-            "inspect",
-            "--size-px",
-            "16",
-            "--sheet",
-            "sheet.png",
-            "emoji",
-        ],
+        &words("data inspect --size-px 16 --sheet sheet.png emoji"),
         2,
         "the file is there already",
     );
 
     let json = place
-        .run(&[
-            "data",
-            "inspect",
-            "--size-px",
-            "16",
-            "--json",
-            "--styles",
-            "noto,twemoji",
-            "emoji",
-        ])
+        .run(&words(
+            "data inspect --size-px 16 --json --styles noto,twemoji emoji",
+        ))
         .done();
     let json: Value = serde_json::from_str(&json.out).expect("JSON");
     let names: Vec<&str> = json["styles"]

@@ -3,7 +3,7 @@
 use image::{GenericImageView, Rgba, RgbaImage};
 use serde_json::Value;
 
-use crate::support::{Place, png};
+use crate::support::{Place, png, words};
 
 #[test]
 fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
@@ -21,18 +21,7 @@ fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
     place.write("in/notes.txt", b"not a picture");
     let drawing = r#"<svg xmlns="http://www.w3.org/2000/svg" width="20" height="60"><circle cx="10" cy="30" r="9"/></svg>"#;
     place.write("drawing.svg", drawing.as_bytes());
-    let arguments = [
-        "recognize",
-        "--run",
-        "run",
-        "--device",
-        "flex",
-        "-o",
-        "heat",
-        "--json",
-        "in",
-        "drawing.svg",
-    ];
+    let arguments = words("recognize --run run --device flex -o heat --json in drawing.svg");
     let said = place.run(&arguments).done();
     let told: Value = serde_json::from_str(&said.out).expect("JSON alone");
     let told = told.as_array().expect("a list");

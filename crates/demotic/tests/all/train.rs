@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, TINY};
+use crate::support::{Place, TINY, words};
 
 #[test]
 fn a_run_leaves_every_file_it_promises() {
@@ -195,15 +195,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
 
     // The command on the finished run gives the same figures, and never replaces a file unasked.
     let said = place
-        .run(&[
-            "evaluate",
-            "--run",
-            "run",
-            "--device",
-            "flex",
-            "--json",
-            "again.json",
-        ])
+        .run(&words("evaluate --run run --device flex --json again.json"))
         .done();
     assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
     assert!(
@@ -213,30 +205,12 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         "{said:#?}"
     );
     place.refuses(
-        &[
-            "evaluate",
-            "--run",
-            "run",
-            "--device",
-            "flex",
-            "--json",
-            "again.json",
-        ],
+        &words("evaluate --run run --device flex --json again.json"),
         2,
         "the file is there already",
     );
-    let validation = [
-        "evaluate",
-        "--run",
-        "run",
-        "--device",
-        "flex",
-        "--split",
-        "validation",
-        "--json",
-        "again.json",
-        "--force",
-    ];
+    let validation =
+        words("evaluate --run run --device flex --split validation --json again.json --force");
     place.run(&validation).done();
     let evaluation: Value = serde_json::from_str(&place.text("again.json")).expect("JSON");
     assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(153));
@@ -299,17 +273,9 @@ fn the_resolved_configuration_repeats_the_run() {
 fn a_dry_run_says_all_and_writes_nothing() {
     let place = Place::new();
     let before = place.contents();
-    let mut command = place.command(&[
-        "train",
-        "tiny.toml",
-        "--device",
-        "flex",
-        "--dry-run",
-        "--out",
-        "run",
-        "--steps",
-        "77",
-    ]);
+    let mut command = place.command(&words(
+        "train tiny.toml --device flex --dry-run --out run --steps 77",
+    ));
     command.env("XDG_CACHE_HOME", place.path("cache"));
     let said = crate::support::said(command).done();
     for expected in [
@@ -465,14 +431,7 @@ fn two_devices_share_a_run_that_can_go_on() {
     let mut on = place.command(&[&on[..], &devices].concat());
     on.env("RAYON_NUM_THREADS", "1");
     crate::support::said(on).done();
-    let odd = [
-        "train",
-        "tiny.toml",
-        "--set",
-        "train.batch=3",
-        "--out",
-        "odd",
-    ];
+    let odd = words("train tiny.toml --set train.batch=3 --out odd");
     place.refuses(
         &[&odd[..], &devices].concat(),
         2,

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GenericImageView, Rgba, RgbaImage};
 
-use crate::support::{Place, png};
+use crate::support::{Place, png, words};
 
 fn open(place: &Place, name: &str) -> DynamicImage {
     image::load_from_memory(&place.read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -36,20 +36,9 @@ fn size_alpha_and_names_are_kept() {
     let drawing = r#"<svg xmlns="http://www.w3.org/2000/svg" width="72" height="48"><circle cx="36" cy="24" r="20"/></svg>"#;
     place.write("drawing.svg", drawing.as_bytes());
 
-    let arguments = [
-        "translate",
-        "--run",
-        "run",
-        "--to",
-        "openmoji",
-        "--out",
-        "out/deep",
-        "--device",
-        "flex",
-        "in",
-        "grey.png",
-        "drawing.svg",
-    ];
+    let arguments = words(
+        "translate --run run --to openmoji --out out/deep --device flex in grey.png drawing.svg",
+    );
     let said = place.run(&arguments).done();
     assert!(
         said.out.contains("5 of 5 pictures translated to openmoji"),
@@ -97,34 +86,14 @@ fn redrawn_alpha_only_adds() {
     place.write("hollow.png", &png(&hollow));
     // Hardly trained, the network paints everywhere: that the alpha hides it is said.
     let keep = place
-        .run(&[
-            "translate",
-            "--run",
-            "run",
-            "--to",
-            "openmoji",
-            "--out",
-            "keep",
-            "--device",
-            "flex",
-            "hollow.png",
-        ])
+        .run(&words(
+            "translate --run run --to openmoji --out keep --device flex hollow.png",
+        ))
         .done();
     assert!(keep.out.contains("--alpha redraw shows it"), "{keep:#?}");
-    let redraw = place.run(&[
-        "translate",
-        "--run",
-        "run",
-        "--to",
-        "openmoji",
-        "--out",
-        "redraw",
-        "--alpha",
-        "redraw",
-        "--device",
-        "flex",
-        "hollow.png",
-    ]);
+    let redraw = place.run(&words(
+        "translate --run run --to openmoji --out redraw --alpha redraw --device flex hollow.png",
+    ));
     assert!(!redraw.done().out.contains("--alpha redraw"));
     let (keep, redraw) = (
         open(&place, "keep/hollow.png").into_rgba8(),
@@ -146,18 +115,9 @@ fn a_damaged_picture_does_not_stop_the_others() {
         place.write(&format!("in/{name}.png"), &whole);
     }
     place.write("in/b.png", &whole[..whole.len() / 2]);
-    let said = place.run(&[
-        "translate",
-        "--run",
-        "run",
-        "--to",
-        "openmoji",
-        "--out",
-        "out",
-        "--device",
-        "flex",
-        "in",
-    ]);
+    let said = place.run(&words(
+        "translate --run run --to openmoji --out out --device flex in",
+    ));
     said.refused(2, "in/b.png");
     assert!(said.out.contains("2 of 3 pictures"), "{said:#?}");
     assert!(
@@ -236,15 +196,9 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
         "latent or reference",
     );
     place
-        .train(&[
-            "tiny.toml",
-            "--out",
-            "hands",
-            "--set",
-            "generator.style=latent",
-            "--set",
-            "generator.style_dims=8",
-        ])
+        .train(&words(
+            "tiny.toml --out hands --set generator.style=latent --set generator.style_dims=8",
+        ))
         .done();
     let drawn = |hand: &[&'static str]| {
         place.run(&translate("hands", hand)).done();

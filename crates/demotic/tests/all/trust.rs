@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use crate::resume::{assert_same_run, begin};
-use crate::support::{Place, Said, said};
+use crate::support::{Place, Said, said, words};
 
 /// The step of the last whole tick of a run; 0 before the first.
 fn last_tick(place: &Place, run: &str) -> u64 {
@@ -248,15 +248,9 @@ fn a_run_that_diverges_goes_back_with_smaller_rates_and_still_resumes_exactly() 
 #[test]
 fn a_run_that_cannot_be_mended_says_so_and_keeps_its_checkpoints() {
     let place = Place::new();
-    let said = place.train(&[
-        "tiny.toml",
-        "--out",
-        "run",
-        "--set",
-        "loss.reconstruction=1e30",
-        "--set",
-        "train.rollbacks_max=2",
-    ]);
+    let said = place.train(&words(
+        "tiny.toml --out run --set loss.reconstruction=1e30 --set train.rollbacks_max=2",
+    ));
     said.refused(
         1,
         "training diverged at step 1: g_norm is inf; it went back 2 of at most 2 times",
@@ -348,15 +342,9 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
         .iter()
         .fold((0, f64::INFINITY), |a, b| if b.1 < a.1 { *b } else { a });
     let said = place
-        .run(&[
-            "evaluate",
-            "--run",
-            "other",
-            "--device",
-            "flex",
-            "--checkpoint",
-            "best",
-        ])
+        .run(&words(
+            "evaluate --run other --device flex --checkpoint best",
+        ))
         .done();
     assert!(
         said.out.contains(&format!("step {} ", lowest.0)),
@@ -411,14 +399,9 @@ fn memory_stays_where_it_was_after_the_first_steps() {
             eprintln!("no adapter: {device} was not asked");
             continue;
         }
-        let sets = [
-            "--set",
-            "train.tick_steps=20",
-            "--set",
-            "train.sample_steps=250",
-            "--set",
-            "train.checkpoint_steps=100",
-        ];
+        let sets = words(
+            "--set train.tick_steps=20 --set train.sample_steps=250 --set train.checkpoint_steps=100",
+        );
         let train = [
             "train",
             "tiny.toml",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Codepoints, Package, PackageItem, parse_codepoints};
+use super::{Codepoints, Package, PackageItem, StyleMeta, parse_codepoints};
 use crate::data::DataError;
 use crate::data::picture::Drawing;
 
@@ -179,16 +179,18 @@ pub(super) fn read(files: &Files, archive: &Path) -> Result<Package, DataError> 
         .spdx
         .unwrap_or_else(|| info.license.title.clone());
     Ok(Package {
-        style: icons.prefix.replace("-emoji", ""),
-        folder: None,
-        source: format!("{} {}", manifest.name, manifest.version),
-        attribution: format!(
-            "{} by {} ({})",
-            info.name, info.author.name, info.author.url
-        ),
-        licence_url: info.license.url,
-        licence,
-        licence_text: None,
+        style: StyleMeta {
+            name: icons.prefix.replace("-emoji", ""),
+            folder: None,
+            source: format!("{} {}", manifest.name, manifest.version),
+            attribution: format!(
+                "{} by {} ({})",
+                info.name, info.author.name, info.author.url
+            ),
+            licence_url: info.license.url,
+            licence,
+            licence_text: None,
+        },
         items,
         names: named,
     })

@@ -118,14 +118,7 @@ type Codepoints = Vec<u32>;
 
 /// One style as its source has it.
 pub(crate) struct Package {
-    style: String,
-    /// Sub-folder for its files: art that must not mix with the rest.
-    folder: Option<String>,
-    source: String,
-    attribution: String,
-    licence: String,
-    licence_url: String,
-    licence_text: Option<String>,
+    style: StyleMeta,
     items: Vec<PackageItem>,
     /// Icon name -> codepoints, for packages that have names only.
     names: iconify::Names,
@@ -166,10 +159,13 @@ pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
             packages.extend(read_archive(source)?);
         }
     }
-    packages.sort_by(|a, b| a.style.cmp(&b.style));
+    packages.sort_by(|a, b| a.style.name.cmp(&b.style.name));
     let without_codepoint = resolve_names(&mut packages);
 
-    let mut styles: Vec<StyleMeta> = packages.iter().map(StyleMeta::of).collect();
+    let mut styles: Vec<StyleMeta> = packages
+        .iter()
+        .map(|p| p.style.clone().licensed())
+        .collect();
     let mut ideas = collect_ideas(packages);
     for folder in folders {
         add_folder(folder, &mut styles, &mut ideas)?;
@@ -229,8 +225,10 @@ pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
 }
 
 /// A style without its drawings.
+#[derive(Clone)]
 struct StyleMeta {
     name: String,
+    /// Sub-folder for its files: art that must not mix with the rest.
     folder: Option<String>,
     source: String,
     attribution: String,
@@ -240,19 +238,12 @@ struct StyleMeta {
 }
 
 impl StyleMeta {
-    fn of(package: &Package) -> Self {
-        Self {
-            name: package.style.clone(),
-            folder: package.folder.clone(),
-            source: package.source.clone(),
-            attribution: package.attribution.clone(),
-            licence: package.licence.clone(),
-            licence_url: package.licence_url.clone(),
-            licence_text: package
-                .licence_text
-                .clone()
-                .or_else(|| standard_licence(&package.licence, &package.attribution)),
-        }
+    /// With the text of its licence, where that is known.
+    fn licensed(mut self) -> Self {
+        self.licence_text = self
+            .licence_text
+            .or_else(|| standard_licence(&self.licence, &self.attribution));
+        self
     }
 
     fn file(&self) -> String {
@@ -340,12 +331,12 @@ fn parse_codepoints(text: &str) -> Option<Codepoints> {
 fn resolve_names(packages: &mut [Package]) -> usize {
     let names: Vec<(String, iconify::Names)> = packages
         .iter()
-        .map(|package| (package.style.clone(), package.names.clone()))
+        .map(|package| (package.style.name.clone(), package.names.clone()))
         .collect();
     let mut unknown = 0;
     for package in packages {
         let common_prefix = |other: &str| {
-            let pairs = package.style.bytes().zip(other.bytes());
+            let pairs = package.style.name.bytes().zip(other.bytes());
             pairs.take_while(|(a, b)| a == b).count()
         };
         let mut others: Vec<&(String, iconify::Names)> = names.iter().collect();
@@ -375,7 +366,7 @@ fn collect_ideas(packages: Vec<Package>) -> BTreeMap<Codepoints, Idea> {
     let style_count = packages.len();
     let mut ideas: BTreeMap<Codepoints, Idea> = BTreeMap::new();
     for (style, package) in packages.into_iter().enumerate() {
-        let names_win = package.style.starts_with("openmoji");
+        let names_win = package.style.name.starts_with("openmoji");
         for item in package.items {
             let Some(codepoints) = item.codepoints else {
                 continue;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Package, PackageItem, parse_codepoints};
+use super::{Package, PackageItem, StyleMeta, parse_codepoints};
 use crate::data::DataError;
 use crate::data::picture::Drawing;
 
@@ -121,15 +121,17 @@ pub(super) fn read(files: &Files, archive: &Path) -> Result<Vec<Package>, DataEr
             });
         }
         packages.push(Package {
-            style: style.into(),
-            folder: Some(FOLDER.into()),
-            source: format!("openmoji {}", manifest.version),
-            attribution: format!(
-                "{what}: all emojis designed by OpenMoji, the open-source emoji and icon project (https://openmoji.org)"
-            ),
-            licence: manifest.license.clone(),
-            licence_url: "https://creativecommons.org/licenses/by-sa/4.0/".into(),
-            licence_text: Some(licence_text.clone()),
+            style: StyleMeta {
+                name: style.into(),
+                folder: Some(FOLDER.into()),
+                source: format!("openmoji {}", manifest.version),
+                attribution: format!(
+                    "{what}: all emojis designed by OpenMoji, the open-source emoji and icon project (https://openmoji.org)"
+                ),
+                licence: manifest.license.clone(),
+                licence_url: "https://creativecommons.org/licenses/by-sa/4.0/".into(),
+                licence_text: Some(licence_text.clone()),
+            },
             items,
             names: BTreeMap::new(),
         });
