@@ -8,9 +8,9 @@ use demotic_crf::{
     FORBIDDEN, Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction, WgslKernel,
 };
 
-use crate::adapter;
 use crate::grid::{close, floats};
 use crate::oracle::Chain;
+use crate::{adapter, wgsl_adapter};
 
 /// What computes, and where.
 #[derive(Clone)]
@@ -29,10 +29,10 @@ impl Target {
         }
     }
 
-    /// `None` where there is no adapter.
+    /// `None` where there is no adapter that takes WGSL.
     pub(crate) fn wgpu(kernel: WgslKernel) -> Option<Self> {
         Some(Self {
-            device: adapter()?,
+            device: wgsl_adapter()?,
             implementation: Implementation::Wgsl,
             kernel,
         })
@@ -391,6 +391,39 @@ fn reference_matches_the_oracle_on_every_shape() {
 #[test]
 fn fused_loop_matches_the_oracle_on_every_shape() {
     every_shape(&Target::flex(Implementation::Cpu), 40);
+}
+
+#[test]
+fn an_adapter_takes_kernels_where_it_compiles_wgsl_and_tensor_operations_elsewhere() {
+    let Some(device) = adapter() else { return };
+    let takes_wgsl = !cfg!(feature = "spirv");
+    let config = LinearChainCrfConfig::new(4);
+    let taken = config.init(&device).implementation(&device).unwrap();
+    let expected = if takes_wgsl {
+        Implementation::Wgsl
+    } else {
+        Implementation::Reference
+    };
+    assert_eq!(taken, expected);
+    let asked = config.with_implementation(Implementation::Wgsl);
+    let made = std::panic::catch_unwind(|| asked.init(&device));
+    assert_eq!(made.is_ok(), takes_wgsl);
+}
+
+#[test]
+#[ignore = "for a GPU: a software adapter takes minutes to tune, and Mesa's lavapipe (22.3.6, 25.0.7) crashes on Burn's SPIR-V"]
+fn tensor_operations_match_the_oracle_on_an_adapter() {
+    let Some(device) = adapter() else { return };
+    let target = Target {
+        device,
+        implementation: Implementation::Reference,
+        kernel: WgslKernel::Auto,
+    };
+    Problem::new(1, Case::new(5, 3, 4), 1.0).check(&target);
+    Problem::new(2, Case::new(6, 3, 3), 3.0)
+        .with_boundaries(2)
+        .with_lengths(2)
+        .check(&target);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use demotic_crf::{
     Directions, GridCrf, GridCrfConfig, Implementation, Transitions, WgslKernel, diagnostics,
 };
 
-use crate::adapter;
 use crate::oracle::Chain;
+use crate::wgsl_adapter;
 
 pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.try_into_vec_as().unwrap()
@@ -287,14 +287,14 @@ fn fused_loop_matches_the_oracle_on_flex() {
 
 #[test]
 fn kernels_match_the_oracle() {
-    if let Some(device) = adapter() {
+    if let Some(device) = wgsl_adapter() {
         every_configuration(&device, Implementation::Wgsl);
     }
 }
 
 #[test]
 fn lanes_match_the_oracle() {
-    if let Some(device) = adapter() {
+    if let Some(device) = wgsl_adapter() {
         let config = |l| {
             GridCrfConfig::new(l)
                 .with_implementation(Implementation::Wgsl)
@@ -313,7 +313,7 @@ fn lanes_match_the_oracle() {
 
 #[test]
 fn pictures_in_a_workgroup_match_the_oracle() {
-    let Some(device) = adapter() else { return };
+    let Some(device) = wgsl_adapter() else { return };
     let config = |l| {
         GridCrfConfig::new(l)
             .with_implementation(Implementation::Wgsl)

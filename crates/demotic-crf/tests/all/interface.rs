@@ -9,9 +9,9 @@ use demotic_crf::{
     Reduction, WgslKernel,
 };
 
-use crate::adapter;
 use crate::chain::{Problem, Target};
 use crate::grid::{close, floats};
+use crate::wgsl_adapter;
 
 fn crf() -> LinearChainCrf {
     LinearChainCrfConfig::new(3).init(&Device::flex())
@@ -202,7 +202,7 @@ fn invariants_hold_at_full_size() {
     invariants(&flex, Case::new(65_536, 4, 8));
     invariants(&flex, Case::new(4095, 9, 8));
     invariants(&flex, Case::new(64, 2048, 4));
-    if adapter().is_some() {
+    if wgsl_adapter().is_some() {
         for (kernel, case) in [
             (WgslKernel::Chain, Case::new(4096, 4, 8)),
             (WgslKernel::Scan, Case::new(4096, 4, 8)),

@@ -33,3 +33,12 @@ fn adapter() -> Option<Device> {
     }
     found.clone()
 }
+
+/// [`adapter`] where it compiles WGSL, which the kernels are written in: not in a build whose devices take SPIR-V.
+fn wgsl_adapter() -> Option<Device> {
+    if cfg!(feature = "spirv") {
+        eprintln!("skipped: this build's devices take SPIR-V");
+        return None;
+    }
+    adapter()
+}
