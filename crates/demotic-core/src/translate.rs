@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::Config;
-use crate::data::{Channels, Picture};
+use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::Generator;
 use crate::rng::{Rng, Stream};
@@ -265,11 +265,12 @@ impl Framed {
     fn back_with_alpha(&self, translated: &[f32]) -> Unframed {
         let plane = self.size_px as usize * self.size_px as usize;
         let drawn = self.unfitted(|place| {
-            let channel = |c: usize| to_byte(translated[c * plane + place]);
-            let alpha = channel(3);
-            // Colour beyond alpha means nothing.
-            let [red, green, blue] = [0, 1, 2].map(|c| channel(c).min(alpha));
-            [red, green, blue, alpha]
+            let value = |c: usize| translated[c * plane + place];
+            let [red, green, blue] = [0, 1, 2].map(|c| {
+                let [colour, _] = multiplied(value(c), value(3), self.background[c]);
+                to_byte(2.0 * colour - 1.0)
+            });
+            [red, green, blue, to_byte(value(3))]
         });
         let rgba = drawn.straight_rgba();
         Unframed {
@@ -429,10 +430,17 @@ mod tests {
             (back.rgba, back.is_opaque),
             (original.straight_rgba(), false)
         );
-        // Colour beyond alpha is cut to it, before it is divided by it.
-        let bright = [1.0, 1.0, 1.0, 0.0].map(|v: f32| vec![v; 64]).concat();
-        let drawn = sticker.back(&bright, AlphaRule::Keep);
-        assert_eq!(drawn.rgba[..4], [255, 255, 255, 128]);
+        // On white, white at half alpha is white, and so is white at no alpha; black at no alpha is nothing.
+        for (colour, alpha, pixel) in [
+            (1.0, 0.0, [255, 255, 255, 128]),
+            (1.0, -1.0, [0; 4]),
+            (-1.0, -1.0, [0; 4]),
+            (-1.0, 0.0, [0, 0, 0, 128]),
+        ] {
+            let drawn = [colour, colour, colour, alpha].map(|v: f32| vec![v; 64]);
+            let drawn = sticker.back(&drawn.concat(), AlphaRule::Keep);
+            assert_eq!(drawn.rgba[..4], pixel, "{colour} {alpha}");
+        }
         let grey = framed(Channels::Grey);
         let back = grey.back(&vec![0.2; 64], AlphaRule::Redraw);
         assert!(

@@ -26,6 +26,7 @@ pub use dataset::{
 };
 pub use error::DataError;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
+pub(crate) use picture::multiplied;
 pub use picture::{Channels, MAX_PICTURE_PIXELS, Picture};
 pub use sampler::{Batch, MixedBatch, PairedBatch, Sampler, SamplerOptions};
 pub use split::{Split, emoji_family, fnv1a64, split_of_family};

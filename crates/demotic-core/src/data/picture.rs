@@ -317,7 +317,9 @@ pub enum Channels {
     /// Red, green, blue on the background; grey pictures are widened.
     #[default]
     Rgb,
-    /// Red, green, blue multiplied by alpha, and alpha: transparency is drawn, not laid on a background.
+    /// Red, green, blue on the background, and alpha: transparency is drawn. Colour multiplied by alpha is what the first
+    /// three planes show less the background's share; so a line is a line to the network, as it is to the eye, where
+    /// multiplied colour alone has black lines on nothing all 0.
     Rgba,
     /// Brightness on the background.
     Grey,
@@ -364,14 +366,12 @@ impl Channels {
         let on_ground =
             |c: usize| pixel[c] + (255.0 - pixel[3]) * (f32::from(background[c]) / 255.0);
         match self {
-            Self::Rgb => {
+            Self::Rgb | Self::Rgba => {
                 for c in 0..3 {
                     planes[c * count + place] = on_ground(c) / 127.5 - 1.0;
                 }
-            }
-            Self::Rgba => {
-                for (c, value) in pixel.into_iter().enumerate() {
-                    planes[c * count + place] = value / 127.5 - 1.0;
+                if self == Self::Rgba {
+                    planes[3 * count + place] = pixel[3] / 127.5 - 1.0;
                 }
             }
             Self::Grey => {
@@ -394,16 +394,22 @@ impl Channels {
             Self::Rgba => each
                 .flat_map(|picture| {
                     (0..3 * plane).map(|i| {
-                        let ground = f32::from(background[i / plane]) / 255.0;
-                        let alpha = f32::midpoint(picture[3 * plane + i % plane], 1.0);
-                        // Colour beyond alpha means nothing.
-                        let colour = f32::midpoint(picture[i], 1.0).min(alpha);
-                        2.0 * (colour + (1.0 - alpha) * ground) - 1.0
+                        let (c, alpha) = (i / plane, picture[3 * plane + i % plane]);
+                        let [colour, alpha] = multiplied(picture[i], alpha, background[c]);
+                        2.0 * (colour + (1.0 - alpha) * f32::from(background[c]) / 255.0) - 1.0
                     })
                 })
                 .collect(),
         }
     }
+}
+
+/// Colour multiplied by alpha, and alpha, in [0, 1], of what [`Channels::Rgba`] has of a pixel in [-1, 1]: a colour on the
+/// background, and alpha. Colour below nothing and beyond alpha means nothing.
+pub(crate) fn multiplied(shown: f32, alpha: f32, background: u8) -> [f32; 2] {
+    let alpha = f32::midpoint(alpha, 1.0).clamp(0.0, 1.0);
+    let colour = f32::midpoint(shown, 1.0) - (1.0 - alpha) * f32::from(background) / 255.0;
+    [colour.clamp(0.0, alpha), alpha]
 }
 
 /// Composes premultiplied RGBA `[H, W, 4]` on `background` into `planes` `[3, H, W]` in [-1, 1]:
