@@ -17,6 +17,7 @@ use crate::run_dir;
 pub(crate) const LEGEND: &str = "\
 columns  step done/all, kimg: thousand source pictures shown
 columns  d_*: the discriminator's loss on real, made and mixed pictures, nats a patch
+columns  D(real), D(fake): mean probability that a patch is real, of real and of made pictures, by the patch's own scores
 columns  g_rec, g_cyc, g_pair: mean absolute error drawn again, there and back, against the true picture (0 to 2)
 columns  g_kl: nats a picture value; g_adv: nats a patch; stay: log-odds that a patch has its neighbour's label
 columns  reach: patches over which a label's influence falls to 1/e
@@ -120,13 +121,15 @@ fn secs_left(tick: &Tick, steps: u64) -> f64 {
 fn tick_line(tick: &Tick, steps: u64) -> String {
     let width = steps.to_string().len();
     format!(
-        "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
+        "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  D(real) {:>5.3}  D(fake) {:>5.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
          g_adv {:>6.3}  g_pair {:>6.4}  stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  {}mem {:>5} MiB  left {:>6}",
         tick.step,
         tick.kimg,
         tick.d_real,
         tick.d_fake,
         tick.d_composite,
+        tick.d_real_prob,
+        tick.d_fake_prob,
         tick.g_reconstruction,
         tick.g_cycle,
         tick.g_kl,
@@ -247,7 +250,9 @@ mod tests {
             d_real: 0.5,
             d_fake: 0.25,
             d_composite: 1.0,
-            d_r1: 0.0,
+            d_real_prob: 0.75,
+            d_fake_prob: 0.25,
+            d_r1: None,
             g_reconstruction: 0.125,
             g_kl: 0.5,
             g_cycle: 0.25,

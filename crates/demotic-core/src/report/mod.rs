@@ -56,7 +56,7 @@ type Plan = (
 const REACH: &str = "CRF: reach";
 
 /// What of a tick is drawn; what a run does not have is left out.
-const CHARTS: [Plan; 10] = [
+const CHARTS: [Plan; 11] = [
     (
         "Discriminator",
         "its loss by kind of picture, nats a patch",
@@ -65,6 +65,11 @@ const CHARTS: [Plan; 10] = [
             ("d_fake", "made"),
             ("d_composite", "mixed"),
         ],
+    ),
+    (
+        "D(x)",
+        "mean probability that a patch is real, by its own scores",
+        &[("d_real_prob", "real"), ("d_fake_prob", "made")],
     ),
     (
         "Generator against it",
@@ -98,7 +103,7 @@ const CHARTS: [Plan; 10] = [
     ),
     (
         "R1",
-        "gradient penalty of the discriminator",
+        "squared gradient of the discriminator at real pictures",
         &[("d_r1", "r1")],
     ),
     (

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 
 /// Changes when old checkpoints cannot be read any more.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Figures gathered since the last tick.
 const WINDOW_SUMS: &str = "window.sums";
 
@@ -261,14 +261,18 @@ impl Trainer<'_> {
             description_fnv1a64: String::new(),
         };
         let path = checkpoint_at(folder, self.step);
-        // A description of this step from before would not belong to the new weights.
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::io("replace a checkpoint", &path)(e));
+        let weights = path.with_extension("safetensors");
+        // The same weights again need no writing: this step is never without its description then.
+        if !fs::read(&weights).is_ok_and(|there| there == bytes) {
+            // A description of this step from before would not belong to the new weights.
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("replace a checkpoint", &path)(e));
+                }
+                _ => {}
             }
-            _ => {}
+            write_whole(&weights, &bytes)?;
         }
-        write_whole(&path.with_extension("safetensors"), &bytes)?;
         write_whole(&path, &info.to_bytes())?;
         prune(folder, self.config.train.checkpoints_kept)?;
         Ok(path)
@@ -299,7 +303,8 @@ impl Trainer<'_> {
     /// Takes a checkpoint's state: what follows is what would have followed without the break.
     ///
     /// # Errors
-    /// [`Error::Run`] where it belongs to another network, configuration or data set.
+    /// [`Error::Run`] where it belongs to another network or data set. Its configuration is not compared: a resumed run may
+    /// have other steps or rates.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let refuse = |problem: String| Error::run(problem, &checkpoint.path);
         let fingerprint = format!("{:016x}", self.dataset.fingerprint());

@@ -57,16 +57,19 @@ pub(crate) fn plan(
         styles: vec![],
     };
     for _ in 0..count {
-        let first = rng.below(2 * n as u32) as usize;
-        let kind = rng.uniform();
         // Half of the mixtures: made and real of one style. A quarter: real of two styles. The rest are controls whose
-        // seams mean nothing: made with made, real with real of the same style.
+        // seams mean nothing: made with made, real with real of the same style. A batch that lacks the partner leaves the
+        // picture pure.
+        let kind = rng.uniform();
+        let is_real_alone = (0.5..0.75).contains(&kind);
+        let choices = if is_real_alone { n } else { 2 * n };
+        let first = rng.below(choices as u32) as usize;
         let fits = |other: usize| {
             let made = (first >= n, other >= n);
             if kind < 0.5 {
                 made.0 != made.1 && style(first) == style(other)
-            } else if kind < 0.75 {
-                made == (false, false) && style(first) != style(other)
+            } else if is_real_alone {
+                !made.1 && style(first) != style(other)
             } else {
                 made.0 == made.1 && style(first) == style(other) && first != other
             }
@@ -178,6 +181,35 @@ mod tests {
         // Made with real, two real styles, and both controls all occur.
         for kind in [(0, 1), (1, 0), (1, 2), (0, 0), (1, 1)] {
             assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
+        }
+    }
+
+    #[test]
+    fn half_are_made_with_real_a_quarter_two_real_styles_and_a_quarter_controls() {
+        // Eight of each of two styles, real and made: every kind finds a partner.
+        let styles: Vec<u32> = (0..16).map(|i| i % 2).collect();
+        let drawn = 16_000;
+        let mut counts = [0; 4];
+        let layout = Layout { grid: 2, stride: 1 };
+        let plan = plan(rng(5), drawn, 1.0, &styles, &styles, layout);
+        for (&a, &b) in plan.inside.iter().zip(&plan.outside) {
+            let is_one_style = a % 2 == b % 2;
+            let kind = match (a < 16, b < 16) {
+                _ if a == b => 3,
+                (is_real, is_too) if is_real != is_too => 0,
+                (true, true) if !is_one_style => 1,
+                _ => 2,
+            };
+            assert!(is_one_style || kind == 1, "{a} and {b}");
+            counts[kind] += 1;
+        }
+        for (count, share) in counts.into_iter().zip([0.5, 0.25, 0.25, 0.0]) {
+            // Four standard errors of a share of this many.
+            let off = f64::from(count) / drawn as f64 - share;
+            assert!(
+                off.abs() <= 4.0 * (share * (1.0 - share) / drawn as f64).sqrt(),
+                "{counts:?}"
+            );
         }
     }
 

@@ -44,10 +44,12 @@ pub use validation::{Best, BestMetric, Validator};
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
-const FIGURES: [&str; 13] = [
+const FIGURES: [&str; 15] = [
     "d_real",
     "d_fake",
     "d_composite",
+    "d_real_prob",
+    "d_fake_prob",
     "d_r1",
     "g_reconstruction",
     "g_kl",
@@ -73,8 +75,13 @@ pub struct Tick {
     pub d_fake: f32,
     /// On mixed pictures, nats a patch.
     pub d_composite: f32,
-    /// Mean squared norm of the discriminator's gradient at real pictures; 0 where `loss.r1` is.
-    pub d_r1: f32,
+    /// D(real): probability that a patch of a real picture is real, by the patch's own scores; mean over patches.
+    pub d_real_prob: f32,
+    /// D(fake): the same of made pictures.
+    pub d_fake_prob: f32,
+    /// Mean squared norm of the discriminator's gradient at real pictures, over the steps that measured it; none where no
+    /// step did.
+    pub d_r1: Option<f32>,
     /// Mean absolute error of a picture drawn again, in units of the [-1, 1] range.
     pub g_reconstruction: f32,
     /// Divergence of the posterior, nats a picture value.
@@ -558,6 +565,13 @@ impl<'a> Trainer<'a> {
             .iter()
             .map(|v| v / window.steps as f32)
             .collect();
+        // The window is the last steps: those of them that the penalty was due in.
+        let due = |end: u64| end.div_ceil(self.config.loss.r1_interval_steps);
+        let penalties = if self.config.loss.r1 > 0.0 {
+            due(self.step) - due(self.step - window.steps)
+        } else {
+            0
+        };
         let labels = self.dataset.styles().len() + 1;
         let (row, column) = self.discriminator.crf().transitions();
         let transitions = [values_of(row.inner()), values_of(column.inner())];
@@ -573,16 +587,18 @@ impl<'a> Trainer<'a> {
             d_real: values[0],
             d_fake: values[1],
             d_composite: values[2],
-            d_r1: values[3],
-            g_reconstruction: values[4],
-            g_kl: values[5],
-            g_cycle: values[6],
-            g_adversarial: values[7],
-            g_paired: values[8],
-            g_style: values[9],
-            g_diversity: values[10],
-            d_norm: values[11],
-            g_norm: values[12],
+            d_real_prob: values[3],
+            d_fake_prob: values[4],
+            d_r1: (penalties > 0).then(|| window.sums[5] / penalties as f32),
+            g_reconstruction: values[6],
+            g_kl: values[7],
+            g_cycle: values[8],
+            g_adversarial: values[9],
+            g_paired: values[10],
+            g_style: values[11],
+            g_diversity: values[12],
+            d_norm: values[13],
+            g_norm: values[14],
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,

@@ -5,7 +5,7 @@
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use crate::config::Config;
 use crate::loss::{self, AdversarialKind};
@@ -13,6 +13,9 @@ use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior, Sty
 
 use super::inputs::Inputs;
 use super::phases::{Clock, Phase};
+
+/// Deviation of the noise of `loss.smoothness`, where the picture's range is 2: an own choice.
+const SMOOTHNESS_NOISE: f32 = 0.05;
 
 /// One part of a step on one device.
 pub(crate) struct Part<'a> {
@@ -143,7 +146,8 @@ impl Part<'_> {
         (total, reconstruction.inner(), diversity.inner())
     }
 
-    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_r1]`.
+    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_real_prob, d_fake_prob,
+    /// d_r1]`; the last is 0 where the penalty is not due.
     ///
     /// `fake`: `[n, c, H, W]`, without a graph.
     pub(crate) fn discriminator_gradients(
@@ -193,14 +197,23 @@ impl Part<'_> {
 
         let emissions = discriminator.emissions(all.clone());
         let judged = self.judged(discriminator, emissions.clone(), &labels, &styles);
-        let parts = judged.clone().split(n, 0).into_iter();
-        let mut figures: Vec<Tensor<1>> = parts.map(|part| part.inner().mean()).collect();
+        let parts = judged.clone().inner().split(n, 0).into_iter();
+        let mut figures: Vec<Tensor<1>> = parts.map(Tensor::mean).collect();
+        let seen = emissions.clone().inner().narrow(0, 0, 2 * n);
+        let believed = self.believed(seen, &styles[..2 * n * patches]);
+        figures.extend(believed.split(n, 0).into_iter().map(Tensor::mean));
         let mut total = judged.mean();
+        let unary = self.config.loss.unary;
+        if unary > 0.0 {
+            let labels = self.labels(labels, [3 * n, grid, grid]);
+            let alone = discriminator.patch_negative_log_likelihood(emissions.clone(), labels);
+            total = total + alone.mean().mul_scalar(unary);
+        }
         let smoothness = self.config.loss.smoothness;
         if smoothness > 0.0 {
             let noise = self
                 .tensor(&self.inputs.smoothness_noise, all.dims())
-                .mul_scalar(0.05);
+                .mul_scalar(SMOOTHNESS_NOISE);
             let shaken = discriminator.emissions(all + noise);
             total = total + (shaken - emissions).square().mean().mul_scalar(smoothness);
         }
@@ -208,10 +221,7 @@ impl Part<'_> {
         figures.push(if r1 > 0.0 {
             let penalty = loss::gradient_penalty(untouched, |x| self.realness(discriminator, x));
             total = total + penalty.clone().mul_scalar(r1);
-            // Measured once an interval: times its length, the mean over steps is the mean of the measurements.
-            penalty
-                .inner()
-                .mul_scalar(self.config.loss.r1_interval_steps as f32)
+            penalty.inner()
         } else {
             Tensor::zeros([1], self.device)
         });
@@ -313,7 +323,7 @@ impl Part<'_> {
         }
     }
 
-    /// The discriminator's loss of each picture, `[b]`, mean over patches.
+    /// The discriminator's loss of each picture, `[b]`, mean over patches; without `loss.unary`.
     ///
     /// `labels`, `styles`: of every patch, `b * h * w`; a style is the one that a patch has or was made for.
     fn judged(
@@ -327,37 +337,48 @@ impl Part<'_> {
         let kind = self.config.loss.adversarial_kind;
         if kind == AdversarialKind::Likelihood {
             let labels = self.labels(labels.to_vec(), [b, h, w]);
-            let nll = discriminator.negative_log_likelihood(emissions.clone(), labels.clone());
-            let unary = self.config.loss.unary;
-            if unary == 0.0 {
-                return nll;
-            }
-            let alone = discriminator.patch_negative_log_likelihood(emissions, labels);
-            return nll + alone.mul_scalar(unary);
+            return discriminator.negative_log_likelihood(emissions, labels);
         }
         let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
         let real = self.tensor(&real, [b, h, w]);
-        let styles = self.style_planes(styles, &emissions);
+        let styles = style_planes(styles, &emissions);
         loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
-    /// How much the discriminator holds each of the step's real pictures for real and of its style, `[m]`: the
-    /// log-likelihood of that label everywhere, or the mean logit. `pictures`: the reals once or more.
+    /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood, one less that of
+    /// fake among all labels; with the other losses, which know two sides, the logistic function of the logit.
+    fn believed(&self, emissions: Tensor<4>, styles: &[u32]) -> Tensor<1> {
+        let [b, _, h, w] = emissions.dims();
+        let probs = if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
+            let fake = activation::softmax(emissions, 1).narrow(1, 0, 1);
+            (fake.neg() + 1.0).reshape([b, h * w])
+        } else {
+            let styles = style_planes(styles, &emissions);
+            let logits = Discriminator::real_logits(emissions, styles);
+            activation::sigmoid(logits).reshape([b, h * w])
+        };
+        probs.mean_dim(1).reshape([b])
+    }
+
+    /// How much the discriminator holds each of the step's real pictures for real and of its style: the logits summed over
+    /// the `P` patches, over `sqrt(P)`, `[m]`. `pictures`: the reals once or more.
+    ///
+    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is sure and the
+    /// penalty is needed. With chains as without: the log-odds of all patches real against all fake are the sum of
+    /// `e_k - e_0` and a constant, for log Z is the same in both.
+    ///
+    /// Of a sum over patches that each see a window, the squared gradient grows with their number (few windows overlap),
+    /// so over `sqrt(P)` it is that of one patch whatever the picture's size: for a single patch, equation 9 of Mescheder
+    /// et al. 2018.
     fn realness(&self, discriminator: &Discriminator, pictures: Tensor<4>) -> Tensor<1> {
         let emissions = discriminator.emissions(pictures);
         let [m, _, h, w] = emissions.dims();
         let styles = self.inputs.reals.styles.iter().copied().cycle().take(m);
-        if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = spread(styles.map(|style| 1 + style as i32), h * w);
-            let labels = self.labels(labels, [m, h, w]);
-            return discriminator
-                .negative_log_likelihood(emissions, labels)
-                .neg();
-        }
         let styles: Vec<u32> = spread(styles, h * w);
-        let styles = self.style_planes(&styles, &emissions);
+        let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
-        logits.reshape([m, h * w]).mean_dim(1).reshape([m])
+        let mean = logits.reshape([m, h * w]).mean_dim(1).reshape([m]);
+        mean.mul_scalar(((h * w) as f32).sqrt())
     }
 
     /// The generator's loss of each translation against the discriminator, `[n]`.
@@ -375,21 +396,9 @@ impl Part<'_> {
             };
         }
         let styles: Vec<u32> = spread(targets, h * w);
-        let styles = self.style_planes(&styles, &emissions);
+        let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
         loss::fooling_loss(l.adversarial_kind, logits)
-    }
-
-    /// One at each patch's style, zero elsewhere: `[b, K, h, w]`.
-    fn style_planes(&self, styles: &[u32], emissions: &Tensor<4>) -> Tensor<4> {
-        let [b, labels, h, w] = emissions.dims();
-        let count = labels - 1;
-        let mut planes = vec![0.0; b * count * h * w];
-        for (i, style) in styles.iter().enumerate() {
-            let (picture, patch) = (i / (h * w), i % (h * w));
-            planes[(picture * count + *style as usize) * h * w + patch] = 1.0;
-        }
-        self.tensor(&planes, [b, count, h, w])
     }
 
     /// Label grids: `[b, h, w]`.
@@ -419,4 +428,19 @@ fn spread<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
     values
         .flat_map(|value| std::iter::repeat_n(value, count))
         .collect()
+}
+
+/// One at each patch's style, zero elsewhere: `[b, K, h, w]`, on the emissions' device.
+fn style_planes(styles: &[u32], emissions: &Tensor<4>) -> Tensor<4> {
+    let [b, labels, h, w] = emissions.dims();
+    let count = labels - 1;
+    let mut planes = vec![0.0; b * count * h * w];
+    for (i, style) in styles.iter().enumerate() {
+        let (picture, patch) = (i / (h * w), i % (h * w));
+        planes[(picture * count + *style as usize) * h * w + patch] = 1.0;
+    }
+    Tensor::from_data(
+        TensorData::new(planes, [b, count, h, w]),
+        &emissions.device(),
+    )
 }

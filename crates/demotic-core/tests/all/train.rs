@@ -127,12 +127,13 @@ fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_o
 
 #[test]
 fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
-    // Mixed pictures are planned a part, so the discriminator's weights go their own way after the first step.
+    // Mixed pictures are planned a part, so a discriminator that learns would go its own way after the first step.
     let figures = |parts: &str, steps: usize| {
         let config = config(&[
             "train.batch=4",
-            "train.pairs=all",
-            "loss.adversarial=0",
+            "train.pairs=0.5",
+            "train.discriminator_rate=0",
+            "loss.r1=1",
             "loss.smoothness=0.1",
             parts,
         ]);
@@ -140,20 +141,126 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
         let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
         (0..steps).for_each(|_| trainer.advance().expect("finite"));
         let t = trainer.tick().unwrap().unwrap();
-        let judged = if steps == 1 {
-            [t.d_real, t.d_fake]
-        } else {
-            [0.0; 2]
-        };
-        let drawn = [t.g_reconstruction, t.g_cycle, t.g_kl, t.g_paired, t.g_norm];
-        [&judged[..], &drawn].concat()
+        [
+            t.d_real,
+            t.d_fake,
+            t.d_real_prob,
+            t.d_fake_prob,
+            t.d_r1.expect("it is due in the first step"),
+            t.g_reconstruction,
+            t.g_cycle,
+            t.g_kl,
+            t.g_adversarial,
+            t.g_paired,
+            t.g_norm,
+        ]
     };
     for steps in [1, 3] {
         let whole = figures("train.accumulate=1", steps);
         let parts = figures("train.accumulate=2", steps);
-        let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * a.abs();
+        let close = |(a, b): (&f32, &f32)| *a > 0.0 && (a - b).abs() <= 1e-4 * a.abs();
         assert!(whole.iter().zip(&parts).all(close), "{whole:?} {parts:?}");
     }
+}
+
+#[test]
+fn figures_of_the_discriminator_are_those_of_its_own_scores_whatever_it_is_trained_by() {
+    for (sets, is_likelihood) in [
+        (&["loss.unary=1"][..], true),
+        (
+            &["discriminator.head=patch", "loss.adversarial_kind=hinge"],
+            false,
+        ),
+    ] {
+        let config = config(&[&["discriminator.augment_prob=0"], sets].concat());
+        let data = dataset(&config);
+        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let (inputs, judge) = (trainer.next_inputs(), trainer.judge());
+        trainer.advance().expect("finite");
+        let tick = trainer.tick().unwrap().unwrap();
+        assert_eq!(tick.d_r1, None);
+
+        let reals = &inputs["reals"];
+        let pictures = TensorData::new(reals.values.clone(), [3, 3, 16, 16]);
+        let emissions = judge.emissions(Tensor::from_data(pictures, &Device::flex()));
+        let scores: Vec<f32> = emissions.clone().into_data().try_into_vec().unwrap();
+        // [3, 3 labels, 16 patches]
+        let mut believed = 0.0;
+        for (scores, style) in scores.chunks_exact(48).zip(&inputs["real_styles"].values) {
+            for patch in 0..16 {
+                let at = |label: usize| f64::from(scores[label * 16 + patch]);
+                let odds = if is_likelihood {
+                    (at(1).exp() + at(2).exp()) / at(0).exp()
+                } else {
+                    (at(1 + *style as usize) - at(0)).exp()
+                };
+                believed += odds / (1.0 + odds) / 48.0;
+            }
+        }
+        assert!(
+            (f64::from(tick.d_real_prob) - believed).abs() < 1e-5,
+            "{believed} {tick:?}"
+        );
+        assert!((0.0..=1.0).contains(&tick.d_fake_prob), "{tick:?}");
+        if is_likelihood {
+            let styles = inputs["real_styles"].values.iter();
+            let labels: Vec<i32> = styles.flat_map(|style| [1 + *style as i32; 16]).collect();
+            let labels = Tensor::from_data(TensorData::new(labels, [3, 4, 4]), &Device::flex());
+            let nll = judge.negative_log_likelihood(emissions, labels).mean();
+            let nll: f32 = nll.into_scalar();
+            assert!((tick.d_real - nll).abs() < 1e-5, "{nll} {tick:?}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_penalty_is_a_mean_over_the_steps_that_measure_it_and_of_one_size_in_every_picture()
+{
+    // The figure of each tick of so many steps.
+    let penalties = |sets: &[&str], ticks: &[u32]| -> Vec<Option<f32>> {
+        let config = config(&[sets, &["loss.r1=1", "loss.r1_interval_steps=3"]].concat());
+        let data = dataset(&config);
+        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let tick = |steps: &u32| {
+            (0..*steps).for_each(|_| trainer.advance().expect("finite"));
+            trainer.tick().unwrap().unwrap().d_r1
+        };
+        ticks.iter().map(tick).collect()
+    };
+    // Nothing learns: a step's figure is the same in a tick of its own and in one with idle steps.
+    let still = ["train.discriminator_rate=0", "train.generator_rate=0"];
+    let apart = penalties(&still, &[1, 2, 1]);
+    assert_eq!(apart[1], None);
+    let mean = f32::midpoint(apart[0].unwrap(), apart[2].unwrap());
+    let together = penalties(&still, &[4])[0].unwrap();
+    assert!(
+        mean > 0.0 && (together - mean).abs() < 1e-5 * mean,
+        "{together} {mean}"
+    );
+
+    let large = penalties(&["data.size_px=64"], &[1])[0].unwrap();
+    let ratio = large / apart[0].unwrap();
+    assert!((0.5..2.0).contains(&ratio), "64 px over 16 px: {ratio}");
+}
+
+#[test]
+fn a_step_saved_again_is_never_without_its_description() {
+    let config = config(&[]);
+    let data = dataset(&config);
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = Trainer::new(config.clone(), &data, &Device::flex()).unwrap();
+    trainer.advance().unwrap();
+    let path = trainer.save(folder.path()).unwrap();
+    let changed = |path: &std::path::Path| std::fs::metadata(path).unwrap().modified().unwrap();
+    let weights = path.with_extension("safetensors");
+    let before = changed(&weights);
+    let mut again = Trainer::new(config, &data, &Device::flex()).unwrap();
+    again.restore(&Checkpoint::load(&path).unwrap()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    again.save(folder.path()).unwrap();
+    // Weights that stand are not written anew: only the description is replaced, which is one rename.
+    assert_eq!(changed(&weights), before);
+    assert_eq!(Checkpoint::load(&path).unwrap().info.step, 1);
 }
 
 #[test]

@@ -242,8 +242,8 @@ fn damaged_checkpoints() {
         ),
         (
             description,
-            |whole| replaced(whole, "\"format\": 2", "\"format\": 99"),
-            "checkpoint has format 99, this build reads 2",
+            |whole| replaced(whole, "\"format\": 3", "\"format\": 99"),
+            "checkpoint has format 99, this build reads 3",
         ),
         (
             description,

@@ -91,6 +91,8 @@ fn figures_come_as_one_json_a_tick_and_as_equally_long_lines() {
             "d_real",
             "d_fake",
             "d_composite",
+            "d_real_prob",
+            "d_fake_prob",
             "g_reconstruction",
             "g_kl",
             "g_cycle",
