@@ -20,10 +20,11 @@ def run(bench: str, arguments: list[str], env: dict[str, str], binary: str | Non
         sys.exit(f"the {bench} bench failed:\n{result.stderr}")
 
 
-def times_ms(bench: str, label: str, env: dict[str, str], binary: str | None) -> list[float]:
+def times_ms(bench: str, label: str, env: dict[str, str], binary: str | None, samples: int | None = None) -> list[float]:
     """Milliseconds a call: every sample that criterion took of the one case whose label ends so; none where there is no such case."""
+    count = ["--sample-size", str(samples)] if samples else []
     with tempfile.TemporaryDirectory() as folder:
-        run(bench, ["--noplot", f"{label}$"], {**env, "CRITERION_HOME": folder}, binary)
+        run(bench, ["--noplot", *count, f"{label}$"], {**env, "CRITERION_HOME": folder}, binary)
         samples = list(Path(folder).glob("**/new/sample.json"))
         if len(samples) > 1:
             sys.exit(f"the {bench} bench left {len(samples)} measurements of {label}, expected 1")

@@ -413,6 +413,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch on the processor (default: all cores)")
     parser.add_argument("--secs", type=float, default=5.0, help="time for each of torch's measurements")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
+    parser.add_argument("--samples", type=int, help="steps of ours a round (default: the bench's own 20; criterion wants 10)")
     parser.add_argument("--ours-on", default="flex", help="our device when side by side (default flex)")
     parser.add_argument("--bench", help="a built train_step bench, instead of `cargo bench`")
     arguments = parser.parse_args()
@@ -442,7 +443,8 @@ def main():
         for _ in range(arguments.rounds):
             if arguments.side_by_side:
                 device = arguments.ours_on
-                ours_ms += ours.times_ms("train_step", f"{device}/{name}", {"DEMOTIC_BENCH_DEVICE": device}, arguments.bench)
+                env = {"DEMOTIC_BENCH_DEVICE": device}
+                ours_ms += ours.times_ms("train_step", f"{device}/{name}", env, arguments.bench, arguments.samples)
             for timing in timings:
                 torch_ms[timing.device] += timing.again(arguments.secs)
         for timing in timings:

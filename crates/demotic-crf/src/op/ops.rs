@@ -150,6 +150,15 @@ fn floats(values: Vec<f32>, shape: Shape, strides: Vec<isize>) -> FlexTensor {
     )
 }
 
+/// Untouched where they have no say.
+fn plain_lengths(lengths: FlexTensor, plan: &Plan) -> FlexTensor {
+    if plan.ragged {
+        plain(lengths).to_contiguous()
+    } else {
+        lengths
+    }
+}
+
 fn run_flex(
     emissions: FlexTensor,
     labels: FlexTensor,
@@ -160,11 +169,7 @@ fn run_flex(
 ) -> (cpu::Outputs, [usize; 4]) {
     let (emissions, labels) = (plain(emissions), plain(labels));
     let potentials = plain(potentials).to_contiguous();
-    let lengths = if plan.ragged {
-        plain(lengths).to_contiguous()
-    } else {
-        lengths
-    };
+    let lengths = plain_lengths(lengths, plan);
     let shape = emissions.layout().shape();
     let dims: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
     let outputs = cpu::run(
@@ -240,11 +245,7 @@ impl CrfOps for Flex {
     ) -> (FlexTensor, FlexTensor) {
         let emissions = plain(emissions);
         let potentials = plain(potentials).to_contiguous();
-        let lengths = if plan.ragged {
-            plain(lengths).to_contiguous()
-        } else {
-            lengths
-        };
+        let lengths = plain_lengths(lengths, &plan);
         let shape = emissions.layout().shape();
         let dims @ [b, _, h, w]: [usize; 4] = core::array::from_fn(|axis| shape[axis]);
         let (paths, scores) = cpu::viterbi(

@@ -750,12 +750,7 @@ impl Picture {
             .with("SIZE", self.size)
             .with("SIZE2", 2 * self.size)
             .flag("GRADIENT", gradient)
-            .flag(
-                "LABELS",
-                matches!(plan.evidence, Evidence::Gold | Evidence::Held { .. }),
-            )
-            .flag("GOLD", plan.evidence == Evidence::Gold)
-            .flag("HELD", matches!(plan.evidence, Evidence::Held { .. }))
+            .evidence(plan)
     }
 }
 
@@ -889,18 +884,24 @@ fn viterbi_values(values: Values, l: usize, plan: &Plan, half: bool) -> Values {
         .flag("HALF", half)
 }
 
+impl Values {
+    /// What is known of the labels.
+    fn evidence(self, plan: &Plan) -> Self {
+        let held = matches!(plan.evidence, Evidence::Held { .. });
+        let gold = plan.evidence == Evidence::Gold;
+        self.flag("LABELS", gold || held)
+            .flag("GOLD", gold)
+            .flag("HELD", held)
+    }
+}
+
 /// The constants that `crf_chain.wgsl` takes from the plan.
 fn chain_values(values: Values, l: usize, plan: &Plan, gradient: bool, add: bool) -> Values {
     values
         .with("L", l)
         .with("L2", l * l)
         .flag("GRADIENT", gradient)
-        .flag(
-            "LABELS",
-            matches!(plan.evidence, Evidence::Gold | Evidence::Held { .. }),
-        )
-        .flag("GOLD", plan.evidence == Evidence::Gold)
-        .flag("HELD", matches!(plan.evidence, Evidence::Held { .. }))
+        .evidence(plan)
         .flag("FREE", plan.evidence == Evidence::Free)
         .flag("PARTITION", plan.evidence == Evidence::LogPartition)
         .flag("RAGGED", plan.ragged)
