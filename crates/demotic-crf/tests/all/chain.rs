@@ -39,6 +39,13 @@ impl Target {
     }
 }
 
+/// Runs a check on every one of these kernels; on none where there is no adapter.
+fn on_kernels(kernels: &[WgslKernel], check: fn(&Target)) {
+    for target in kernels.iter().filter_map(|kernel| Target::wgpu(*kernel)) {
+        check(&target);
+    }
+}
+
 /// Chains with everything that a layer can be given.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -456,11 +463,10 @@ fn fused_loop_is_exact_at_any_length() {
 
 #[test]
 fn kernels_are_exact_at_any_length() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan] {
-        if let Some(target) = Target::wgpu(kernel) {
-            long_chains(&target);
-        }
-    }
+    on_kernels(
+        &[WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan],
+        long_chains,
+    );
 }
 
 /// Segments of long chains: ends inside, at and just beyond a segment's, every guise, and the lengths that need the scan.
@@ -553,11 +559,10 @@ fn fused_loop_holds_on_adversarial_scores() {
 
 #[test]
 fn kernels_hold_on_adversarial_scores() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan] {
-        if let Some(target) = Target::wgpu(kernel) {
-            adversarial(&target);
-        }
-    }
+    on_kernels(
+        &[WgslKernel::Chain, WgslKernel::Lanes, WgslKernel::Scan],
+        adversarial,
+    );
 }
 
 /// NaN and infinity in one chain, and a label out of range in another, come out as NaN there and only there.
@@ -640,11 +645,7 @@ fn fused_loop_answers_nan_with_nan() {
 
 #[test]
 fn kernels_answer_nan_with_nan() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
-        if let Some(target) = Target::wgpu(kernel) {
-            not_a_number(&target);
-        }
-    }
+    on_kernels(&[WgslKernel::Chain, WgslKernel::Lanes], not_a_number);
 }
 
 /// The same call twice: the same bits, loss and gradients.
@@ -686,11 +687,7 @@ fn fused_loop_repeats_to_the_bit() {
 
 #[test]
 fn kernels_repeat_to_the_bit() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
-        if let Some(target) = Target::wgpu(kernel) {
-            deterministic(&target);
-        }
-    }
+    on_kernels(&[WgslKernel::Chain, WgslKernel::Lanes], deterministic);
 }
 
 /// Emissions and labels that are views: transposed, sliced, with a step. Same values as their copies.
@@ -741,11 +738,7 @@ fn fused_loop_reads_views() {
 
 #[test]
 fn kernels_read_views() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
-        if let Some(target) = Target::wgpu(kernel) {
-            strided(&target);
-        }
-    }
+    on_kernels(&[WgslKernel::Chain, WgslKernel::Lanes], strided);
 }
 
 /// Emissions stored in f16: as exact as their rounding.
@@ -787,11 +780,7 @@ fn fused_loop_takes_f16() {
 
 #[test]
 fn kernels_take_f16() {
-    for kernel in [WgslKernel::Chain, WgslKernel::Lanes] {
-        if let Some(target) = Target::wgpu(kernel) {
-            half_precision(&target);
-        }
-    }
+    on_kernels(&[WgslKernel::Chain, WgslKernel::Lanes], half_precision);
 }
 
 /// The precision table of `benches/README.md`: worst error against float64 over three chains of eight labels and three
