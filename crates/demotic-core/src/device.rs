@@ -157,8 +157,8 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
 /// `rocm:N`, `tch` and `tch:N`.
 ///
 /// # Errors
-/// [`Error::Config`] for a name that is none of these or not in this build; [`Error::Device`] where there is no such adapter
-/// or it does not open.
+/// [`Error::Config`] for a name that is none of these or not in this build, or a number beyond the adapters there are;
+/// [`Error::Device`] where there is no adapter or it does not open.
 pub fn open(asked: &str) -> Result<Chosen, Error> {
     let unknown = || {
         Error::Config(vec![format!(
@@ -378,11 +378,17 @@ mod wgpu {
         let all = adapters();
         match all.get(index) {
             Some(adapter) => open_adapter(adapter),
-            None => Err(Error::Device(format!(
-                "no adapter number {index}: {} found; install a driver (on Debian: mesa-vulkan-drivers and libvulkan1, or your \
-                 vendor's) or train on the processor with `--device flex`; `demotic devices` lists what there is",
-                all.len()
+            None if all.is_empty() => Err(Error::Device(format!(
+                "no adapter number {index}: 0 found; install a driver (on Debian: mesa-vulkan-drivers and libvulkan1, or your \
+                 vendor's) or train on the processor with `--device flex`; `demotic devices` lists what there is"
             ))),
+            None => Err(Error::Config(vec![format!(
+                "device: no adapter number {index}; there are {}, and flex",
+                all.iter()
+                    .map(|adapter| format!("wgpu:{} ({})", adapter.index, adapter.name))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )])),
         }
     }
 

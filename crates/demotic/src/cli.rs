@@ -64,10 +64,10 @@ pub(crate) struct DeviceArgs {
 /// `demotic train`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key.
-The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, report.html
-and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with
-smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and
+Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key. \
+The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, report.html \
+and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
+smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and \
 ends with the same weights, to the bit on flex, as if it had never stopped.
 
 Examples:
@@ -98,7 +98,7 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in --out, or with the newest one of this config's name; the run's own config.toml counts
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Read everything, print what would be trained, write nothing
+    /// Read everything, print every setting and what would be trained, write nothing
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
 }
@@ -106,8 +106,8 @@ pub(crate) struct TrainArgs {
 /// `demotic translate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each picture is fitted to the square that the run was trained on, translated, and brought back to its own size as
-OUT/<name>.png; an SVG drawing keeps its stated size, or the run's where that is larger. Transparency is laid on the
+Each picture is fitted to the square that the run was trained on, translated, and brought back to its own size as \
+OUT/<name>.png; an SVG drawing keeps its stated size, or the run's where that is larger. Transparency is laid on the \
 run's background for the network and given back afterwards.
 
 Examples:
@@ -148,7 +148,7 @@ pub(crate) struct TranslateArgs {
 /// `demotic sample`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Latents are drawn from N(0, 1), scaled by the temperature; the same seed gives the same latents in every style. A run trained
+Latents are drawn from N(0, 1), scaled by the temperature; the same seed gives the same latents in every style. A run trained \
 with a light loss.kl, as the recipes are, codes pictures far from its prior: what it draws from there is texture.
 
 Examples:
@@ -202,12 +202,12 @@ pub(crate) enum AlphaArg {
 /// `demotic evaluate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every held-out picture is translated into every style that has its counterpart, and compared with it: L1 (mean absolute
-difference, 0 to 1, lower is better), PSNR (decibels, higher is better), SSIM (up to 1, higher is better), a perceptual
-distance (0 to 2, lower is better) and, for the translations as a set, the kernel distance KID (0 is the target style
-itself, lower is better); both look through a small network that is built in. In brackets the 95 % interval over families
-of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine colour map) and `nearest` (the counterpart of the nearest
-training picture). Pairs are `aligned` (drawn over the same outlines) or `loose` (drawn anew: there L1 also punishes honest
+Every held-out picture is translated into every style that has its counterpart, and compared with it: L1 (mean absolute \
+difference, 0 to 1, lower is better), PSNR (decibels, higher is better), SSIM (up to 1, higher is better), a perceptual \
+distance (0 to 2, lower is better) and, for the translations as a set, the kernel distance KID (0 is the target style \
+itself, lower is better); both look through a small network that is built in. In brackets the 95 % interval over families \
+of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine colour map) and `nearest` (the \
+counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) or `loose` (drawn anew: there L1 also punishes honest \
 redrawing). Last, how well the discriminator tells the styles of real held-out pictures.
 
 Examples:
@@ -248,10 +248,11 @@ pub(crate) enum SplitArg {
 /// `demotic recognize`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks the discriminator of a run: the style that a picture is most likely in, the probability of that among the run's
-styles, and the share of its patches that look made rather than real. Pictures of any size are fitted to the run's square
-and laid on its background; patches beside a picture have no say. With --out, OUT/<name>.png shows the picture in grey with
-the patches that look made in red. --json prints all of it, every patch's probability too.
+Asks the discriminator of a run: the style that a picture is most likely in, the probability of that among the run's \
+styles, and how made it looks: the mean over its patches of the probability that they are made rather than real. Pictures of \
+any size are fitted to the run's square and laid on its background; patches beside a picture have no say. With --out, \
+OUT/<name>.png shows the picture in grey with the patches that look made in red. --json prints all of it, every patch's \
+probability too.
 
 Examples:
   demotic recognize --run runs/00001-quickstart picture.png
@@ -263,7 +264,7 @@ pub(crate) struct RecognizeArgs {
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
     pub(crate) checkpoint: CheckpointArg,
-    /// As JSON: [{\"picture\":..,\"style\":..,\"probability\":..,\"styles\":{..},\"made\":..,\"patches\":[[..]]}]
+    /// As JSON: [{"picture":..,"style":..,"probability":..,"styles":{..},"made":..,"patches":[[..]]}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Folder for heat maps; made if absent
@@ -327,10 +328,10 @@ pub(crate) struct ReportArgs {
 /// `demotic ablate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set);
-the first variant is what the others are held against. Every variant is trained with every seed on the same pictures in
-the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites
-of held-out pictures are made, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means
+PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set); \
+the first variant is what the others are held against. Every variant is trained with every seed on the same pictures in \
+the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites \
+of held-out pictures are made, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means \
 over seeds with 95 % intervals, and differences from the first variant.
 
 Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
@@ -363,7 +364,7 @@ pub(crate) enum DataCommand {
 /// `demotic data features`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The network that KID and the perceptual distance look with is built in; this command is how it was made. It is taught on
+The network that KID and the perceptual distance look with is built in; this command is how it was made. It is taught on \
 training families alone, always on the processor, and ranked on validation families. The same seed gives the same file.
 
 Examples:
@@ -399,7 +400,7 @@ pub(crate) enum ObjectiveArg {
 /// `demotic data import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Archives are read as `npm pack` leaves them: @iconify-json/* emoji packages and openmoji. Drawings stay vector graphics;
+Archives are read as `npm pack` leaves them: @iconify-json/* emoji packages and openmoji. Drawings stay vector graphics; \
 names, codepoints, groups and licences go with them. The same sources give the same bytes.
 
 Examples:
@@ -452,8 +453,8 @@ pub(crate) struct InspectArgs {
 /// `demotic devices`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of
-shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations.
+`shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of \
+shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations. \
 `demotic doctor --device D` tells whether a device computes rightly, and how fast.
 
 Examples:
@@ -468,9 +469,9 @@ pub(crate) struct DevicesArgs {
 /// `demotic doctor`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every operation that training uses runs on the device and is compared with float64 written from its formula (the CRF's loss,
-gradients and marginals among them), and a small training step with flex. The error of an operation is its largest
-difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit
+Every operation that training uses runs on the device and is compared with float64 written from its formula (the CRF's loss, \
+gradients and marginals among them), and a small training step with flex. The error of an operation is its largest \
+difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit \
 code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
 
 Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and
@@ -496,10 +497,10 @@ pub(crate) struct DoctorArgs {
 /// `demotic compare`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each device starts from the same weights and gets the same noise and batches, one device after the other. `s a step` is the
-median of all steps but the first, beside the range of the middle half; `phases` come from further steps that wait for the
-device after each: host inputs, the generator's pictures, the discriminator's loss and gradient, the generator's loss and
-gradient, both updates. `apart` holds each device to the first one. `A is X +- Y times faster than B`: the ratio of medians,
+Each device starts from the same weights and gets the same noise and batches, one device after the other. `s a step` is the \
+median of all steps but the first, beside the range of the middle half; `phases` come from further steps that wait for the \
+device after each: host inputs, the generator's pictures, the discriminator's loss and gradient, the generator's loss and \
+gradient, both updates. `apart` holds each device to the first one. `A is X +- Y times faster than B`: the ratio of medians, \
 and what the spread of single steps makes of it (one standard deviation).
 
 Examples:

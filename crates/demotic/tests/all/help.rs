@@ -46,6 +46,33 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn paragraphs_of_help_are_broken_where_a_line_is_full_and_nowhere_else() {
+    const WIDTH: usize = 100;
+    let place = Place::new();
+    for command in COMMANDS.into_iter().chain([&[][..]]) {
+        let mut help = place.command(&[command, &["--help"]].concat());
+        help.env("COLUMNS", WIDTH.to_string());
+        let said = crate::support::said(help).done();
+        assert!(!said.out.contains("\\\""), "{said:#?}");
+        let lines: Vec<&str> = said.out.lines().collect();
+        // Lists and examples are indented; titles end with a colon.
+        let is_prose =
+            |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+        for pair in lines
+            .windows(2)
+            .filter(|pair| pair.iter().all(|line| is_prose(line)))
+        {
+            let word = pair[1].split(' ').next().unwrap_or_default();
+            assert!(
+                pair[0].chars().count() + 1 + word.chars().count() > WIDTH,
+                "{command:?}: `{word}` has room in `{}`",
+                pair[0]
+            );
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_is_refused_with_the_right_one() {
     let place = Place::new();
     for (arguments, expected) in [
@@ -139,6 +166,13 @@ fn devices_say_what_auto_takes_and_why() {
         }
         assert!(adapter["buffer_bytes_max"].as_u64() > Some(1 << 20));
         assert!(said.out.contains(adapter["name"].as_str().expect("a name")));
+    }
+    if let Some(first) = json["adapters"][0]["name"].as_str() {
+        place.refuses(
+            &["doctor", "--device", "wgpu:99"],
+            2,
+            &format!("no adapter number 99; there are wgpu:0 ({first})"),
+        );
     }
     let is_built = |name: &str| {
         let all = json["backends"].as_array().expect("backends");
