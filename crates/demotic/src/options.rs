@@ -49,7 +49,12 @@ impl TrainPlan {
                 None => Config::resolve(None, &args.set)?,
             };
             let target = match &args.out {
-                _ if args.dry_run => Target::Nowhere,
+                _ if args.dry_run => {
+                    args.out
+                        .as_deref()
+                        .map_or(Ok(()), run_dir::require_unused)?;
+                    Target::Nowhere
+                }
                 Some(out) => Target::Folder(out.clone()),
                 None => Target::Numbered {
                     root: RUNS.into(),

@@ -25,6 +25,12 @@ pub(crate) fn note(text: &str) {
     }
 }
 
+/// Writes to standard output for whoever still looks. Work that takes hours does not end because a pipe was closed or a
+/// terminal went away: what it says is in its files, too.
+pub(crate) fn tell(text: &str) {
+    let _ = say(text);
+}
+
 /// True where a reader of standard output went away.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error

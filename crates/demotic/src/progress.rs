@@ -1,4 +1,4 @@
-//! What a training run shows: the same lines on standard output and in log.txt, a bar on a terminal, and Ctrl-C.
+//! What a training run shows: the same lines on standard output and in log.txt, a bar below them on a terminal, and Ctrl-C.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -10,7 +10,7 @@ use demotic_core::train::{Phases, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::INTERRUPTED;
-use crate::output::{duration, is_broken_pipe, say};
+use crate::output::{duration, tell};
 use crate::run_dir;
 
 /// Meaning of the columns of [`tick_line`], as the header states it.
@@ -28,7 +28,6 @@ columns  ms: milliseconds of the last step: G forward+backward, D forward+backwa
 pub(crate) struct Journal {
     /// None in a dry run.
     log: Option<(PathBuf, File)>,
-    stdout: bool,
     bar: ProgressBar,
 }
 
@@ -37,7 +36,6 @@ impl Journal {
     pub(crate) fn to_screen() -> Self {
         Self {
             log: None,
-            stdout: true,
             bar: ProgressBar::hidden(),
         }
     }
@@ -51,20 +49,13 @@ impl Journal {
 
     /// A text of one or more lines: screen and log.
     pub(crate) fn say(&mut self, text: &str) -> Result<()> {
-        self.show(text)?;
+        self.show(text);
         self.note(text)
     }
 
-    /// A text for the screen alone. A reader that went away ends the screen, not the training.
-    pub(crate) fn show(&mut self, text: &str) -> Result<()> {
-        if self.stdout {
-            let shown = self.bar.suspend(|| say(&format!("{}\n", text.trim_end())));
-            match shown {
-                Err(error) if is_broken_pipe(&error) => self.stdout = false,
-                other => other?,
-            }
-        }
-        Ok(())
+    /// A text for the screen alone, above the bar.
+    pub(crate) fn show(&self, text: &str) {
+        self.bar.suspend(|| tell(&format!("{}\n", text.trim_end())));
     }
 
     /// A text for the log alone.
@@ -91,17 +82,10 @@ impl Journal {
         self.bar.set_position(step);
     }
 
-    /// A tick: into the bar on a terminal, else as a line; into the log always.
+    /// A tick: a line, and the few figures of it that fit beside the bar.
     pub(crate) fn tick(&mut self, tick: &Tick, steps: u64) -> Result<()> {
-        let line = tick_line(tick, steps);
-        let has_bar = !self.bar.is_hidden();
-        if has_bar {
-            self.bar.set_message(bar_message(tick, steps));
-        }
-        if !(has_bar && std::io::stdout().is_terminal()) {
-            self.show(&line)?;
-        }
-        self.note(&line)
+        self.bar.set_message(bar_message(tick, steps));
+        self.say(&tick_line(tick, steps))
     }
 
     /// Takes the bar away.
@@ -180,16 +164,39 @@ const REQUESTED: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(UNGUARDED);
 
-/// A run under `nohup` is meant to outlive its terminal; listening for Ctrl-C would undo that.
+/// A terminal that goes away: the system, the shell and the end of the shell each send SIGHUP, so that only the first is a
+/// request and the others must not end the process before its checkpoint is saved. A run under `nohup` is meant to outlive
+/// its terminal; listening for Ctrl-C would undo that.
 mod hangup {
+    #[cfg(unix)]
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
     /// Ignores SIGHUP; true if it was ignored already.
     #[cfg(unix)]
     pub(super) fn ignore() -> bool {
-        use nix::sys::signal::{SigHandler, Signal, signal};
         #[expect(unsafe_code, reason = "a system call that has no safe form")]
         // SAFETY: no handler is installed, only the standard disposition `ignore`.
         let before = unsafe { signal(Signal::SIGHUP, SigHandler::SigIgn) };
         matches!(before, Ok(SigHandler::SigIgn))
+    }
+
+    /// Takes SIGHUP for a request to stop, however often it comes.
+    #[cfg(unix)]
+    pub(super) fn listen() {
+        extern "C" fn hung_up(_: i32) {
+            use std::sync::atomic::Ordering;
+            if super::STATE.load(Ordering::SeqCst) == super::UNGUARDED {
+                #[expect(unsafe_code, reason = "the one way to end a process from a handler")]
+                // SAFETY: `_exit` may be called from a signal handler.
+                unsafe {
+                    nix::libc::_exit(super::INTERRUPTED.into())
+                }
+            }
+            super::STATE.store(super::REQUESTED, Ordering::SeqCst);
+        }
+        #[expect(unsafe_code, reason = "a system call that has no safe form")]
+        // SAFETY: the handler reads and writes an atomic number, and may end the process.
+        let _ = unsafe { signal(Signal::SIGHUP, SigHandler::Handler(hung_up)) };
     }
 
     /// Nothing to ignore here.
@@ -197,6 +204,10 @@ mod hangup {
     pub(super) fn ignore() -> bool {
         false
     }
+
+    /// Nothing to listen for here.
+    #[cfg(not(unix))]
+    pub(super) fn listen() {}
 }
 
 /// While it lives, the first Ctrl-C (or request to terminate) is remembered rather than obeyed.
@@ -219,6 +230,8 @@ impl InterruptGuard {
         .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
         if is_detached {
             hangup::ignore();
+        } else {
+            hangup::listen();
         }
         Ok(Self(()))
     }

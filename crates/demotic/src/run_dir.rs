@@ -4,16 +4,21 @@
 //! config.toml  log.txt  stats.jsonl  samples/  checkpoints/  evaluation.json  report.html  tensorboard/
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use demotic_core::config::Config;
-use demotic_core::train::{Checkpoint, checkpoint_at, latest_checkpoint};
+use demotic_core::train::{Checkpoint, best_step, checkpoint_at, latest_checkpoint};
 
 use crate::cli::CheckpointArg;
 use crate::failure::{input, io};
+
+/// Held by the process that trains; it stays behind, and alone it is no run.
+const LOCK: &str = ".lock";
 
 /// A run's folder, held by this process alone until it is dropped.
 #[derive(Debug)]
@@ -57,7 +62,7 @@ impl RunDir {
     }
 
     fn locked(path: PathBuf) -> Result<Self> {
-        let file = path.join(".lock");
+        let file = path.join(LOCK);
         let lock =
             File::create(&file).map_err(|e| io("make the lock of the run folder", &file, &e))?;
         match lock.try_lock() {
@@ -125,8 +130,10 @@ impl RunDir {
         self.path.join("checkpoints")
     }
 
-    /// Drops from the run's files what came after `step`, so that they go on as if the run had not been cut there.
+    /// Drops from the run's files what came after `step` or was cut, so that they go on as if the run had not been cut there.
     pub(crate) fn rewind(&self, step: u64) -> Result<()> {
+        drop_parts(&self.path)?;
+        drop_parts(&self.samples())?;
         rewrite(&self.log_file(), |text| log_until(text, step))?;
         self.rewind_figures(step)
     }
@@ -238,19 +245,60 @@ pub(crate) fn write_beside(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
-    let beside = path.with_extension("part");
-    let written = File::create(&beside).and_then(|file| {
-        let mut file = BufWriter::new(file);
-        write(&mut file)?;
-        file.flush()
-    });
-    written
+    let (beside, file) = part(path)?;
+    let mut file = BufWriter::new(file);
+    write(&mut file)
+        .and_then(|()| file.flush())
         .and_then(|()| fs::rename(&beside, path))
         .map_err(|e| {
             // What is half written is of no use; the message below is what counts.
             let _ = fs::remove_file(&beside);
             io("write", path, &e)
         })
+}
+
+/// Makes the file that another one is written in, in the same folder, under a name that no other process, no other thread
+/// and nobody's own file has.
+fn part(path: &Path) -> Result<(PathBuf, File)> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_file_name(format!("{PART}{}-{count}.part", std::process::id()));
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)
+        {
+            // An earlier process of this number was killed.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            opened => return Ok((beside, opened.map_err(|e| io("write", path, &e))?)),
+        }
+    }
+}
+
+/// What the names of half-written files begin with.
+const PART: &str = ".demotic-";
+
+/// True for a name that [`part`] gives.
+fn is_part(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(PART.as_bytes()) && name.ends_with(b".part")
+}
+
+/// Deletes what killed processes left half-written in a folder; an absent folder holds none.
+fn drop_parts(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| io("look into the folder", folder, &e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| io("look into the folder", folder, &e))?;
+        if is_part(&entry.file_name()) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|e| io("drop a half-written file", &path, &e))?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to write where something is, unless that was asked for.
@@ -262,6 +310,25 @@ pub(crate) fn refuse_existing(path: &Path, force: bool) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Refuses before any work a file that could not be written at its end: one that is there, a folder, or one in a folder that
+/// is not there.
+pub(crate) fn require_writable(path: &Path, force: bool) -> Result<()> {
+    if path.is_dir() || path.file_name().is_none() {
+        return Err(input(format!(
+            "expected the name of a file, got a folder: {}",
+            path.display()
+        )));
+    }
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(input(format!(
+            "there is no such folder to write in; make it, or give another name: {}",
+            path.display()
+        )));
+    }
+    refuse_existing(path, force)
 }
 
 /// Opens a file for lines to be added at its end.
@@ -321,14 +388,19 @@ pub(crate) fn require_unused(path: &Path) -> Result<()> {
             path.display()
         ))),
         Err(e) => Err(io("look into the run folder", path, &e)),
-        Ok(mut entries) => match entries.next() {
-            None => Ok(()),
-            Some(_) => Err(input(format!(
+        Ok(entries) => {
+            // A process that was killed before it wrote anything leaves these.
+            let is_nothing = |name: &OsStr| name == LOCK || is_part(name);
+            let mut names = entries.flatten().map(|entry| entry.file_name());
+            if names.all(|name| is_nothing(&name)) {
+                return Ok(());
+            }
+            Err(input(format!(
                 "the run folder is not empty; nothing there is overwritten: give a new --out, or go on with the run in it by \
                  --resume: {}",
                 path.display()
-            ))),
-        },
+            )))
+        }
     }
 }
 
@@ -359,35 +431,43 @@ pub(crate) fn checkpoint(folder: &Path) -> Result<Option<Checkpoint>> {
     if !checkpoints.is_dir() {
         return Ok(None);
     }
-    let latest = latest_checkpoint(&checkpoints)?;
-    Ok(latest.map(|path| Checkpoint::load(&path)).transpose()?)
+    loop {
+        let Some(path) = latest_checkpoint(&checkpoints)? else {
+            return Ok(None);
+        };
+        match Checkpoint::load(&path) {
+            // The run is training: it has a newer one, and has deleted this one in the meantime.
+            Err(_) if !path.exists() => {}
+            loaded => return Ok(Some(loaded?)),
+        }
+    }
 }
 
 /// The checkpoint of a run that is to be used.
 pub(crate) fn trained(folder: &Path, which: CheckpointArg) -> Result<Checkpoint> {
     require_run(folder)?;
     let checkpoints = folder.join("checkpoints");
+    let none = || {
+        input(format!(
+            "this run has no checkpoint yet; train on with `demotic train --resume --out {}`: {}",
+            folder.display(),
+            checkpoints.display()
+        ))
+    };
     let step = match which {
         CheckpointArg::Step(step) => step,
-        CheckpointArg::Latest | CheckpointArg::Best => {
-            let latest = checkpoint(folder)?.ok_or_else(|| {
-                input(format!(
-                    "this run has no checkpoint yet; train on with `demotic train --resume --out {}`: {}",
-                    folder.display(),
-                    checkpoints.display()
-                ))
-            })?;
-            match &latest.info.best {
-                _ if which == CheckpointArg::Latest => return Ok(latest),
-                Some(best) => best.step,
-                None => {
-                    return Err(input(format!(
-                        "this run names no best checkpoint: it has no validation pictures, or has not come to its first \
-                         checkpoint; use --checkpoint latest: {}",
-                        folder.display()
-                    )));
-                }
+        CheckpointArg::Latest => return checkpoint(folder)?.ok_or_else(none),
+        CheckpointArg::Best => {
+            if !checkpoints.is_dir() || latest_checkpoint(&checkpoints)?.is_none() {
+                return Err(none());
             }
+            best_step(&checkpoints)?.ok_or_else(|| {
+                input(format!(
+                    "this run names no best checkpoint: it has no validation pictures, or has not come to its first \
+                     checkpoint; use --checkpoint latest: {}",
+                    folder.display()
+                ))
+            })?
         }
     };
     let path = checkpoint_at(&checkpoints, step);
@@ -458,7 +538,41 @@ mod tests {
         assert_eq!(newest(root.path(), "x")?, third.path());
         assert_eq!(newest(root.path(), "y")?, second.path());
         assert!(newest(root.path(), "z").is_err());
-        assert!(RunDir::fresh(third.path()).is_err(), "it holds a lock file");
+        assert!(RunDir::fresh(third.path()).is_err(), "it is held");
+        // What a process leaves that was killed before it wrote anything is no run.
+        let path = third.path().to_owned();
+        drop(third);
+        drop(RunDir::fresh(&path)?);
+        fs::write(path.join("mine.txt"), "mine")?;
+        assert!(RunDir::fresh(&path).is_err(), "it holds a file");
         Ok(())
+    }
+
+    #[test]
+    fn writing_beside_touches_no_other_file_and_leaves_none() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("page.html");
+        let neighbour = folder.path().join("page.part");
+        fs::write(&neighbour, "mine")?;
+        // As a killed process of the same number left it.
+        let stale = |count: u64| format!("{PART}{}-{count}.part", std::process::id());
+        for count in 0..100 {
+            fs::write(folder.path().join(stale(count)), "stale")?;
+        }
+        // Two at once do not share a file.
+        write_beside(&path, |outer| {
+            write_whole(&path, b"inner").map_err(std::io::Error::other)?;
+            outer.write_all(b"outer")
+        })?;
+        assert_eq!(fs::read(&path)?, b"outer");
+        let refused = write_beside(&path, |_| Err(std::io::Error::other("full")));
+        assert!(refused.is_err());
+        assert_eq!(
+            (fs::read(&path)?, fs::read(&neighbour)?),
+            (b"outer".to_vec(), b"mine".to_vec())
+        );
+        drop_parts(folder.path())?;
+        assert_eq!(fs::read_dir(folder.path())?.count(), 2);
+        drop_parts(&folder.path().join("absent"))
     }
 }

@@ -72,6 +72,28 @@ impl CheckpointInfo {
         format!("{}{sum}{}", &text[..at], &text[at + sum.len()..]).into_bytes()
     }
 
+    /// Reads a JSON file; what is wrong with it in words.
+    fn load(path: &Path) -> Result<Self, String> {
+        let damaged = |problem: String| format!("checkpoint description is damaged: {problem}");
+        let text = fs::read(path).map_err(|e| format!("cannot read checkpoint: {e}"))?;
+        let text = String::from_utf8(text).map_err(|e| damaged(e.to_string()))?;
+        let version =
+            serde_json::from_str::<serde_json::Value>(&text).map_err(|e| damaged(e.to_string()))?;
+        if version.get("format") != Some(&FORMAT.into()) {
+            let got = version
+                .get("format")
+                .map_or_else(|| "none".to_owned(), ToString::to_string);
+            return Err(format!(
+                "checkpoint has format {got}, this build reads {FORMAT}"
+            ));
+        }
+        let info: Self = serde_json::from_value(version).map_err(|e| damaged(e.to_string()))?;
+        if !info.is_whole(&text) {
+            return Err("checkpoint description is altered: the checksum differs".into());
+        }
+        Ok(info)
+    }
+
     /// Whether a JSON file is as it was written.
     fn is_whole(&self, text: &str) -> bool {
         let sum = &self.description_fnv1a64;
@@ -101,6 +123,16 @@ pub fn latest_checkpoint(folder: &Path) -> Result<Option<PathBuf>, Error> {
     Ok(list(folder)?.pop())
 }
 
+/// The best step, as the newest description that is whole names it: the weights beside that one need not be.
+///
+/// # Errors
+/// [`Error::Io`] where the folder cannot be listed.
+pub fn best_step(folder: &Path) -> Result<Option<u64>, Error> {
+    let described = |path: &PathBuf| CheckpointInfo::load(path).ok();
+    let newest = list(folder)?.iter().rev().find_map(described);
+    Ok(newest.and_then(|info| info.best).map(|best| best.step))
+}
+
 /// The checkpoint of a step in a folder, whether it is there or not.
 pub fn checkpoint_at(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("step-{step:08}.json"))
@@ -123,6 +155,27 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, Error> {
 fn step_of(path: &Path) -> Option<u64> {
     let stem = path.file_stem()?.to_str()?;
     stem.strip_prefix("step-")?.parse().ok()
+}
+
+/// What to do about a checkpoint that is not whole.
+fn way_out(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let beside = path.parent().map(list).and_then(Result::ok);
+    let earlier = beside
+        .unwrap_or_default()
+        .into_iter()
+        .rev()
+        .filter(|other| step_of(other) < step_of(path))
+        .find(|other| Checkpoint::read(other).is_ok());
+    earlier.as_deref().and_then(step_of).map_or_else(
+        || "no earlier checkpoint beside it is whole: start a new run".into(),
+        |step| {
+            format!(
+                "that of step {step} is whole: use it by --checkpoint {step}, or delete both {stem}.json and {stem}.safetensors \
+                 to go on from there"
+            )
+        },
+    )
 }
 
 /// Deletes all but the newest `kept` checkpoints and the best one that each of them names, and what an interrupted
@@ -370,56 +423,34 @@ impl Checkpoint {
     /// Reads and checks a checkpoint by its JSON file.
     ///
     /// # Errors
-    /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which.
+    /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which, and which earlier
+    /// checkpoint is whole.
     pub fn load(path: &Path) -> Result<Self, Error> {
-        let refuse = |problem: String, path: &Path| {
-            Error::run(
-                format!("{problem}; delete it to go on from an earlier checkpoint"),
-                path,
-            )
-        };
-        let text =
-            fs::read(path).map_err(|e| refuse(format!("cannot read checkpoint: {e}"), path))?;
-        let text = String::from_utf8(text)
-            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
-        let version = serde_json::from_str::<serde_json::Value>(&text)
-            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
-        if version.get("format") != Some(&FORMAT.into()) {
-            let got = version
-                .get("format")
-                .map_or_else(|| "none".to_owned(), ToString::to_string);
-            return Err(refuse(
-                format!("checkpoint has format {got}, this build reads {FORMAT}"),
-                path,
-            ));
-        }
-        let info: CheckpointInfo = serde_json::from_value(version)
-            .map_err(|e| refuse(format!("checkpoint description is damaged: {e}"), path))?;
-        if !info.is_whole(&text) {
-            return Err(refuse(
-                "checkpoint description is altered: the checksum differs".into(),
-                path,
-            ));
-        }
+        Self::read(path)
+            .map_err(|(problem, file)| Error::run(format!("{problem}; {}", way_out(path)), &file))
+    }
+
+    /// [`Checkpoint::load`], with the problem and the file that has it.
+    fn read(path: &Path) -> Result<Self, (String, PathBuf)> {
+        let info = CheckpointInfo::load(path).map_err(|problem| (problem, path.to_owned()))?;
         let tensors = path.with_extension("safetensors");
+        let refuse = |problem: String| (problem, tensors.clone());
         let bytes = fs::read(&tensors)
-            .map_err(|e| refuse(format!("cannot read checkpoint weights: {e}"), &tensors))?;
+            .map_err(|e| refuse(format!("cannot read checkpoint weights: {e}")))?;
         if bytes.len() as u64 != info.tensors_bytes {
-            let problem = format!(
+            return Err(refuse(format!(
                 "checkpoint weights are cut: {} bytes, expected {}",
                 bytes.len(),
                 info.tensors_bytes
-            );
-            return Err(refuse(problem, &tensors));
+            )));
         }
         if format!("{:016x}", fnv1a64(&bytes)) != info.tensors_fnv1a64 {
             return Err(refuse(
                 "checkpoint weights are altered: the checksum differs".into(),
-                &tensors,
             ));
         }
         let arrays = from_safetensors(&bytes)
-            .map_err(|e| refuse(format!("checkpoint weights are damaged: {e}"), &tensors))?;
+            .map_err(|e| refuse(format!("checkpoint weights are damaged: {e}")))?;
         Ok(Self {
             info,
             path: path.to_owned(),

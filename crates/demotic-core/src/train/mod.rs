@@ -37,7 +37,7 @@ use phases::{Clock, Phase};
 use pool::Pool;
 pub(crate) use weights::values_of;
 
-pub use checkpoint::{Checkpoint, CheckpointInfo, checkpoint_at, latest_checkpoint};
+pub use checkpoint::{Checkpoint, CheckpointInfo, best_step, checkpoint_at, latest_checkpoint};
 pub use phases::Phases;
 pub use record::{Event, Record};
 pub use validation::{Best, BestMetric, Validator};

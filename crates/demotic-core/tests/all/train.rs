@@ -91,7 +91,7 @@ fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_o
     let folder = tempfile::tempdir().unwrap();
     let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
     trainer.advance().unwrap();
-    let earlier = trainer.save(folder.path()).unwrap();
+    let earlier = trainer.save(&folder.path().join("earlier")).unwrap();
     trainer.advance().unwrap();
     let path = trainer.save(folder.path()).unwrap();
     for file in [path.clone(), path.with_extension("safetensors")] {
@@ -101,7 +101,7 @@ fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_o
             let error = Checkpoint::load(&path).expect_err(what).to_string();
             assert!(
                 error.contains("checkpoint")
-                    && error.contains("delete it to go on from an earlier checkpoint"),
+                    && error.contains("no earlier checkpoint beside it is whole"),
                 "{what}: {error}"
             );
         };
@@ -123,6 +123,18 @@ fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_o
     }
     let loaded = |path: &std::path::Path| Checkpoint::load(path).unwrap().info.step;
     assert_eq!([loaded(&earlier), loaded(&path)], [1, 2]);
+
+    // The way out is named where there is one.
+    for ending in ["json", "safetensors"] {
+        let from = earlier.with_extension(ending);
+        std::fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    }
+    std::fs::write(path.with_extension("safetensors"), b"cut").unwrap();
+    let error = Checkpoint::load(&path).expect_err("cut").to_string();
+    assert!(
+        error.contains("that of step 1 is whole: use it by --checkpoint 1, or delete both step-00000002.json and step-00000002.safetensors"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -409,7 +421,7 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
 }
 
 #[test]
-fn a_gpu_step_agrees_with_the_processor() {
+fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
     let adapters = demotic_core::device::adapters();
     if adapters.is_empty() {
         assert!(
@@ -428,15 +440,32 @@ fn a_gpu_step_agrees_with_the_processor() {
         "generator.encoder_blocks=0",
     ]);
     let data = dataset(&config);
-    let ticks = [Device::flex(), gpu].map(|device| {
+    let folder = tempfile::tempdir().unwrap();
+    let ticks = [Device::flex(), gpu.clone()].map(|device| {
         let mut trainer = Trainer::new(config.clone(), &data, &device).unwrap();
-        (0..2).for_each(|_| trainer.advance().expect("finite"));
+        trainer.advance().expect("finite");
+        trainer.save(folder.path()).unwrap();
+        trainer.advance().expect("finite");
         (
             trainer.tick().unwrap().unwrap(),
             weights_of(trainer.average()),
         )
     });
     let [(a, weights_a), (b, weights_b)] = ticks;
+    // The GPU's own, which was saved last.
+    let mut resumed = Trainer::new(config.clone(), &data, &gpu).unwrap();
+    let path = demotic_core::train::latest_checkpoint(folder.path()).unwrap();
+    resumed
+        .restore(&Checkpoint::load(&path.unwrap()).unwrap())
+        .unwrap();
+    resumed.advance().expect("finite");
+    resumed.tick().unwrap().unwrap();
+    for (name, uncut) in &weights_b {
+        let cut = &weights_of(resumed.average())[name].values;
+        let worst = uncut.values.iter().zip(cut).map(|(a, b)| (a - b).abs());
+        let worst = worst.fold(0.0, f32::max);
+        assert!(worst <= 1e-6, "{name}: {worst} apart after a resume");
+    }
     for (x, y) in [
         (a.d_real, b.d_real),
         (a.d_fake, b.d_fake),

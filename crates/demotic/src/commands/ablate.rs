@@ -21,7 +21,7 @@ use super::Outcome;
 use crate::cli::{AblateArgs, CheckpointArg};
 use crate::failure::{input, io};
 use crate::options::{dataset_options, located};
-use crate::output::{duration, say};
+use crate::output::{duration, tell};
 use crate::progress::InterruptGuard;
 use crate::run_dir::{self, RunDir};
 
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         let mut config = plan.config(variant, seed)?;
         config.data.source = located(&config.data.source);
         let found = if let Some(found) = finished(&folder)? {
-            say(&format!("have   {label}\n"))?;
+            tell(&format!("have   {label}\n"));
             found
         } else if let Some(found) = train(
             &folder,
@@ -87,9 +87,9 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         )? {
             found
         } else {
-            say(&format!(
+            tell(&format!(
                 "interrupted in {label}, checkpoint saved; the same command goes on\n"
-            ))?;
+            ));
             return Ok(Outcome::Interrupted);
         };
         results.insert((variant.name.as_str(), seed), found);
@@ -122,10 +122,10 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     json.push('\n');
     run_dir::write_whole(&out.join("table.md"), table.as_bytes())?;
     run_dir::write_whole(&out.join("table.json"), json.as_bytes())?;
-    say(&format!(
+    tell(&format!(
         "\n{table}\ndone   look at {}\n",
         out.join("table.md").display()
-    ))?;
+    ));
     Ok(Outcome::Done)
 }
 
@@ -186,10 +186,10 @@ fn train(
         RunDir::fresh(folder)?
     };
     run_dir::write_whole(&config_file, config.to_toml(true).as_bytes())?;
-    say(&format!(
+    tell(&format!(
         "train  {label}  from step {} of {steps}\n",
         trainer.step()
-    ))?;
+    ));
     let (started, first) = (Instant::now(), trainer.step());
     while trainer.step() < steps && !interrupt.is_requested() {
         trainer.advance()?;
@@ -199,7 +199,7 @@ fn train(
         {
             let left =
                 started.elapsed().as_secs_f64() / (step - first) as f64 * (steps - step) as f64;
-            say(&format!(
+            tell(&format!(
                 "step   {step}/{steps}  d_real {:.3}  d_fake {:.3}  d_mix {:.3}  g_adv {:.3}  g_rec {:.4}  left {}\n",
                 tick.d_real,
                 tick.d_fake,
@@ -207,7 +207,7 @@ fn train(
                 tick.g_adversarial,
                 tick.g_reconstruction,
                 duration(left)
-            ))?;
+            ));
         }
         if step.is_multiple_of(intervals.checkpoint_steps) && step < steps {
             trainer.save(&run.checkpoints())?;

@@ -43,7 +43,7 @@ fn run_import(args: &ImportArgs) -> Result<()> {
 
 fn inspect(args: &InspectArgs) -> Result<()> {
     if let Some(file) = &args.sheet {
-        run_dir::refuse_existing(file, args.force)?;
+        run_dir::require_writable(file, args.force)?;
     }
     let options = DatasetOptions {
         size_px: args.size_px,
@@ -64,7 +64,7 @@ fn inspect(args: &InspectArgs) -> Result<()> {
 
 /// Teaches the feature network and shows how it ranks what it was not taught on.
 fn features(args: &FeaturesArgs) -> Result<()> {
-    run_dir::refuse_existing(&args.out, args.force)?;
+    run_dir::require_writable(&args.out, args.force)?;
     let dataset = Dataset::load("emoji", &DatasetOptions::default())?;
     let options = TeachOptions {
         seed: args.seed,

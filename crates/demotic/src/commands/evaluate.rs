@@ -17,7 +17,7 @@ use crate::run_dir;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(file) = &args.json {
-        run_dir::refuse_existing(file, args.force)?;
+        run_dir::require_writable(file, args.force)?;
     }
     let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let config = &checkpoint.info.config;
@@ -38,16 +38,19 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     };
     let discriminator = checkpoint.discriminator(&chosen.device)?;
     let evaluation = evaluate(&generator, &discriminator, &chosen, &dataset, split);
-    if let Some(file) = &args.json {
-        write(&evaluation, file)?;
-    }
-    say(&format!(
-        "run  {}  step {}  split {split}  on {}\n",
+    // Neither a file that cannot be written nor a reader that went away takes the figures from the other.
+    let written = match &args.json {
+        Some(file) => write(&evaluation, file),
+        None => Ok(()),
+    };
+    let told = say(&format!(
+        "run  {}  step {}  split {split}  on {}\n{}",
         args.run.display(),
         checkpoint.info.step,
-        chosen.description
-    ))?;
-    say(&table(&evaluation, split))
+        chosen.description,
+        table(&evaluation, split)
+    ));
+    written.and(told)
 }
 
 /// Translates and scores every held-out pair, and lets the discriminator name the style of every held-out picture.

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<()> {
     run_dir::require_run(&args.run)?;
     let file = match &args.out {
         Some(file) => {
-            run_dir::refuse_existing(file, args.force)?;
+            run_dir::require_writable(file, args.force)?;
             file.clone()
         }
         None => args.run.join("report.html"),

@@ -31,7 +31,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .iter()
         .map(|name| style_number(info, name))
         .collect::<Result<Vec<u32>>>()?;
-    run_dir::refuse_existing(&out, args.force)?;
+    run_dir::require_writable(&out, args.force)?;
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let hand = match info.config.generator.style {

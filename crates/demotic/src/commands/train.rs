@@ -1,5 +1,6 @@
 //! `demotic train`: a run from its settings to its figures, with everything it leaves behind.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 
 use anyhow::Result;
@@ -82,6 +83,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         (None, Target::Folder(path) | Target::Existing(path)) => RunDir::fresh(path)?,
         (None, Target::Nowhere) => {
             journal.say(&header)?;
+            journal.say(&format!("config\n{}", compact(&plan.config.to_toml(true))))?;
             drop(trainer);
             journal.say(&estimate(&plan.config, &dataset, 1 + others.len())?)?;
             journal.say("dry run: nothing was written")?;
@@ -89,22 +91,24 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         }
     };
     let steps = plan.config.train.steps;
-    journal.show(&format!("run    {}", run.path().display()))?;
+    journal.show(&format!("run    {}", run.path().display()));
     if is_resumed {
         if trainer.step() >= steps && run.evaluation_file().exists() {
             journal.show(&format!(
                 "done   step {} of {steps}: nothing left to train; --steps makes the run longer",
                 trainer.step()
-            ))?;
+            ));
             return Ok(Outcome::Done);
         }
         resume(&run, &mut journal, &header, trainer.step(), steps)?;
-    } else {
+    }
+    // First of a new run's files: with it, a folder can be resumed.
+    run_dir::write_whole(&run.config_file(), plan.config.to_toml(true).as_bytes())?;
+    if !is_resumed {
         journal.log_to(run.log_file())?;
         journal.say(&header)?;
         journal.say(LEGEND)?;
     }
-    run_dir::write_whole(&run.config_file(), plan.config.to_toml(true).as_bytes())?;
     fs::create_dir_all(run.samples())
         .map_err(|e| io("make the folder of samples", &run.samples(), &e))?;
     if trainer.step() == 0 {
@@ -131,7 +135,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             "interrupted at step {} of {steps}, checkpoint saved; go on with: demotic train --resume --out {}",
             trainer.step(),
             run.path().display()
-        ))?;
+        ));
         return Ok(Outcome::Interrupted);
     }
 
@@ -148,9 +152,25 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     );
     evaluate::write(&evaluation, &run.evaluation_file())?;
     journal.say(&evaluate::table(&evaluation, Split::Test))?;
-    report::write(run.path(), &run.report_file())?;
-    journal.show(&format!("done   look at {}", run.report_file().display()))?;
+    report_on(&run, &mut journal, steps)?;
+    journal.show(&format!("done   look at {}", run.report_file().display()));
     Ok(Outcome::Done)
+}
+
+/// Writes the run's page. Whatever hinders that does not hinder the training.
+fn report_on(run: &RunDir, journal: &mut Journal, step: u64) -> Result<()> {
+    match report::write(run.path(), &run.report_file()) {
+        Ok(()) => Ok(()),
+        Err(error) => journal.say(&format!(
+            "warn   step {step}: no report.html this time: {error}"
+        )),
+    }
+}
+
+/// Settings without the empty lines between their tables, as a block under a heading.
+fn compact(settings: &str) -> String {
+    let lines = settings.lines().filter(|line| !line.is_empty());
+    lines.flat_map(|line| ["       ", line, "\n"]).collect()
 }
 
 /// A run in progress: what is trained, and every file that grows with it.
@@ -271,7 +291,7 @@ impl<'a> Session<'a> {
             self.validate(step)?;
             self.trainer.save(&self.run.checkpoints())?;
             self.saved = Some(step);
-            report::write(self.run.path(), &self.run.report_file())?;
+            report_on(self.run, &mut self.journal, step)?;
         }
         Ok(())
     }
@@ -405,20 +425,68 @@ fn estimate(config: &Config, dataset: &Dataset, devices: usize) -> Result<String
 fn resume(run: &RunDir, journal: &mut Journal, header: &str, step: u64, steps: u64) -> Result<()> {
     run.rewind(step)?;
     let before = fs::read_to_string(run.log_file()).unwrap_or_default();
-    journal.show(header)?;
-    journal.show(&format!("resume step {step} of {steps}"))?;
+    journal.show(header);
+    journal.show(&format!("resume step {step} of {steps}"));
     journal.log_to(run.log_file())?;
     if before.is_empty() {
         journal.note(header)?;
         return journal.note(LEGEND);
     }
-    for line in header
-        .lines()
-        .filter(|line| !before.lines().any(|old| old.contains(line)))
-    {
-        journal.note(&format!("resume at step {step} with: {line}"))?;
+    for change in changes(&before, header) {
+        journal.note(&format!("resume at step {step} {change}"))?;
     }
     Ok(())
+}
+
+/// What a header says otherwise than the log that it is resumed with, whose own header was changed by each resume before.
+fn changes(log: &str, header: &str) -> Vec<String> {
+    let own = log.lines().take_while(|line| !line.starts_with("columns"));
+    let mut before = facts(own);
+    for line in log.lines() {
+        let noted = line
+            .strip_prefix("resume at step ")
+            .and_then(|rest| rest.split_once(' '));
+        match noted.and_then(|(_, rest)| rest.split_once(": ")) {
+            Some(("with", fact)) => {
+                before.insert(topic(fact).to_owned(), fact.to_owned());
+            }
+            Some(("without", fact)) => {
+                before.remove(topic(fact));
+            }
+            _ => {}
+        }
+    }
+    let now = facts(header.lines());
+    let with = now
+        .iter()
+        .filter(|(topic, fact)| before.get(*topic) != Some(fact))
+        .map(|(_, fact)| format!("with: {fact}"));
+    let without = before
+        .iter()
+        .filter(|(topic, _)| !now.contains_key(*topic))
+        .map(|(_, fact)| format!("without: {fact}"));
+    with.chain(without).collect()
+}
+
+/// The lines of a header by what they are about; several about one thing are one fact.
+fn facts<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+    let mut facts: BTreeMap<String, String> = BTreeMap::new();
+    for line in lines {
+        let fact = facts.entry(topic(line).to_owned()).or_default();
+        if !fact.is_empty() {
+            fact.push_str("; ");
+        }
+        fact.push_str(line);
+    }
+    facts
+}
+
+/// What a line of a header is about: its first word, or the key that it sets.
+fn topic(line: &str) -> &str {
+    match line.split_once(" = ") {
+        Some((key, _)) if line.starts_with("set ") => key,
+        _ => line.split_whitespace().next().unwrap_or_default(),
+    }
 }
 
 /// What a run is, in lines whose first word says what they are about.
@@ -497,4 +565,43 @@ fn header(
         }
     }
     Ok(lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changes;
+
+    #[test]
+    fn a_resume_notes_what_differs_from_the_run_as_it_last_was() {
+        let log = "demotic 1\ndevice a\nset    [train] steps = 2000\ncolumns  x\nstep 5/2000\n";
+        let header = |steps: u64, device: &str| {
+            format!("demotic 1\ndevice {device}\nset    [train] steps = {steps}")
+        };
+        assert!(changes(log, &header(2000, "a")).is_empty());
+        assert_eq!(
+            changes(log, &header(200, "a")),
+            ["with: set    [train] steps = 200"],
+            "a beginning of the value is another value"
+        );
+        let log = format!("{log}resume at step 5 with: set    [train] steps = 200\nstep 9/200\n");
+        assert!(changes(&log, &header(200, "a")).is_empty());
+        assert_eq!(
+            changes(&log, &header(2000, "a")),
+            ["with: set    [train] steps = 2000"],
+            "back to what it was before"
+        );
+        // Back to the default, which a header does not name; more devices than one.
+        let now = "demotic 1\ndevice a\ndevice b";
+        assert_eq!(
+            changes(&log, now),
+            [
+                "with: device a; device b",
+                "without: set    [train] steps = 200"
+            ]
+        );
+        let log = format!(
+            "{log}resume at step 9 with: device a; device b\nresume at step 9 without: set    [train] steps = 200\n"
+        );
+        assert!(changes(&log, now).is_empty());
+    }
 }

@@ -1,5 +1,8 @@
 //! The page of a run: one file, everything in it.
 
+use std::time::{Duration, Instant};
+
+use crate::resume::begin;
 use crate::support::Place;
 
 #[test]
@@ -53,11 +56,74 @@ fn the_page_shows_everything_and_needs_nothing() {
         2,
         "the file is there already",
     );
+    place.refuses(
+        &["report", "run", "--out", "nowhere/page.html"],
+        2,
+        "there is no such folder to write in",
+    );
+    place.refuses(
+        &["report", "run", "--out", ".", "--force"],
+        2,
+        "expected the name of a file, got a folder",
+    );
     place.refuses(&["report", "nowhere"], 2, "there is no such run folder");
     place.refuses(&["report", "."], 2, "this folder is no run");
     place
         .run(&["report", "run", "--out", "page.html", "--force"])
         .done();
+}
+
+#[test]
+fn a_run_in_training_is_read_again_and_again_and_not_hindered() {
+    let place = Place::new();
+    // A checkpoint and a page every few moments, and nothing older kept.
+    let sets = ["train.checkpoint_steps=3", "train.checkpoints_kept=1"];
+    let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+    let start = ["tiny.toml", "--steps", "90", "--out", "run"];
+    let train: Vec<&str> = start.into_iter().chain(sets).collect();
+    let mut child = begin(&place, &train);
+    let patience = Instant::now() + Duration::from_mins(2);
+    let mut reports = 0;
+    while child.try_wait().expect("a child").is_none() {
+        assert!(Instant::now() < patience, "the run never ended");
+        if place.path("run/report.html").exists() {
+            let said = place.run(&["report", "run"]).done();
+            assert_eq!(said.out, "run/report.html\n");
+            let page = place.text("run/report.html");
+            assert!(page.ends_with("</html>\n"), "half a page");
+            if reports % 8 == 0 {
+                let evaluate = ["evaluate", "--run", "run", "--device", "flex"];
+                place.run(&evaluate).done();
+            }
+            reports += 1;
+        }
+    }
+    assert_eq!(child.wait().expect("a child").code(), Some(0));
+    assert!(reports > 3, "{reports} reports");
+    assert!(
+        !place
+            .text("run/log.txt")
+            .contains("no report.html this time")
+    );
+    let leftover = |path: &std::path::Path| path.to_string_lossy().ends_with(".part");
+    assert!(!place.contents().keys().any(|path| leftover(path)));
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_a_warning_and_not_the_end() {
+    let place = Place::new();
+    // A folder where the page goes: nothing is renamed over it.
+    place.write("run/report.html/mine.txt", b"mine");
+    place.write("run/config.toml", &place.read("tiny.toml"));
+    let said = place.train(&["--resume", "--out", "run"]).done();
+    assert_eq!(
+        said.out
+            .matches("no report.html this time: cannot write")
+            .count(),
+        4,
+        "three checkpoints and the end: {said:#?}"
+    );
+    assert!(place.path("run/evaluation.json").exists());
 }
 
 #[test]

@@ -44,10 +44,16 @@ fn cut(place: &Place, mut child: Child, file: &str, signal: &str) -> Option<i32>
         );
         std::thread::sleep(Duration::from_millis(2));
     }
-    let sent = Command::new("kill")
-        .args([&format!("-{signal}"), &child.id().to_string()])
-        .status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill");
+    let send = || {
+        let mut kill = Command::new("kill");
+        kill.args([&format!("-{signal}"), &child.id().to_string()]);
+        kill.status().is_ok_and(|status| status.success())
+    };
+    assert!(send(), "kill");
+    if signal == "HUP" {
+        // The system, the shell and the end of the shell each send one.
+        send();
+    }
     child.wait().expect("a child").code()
 }
 
@@ -195,6 +201,83 @@ fn a_lost_terminal_stops_a_run_unless_nohup_says_otherwise() {
     );
     assert_eq!(code, Some(0));
     assert!(place.path("kept/evaluation.json").exists());
+}
+
+/// Trains in a terminal of its own that goes away after a while; gives the exit code and what the terminal showed.
+#[cfg(target_os = "linux")]
+fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, String) {
+    let binary = env!("CARGO_BIN_EXE_demotic");
+    // The outer shell ends with its terminal, as a person's does; the inner one tells how the training ended.
+    let line = format!(
+        "sh -c \"trap {trap} HUP; {binary} train tiny.toml --device flex --steps 300 --out {run} --set train.tick_steps=1 \
+         --set train.checkpoint_steps=300; echo \\$? > {run}.code\"; :"
+    );
+    let shown = format!("{run}.shown");
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--flush", "--command", &line, &shown])
+        .current_dir(place.path("."))
+        .env("SHELL", "/bin/sh")
+        .env("TERM", "xterm")
+        .env(
+            "XDG_CACHE_HOME",
+            concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
+        )
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null());
+    let mut terminal = terminal.spawn().expect("script, of util-linux");
+    let patience = Instant::now() + Duration::from_mins(2);
+    let code = format!("{run}.code");
+    let is_there = |name: &str| fs::read(place.path(name)).is_ok_and(|bytes| !bytes.is_empty());
+    let has_begun = || {
+        fs::read_to_string(place.path(&format!("{run}/stats.jsonl")))
+            .is_ok_and(|text| text.lines().count() >= 20)
+    };
+    while !has_begun() {
+        assert!(Instant::now() < patience, "step 20 never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    terminal.kill().expect("the terminal is there");
+    terminal.wait().expect("a child");
+    while !is_there(&code) {
+        assert!(Instant::now() < patience, "the training never ended");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let shown = String::from_utf8_lossy(&place.read(&shown)).into_owned();
+    (place.text(&code).trim().parse().ok(), shown)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_that_is_closed_loses_no_step() {
+    let place = Place::new();
+    let steps = |run: &str| -> Vec<u64> {
+        let text = place.text(&format!("{run}/stats.jsonl"));
+        let ticks = text.lines().filter(|line| !line.contains("\"event\""));
+        ticks
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["step"].as_u64())
+            .collect()
+    };
+    if !hangup_is_ignored() {
+        let (code, shown) = train_in_a_terminal(&place, "closed", ":");
+        assert_eq!(code, Some(130));
+        // What the log holds stood on the screen, above the bar.
+        for line in place.text("closed/log.txt").lines().take(40) {
+            assert!(shown.contains(line), "`{line}` in {shown}");
+        }
+        let last = *steps("closed").last().expect("a tick");
+        assert!((20..300).contains(&last), "{last}");
+        assert!(
+            place
+                .path(&format!("closed/checkpoints/step-{last:08}.json"))
+                .exists(),
+            "step {last} is saved"
+        );
+    }
+    // A training that ignores the hang-up goes on without a screen.
+    let (code, _) = train_in_a_terminal(&place, "ignored", "''");
+    assert_eq!(code, Some(0));
+    assert_eq!(steps("ignored"), (1..=300).collect::<Vec<u64>>());
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
     assert_eq!((kinds.len(), kinds[0]["directions"].as_u64()), (1, Some(2)));
     let recognition = &evaluation["recognition"];
     assert_eq!(recognition["styles"][1]["style"], "openmoji");
-    assert_eq!(recognition["styles"][1]["n"], 160);
+    assert_eq!(recognition["styles"][1]["n"], 172);
     let told = recognition["all"]["picture"]["value"]
         .as_f64()
         .unwrap_or(f64::NAN);
@@ -211,11 +211,52 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         2,
         "the file is there already",
     );
+    // Before anything is scored.
+    place.refuses(
+        &["evaluate", "--run", "run", "--json", "nowhere/again.json"],
+        2,
+        "there is no such folder to write in",
+    );
+    place.refuses(
+        &["sample", "--run", "run", "--out", "nowhere/sheet.png"],
+        2,
+        "there is no such folder to write in",
+    );
     let validation =
         words("evaluate --run run --device flex --split validation --json again.json --force");
     place.run(&validation).done();
     let evaluation: Value = serde_json::from_str(&place.text("again.json")).expect("JSON");
     assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(153));
+}
+
+#[test]
+fn a_warning_is_told_on_the_screen_in_the_log_and_in_the_figures_once() {
+    let place = Place::new();
+    // Ties that no patch overcomes.
+    let sets = ["discriminator.transitions=potts", "discriminator.potts=9"];
+    let sets = sets.into_iter().flat_map(|set| ["--set", set]);
+    let start = ["tiny.toml", "--out", "run", "--set", "train.tick_steps=2"];
+    let train: Vec<&str> = start.into_iter().chain(sets).collect();
+    let said = place.train(&train).done();
+    // Three ticks in a row show it from the sixth step on.
+    let told = "warn   step 6: the CRF is saturated";
+    for text in [&said.out, &place.text("run/log.txt")] {
+        assert_eq!(text.matches(told).count(), 1, "{text}");
+    }
+    let warnings: Vec<Value> = place
+        .text("run/stats.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &Value| line["event"] == "warning")
+        .filter(|line| line["condition"] == "crf-saturated")
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0]["step"], 6);
+    assert!(
+        place
+            .text("run/report.html")
+            .contains("the CRF is saturated")
+    );
 }
 
 #[test]
@@ -231,6 +272,17 @@ fn runs_are_numbered_and_none_is_overwritten() {
     let first = place.read("runs/00001-tiny/log.txt");
     place.refuses(
         &["train", "tiny.toml", "--out", "runs/00001-tiny"],
+        2,
+        "the run folder is not empty",
+    );
+    place.refuses(
+        &[
+            "train",
+            "tiny.toml",
+            "--dry-run",
+            "--out",
+            "runs/00001-tiny",
+        ],
         2,
         "the run folder is not empty",
     );
@@ -286,6 +338,9 @@ fn a_dry_run_says_all_and_writes_nothing() {
         "model  generator",
         "set    [train] steps = 77",
         "best   by ssim of 256 validation pairs",
+        "       [discriminator]\n",
+        "       steps = 77  # not the default\n",
+        "       beta_1 = 0.5\n",
         "memory about ",
         "disk   0.1 MiB a checkpoint",
         "nothing was written",

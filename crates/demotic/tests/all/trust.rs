@@ -325,12 +325,27 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
         "train.checkpoints_kept=1",
     ];
     let said = place
-        .train(&[&["tiny.toml", "--steps", "40", "--out", "other"][..], &sets].concat())
+        .train(&[&["tiny.toml", "--steps", "20", "--out", "other"][..], &sets].concat())
         .done();
     assert!(
         said.out.contains("best   by l1 of 256 validation pairs"),
         "{said:#?}"
     );
+    // From here on nothing holds a translation to its input.
+    let config = place.text("other/config.toml");
+    let worse = config.lines().flat_map(|line| {
+        let line = match line.split_once(" = ") {
+            Some(("reconstruction", _)) => "reconstruction = 0.0",
+            Some(("cycle", _)) => "cycle = 0.0",
+            Some(("adversarial", _)) => "adversarial = 1000.0",
+            _ => line,
+        };
+        [line, "\n"]
+    });
+    place.write("other/config.toml", worse.collect::<String>().as_bytes());
+    place
+        .train(&["--resume", "--out", "other", "--steps", "40"])
+        .done();
     let values: Vec<(u64, f64)> = place
         .text("other/stats.jsonl")
         .lines()
@@ -350,6 +365,18 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
         said.out.contains(&format!("step {} ", lowest.0)),
         "{said:#?} {values:?}"
     );
+
+    // Whatever becomes of the newest.
+    assert_ne!(lowest.0, 40, "others came after it: {values:?}");
+    let best = || {
+        let named = ["--run", "other", "--checkpoint", "best"];
+        place.run(&[&["evaluate", "--device", "flex"], &named[..]].concat())
+    };
+    let named = format!("step {} ", lowest.0);
+    place.write("other/checkpoints/step-00000040.safetensors", b"cut");
+    assert!(best().done().out.contains(&named));
+    place.write("other/checkpoints/step-00000040.json", b"{");
+    assert!(best().done().out.contains(&named));
 }
 
 #[test]
