@@ -1,6 +1,7 @@
 //! What one choice is worth: the same training with one thing changed, over several seeds, and a table of what came out.
 //!
-//! Scored first by how well the discriminator finds made patches in composites that nobody trained on, then by pictures.
+//! Scored first by how well the discriminator finds made patches in composites that nobody trained on, neither on the
+//! pictures nor on the shapes of the masks, then by pictures.
 //! Here are the plan, the scores and the table; running is the launcher's.
 
 use std::collections::BTreeMap;
@@ -93,7 +94,7 @@ impl Plan {
             problems.push("seeds: one is there twice".to_owned());
         }
         if let Some(seed) = plan.seeds.first() {
-            let mut data = None;
+            let (mut data, mut amount) = (None, None);
             for variant in &plan.variants {
                 match plan.config(variant, *seed) {
                     Ok(config) => {
@@ -101,6 +102,15 @@ impl Plan {
                             problems.push(format!(
                                 "variant `{}`: changes `data`; all variants must see the same pictures",
                                 variant.name
+                            ));
+                        }
+                        let own = (config.train.steps, config.train.batch);
+                        let first = *amount.get_or_insert(own);
+                        if first != own {
+                            problems.push(format!(
+                                "variant `{}`: {} steps of {} pictures, the first variant {} of {}; all variants must be \
+                                 trained as long: set train.steps and train.batch in [base.train]",
+                                variant.name, own.0, own.1, first.0, first.1
                             ));
                         }
                     }
@@ -214,8 +224,9 @@ impl Reals {
 
     /// Composites of these pictures and of translations of other ones among them.
     ///
-    /// `made[m]`: what generator `m` made of all of them ([`Self::translated`]); the generators take turns, so that every
-    /// discriminator can be asked about the same pictures.
+    /// `made[m]`: what generator `m` made of all of them ([`Self::translated`]); the generators take turns, in every style
+    /// alike, so that every discriminator can be asked about the same pictures. Masks are ellipses, half planes at an
+    /// angle and checkerboards: training draws boxes and blobs.
     pub fn composites(&self, made: &[&[f32]]) -> Composites {
         let (n, len) = (self.len(), self.pictures.len() / self.len().max(1));
         let stride = DiscriminatorConfig::PATCH_STRIDE;
@@ -237,12 +248,17 @@ impl Reals {
             let real_styles: Vec<u32> = real.iter().map(|&i| self.styles[i]).collect();
             let made_styles: Vec<u32> = source.iter().map(|&i| targets[i]).collect();
             let rng = Rng::new(SEED, Stream::SCORED, group as u64);
-            let plan = composite::plan(rng, real.len(), 1.0, &real_styles, &made_styles, layout);
+            let styles = [&real_styles[..], &made_styles];
+            let plan = composite::plan_in(rng, real.len(), 1.0, styles, layout, unseen_shape);
             let picture = |pool: i32| {
                 let pool = pool as usize;
                 match pool.checked_sub(real.len()) {
                     None => &self.pictures[real[pool] * len..][..len],
-                    Some(i) => &made[source[i] % made.len()][source[i] * len..][..len],
+                    Some(i) => {
+                        // Styles alternate: all of one round of them come from one generator.
+                        let turn = source[i] / self.style_count as usize % made.len();
+                        &made[turn][source[i] * len..][..len]
+                    }
                 }
             };
             let plane = self.size * self.size;
@@ -263,6 +279,51 @@ impl Reals {
         }
         all
     }
+}
+
+/// Which patches of a grid lie inside a shape that training does not draw: an ellipse at any angle, a half plane at an angle,
+/// or a checkerboard of one or two patches a field. Some patches are inside and some are not.
+fn unseen_shape(rng: &mut Rng, grid: usize) -> Vec<bool> {
+    use std::f32::consts::TAU;
+    let span = grid as f32;
+    let kind = rng.below(3);
+    // Of patches' middles, in patches.
+    let inside: Box<dyn Fn(f32, f32) -> bool> = match kind {
+        0 => {
+            let middle = [0; 2].map(|_| rng.uniform_in(0.25, 0.75) * span);
+            let radii = [0; 2].map(|_| rng.uniform_in(0.2, 0.45) * span);
+            let (sin, cos) = (rng.uniform() * TAU).sin_cos();
+            Box::new(move |x, y| {
+                let (x, y) = (x - middle[0], y - middle[1]);
+                let (u, v) = (x * cos + y * sin, y * cos - x * sin);
+                (u / radii[0]).powi(2) + (v / radii[1]).powi(2) < 1.0
+            })
+        }
+        1 => {
+            let point = [0; 2].map(|_| rng.uniform_in(0.3, 0.7) * span);
+            // A quarter turn and 15 to 75 degrees: never along the patches' sides.
+            let angle =
+                rng.below(4) as f32 * TAU / 4.0 + rng.uniform_in(TAU / 24.0, TAU * 5.0 / 24.0);
+            let (sin, cos) = angle.sin_cos();
+            Box::new(move |x, y| (x - point[0]) * cos + (y - point[1]) * sin > 0.0)
+        }
+        _ => {
+            let field = 1 + rng.below((grid as u32 / 2).clamp(1, 2));
+            let shift = [0; 2].map(|_| rng.below(2 * field));
+            Box::new(move |x, y| {
+                let of = |at: f32, shift: u32| (at as u32 + shift) / field;
+                (of(x, shift[0]) + of(y, shift[1])) % 2 == 1
+            })
+        }
+    };
+    let mut cells: Vec<bool> = (0..grid * grid)
+        .map(|cell| inside((cell % grid) as f32 + 0.5, (cell / grid) as f32 + 0.5))
+        .collect();
+    // On a grid of few patches a shape may miss all middles, or take all.
+    if cells.iter().all(|cell| *cell == cells[0]) {
+        cells[0] = !cells[0];
+    }
+    cells
 }
 
 /// Composites with the label of every patch.
@@ -355,8 +416,15 @@ pub struct Outcome {
     pub seed: u64,
     /// Generator steps.
     pub steps: u64,
-    /// Figures: see [`FIGURES`].
+    /// Figures: see [`FIGURES`]. None where the training diverged for good; none of finding made patches where the
+    /// variant's loss does not train the labels of styles against each other.
     pub figures: BTreeMap<String, f64>,
+    /// How often it went back to a checkpoint because something was not a finite number: its rates are smaller for it.
+    #[serde(default)]
+    pub rollbacks: u32,
+    /// Where and why it diverged once it had gone back as often as it may; `None` (`null`) if it came to its end.
+    #[serde(default)]
+    pub diverged: Option<String>,
 }
 
 impl Outcome {
@@ -554,6 +622,25 @@ impl Comparison {
             seeds.unwrap_or(0),
             steps.unwrap_or(0)
         );
+        for outcome in &self.outcomes {
+            let Outcome {
+                variant,
+                seed,
+                rollbacks,
+                ..
+            } = outcome;
+            if let Some(what) = &outcome.diverged {
+                let _ = writeln!(
+                    text,
+                    "\n`{variant}` seed {seed} **diverged** after {rollbacks} roll-backs and has no figures: {what}."
+                );
+            } else if *rollbacks > 0 {
+                let _ = writeln!(
+                    text,
+                    "\n`{variant}` seed {seed} went back to a checkpoint {rollbacks} times and went on at smaller rates."
+                );
+            }
+        }
         let first = self.variants.first().map_or("", |v| v.name.as_str());
         for (group, columns) in FIGURES {
             for is_difference in [false, true] {
@@ -645,6 +732,9 @@ mod tests {
             [[variant]]
             name = "b"
             set = ["data.size_px=64", "data.styles=[\"noto\",\"twemoji\"]"]
+            [[variant]]
+            name = "c"
+            set = ["train.steps=9", "train.batch=2"]
         "#;
         let Err(Error::Config(problems)) = Plan::parse(text) else {
             panic!("a bad plan was taken");
@@ -656,6 +746,7 @@ mod tests {
             "train.steps",
             "discriminator.hed",
             "changes `data`",
+            "`c`: 9 steps of 2 pictures, the first variant",
         ] {
             assert!(
                 problems.iter().any(|p| p.contains(expected)),
@@ -670,9 +761,83 @@ mod tests {
         let plan = Plan::parse(include_str!("../../../configs/ablation.toml")).expect("a plan");
         assert_eq!(
             (plan.variants.len(), plan.variants[0].name.as_str()),
-            (7, "learned")
+            (11, "learned")
         );
         assert!(plan.seeds.len() >= 3);
+    }
+
+    #[test]
+    fn every_generator_makes_patches_of_every_style() {
+        // A picture is its number: 100 for what generator 1 made, 200 for generator 2, and the style that it is in.
+        let (n, size) = (64, 8);
+        let len = 3 * size * size;
+        let styles: Vec<u32> = (0..n).map(|i| i % 2).collect();
+        let reals = Reals {
+            pictures: styles.iter().flat_map(|&s| vec![s as f32; len]).collect(),
+            styles: styles.clone(),
+            style_count: 2,
+            size,
+        };
+        let made = |generator: f32| -> Vec<f32> {
+            let targets = reals.targets();
+            let pictures = targets.iter();
+            pictures
+                .flat_map(|&s| vec![100.0 * generator + s as f32; len])
+                .collect()
+        };
+        let [one, two] = [made(1.0), made(2.0)];
+        let all = reals.composites(&[&one, &two]);
+        let shown: std::collections::BTreeSet<u32> =
+            all.pictures.iter().map(|&v| v as u32).collect();
+        assert_eq!(
+            shown.into_iter().collect::<Vec<_>>(),
+            [0, 1, 100, 101, 200, 201]
+        );
+    }
+
+    #[test]
+    fn unseen_shapes_cover_some_patches_and_leave_some() {
+        let mut rng = Rng::new(1, Stream::TEST, 0);
+        for grid in [2, 4, 8, 16] {
+            let mut total = 0.0;
+            for _ in 0..200 {
+                let cells = unseen_shape(&mut rng, grid);
+                let covered = cells.iter().filter(|cell| **cell).count();
+                assert!(cells.len() == grid * grid && covered > 0 && covered < cells.len());
+                total += covered as f32 / cells.len() as f32;
+            }
+            assert!((0.3..0.6).contains(&(total / 200.0)), "{grid}: {total}");
+        }
+    }
+
+    #[test]
+    fn a_training_that_diverged_is_told_and_the_others_are_compared() {
+        let plan =
+            Plan::parse("seeds = [1, 2]\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\n")
+                .expect("a plan");
+        let outcome = |variant: &str, seed: u64, diverged: Option<&str>| Outcome {
+            variant: variant.into(),
+            seed,
+            steps: 10,
+            figures: diverged.map_or_else(|| [("l1".to_owned(), 0.5)].into(), |_| BTreeMap::new()),
+            rollbacks: u32::from(diverged.is_some()) * 4,
+            diverged: diverged.map(str::to_owned),
+        };
+        let text = Comparison::new(
+            &plan,
+            vec![
+                outcome("a", 1, None),
+                outcome("a", 2, None),
+                outcome("b", 1, Some("step 3: g_norm is inf")),
+                outcome("b", 2, None),
+            ],
+        )
+        .to_markdown();
+        assert!(
+            text.contains("`b` seed 1 **diverged** after 4 roll-backs and has no figures: step 3: g_norm is inf.")
+                && text.contains("| `b` | +0.0000 |"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -686,6 +851,8 @@ mod tests {
             seed,
             steps: 10,
             figures: [("l1".to_owned(), l1)].into(),
+            rollbacks: 0,
+            diverged: None,
         };
         // Seeds differ much, variants by 0.25 (exact in binary) in each.
         let outcomes = [1, 2, 3]

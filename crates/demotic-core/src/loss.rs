@@ -37,6 +37,15 @@ pub enum AdversarialKind {
     NonSaturating,
 }
 
+impl AdversarialKind {
+    /// Whether all labels are trained against each other, so that their probabilities mean something. The other kinds
+    /// train the score of a patch's own style against that of fake alone: no style is told from another.
+    #[must_use]
+    pub fn tells_styles(self) -> bool {
+        self == Self::Likelihood
+    }
+}
+
 /// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was made for.
 ///
 /// # Shapes

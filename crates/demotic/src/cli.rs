@@ -210,6 +210,9 @@ of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the b
 counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) or `loose` (drawn anew: there L1 also punishes honest \
 redrawing). Last, how well the discriminator tells the styles of real held-out pictures.
 
+Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
+(alpha_l1). docs/scoring.md explains every figure and the JSON.
+
 Examples:
   demotic evaluate --run runs/00001-quickstart
   demotic evaluate --run runs/00001-quickstart --split validation --json scores.json")]
@@ -229,7 +232,8 @@ pub(crate) struct EvaluateArgs {
     /// Replace the JSON file
     #[arg(long, requires = "json")]
     pub(crate) force: bool,
-    /// The same pictures at another place; without it, where the run found them
+    /// The pictures at another place; without it, where the run found them. Other ones than training saw are scored too, with a
+    /// note: what is held out of them may have been trained on under another name
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
@@ -264,7 +268,7 @@ pub(crate) struct RecognizeArgs {
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
     pub(crate) checkpoint: CheckpointArg,
-    /// As JSON: [{"picture":..,"style":..,"probability":..,"styles":{..},"made":..,"patches":[[..]]}]
+    /// As JSON: [{"picture":..,"style":..,"probability":..,"styles":{..},"made":..,"patches":[[..]],"place":{..}}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Folder for heat maps; made if absent
@@ -369,7 +373,7 @@ training families alone, always on the processor, and ranked on validation famil
 
 Examples:
   demotic data features --out features.safetensors
-  demotic data features --steps 1000 --objective names --out other.safetensors")]
+  demotic data features --steps 1000 --seed 1 --out other.safetensors")]
 pub(crate) struct FeaturesArgs {
     /// File to write, not there yet
     #[arg(long, value_name = "FILE")]
@@ -383,18 +387,6 @@ pub(crate) struct FeaturesArgs {
     /// Source of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
-    /// What brings two drawings of one name together
-    #[arg(long, value_enum, default_value_t = ObjectiveArg::Contrast)]
-    pub(crate) objective: ObjectiveArg,
-}
-
-/// `--objective`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ObjectiveArg {
-    /// Find the counterpart among the drawings of the batch
-    Contrast,
-    /// Name it among all training names
-    Names,
 }
 
 /// `demotic data import`

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Raised when rasterising changes, so that old pictures are not met again.
 pub(crate) const RASTERISER_VERSION: u32 = 1;
@@ -14,6 +15,10 @@ const HEADER_BYTES: usize = 8 + 4 + 4 + 8 + 4;
 const MAX_BLOCK_BYTES: usize = 1 << 30;
 /// Least recently written blocks go beyond this.
 const MAX_CACHE_BYTES: u64 = 4 << 30;
+/// Begins the ending of a file that is being written; the process follows.
+const PARTIAL: &str = "partial-";
+/// A file that has been written for longer belongs to a process that was killed.
+const PARTIAL_AGE: Duration = Duration::from_hours(24);
 
 /// Where rasterised pictures are kept between runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -109,7 +114,7 @@ pub(crate) fn write(folder: &Path, key: BlockKey, pictures: &[u8]) {
         return;
     }
     let file = key.file(folder);
-    let beside = file.with_extension(format!("partial-{}", std::process::id()));
+    let beside = file.with_extension(format!("{PARTIAL}{}", std::process::id()));
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::File::create(&beside))
         .and_then(|mut out| {
@@ -125,20 +130,31 @@ pub(crate) fn write(folder: &Path, key: BlockKey, pictures: &[u8]) {
     }
 }
 
-/// Removes the oldest blocks beyond [`MAX_CACHE_BYTES`], never `keep`.
+/// Removes the oldest blocks beyond [`MAX_CACHE_BYTES`], never `keep`, and what a process that was killed left half written.
 fn prune(folder: &Path, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
-    let mut files: Vec<_> =
-        entries
-            .flatten()
-            .filter_map(|entry| {
-                let meta = entry.metadata().ok()?;
-                (meta.is_file() && entry.path().extension().is_some_and(|x| x == "rgba"))
-                    .then_some((meta.modified().ok()?, entry.path(), meta.len()))
-            })
-            .collect();
+    let now = SystemTime::now();
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let Ok(meta) = entry.metadata() else { continue };
+        let (true, Ok(modified)) = (meta.is_file(), meta.modified()) else {
+            continue;
+        };
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        if ending == "rgba" {
+            files.push((modified, path, meta.len()));
+        } else if ending.starts_with(PARTIAL)
+            && now
+                .duration_since(modified)
+                .is_ok_and(|age| age > PARTIAL_AGE)
+        {
+            // Best effort: the next block that is written tries again.
+            std::fs::remove_file(&path).ok();
+        }
+    }
     files.sort();
     let mut total: u64 = files.iter().map(|(_, _, len)| len).sum();
     for (_, path, len) in files {
@@ -175,6 +191,28 @@ mod tests {
             );
         }
         assert_eq!(with(&[]), None);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_after_a_day() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = |name: &str, hours: u64| {
+            let path = folder.path().join(name);
+            let file = std::fs::File::create(&path).expect("it can be written");
+            file.set_modified(SystemTime::now() - Duration::from_hours(hours))
+                .expect("its time can be set");
+            path
+        };
+        let (old, young) = (file("00-2.partial-9", 25), file("01-2.partial-10", 23));
+        let mine = file("thesis.txt", 1000);
+        let key = BlockKey {
+            content: 7,
+            size_px: 2,
+            pictures: 1,
+        };
+        write(folder.path(), key, &[1; 16]);
+        assert!(!old.exists() && young.exists() && mine.exists());
+        assert!(read(folder.path(), key).is_some());
     }
 
     #[test]

@@ -10,6 +10,8 @@ use super::{DataError, StyleInfo};
 
 /// Name of the data set that is compiled in.
 const EMBEDDED: &str = "emoji";
+/// Most bytes that the drawings of one style may have together: they are kept in memory.
+const MAX_STYLE_BYTES: u64 = 4 << 30;
 
 /// A data source, found but not read.
 pub(crate) enum DataSource {
@@ -173,6 +175,7 @@ fn read_style(
     read_tar_gz(
         &*bytes,
         &path,
+        MAX_STYLE_BYTES,
         |_| true,
         |entry, content| {
             let parsed = entry.rsplit_once('.').and_then(|(key, extension)| {

@@ -9,8 +9,8 @@ use super::features::{FeatureSet, Features};
 use super::interval::{Bootstrap, Estimate, Spread};
 use super::kid::{Gram, Grams};
 use super::recognition::Recognition;
-use super::scores::{Scores, each_score};
-use crate::data::{Dataset, PairKind, Split};
+use super::scores::{Scores, each_score, l1};
+use crate::data::{Channels, Dataset, PairKind, Split};
 
 /// Pictures handed to the translator at a time: bounds memory.
 const CHUNK: usize = 64;
@@ -29,8 +29,40 @@ pub struct Evaluation {
     pub directions: Vec<Direction>,
     /// Means over the directions of each kind that occurs.
     pub kinds: Vec<KindMeans>,
+    /// Directions without any pair, where only sets of pictures can be compared.
+    #[serde(default)]
+    pub unpaired: Vec<Unpaired>,
     /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
     pub recognition: Option<Recognition>,
+    /// What a reader of these figures must know, in sentences.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// Figures of one direction without pairs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unpaired {
+    /// Source style.
+    pub from: String,
+    /// Target style.
+    pub to: String,
+    /// Pictures of the source style, translated.
+    pub n: usize,
+    /// Pictures of the target style that they are held against.
+    pub against: usize,
+    /// The translator; `None` (`null`) if only the input was asked for.
+    pub model: Option<SetMeasured>,
+    /// The input, unchanged.
+    pub copy: SetMeasured,
+}
+
+/// Figures of a set of pictures, each with its 95 % interval over families.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetMeasured {
+    /// [`super::kernel_distance`] to the pictures of the target style; lower is better.
+    pub kid: Estimate,
 }
 
 /// Figures of one direction.
@@ -88,6 +120,10 @@ pub struct Measured {
     /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one distribution.
     /// `None` (`null`) of fewer than two pictures.
     pub kid: Option<Estimate>,
+    /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none
+    /// ([`Channels::Rgba`] does), and of methods that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha_l1: Option<Estimate>,
 }
 
 /// Means of the figures of some translations against the true pictures; `None` of no picture.
@@ -102,10 +138,11 @@ pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> O
 }
 
 /// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1], their style and the style wanted; returns as
-/// many pictures as a person sees them, `[n, 3, side, side]`.
+/// many as it draws them, of the same shape.
 pub type Translate<'a, E> = dyn FnMut(&[f32], usize, usize) -> Result<Vec<f32>, E> + 'a;
 
-/// Translates every picture of `split` into every style that has its counterpart, and scores that and the baselines.
+/// Translates every picture of `split` into every style that has its counterpart, and scores that and the baselines; into
+/// a style without any counterpart too, where the translations are scored as a set.
 ///
 /// `translate` gets at most 64 pictures at a time; without it only baselines are scored. Use a held-out split: for
 /// [`Split::Train`] the nearest training picture is the picture itself.
@@ -125,6 +162,7 @@ pub fn evaluate<E>(
     let side = dataset.size_px() as usize;
     let (families, bootstrap) = families(dataset, split);
     let mut measured: Vec<(Direction, [Option<Spreads>; 4])> = Vec::new();
+    let mut unpaired = Vec::new();
     for from in 0..styles.len() {
         let items = dataset.items(from, split);
         // Distances to training pictures serve all targets.
@@ -153,7 +191,10 @@ pub fn evaluate<E>(
                 );
                 let sources = dataset.pictures(from, &paired);
                 let truths = Truths::new(dataset.pictures(to, &paired), side);
+                let seen = dataset.network_pictures(from, &paired);
+                let true_alpha = alpha(dataset, &dataset.network_pictures(to, &paired));
                 copy.add(&sources, &truths);
+                copy.add_alpha(&alpha(dataset, &seen), &true_alpha, side);
                 if let Some(remap) = &remap {
                     mapped.add(&remap.apply(&sources, side * side), &truths);
                 }
@@ -161,10 +202,16 @@ pub fn evaluate<E>(
                     neighbour.add(&pictures, &truths);
                 }
                 if let Some(translate) = &mut translate {
-                    let seen = dataset.network_pictures(from, &paired);
-                    model.add(&translate(&seen, from, to)?, &truths);
+                    let drawn = translate(&seen, from, to)?;
+                    model.add(&dataset.shown(&drawn), &truths);
+                    model.add_alpha(&alpha(dataset, &drawn), &true_alpha, side);
                 }
                 truth_look.extend(truths.seen.look);
+            }
+            if family.is_empty() {
+                let sets = Sets::new(dataset, split, &families, &bootstrap, from, to);
+                unpaired.extend(sets.measured(&mut translate)?);
+                continue;
             }
             let truth_look = KernelSet::of(&truth_look, &family);
             let spreads = rows.map(|rows| rows.spreads(&family, &truth_look, &bootstrap));
@@ -216,7 +263,9 @@ pub fn evaluate<E>(
             .map(|(direction, _)| direction)
             .collect(),
         kinds,
+        unpaired,
         recognition: None,
+        notes: Vec::new(),
     })
 }
 
@@ -230,6 +279,90 @@ pub(super) fn families(dataset: &Dataset, split: Split) -> (BTreeMap<&str, usize
     }
     let bootstrap = Bootstrap::new(families.len(), RESAMPLES, SEED);
     (families, bootstrap)
+}
+
+/// The last planes of a network's pictures where those are transparency, `[n, side, side]`; else nothing.
+fn alpha(dataset: &Dataset, pictures: &[f32]) -> Vec<f32> {
+    if dataset.channels() != Channels::Rgba {
+        return Vec::new();
+    }
+    let plane = dataset.size_px() as usize * dataset.size_px() as usize;
+    let each = pictures.chunks_exact(Channels::Rgba.count() * plane);
+    each.flat_map(|picture| picture[3 * plane..].to_vec())
+        .collect()
+}
+
+/// Pictures of two styles that share no idea.
+struct Sets<'a> {
+    dataset: &'a Dataset,
+    bootstrap: &'a Bootstrap,
+    styles: [usize; 2],
+    items: [Vec<usize>; 2],
+    families: [Vec<usize>; 2],
+}
+
+impl<'a> Sets<'a> {
+    fn new(
+        dataset: &'a Dataset,
+        split: Split,
+        numbers: &BTreeMap<&str, usize>,
+        bootstrap: &'a Bootstrap,
+        from: usize,
+        to: usize,
+    ) -> Self {
+        let items = [from, to].map(|style| {
+            let all = dataset.items(style, split);
+            let chosen = all.iter().step_by(KernelSet::stride(all.len()));
+            chosen.copied().collect::<Vec<usize>>()
+        });
+        let family = |item: &usize| numbers[dataset.item_family(*item)];
+        Self {
+            dataset,
+            bootstrap,
+            styles: [from, to],
+            families: items.each_ref().map(|set| set.iter().map(family).collect()),
+            items,
+        }
+    }
+
+    /// `None` where a set has fewer than two pictures.
+    fn measured<E>(
+        &self,
+        translate: &mut Option<&mut Translate<'_, E>>,
+    ) -> Result<Option<Unpaired>, E> {
+        let [from, to] = self.styles;
+        let [sources, targets] = &self.items;
+        if sources.len() < 2 || targets.len() < 2 {
+            return Ok(None);
+        }
+        let side = self.dataset.size_px() as usize;
+        let look = |pictures: &[f32]| Features::embedded().of(pictures, side).look;
+        let mut made = Vec::new();
+        if let Some(translate) = translate {
+            for chunk in sources.chunks(CHUNK) {
+                let drawn = translate(&self.dataset.network_pictures(from, chunk), from, to)?;
+                made.extend(look(&self.dataset.shown(&drawn)));
+            }
+        }
+        let there = look(&self.dataset.pictures(to, targets));
+        let gram = Gram::own(&there, Features::DIMENSION);
+        let [own, other] = &self.families;
+        let measured = |set: &[f32]| {
+            let grams = Grams::of(set, &there, Features::DIMENSION, &[], &gram);
+            let kid = grams.spread([own, other], self.bootstrap)?.estimate();
+            Some(SetMeasured { kid })
+        };
+        let copy = measured(&look(&self.dataset.pictures(from, sources)));
+        let name = |style: usize| self.dataset.styles()[style].name.clone();
+        Ok(copy.map(|copy| Unpaired {
+            from: name(from),
+            to: name(to),
+            n: sources.len(),
+            against: targets.len(),
+            model: (!made.is_empty()).then(|| measured(&made)).flatten(),
+            copy,
+        }))
+    }
 }
 
 /// True pictures and what the feature network makes of them.
@@ -254,6 +387,7 @@ struct Rows {
     scores: Vec<Scores>,
     perceptual: Vec<f64>,
     look: Vec<f32>,
+    alpha: Vec<f64>,
 }
 
 impl Rows {
@@ -262,7 +396,17 @@ impl Rows {
             scores: Vec::new(),
             perceptual: Vec::new(),
             look: Vec::new(),
+            alpha: Vec::new(),
         }
+    }
+
+    /// Transparency of as many pictures and of the true ones; nothing where there is none.
+    fn add_alpha(&mut self, planes: &[f32], truths: &[f32], side: usize) {
+        let pairs = planes
+            .chunks_exact(side * side)
+            .zip(truths.chunks_exact(side * side));
+        self.alpha
+            .extend(pairs.map(|(plane, truth)| l1(plane, truth)));
     }
 
     fn add(&mut self, pictures: &[f32], truths: &Truths) {
@@ -294,8 +438,17 @@ impl Rows {
             psnr: mean(|s| s.psnr)?,
             ssim: mean(|s| s.ssim)?,
             perceptual: bootstrap.mean(&self.perceptual, families)?,
-            kid: Grams::of(&own, &truths.look, Features::DIMENSION, &truths.gram)
-                .spread([&truths.families, &truths.families], bootstrap),
+            kid: Grams::of(
+                &own,
+                &truths.look,
+                Features::DIMENSION,
+                &truths.itself,
+                &truths.gram,
+            )
+            .spread([&truths.families, &truths.families], bootstrap),
+            alpha_l1: (!self.alpha.is_empty())
+                .then(|| bootstrap.mean(&self.alpha, families))
+                .flatten(),
         })
     }
 }
@@ -305,15 +458,19 @@ struct KernelSet {
     look: Vec<f32>,
     families: Vec<usize>,
     gram: Gram,
+    /// Picture `i` of another method is of the same idea as picture `i` here.
+    itself: Vec<Option<usize>>,
 }
 
 impl KernelSet {
     fn of(look: &[f32], families: &[usize]) -> Self {
         let look = Self::chosen(look, families.len());
         let stride = Self::stride(families.len());
+        let families: Vec<usize> = families.iter().copied().step_by(stride).collect();
         Self {
-            gram: Gram::of(&look, &look, Features::DIMENSION),
-            families: families.iter().copied().step_by(stride).collect(),
+            gram: Gram::own(&look, Features::DIMENSION),
+            itself: (0..families.len()).map(Some).collect(),
+            families,
             look,
         }
     }
@@ -336,6 +493,7 @@ struct Spreads {
     ssim: Spread,
     perceptual: Spread,
     kid: Option<Spread>,
+    alpha_l1: Option<Spread>,
 }
 
 impl Spreads {
@@ -346,6 +504,7 @@ impl Spreads {
             ssim: self.ssim.estimate(),
             perceptual: self.perceptual.estimate(),
             kid: self.kid.as_ref().map(Spread::estimate),
+            alpha_l1: self.alpha_l1.as_ref().map(Spread::estimate),
         }
     }
 
@@ -353,58 +512,106 @@ impl Spreads {
         let mean = |figure: fn(&Self) -> &Spread| {
             Spread::mean(&of.iter().map(|spreads| figure(spreads)).collect::<Vec<_>>())
         };
-        let kids: Option<Vec<&Spread>> = of.iter().map(|spreads| spreads.kid.as_ref()).collect();
+        let mean_of_all = |figure: fn(&Self) -> Option<&Spread>| {
+            let all: Option<Vec<&Spread>> = of.iter().map(|spreads| figure(spreads)).collect();
+            Spread::mean(&all?)
+        };
         Some(Self {
             l1: mean(|s| &s.l1)?,
             psnr: mean(|s| &s.psnr)?,
             ssim: mean(|s| &s.ssim)?,
             perceptual: mean(|s| &s.perceptual)?,
-            kid: kids.and_then(|kids| Spread::mean(&kids)),
+            kid: mean_of_all(|s| s.kid.as_ref()),
+            alpha_l1: mean_of_all(|s| s.alpha_l1.as_ref()),
         })
     }
 }
 
 impl std::fmt::Display for Evaluation {
-    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
+    /// One line a method of each direction, then of the mean of each kind: every figure with its interval. Then what the
+    /// discriminator tells of real pictures, then the notes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let width = |name: fn(&Direction) -> &String| {
-            let names = self.directions.iter().map(|d| name(d).len());
-            names.max().unwrap_or(0).max("mean of".len())
-        };
-        let (from, to) = (
-            width(|d| &d.from),
-            width(|d| &d.to).max("99 directions".len()),
-        );
-        let head = format!("{:from$}  {:to$}  {:7}  {:>5}", "from", "to", "kind", "n");
-        write!(f, "{head}  {:7}", "method")?;
-        for (figure, digits) in FIGURES {
-            let width = interval_width(digits);
-            write!(f, "  {figure:width$}")?;
-        }
-        writeln!(f)?;
-        for d in &self.directions {
-            let head = format!("{:from$}  {:to$}  {:7}  {:>5}", d.from, d.to, d.kind, d.n);
-            write_methods(f, &head, &[d.model, Some(d.copy), d.remap, d.nearest])?;
-        }
-        for k in &self.kinds {
-            let count = format!("{} directions", k.directions);
-            let head = format!("{:from$}  {count:to$}  {:7}  {:>5}", "mean of", k.kind, "");
-            write_methods(f, &head, &[k.model, Some(k.copy), k.remap, k.nearest])?;
+        if !(self.directions.is_empty() && self.unpaired.is_empty()) {
+            self.write_figures(f)?;
         }
         if let Some(recognition) = &self.recognition {
             write!(f, "{recognition}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "note   {note}")?;
         }
         Ok(())
     }
 }
 
+impl Evaluation {
+    fn write_figures(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = |name: fn(&Direction) -> &String, of_sets: fn(&Unpaired) -> &String| {
+            let names = self.directions.iter().map(move |d| name(d).len());
+            names.chain(self.unpaired.iter().map(move |d| of_sets(d).len()))
+        };
+        let from = names(|d| &d.from, |d| &d.from).max().unwrap_or(0);
+        let to = names(|d| &d.to, |d| &d.to).max().unwrap_or(0);
+        let (from, to) = (from.max("mean of".len()), to.max("99 directions".len()));
+        // Only networks that draw transparency have the last figure.
+        let has_alpha = self.directions.iter().any(|d| d.copy.alpha_l1.is_some());
+        let figures = &FIGURES[..FIGURES.len() - usize::from(!has_alpha)];
+        write!(
+            f,
+            "{:from$}  {:to$}  {:8}  {:>5}  {:7}",
+            "from", "to", "kind", "n", "method"
+        )?;
+        for (figure, digits) in figures {
+            let width = interval_width(*digits);
+            write!(f, "  {figure:width$}")?;
+        }
+        writeln!(f)?;
+        for d in &self.directions {
+            let head = format!("{:from$}  {:to$}  {:8}  {:>5}", d.from, d.to, d.kind, d.n);
+            let rows = [d.model, Some(d.copy), d.remap, d.nearest];
+            write_methods(f, &head, figures, &rows.map(|row| row.map(Measured::row)))?;
+        }
+        for k in &self.kinds {
+            let count = format!("{} directions", k.directions);
+            let head = format!("{:from$}  {count:to$}  {:8}  {:>5}", "mean of", k.kind, "");
+            let rows = [k.model, Some(k.copy), k.remap, k.nearest];
+            write_methods(f, &head, figures, &rows.map(|row| row.map(Measured::row)))?;
+        }
+        for d in &self.unpaired {
+            let head = format!(
+                "{:from$}  {:to$}  {:8}  {:>5}",
+                d.from, d.to, "unpaired", d.n
+            );
+            let rows = [d.model, Some(d.copy)];
+            let rows = rows.map(|row| row.map(|m| [None, None, None, None, Some(m.kid), None]));
+            write_methods(f, &head, figures, &rows)?;
+        }
+        Ok(())
+    }
+}
+
+impl Measured {
+    /// In the order of [`FIGURES`].
+    fn row(self) -> [Option<Estimate>; FIGURES.len()] {
+        [
+            Some(self.l1),
+            Some(self.psnr),
+            Some(self.ssim),
+            Some(self.perceptual),
+            self.kid,
+            self.alpha_l1,
+        ]
+    }
+}
+
 /// Figures with the digits they are shown with.
-const FIGURES: [(&str, usize); 5] = [
+const FIGURES: [(&str, usize); 6] = [
     ("l1", 4),
     ("psnr", 2),
     ("ssim", 4),
     ("perceptual", 4),
     ("kid", 3),
+    ("alpha_l1", 4),
 ];
 const METHODS: [&str; 4] = ["model", "copy", "remap", "nearest"];
 
@@ -416,20 +623,14 @@ fn interval_width(digits: usize) -> usize {
 fn write_methods(
     f: &mut std::fmt::Formatter<'_>,
     head: &str,
-    methods: &[Option<Measured>; 4],
+    figures: &[(&str, usize)],
+    methods: &[Option<[Option<Estimate>; FIGURES.len()]>],
 ) -> std::fmt::Result {
-    for (name, measured) in METHODS.into_iter().zip(methods) {
-        let Some(m) = measured else { continue };
+    for (name, row) in METHODS.into_iter().zip(methods) {
+        let Some(row) = row else { continue };
         write!(f, "{head}  {name:7}")?;
-        let figures = [
-            Some(m.l1),
-            Some(m.psnr),
-            Some(m.ssim),
-            Some(m.perceptual),
-            m.kid,
-        ];
-        for (estimate, (_, digits)) in figures.into_iter().zip(FIGURES) {
-            let width = interval_width(digits);
+        for (estimate, (_, digits)) in row.iter().zip(figures) {
+            let width = interval_width(*digits);
             let text = estimate.map_or_else(
                 || "-".into(),
                 |e| {

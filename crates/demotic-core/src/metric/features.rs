@@ -20,7 +20,7 @@ const CHANNELS: [usize; 3] = [48, 96, 160];
 /// Channels that carry the last stage's places into the embedding.
 const PLACED: usize = 32;
 /// Entries of the embedding that tells what a picture shows.
-pub(crate) const IDENTITY: usize = 128;
+const IDENTITY: usize = 128;
 /// Entries of the vector that tells what a picture looks like.
 pub(crate) const LOOK: usize = CHANNELS[0] + CHANNELS[1] + CHANNELS[2];
 /// Pictures through the network at a time: bounds memory.
@@ -121,7 +121,7 @@ impl FeatureNet {
 }
 
 /// Rows scaled to length 1.
-pub(crate) fn unit(x: Tensor<2>) -> Tensor<2> {
+fn unit(x: Tensor<2>) -> Tensor<2> {
     let length = (x.clone().square().sum_dim(1) + EPSILON).sqrt();
     x / length
 }

@@ -9,24 +9,33 @@ use super::interval::{Bootstrap, Spread};
 /// `mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)`. It may fall below 0 for
 /// sets of the same distribution; `None` if a set has fewer than two vectors.
 ///
+/// `counterparts[i]` is the place in `b` of what shows the same as vector `i` of `a`, if there is one. Such a pair is left
+/// out of the last mean: it was not drawn independently, and would pull the distance down. Two sets that are equal, pair
+/// by pair, are then 0 apart, exactly. `&[]` where the sets have nothing to do with each other.
+///
 /// # Shapes
-/// - `a`: `[n, dimension]`, `b`: `[m, dimension]`
+/// - `a`: `[n, dimension]`, `b`: `[m, dimension]`, `counterparts`: `[n]`, or nothing
 ///
 /// # Panics
-/// If `dimension` is 0 or a length is not a multiple of it.
+/// If `dimension` is 0 or a length is not a multiple of it, and for a counterpart beyond `b`.
 ///
 /// # Source
 /// Binkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018 (KID); Gretton et al., *A Kernel Two-Sample
-/// Test*, JMLR 2012, equation 3.
-pub fn kernel_distance(a: &[f32], b: &[f32], dimension: usize) -> Option<f64> {
-    let there = Gram::of(b, b, dimension);
+/// Test*, JMLR 2012, equation 3 for sets drawn independently, 4 for sets of pairs.
+pub fn kernel_distance(
+    a: &[f32],
+    b: &[f32],
+    dimension: usize,
+    counterparts: &[Option<usize>],
+) -> Option<f64> {
+    let there = Gram::own(b, dimension);
     let ones = |gram: &Gram| vec![1.0; gram.columns];
-    let grams = Grams::of(a, b, dimension, &there);
+    let grams = Grams::of(a, b, dimension, counterparts, &there);
     grams.distance(&ones(&grams.own), &ones(&there))
 }
 
 /// [`kernel_distance`] with resampled families; those of both sets are drawn together. A vector is never paired with its
-/// own copy, which would bias the estimate upwards.
+/// own copy, nor with that of its counterpart: that would bias the estimate.
 ///
 /// # Panics
 /// As [`kernel_distance`], and if there are not as many families as vectors.
@@ -34,17 +43,20 @@ pub fn kernel_spread(
     a: &[f32],
     b: &[f32],
     dimension: usize,
+    counterparts: &[Option<usize>],
     families: [&[usize]; 2],
     bootstrap: &Bootstrap,
 ) -> Option<Spread> {
-    let there = Gram::of(b, b, dimension);
-    Grams::of(a, b, dimension, &there).spread(families, bootstrap)
+    let there = Gram::own(b, dimension);
+    Grams::of(a, b, dimension, counterparts, &there).spread(families, bootstrap)
 }
 
 /// Kernel values of every vector of one set with every one of another.
 pub(super) struct Gram {
     values: Vec<f64>,
     columns: usize,
+    /// By row, the column that does not count.
+    left_out: Vec<Option<usize>>,
 }
 
 /// One set, another, and both together.
@@ -55,12 +67,23 @@ pub(super) struct Grams<'a> {
 }
 
 impl Gram {
-    pub(super) fn of(a: &[f32], b: &[f32], dimension: usize) -> Self {
+    /// Of a set with itself: no vector counts with itself.
+    pub(super) fn own(a: &[f32], dimension: usize) -> Self {
+        let n = a.len() / dimension.max(1);
+        let diagonal: Vec<Option<usize>> = (0..n).map(Some).collect();
+        Self::of(a, a, dimension, &diagonal)
+    }
+
+    fn of(a: &[f32], b: &[f32], dimension: usize, left_out: &[Option<usize>]) -> Self {
         assert!(dimension > 0, "features without a dimension");
         assert_eq!(a.len() % dimension, 0, "features of another dimension");
         assert_eq!(b.len() % dimension, 0, "features of another dimension");
-        let columns = b.len() / dimension;
-        let mut values = vec![0.0; a.len() / dimension * columns];
+        let (rows, columns) = (a.len() / dimension, b.len() / dimension);
+        assert!(
+            left_out.is_empty() || left_out.len() == rows,
+            "a counterpart, or none, a vector"
+        );
+        let mut values = vec![0.0; rows * columns];
         values
             .par_chunks_mut(columns.max(1))
             .zip(a.par_chunks_exact(dimension))
@@ -70,49 +93,53 @@ impl Gram {
                     *value = (products.sum::<f64>() / dimension as f64 + 1.0).powi(3);
                 }
             });
-        Self { values, columns }
+        Self {
+            values,
+            columns,
+            left_out: left_out.to_vec(),
+        }
     }
 
-    /// Weighted mean of `k_ij` over `i != j`; `None` if no two vectors count.
-    fn mean_off_diagonal(&self, weights: &[f64]) -> Option<f64> {
-        let mut sum = 0.0;
-        for (i, row) in self.values.chunks_exact(self.columns).enumerate() {
-            if weights[i] > 0.0 {
-                let products = row.iter().zip(weights).map(|(k, w)| k * w);
-                sum += weights[i] * (products.sum::<f64>() - row[i] * weights[i]);
+    /// Weighted mean over what counts; `None` if nothing does.
+    fn mean(&self, of_rows: &[f64], of_columns: &[f64]) -> Option<f64> {
+        let (mut sum, mut left_out) = (0.0, 0.0);
+        let rows = self.values.chunks_exact(self.columns.max(1));
+        for (i, (row, &weight)) in rows.zip(of_rows).enumerate() {
+            if weight > 0.0 {
+                let products = row.iter().zip(of_columns).map(|(k, w)| k * w);
+                let mut total = products.sum::<f64>();
+                if let Some(&Some(j)) = self.left_out.get(i) {
+                    total -= row[j] * of_columns[j];
+                    left_out += weight * of_columns[j];
+                }
+                sum += weight * total;
             }
         }
-        let total: f64 = weights.iter().sum();
-        let pairs = total * total - weights.iter().map(|w| w * w).sum::<f64>();
+        let pairs = of_rows.iter().sum::<f64>() * of_columns.iter().sum::<f64>() - left_out;
         (pairs > 0.0).then(|| sum / pairs)
     }
 }
 
 impl<'a> Grams<'a> {
     /// Sets `a` and `b`; `there` is the gram of `b` with itself.
-    pub(super) fn of(a: &[f32], b: &[f32], dimension: usize, there: &'a Gram) -> Self {
+    pub(super) fn of(
+        a: &[f32],
+        b: &[f32],
+        dimension: usize,
+        counterparts: &[Option<usize>],
+        there: &'a Gram,
+    ) -> Self {
         Self {
-            own: Gram::of(a, a, dimension),
+            own: Gram::own(a, dimension),
             there,
-            across: Gram::of(a, b, dimension),
+            across: Gram::of(a, b, dimension, counterparts),
         }
     }
 
     /// The distance with every vector counted by its weight; `None` if a set has no pair.
     fn distance(&self, a: &[f64], b: &[f64]) -> Option<f64> {
-        let mut across = 0.0;
-        let rows = self.across.values.chunks_exact(self.across.columns.max(1));
-        for (row, &weight) in rows.zip(a) {
-            if weight > 0.0 {
-                across += weight * row.iter().zip(b).map(|(k, w)| k * w).sum::<f64>();
-            }
-        }
-        let pairs = a.iter().sum::<f64>() * b.iter().sum::<f64>();
-        let (own, there) = (
-            self.own.mean_off_diagonal(a)?,
-            self.there.mean_off_diagonal(b)?,
-        );
-        Some(own + there - 2.0 * across / pairs)
+        let (own, there) = (self.own.mean(a, a)?, self.there.mean(b, b)?);
+        Some(own + there - 2.0 * self.across.mean(a, b)?)
     }
 
     pub(super) fn spread(&self, families: [&[usize]; 2], bootstrap: &Bootstrap) -> Option<Spread> {

@@ -12,11 +12,12 @@ mod teach;
 
 pub use baseline::{Nearest, Remap};
 pub use evaluation::{
-    Direction, Evaluation, KindMeans, Measured, Translate, evaluate, evaluate_pairs,
+    Direction, Evaluation, KindMeans, Measured, SetMeasured, Translate, Unpaired, evaluate,
+    evaluate_pairs,
 };
 pub use features::{FeatureSet, Features};
 pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{kernel_distance, kernel_spread};
 pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};
-pub use teach::{Objective, Ranks, TeachOptions, TeachTick, rank, teach};
+pub use teach::{Ranks, TeachOptions, TeachTick, rank, teach};

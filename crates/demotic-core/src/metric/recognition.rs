@@ -15,7 +15,7 @@ const CHUNK: usize = 64;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognition {
-    /// One a style.
+    /// One a style that has pictures.
     pub styles: Vec<StyleRecognition>,
     /// Over all pictures.
     pub all: Recognized,
@@ -48,7 +48,7 @@ pub struct Recognized {
 /// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1]; returns an opinion each.
 pub type Judge<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
 
-/// Labels every real picture of `split`; `None` where a style has none there.
+/// Labels every real picture of `split`; styles without any are left out, and `None` is returned where all are.
 ///
 /// # Errors
 /// What `judge` reports.
@@ -91,10 +91,10 @@ pub fn recognition<E>(
             made: mean(&rows.made)?,
         })
     };
-    let styles: Option<Vec<StyleRecognition>> = by_style
+    let styles: Vec<StyleRecognition> = by_style
         .iter()
         .zip(dataset.styles())
-        .map(|(rows, style)| {
+        .filter_map(|(rows, style)| {
             Some(StyleRecognition {
                 style: style.name.clone(),
                 n: rows.picture.len(),
@@ -102,12 +102,7 @@ pub fn recognition<E>(
             })
         })
         .collect();
-    Ok(styles.and_then(|styles| {
-        Some(Recognition {
-            styles,
-            all: shares(&all)?,
-        })
-    }))
+    Ok(shares(&all).map(|all| Recognition { styles, all }))
 }
 
 /// Shares by picture.

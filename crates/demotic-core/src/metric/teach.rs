@@ -1,12 +1,12 @@
 //! How the feature network is taught: the same name in two styles is brought together, other names are kept apart, and
 //! styles are told from each other. From training families alone; held-out ones only rank what came out.
 
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use serde::Serialize;
 
-use super::features::{FeatureNet, Features, IDENTITY, LOOK, SIDE_PX, unit};
+use super::features::{FeatureNet, Features, LOOK, SIDE_PX};
 use crate::data::{Augmentation, Channels, Dataset, Split, TrainItem, TrainingView, render};
 use crate::error::Error;
 use crate::model::Init;
@@ -22,16 +22,6 @@ const WARMUP_STEPS: f64 = 50.0;
 /// Pictures through the network at a time when the spread of features is measured.
 const CHUNK: usize = 64;
 
-/// What brings two drawings of one name together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Objective {
-    /// Each drawing must find its counterpart in another style among those of the batch (van den Oord et al. 2018;
-    /// Radford et al. 2021 for both ways).
-    Contrast,
-    /// Each drawing must name itself among all training names, by cosine to a learned vector a name (Wang et al. 2017).
-    Names,
-}
-
 /// How long and how fast.
 #[derive(Clone, Debug)]
 pub struct TeachOptions {
@@ -43,8 +33,6 @@ pub struct TeachOptions {
     pub names: usize,
     /// Highest rate.
     pub rate: f64,
-    /// What brings drawings of one name together.
-    pub objective: Objective,
 }
 
 impl Default for TeachOptions {
@@ -54,7 +42,6 @@ impl Default for TeachOptions {
             steps: 300,
             names: 64,
             rate: 1e-3,
-            objective: Objective::Contrast,
         }
     }
 }
@@ -68,14 +55,6 @@ pub struct TeachTick {
     pub identity: f32,
     /// Of the style.
     pub style: f32,
-}
-
-/// The network, and what only teaching needs.
-#[derive(Module, Debug)]
-struct Pupil {
-    net: FeatureNet,
-    /// `[names, IDENTITY]`; without gradient where drawings are contrasted with each other.
-    names: Param<Tensor<2>>,
 }
 
 /// Trains a network on the training families of a data set, on the processor: the same weights from the same seed.
@@ -109,10 +88,7 @@ pub fn teach(
     let training = device.clone().autodiff();
     let mut init = Init::new(options.seed, 16, &training);
     let styles = view.styles().len();
-    let mut pupil = Pupil {
-        net: FeatureNet::new(&mut init, styles),
-        names: init.normal([drawn.len(), IDENTITY], 1.0),
-    };
+    let mut net = FeatureNet::new(&mut init, styles);
     let mut adam = Adam::new(0.9, 0.999, 5.0);
     let augmentation = Augmentation {
         // A mirrored arrow is another name.
@@ -161,23 +137,16 @@ pub fn teach(
             .flat_map(|half| pictures.iter().skip(half).step_by(2).flatten().copied())
             .collect();
         let data = TensorData::new(ordered, [2 * n, 3, SIDE_PX, SIDE_PX]);
-        let seen = pupil.net.see(Tensor::from_data(data, &training));
-        let identity = match options.objective {
-            Objective::Contrast => contrast(seen.identity, &training),
-            Objective::Names => {
-                let targets: Vec<usize> = chosen.iter().chain(&chosen).copied().collect();
-                let cosines = seen.identity.matmul(unit(pupil.names.val()).transpose());
-                cross_entropy(cosines.div_scalar(TEMPERATURE), &targets, &training)
-            }
-        };
-        let style = cross_entropy(pupil.net.style(seen.look), &labels, &training);
+        let seen = net.see(Tensor::from_data(data, &training));
+        let identity = contrast(seen.identity, &training);
+        let style = cross_entropy(net.style(seen.look), &labels, &training);
         let total = identity.clone() + style.clone().mul_scalar(STYLE_WEIGHT);
         let mut gradients = total.backward();
-        let gradients = GradientsParams::from_module(&mut gradients, &pupil);
+        let gradients = GradientsParams::from_module(&mut gradients, &net);
         let progress = step as f64 / options.steps as f64;
         let warm = ((step + 1) as f64 / WARMUP_STEPS).min(1.0);
         let rate = options.rate * warm * (1.0 - 0.99 * progress);
-        (pupil, _) = adam.step(pupil, gradients, |_| rate);
+        (net, _) = adam.step(net, gradients, |_| rate);
         if (step + 1) % every == 0 || step + 1 == options.steps {
             let [identity, style] = [identity, style].map(|loss| values_of(loss.inner())[0]);
             if !(identity.is_finite() && style.is_finite()) {
@@ -193,7 +162,7 @@ pub fn teach(
             });
         }
     }
-    let net = pupil.net.valid();
+    let net = net.valid();
     let (mean, deviation) = spread(&net, view, &device);
     let names = view
         .styles()
@@ -230,6 +199,9 @@ fn names_of_step(count: usize, n: usize, step: u64, seed: u64) -> Vec<usize> {
 }
 
 /// Each of the first half must find its counterpart among the second half, and the other way round: mean, nats.
+///
+/// # Source
+/// van den Oord, Li, Vinyals 2018 (`InfoNCE`); Radford et al. 2021 for both ways.
 fn contrast(identity: Tensor<2>, device: &Device) -> Tensor<1> {
     let n = identity.dims()[0] / 2;
     let mut halves = identity.split(n, 0).into_iter();

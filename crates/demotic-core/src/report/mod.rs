@@ -119,7 +119,11 @@ const CHARTS: [Plan; 11] = [
 ];
 
 /// Figures of a validation, in this order; others follow.
-const VALIDATION: [(&str, &str); 5] = [
+const VALIDATION: [(&str, &str); 6] = [
+    (
+        "perceptual",
+        "distance by the feature network, lower is better",
+    ),
     ("ssim", "higher is better"),
     ("l1", "lower is better"),
     ("psnr", "decibels, higher is better"),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::escape;
 
 /// Figures that are better the lower they are; all others are better the higher.
-const LOWER_IS_BETTER: [&str; 5] = ["l1", "kid", "perceptual", "lpips", "cycle_l1"];
+const LOWER_IS_BETTER: [&str; 6] = ["l1", "alpha_l1", "kid", "perceptual", "lpips", "cycle_l1"];
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
 
@@ -17,10 +17,17 @@ pub(crate) fn tables(evaluation: &Value) -> String {
     let Some(directions) = evaluation.get("directions").and_then(Value::as_array) else {
         return String::new();
     };
-    let means = evaluation.get("kinds").and_then(Value::as_array);
+    let also = |key: &str| {
+        evaluation
+            .get(key)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let directions: Vec<&Map<String, Value>> = directions
         .iter()
-        .chain(means.into_iter().flatten())
+        .chain(also("kinds"))
+        .chain(also("unpaired"))
         .filter_map(Value::as_object)
         .collect();
     // A method is an entry that holds figures by name.
@@ -106,6 +113,10 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             out += "</tr>";
         }
         out += "</table></div>";
+    }
+    let notes = evaluation.get("notes").and_then(Value::as_array);
+    for note in notes.into_iter().flatten().filter_map(Value::as_str) {
+        let _ = write!(out, "<p class=\"note\">{}</p>", escape(note));
     }
     out
 }
@@ -197,6 +208,18 @@ mod tests {
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
+        let html = tables(
+            &serde_json::json!({"directions": [], "notes": ["no pairs"], "unpaired": [{
+                "from": "a", "to": "b", "n": 9, "against": 7, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
+                "copy": {"kid": {"value": 0.4, "low": 0.3, "high": 0.5}},
+            }]}),
+        );
+        assert!(
+            html.contains(
+                "a → b<td><td>9<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>"
+            ) && html.contains("<p class=\"note\">no pairs</p>"),
+            "{html}"
+        );
         let share = serde_json::json!({"picture": {"value": 0.95, "low": 0.9, "high": 1.0}});
         let html = recognition(&serde_json::json!({"recognition": {
             "styles": [{"style": "a<", "n": 7, "shares": share}], "all": share,

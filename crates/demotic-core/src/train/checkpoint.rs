@@ -531,6 +531,20 @@ impl Checkpoint {
         );
         Err(Error::run(problem, &self.path))
     }
+
+    /// What to tell of a data set whose contents are not those of training: none where they are.
+    pub fn other_data(&self, dataset: &Dataset) -> Option<String> {
+        let (trained, now) = (
+            &self.info.dataset,
+            format!("{:016x}", dataset.fingerprint()),
+        );
+        (*trained != now).then(|| {
+            format!(
+                "these are not the pictures of training (contents {trained}, now {now}): a picture that training saw under another \
+                 name, or in another family, may be among those called held-out"
+            )
+        })
+    }
 }
 
 fn to_safetensors(arrays: &Arrays) -> Vec<u8> {

@@ -29,16 +29,36 @@ pub(crate) struct Layout {
     pub(crate) stride: usize,
 }
 
-/// Draws `count` mixed pictures. `styles_real[i]` and `styles_made[i]` are the styles of the pool's halves; a picture is
-/// mixed with probability `prob`, otherwise left pure.
+/// Draws `count` mixed pictures as training has them: see [`plan_in`].
 pub(crate) fn plan(
-    mut rng: Rng,
+    rng: Rng,
     count: usize,
     prob: f32,
     styles_real: &[u32],
     styles_made: &[u32],
     layout: Layout,
 ) -> Composites {
+    let shape = |rng: &mut Rng, grid: usize| {
+        if rng.chance(0.5) {
+            boxes(rng, grid)
+        } else {
+            blobs(rng, grid)
+        }
+    };
+    plan_in(rng, count, prob, [styles_real, styles_made], layout, shape)
+}
+
+/// Draws `count` mixed pictures. `styles[0][i]` and `styles[1][i]` are the styles of the pool's real and made half; a
+/// picture is mixed with probability `prob`, otherwise left pure. `shape` draws which patches of a grid lie inside.
+pub(crate) fn plan_in(
+    mut rng: Rng,
+    count: usize,
+    prob: f32,
+    styles: [&[u32]; 2],
+    layout: Layout,
+    shape: impl Fn(&mut Rng, usize) -> Vec<bool>,
+) -> Composites {
+    let [styles_real, styles_made] = styles;
     let n = styles_real.len();
     let style = |i: usize| {
         if i < n {
@@ -81,11 +101,7 @@ pub(crate) fn plan(
         } else {
             first
         };
-        let cells = if rng.chance(0.5) {
-            boxes(&mut rng, layout.grid)
-        } else {
-            blobs(&mut rng, layout.grid)
-        };
+        let cells = shape(&mut rng, layout.grid);
         plan.inside.push(first as i32);
         plan.outside.push(second as i32);
         let shown = |&inside: &bool| if inside { first } else { second };

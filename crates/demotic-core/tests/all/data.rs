@@ -459,6 +459,16 @@ fn nothing_at_the_destination_is_overwritten_unasked() {
     options.replace = true;
     import(&options).unwrap();
     assert!(files_below(&options.out) == first);
+    // What no import wrote is not lost.
+    let mine = write(&options.out, "licences/mine.txt", b"years of work");
+    let message = failure(import(&options));
+    assert_says(
+        &message,
+        &["1 files that no import wrote", "licences/mine.txt"],
+    );
+    assert_eq!(fs::read(&mine).unwrap(), b"years of work");
+    fs::remove_file(&mine).unwrap();
+    import(&options).unwrap();
     // Nothing is left beside it.
     let beside: Vec<_> = fs::read_dir(folder.path())
         .unwrap()

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
+use demotic_core::Error;
 use demotic_core::ablation::{Comparison, Outcome as Trained, Plan, Reals, Variant};
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
@@ -101,16 +102,25 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         let mut judges = Vec::new();
         let mut made = Vec::new();
         for variant in &plan.variants {
+            let result = results.get(&(variant.name.as_str(), seed));
+            if result.is_none_or(|result| result.diverged.is_some()) {
+                continue;
+            }
             let checkpoint = run_dir::trained(
                 &out.join(format!("{}-{seed}", variant.name)),
                 CheckpointArg::Latest,
             )?;
             made.push(reals.translated(&checkpoint.generator(&chosen.device)?, &chosen.device));
-            judges.push(checkpoint.discriminator(&chosen.device)?);
+            if checkpoint.info.config.loss.adversarial_kind.tells_styles() {
+                judges.push((variant, checkpoint.discriminator(&chosen.device)?));
+            }
+        }
+        if made.is_empty() {
+            continue;
         }
         let composites = reals.composites(&made.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        for (variant, judge) in plan.variants.iter().zip(&judges) {
-            let found = composites.localised(judge, &chosen.device);
+        for (variant, judge) in judges {
+            let found = composites.localised(&judge, &chosen.device);
             if let Some(result) = results.get_mut(&(variant.name.as_str(), seed)) {
                 result.localised("pooled", found);
             }
@@ -172,7 +182,7 @@ fn train(
     interrupt: &InterruptGuard,
 ) -> Result<Option<Trained>> {
     let config_file = folder.join("config.toml");
-    let (seed, steps, intervals) = (config.seed, config.train.steps, config.train.clone());
+    let (seed, steps) = (config.seed, config.train.steps);
     let mut trainer = Trainer::new(config.clone(), dataset, &chosen.device)?;
     let run = if config_file.is_file() {
         let run = RunDir::existing(folder)?;
@@ -190,51 +200,93 @@ fn train(
         "train  {label}  from step {} of {steps}\n",
         trainer.step()
     ));
-    let (started, first) = (Instant::now(), trainer.step());
+    if trainer.step() == 0 {
+        // Something to go back to from the first step on.
+        trainer.save(&run.checkpoints())?;
+    }
+    // Steps taken here and now: those of an earlier, interrupted command are not timed.
+    let (started, mut taken) = (Instant::now(), 0_u32);
+    let mut diverged = None;
     while trainer.step() < steps && !interrupt.is_requested() {
-        trainer.advance()?;
-        let step = trainer.step();
-        if (step.is_multiple_of(intervals.tick_steps) || step == steps)
-            && let Some(tick) = trainer.tick()?
-        {
-            let left =
-                started.elapsed().as_secs_f64() / (step - first) as f64 * (steps - step) as f64;
-            tell(&format!(
-                "step   {step}/{steps}  d_real {:.3}  d_fake {:.3}  d_mix {:.3}  g_adv {:.3}  g_rec {:.4}  left {}\n",
-                tick.d_real,
-                tick.d_fake,
-                tick.d_composite,
-                tick.g_adversarial,
-                tick.g_reconstruction,
-                duration(left)
-            ));
-        }
-        if step.is_multiple_of(intervals.checkpoint_steps) && step < steps {
-            trainer.save(&run.checkpoints())?;
+        taken += 1;
+        let pace = started.elapsed().as_secs_f64() / f64::from(taken);
+        match advance(&mut trainer, &run, pace) {
+            Ok(()) => {}
+            Err(error) => match error.downcast::<Error>() {
+                Ok(Error::Diverged { step, what }) => {
+                    let what = format!("step {step}: {what}");
+                    if trainer.rollbacks() >= trainer.config().train.rollbacks_max {
+                        tell(&format!("failed {label} diverged, {what}\n"));
+                        diverged = Some(what);
+                        break;
+                    }
+                    trainer.roll_back(&run.checkpoints())?;
+                    tell(&format!(
+                        "back   {what}; on from step {}, both rates times {}\n",
+                        trainer.step(),
+                        trainer.rate_scale()
+                    ));
+                }
+                Ok(other) => return Err(other.into()),
+                Err(other) => return Err(other),
+            },
         }
     }
-    trainer.save(&run.checkpoints())?;
-    if trainer.step() < steps {
+    if diverged.is_none() && trainer.step() < steps {
+        trainer.save(&run.checkpoints())?;
         return Ok(None);
     }
-    let secs_a_step = started.elapsed().as_secs_f64() / (steps - first).max(1) as f64;
+    let secs_a_step = started.elapsed().as_secs_f64() / f64::from(taken.max(1));
     let mut result = Trained {
         variant: variant.to_owned(),
         seed,
         steps,
-        figures: pictures(&trainer, dataset, chosen),
+        figures: BTreeMap::new(),
+        rollbacks: trainer.rollbacks(),
+        diverged,
     };
-    result.figures.insert("secs_a_step".into(), secs_a_step);
-    let reals = Reals::of(dataset, Split::Test);
-    let made = reals.translated(trainer.average(), &chosen.device);
-    let found = reals
-        .composites(&[&made])
-        .localised(&trainer.judge(), &chosen.device);
-    result.localised("own", found);
+    if result.diverged.is_none() {
+        result.figures = pictures(&trainer, dataset, chosen);
+        if taken > 0 {
+            result.figures.insert("secs_a_step".into(), secs_a_step);
+        }
+        if trainer.config().loss.adversarial_kind.tells_styles() {
+            let reals = Reals::of(dataset, Split::Test);
+            let made = reals.translated(trainer.average(), &chosen.device);
+            let found = reals
+                .composites(&[&made])
+                .localised(&trainer.judge(), &chosen.device);
+            result.localised("own", found);
+        }
+    }
     let text = serde_json::to_string_pretty(&result)?;
     // Last: a folder with a result is finished.
     run_dir::write_whole(&folder.join(RESULT), text.as_bytes())?;
     Ok(Some(result))
+}
+
+/// One step, with a line and a checkpoint where they are due and at the end. `pace` is in seconds a step.
+fn advance(trainer: &mut Trainer<'_>, run: &RunDir, pace: f64) -> Result<()> {
+    trainer.advance()?;
+    let (step, t) = (trainer.step(), trainer.config().train.clone());
+    if (step.is_multiple_of(t.tick_steps) || step == t.steps)
+        && let Some(tick) = trainer.tick()?
+    {
+        tell(&format!(
+            "step   {step}/{}  d_real {:.3}  d_fake {:.3}  d_mix {:.3}  g_adv {:.3}  g_rec {:.4}  left {}\n",
+            t.steps,
+            tick.d_real,
+            tick.d_fake,
+            tick.d_composite,
+            tick.g_adversarial,
+            tick.g_reconstruction,
+            duration(pace * (t.steps - step) as f64)
+        ));
+    }
+    if step.is_multiple_of(t.checkpoint_steps) || step == t.steps {
+        trainer.save(&run.checkpoints())?;
+    }
+    Ok(())
 }
 
 /// Figures of held-out translations, mean over directions.
@@ -244,23 +296,28 @@ fn pictures(trainer: &Trainer<'_>, dataset: &Dataset, chosen: &Chosen) -> BTreeM
         let generator = trainer.average();
         let count = pictures.len() / (generator.channels() * size * size);
         let styles = vec![to as u32; count];
-        let drawn = translate::translate(generator, &chosen.device, pictures, size, &styles);
-        Ok::<_, Infallible>(dataset.shown(&drawn))
+        Ok::<_, Infallible>(translate::translate(
+            generator,
+            &chosen.device,
+            pictures,
+            size,
+            &styles,
+        ))
     };
-    let evaluation = match metric::evaluate(dataset, Split::Test, Some(&mut translator)) {
-        Ok(evaluation) => evaluation,
-        Err(never) => match never {},
-    };
-    let mean = |figure: fn(&Measured) -> Option<f64>| {
+    let Ok(evaluation) = metric::evaluate(dataset, Split::Test, Some(&mut translator));
+    let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+    let paired = |figure: fn(&Measured) -> Option<f64>| -> Vec<f64> {
         let of = |direction: &Direction| direction.model.as_ref().and_then(figure);
-        let values: Vec<f64> = evaluation.directions.iter().filter_map(of).collect();
-        values.iter().sum::<f64>() / values.len() as f64
+        evaluation.directions.iter().filter_map(of).collect()
     };
+    let mut kid = paired(|m| m.kid.map(|kid| kid.value));
+    let sets = evaluation.unpaired.iter().filter_map(|d| d.model);
+    kid.extend(sets.map(|m| m.kid.value));
     [
-        ("l1", mean(|m| Some(m.l1.value))),
-        ("ssim", mean(|m| Some(m.ssim.value))),
-        ("perceptual", mean(|m| Some(m.perceptual.value))),
-        ("kid", mean(|m| m.kid.map(|kid| kid.value))),
+        ("l1", mean(paired(|m| Some(m.l1.value)))),
+        ("ssim", mean(paired(|m| Some(m.ssim.value)))),
+        ("perceptual", mean(paired(|m| Some(m.perceptual.value)))),
+        ("kid", mean(kid)),
     ]
     // Without a pair there is no figure, and JSON has no word for that.
     .into_iter()

@@ -6,9 +6,9 @@ use anyhow::Result;
 use demotic_core::data::{
     CachePolicy, Dataset, DatasetOptions, ImportOptions, Selection, Split, import,
 };
-use demotic_core::metric::{self, Objective, TeachOptions};
+use demotic_core::metric::{self, TeachOptions};
 
-use crate::cli::{DataCommand, FeaturesArgs, ImportArgs, InspectArgs, ObjectiveArg};
+use crate::cli::{DataCommand, FeaturesArgs, ImportArgs, InspectArgs};
 use crate::output::{duration, say};
 use crate::run_dir;
 use crate::sheet::{self, Block};
@@ -69,10 +69,6 @@ fn features(args: &FeaturesArgs) -> Result<()> {
     let options = TeachOptions {
         seed: args.seed,
         steps: args.steps,
-        objective: match args.objective {
-            ObjectiveArg::Contrast => Objective::Contrast,
-            ObjectiveArg::Names => Objective::Names,
-        },
         ..TeachOptions::default()
     };
     let started = Instant::now();

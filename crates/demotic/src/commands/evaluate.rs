@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
+use demotic_core::loss::AdversarialKind;
 use demotic_core::metric::{self, Evaluation};
 use demotic_core::model::{Discriminator, Generator};
 use demotic_core::{recognize, translate};
@@ -37,7 +38,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         SplitArg::Validation => Split::Validation,
     };
     let discriminator = checkpoint.discriminator(&chosen.device)?;
-    let evaluation = evaluate(&generator, &discriminator, &chosen, &dataset, split);
+    let loss = config.loss.adversarial_kind;
+    let mut evaluation = evaluate(&generator, &discriminator, loss, &chosen, &dataset, split);
+    evaluation.notes.extend(checkpoint.other_data(&dataset));
     // Neither a file that cannot be written nor a reader that went away takes the figures from the other.
     let written = match &args.json {
         Some(file) => write(&evaluation, file),
@@ -48,15 +51,17 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         args.run.display(),
         checkpoint.info.step,
         chosen.description,
-        table(&evaluation, split)
+        evaluation
     ));
     written.and(told)
 }
 
-/// Translates and scores every held-out pair, and lets the discriminator name the style of every held-out picture.
+/// Translates and scores every held-out pair, or sets of pictures where there are no pairs, and lets the discriminator name
+/// the style of every held-out picture. What cannot be told is said in the notes.
 pub(crate) fn evaluate(
     generator: &Generator,
     discriminator: &Discriminator,
+    loss: AdversarialKind,
     chosen: &Chosen,
     dataset: &Dataset,
     split: Split,
@@ -65,8 +70,13 @@ pub(crate) fn evaluate(
     let mut translator = |pictures: &[f32], _from: usize, to: usize| {
         let count = pictures.len() / (generator.channels() * size * size);
         let styles = vec![to as u32; count];
-        let drawn = translate::translate(generator, &chosen.device, pictures, size, &styles);
-        Ok::<_, Infallible>(dataset.shown(&drawn))
+        Ok::<_, Infallible>(translate::translate(
+            generator,
+            &chosen.device,
+            pictures,
+            size,
+            &styles,
+        ))
     };
     let mut judge = |pictures: &[f32]| {
         Ok::<_, Infallible>(recognize::opinions(
@@ -76,27 +86,27 @@ pub(crate) fn evaluate(
             size,
         ))
     };
-    let evaluation = metric::evaluate(dataset, split, Some(&mut translator));
-    match evaluation.and_then(|evaluation| {
-        Ok(Evaluation {
-            recognition: metric::recognition(dataset, split, &mut judge)?,
-            ..evaluation
-        })
-    }) {
-        Ok(evaluation) => evaluation,
-        Err(never) => match never {},
+    let Ok(mut evaluation) = metric::evaluate(dataset, split, Some(&mut translator));
+    if loss.tells_styles() {
+        let Ok(told) = metric::recognition(dataset, split, &mut judge);
+        evaluation.recognition = told;
+    } else {
+        evaluation.notes.push(NO_STYLES_TOLD.to_owned());
     }
+    if evaluation.directions.is_empty() {
+        let lacks = format!("no {split} picture has a counterpart in another style");
+        evaluation.notes.push(if evaluation.unpaired.is_empty() {
+            format!("{lacks}, and no two styles have two {split} pictures: nothing can be scored")
+        } else {
+            format!("{lacks}: translations are scored as sets, by KID alone")
+        });
+    }
+    evaluation
 }
 
-/// The figures as a person reads them.
-pub(crate) fn table(evaluation: &Evaluation, split: Split) -> String {
-    if evaluation.directions.is_empty() {
-        return format!(
-            "no {split} picture has a counterpart in another style: nothing can be scored\n"
-        );
-    }
-    evaluation.to_string()
-}
+/// Why some discriminators are not asked for styles.
+pub(crate) const NO_STYLES_TOLD: &str = "the discriminator of this run cannot name styles: a loss.adversarial_kind other than \
+    `likelihood` only trains the score of a patch's own style against that of made";
 
 /// The figures as a program reads them.
 pub(crate) fn write(evaluation: &Evaluation, path: &Path) -> Result<()> {

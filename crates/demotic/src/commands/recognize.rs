@@ -7,13 +7,15 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::data::Picture;
 use demotic_core::device;
+use demotic_core::model::DiscriminatorConfig;
 use demotic_core::recognize::{self, Opinion};
 use image::ExtendedColorType;
 use serde::Serialize;
 
+use super::evaluate::NO_STYLES_TOLD;
 use super::inputs::{self, Job};
 use crate::cli::RecognizeArgs;
-use crate::failure::io;
+use crate::failure::{input, io};
 use crate::output::say;
 use crate::{run_dir, sheet};
 
@@ -27,15 +29,45 @@ struct Told<'a> {
     styles: BTreeMap<&'a str, f32>,
     /// Mean over patches.
     made: f32,
-    /// Rows from the top: probability that a patch is made.
+    /// Rows from the top, of the square that the picture is laid in: probability that a patch is made.
     patches: Vec<&'a [f32]>,
+    /// Where the picture lies in that square, in patches.
+    place: Place,
     #[serde(skip_serializing_if = "Option::is_none")]
     heat_map: Option<String>,
+}
+
+/// A box, in patches from the upper left corner of the square.
+#[derive(Serialize)]
+struct Place {
+    left: f32,
+    top: f32,
+    width: f32,
+    height: f32,
+}
+
+impl Place {
+    fn of(picture: &Picture, size_px: u32) -> Self {
+        let stride = DiscriminatorConfig::PATCH_STRIDE as f32;
+        let [left, top, width, height] = picture.place_in(size_px).map(|px| px as f32 / stride);
+        Self {
+            left,
+            top,
+            width,
+            height,
+        }
+    }
 }
 
 pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
+    if !info.config.loss.adversarial_kind.tells_styles() {
+        return Err(input(format!(
+            "{NO_STYLES_TOLD}; train with `likelihood` to ask it: {}",
+            args.run.display()
+        )));
+    }
     let data = &info.config.data;
     let background = data
         .background_rgb()
@@ -77,11 +109,12 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         {
             if let Some(output) = output {
                 let map = recognize::heat_map(picture, opinion, data.size_px, background);
-                let (width, height) = (picture.width_px, picture.height_px);
-                let bytes = sheet::png(&map, width, height, ExtendedColorType::Rgb8, output)?;
+                let (columns, rows) = (picture.width_px, picture.height_px);
+                let bytes = sheet::png(&map, columns, rows, ExtendedColorType::Rgb8, output)?;
                 run_dir::write_whole(output, &bytes)?;
             }
-            let told = told(opinion, &info.styles, input, output.as_deref());
+            let place = Place::of(picture, data.size_px);
+            let told = told(opinion, &info.styles, place, input, output.as_deref());
             lines.push(format!(
                 "{:width$}  {:5.1} %  made {:5.1} %  {}",
                 told.style,
@@ -113,6 +146,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
 fn told<'a>(
     opinion: &'a Opinion,
     styles: &'a [String],
+    place: Place,
     input: &Path,
     output: Option<&Path>,
 ) -> Told<'a> {
@@ -125,6 +159,7 @@ fn told<'a>(
         styles: names.zip(opinion.styles.iter().copied()).collect(),
         made: opinion.made,
         patches: opinion.patches.chunks(opinion.grid).collect(),
+        place,
         heat_map: output.map(|path| path.display().to_string()),
     }
 }

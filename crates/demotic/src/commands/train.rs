@@ -146,12 +146,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let evaluation = evaluate::evaluate(
         trainer.average(),
         &trainer.judge(),
+        plan.config.loss.adversarial_kind,
         &chosen,
         &dataset,
         Split::Test,
     );
     evaluate::write(&evaluation, &run.evaluation_file())?;
-    journal.say(&evaluate::table(&evaluation, Split::Test))?;
+    journal.say(&evaluation.to_string())?;
     report_on(&run, &mut journal, steps)?;
     journal.show(&format!("done   look at {}", run.report_file().display()));
     Ok(Outcome::Done)

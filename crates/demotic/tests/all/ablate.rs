@@ -83,3 +83,71 @@ fn a_table_comes_of_every_variant_and_seed_and_nothing_is_done_twice() {
     place.write("out/alone-3/result.json", b"{");
     place.refuses(&arguments, 2, "the result is damaged");
 }
+
+#[test]
+fn a_variant_that_diverges_or_tells_no_styles_leaves_the_others_their_table() {
+    let place = Place::new();
+    place.discs("pictures", 40);
+    let variants = r#"
+        [[variant]]
+        name = "sound"
+        [[variant]]
+        name = "burst"
+        set = ["loss.reconstruction=1e30", "train.rollbacks_max=1"]
+        [[variant]]
+        name = "hinge"
+        set = ["discriminator.head=patch", "loss.adversarial_kind=hinge"]
+    "#;
+    let text = plan().replace("[3, 4]", "[3]").replace(
+        "styles = [\"openmoji-line\", \"openmoji\"]",
+        "source = \"pictures\"",
+    );
+    let base = text.split("[[variant]]").next().expect("a first part");
+    place.write("plan.toml", format!("{base}{variants}").as_bytes());
+    let arguments = ["ablate", "plan.toml", "--device", "flex", "--out", "out"];
+    let said = place.run(&arguments).done();
+    assert!(
+        said.out
+            .contains("back   step 1: g_norm is inf; on from step 0")
+            && said
+                .out
+                .contains("burst seed 3 diverged, step 1: g_norm is inf"),
+        "{said:#?}"
+    );
+    let table = place.text("out/table.md");
+    assert!(
+        table.contains("`burst` seed 3 **diverged** after 1 roll-backs and has no figures"),
+        "{table}"
+    );
+    let json: Value = serde_json::from_str(&place.text("out/table.json")).expect("JSON");
+    let figures = |variant: &str| -> Vec<String> {
+        let all = json["outcomes"].as_array().expect("a list");
+        let found = all.iter().find(|outcome| outcome["variant"] == variant);
+        let figures = found.and_then(|outcome| outcome["figures"].as_object());
+        figures.expect("figures").keys().cloned().collect()
+    };
+    assert!(figures("sound").iter().any(|name| name == "pooled_auc"));
+    assert_eq!(figures("burst"), [""; 0]);
+    assert_eq!(
+        figures("hinge"),
+        ["kid", "l1", "perceptual", "secs_a_step", "ssim"]
+    );
+    // Done is done, the failure too.
+    let again = place.run(&arguments).done();
+    assert_eq!(again.out.matches("have   ").count(), 3, "{again:#?}");
+    assert_eq!(place.text("out/table.md"), table);
+
+    // A discriminator that was not taught styles is not asked for them.
+    place.refuses(
+        &["recognize", "--run", "out/hinge-3", "pictures/filled"],
+        2,
+        "the discriminator of this run cannot name styles",
+    );
+    let said = place
+        .run(&["evaluate", "--run", "out/hinge-3", "--device", "flex"])
+        .done();
+    assert!(
+        said.out.contains("cannot name styles") && !said.out.contains("style of patch told"),
+        "{said:#?}"
+    );
+}

@@ -49,6 +49,15 @@ fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
                     .iter()
                     .all(|row| row.as_array().is_some_and(|r| r.len() == 4))
         );
+        // Where the picture lies among them, for a reader to cut the rest away.
+        let place_in = ["left", "top", "width", "height"]
+            .map(|side| told["place"][side].as_f64().expect("a number"));
+        let expected = match told["picture"].as_str() {
+            Some("in/wide.png") => [0.0, 1.0, 4.0, 2.0],
+            Some("in/dot.png") => [0.0, 0.0, 4.0, 4.0],
+            _ => [1.25, 0.0, 1.25, 4.0],
+        };
+        assert_eq!(place_in, expected, "{told:#}");
         assert!(
             place
                 .path(told["heat_map"].as_str().expect("a file"))

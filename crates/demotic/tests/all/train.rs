@@ -22,8 +22,6 @@ fn a_run_leaves_every_file_it_promises() {
     assert_eq!(
         files,
         [
-            "checkpoints/step-00000005.json",
-            "checkpoints/step-00000005.safetensors",
             "checkpoints/step-00000010.json",
             "checkpoints/step-00000010.safetensors",
             "checkpoints/step-00000012.json",
@@ -156,7 +154,11 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
             .cloned()
             .collect()
     };
-    assert_eq!(keys(&evaluation), ["directions", "kinds", "recognition"]);
+    assert_eq!(
+        keys(&evaluation),
+        ["directions", "kinds", "notes", "recognition", "unpaired"]
+    );
+    assert_eq!(evaluation["notes"], serde_json::json!([]));
     let directions = evaluation["directions"].as_array().expect("a list");
     assert_eq!(directions.len(), 2);
     for direction in directions {
@@ -337,7 +339,7 @@ fn a_dry_run_says_all_and_writes_nothing() {
         "style  openmoji ",
         "model  generator",
         "set    [train] steps = 77",
-        "best   by ssim of 256 validation pairs",
+        "best   by perceptual of 256 validation pairs",
         "       [discriminator]\n",
         "       steps = 77  # not the default\n",
         "       beta_1 = 0.5\n",

@@ -397,6 +397,47 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
         said.out.contains("best   by kid of 0 validation pairs"),
         "{said:#?}"
     );
+    // Nor are there pairs to score: sets are compared, and the discriminator is heard.
+    assert!(
+        [
+            "scored as sets, by KID alone",
+            "unpaired",
+            "style of patch told"
+        ]
+        .iter()
+        .all(|words| said.out.contains(words)),
+        "{said:#?}"
+    );
+    let evaluation: Value = serde_json::from_str(&place.text("run/evaluation.json")).expect("JSON");
+    assert_eq!(evaluation["directions"], serde_json::json!([]));
+    for direction in evaluation["unpaired"].as_array().expect("a list") {
+        for method in ["model", "copy"] {
+            assert!(
+                direction[method]["kid"]["value"].is_number(),
+                "{direction:#}"
+            );
+        }
+    }
+    assert!(evaluation["recognition"]["all"]["picture"]["value"].is_number());
+    // Other pictures under the run's name: said, not passed over.
+    let other = place.path("pictures/filled/disc-00.png");
+    fs::copy(place.path("pictures/filled/disc-01.png"), &other).expect("a copy");
+    let said = place
+        .run(&[
+            "evaluate",
+            "--run",
+            "run",
+            "--device",
+            "flex",
+            "--json",
+            "scores.json",
+        ])
+        .done();
+    let words = "these are not the pictures of training";
+    assert!(
+        said.out.contains(words) && place.text("scores.json").contains(words),
+        "{said:#?}"
+    );
     let refused = [
         &["train", "--device", "flex"],
         &train[..4],

@@ -28,6 +28,9 @@ const INK_DISTANCE: u8 = 12;
 /// Size at which ink is measured.
 const INK_SIZE_PX: u32 = 64;
 
+/// Most bytes of a package that are kept; the largest known has 50 MB of drawings, names and codepoints.
+const MAX_PACKAGE_BYTES: u64 = 512 << 20;
+
 /// What of the sources is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,7 +51,8 @@ pub struct ImportOptions {
     pub out: PathBuf,
     /// What to keep.
     pub selection: Selection,
-    /// Whether an earlier data set at `out` may be replaced. Anything else at `out` is never touched.
+    /// Whether an earlier data set at `out` may be replaced. Anything else at `out` is never touched: a folder that holds a
+    /// file which no import wrote is refused.
     pub replace: bool,
 }
 
@@ -290,6 +294,7 @@ pub(crate) fn read_packages(reader: impl Read, path: &Path) -> Result<Vec<Packag
     read_tar_gz(
         reader,
         path,
+        MAX_PACKAGE_BYTES,
         |entry| {
             iconify::slot(&mut iconify::Files::default(), entry).is_some()
                 || openmoji::wanted(entry)

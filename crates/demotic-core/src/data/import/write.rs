@@ -1,6 +1,6 @@
 //! Writing of a data-set folder: beside its place first, then renamed, so that no half of one is ever seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,13 @@ use super::{Idea, ImportOptions, ImportedStyle, Selection, StyleMeta};
 use crate::data::DataError;
 use crate::data::archive::write_tar_gz;
 use crate::data::index::{INDEX_FILE, Index, Store};
+
+/// Whose the drawings are.
+const NOTICE: &str = "NOTICE";
+/// What the folder is.
+const README: &str = "README.md";
+/// Files named in a message.
+const SHOWN_FILES: usize = 5;
 
 /// Refuses a destination that holds anything but an earlier data set that may be replaced.
 pub(super) fn check_destination(out: &Path, replace: bool) -> Result<(), DataError> {
@@ -32,15 +39,60 @@ pub(super) fn check_destination(out: &Path, replace: bool) -> Result<(), DataErr
     if entries.next().is_none() {
         return Ok(());
     }
-    if Store::Folder(out.to_path_buf()).index().is_err() {
+    let Ok(earlier) = Store::Folder(out.to_path_buf()).index() else {
         return fail("the destination holds something that is not a data set; name another folder");
-    }
+    };
     if !replace {
         return fail(
             "a data set is there already; name another folder or ask for it to be replaced",
         );
     }
-    Ok(())
+    let foreign = foreign_files(out, &earlier)?;
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<String> = foreign
+        .iter()
+        .take(SHOWN_FILES)
+        .map(|file| format!("`{}`", file.display()))
+        .collect();
+    fail(&format!(
+        "besides the data set the destination holds {} files that no import wrote, and that would be lost: {}{}; move them, \
+         or name another folder",
+        foreign.len(),
+        shown.join(", "),
+        if foreign.len() > SHOWN_FILES {
+            ", .."
+        } else {
+            ""
+        }
+    ))
+}
+
+/// Files below a data-set folder that its index does not name, relative to it, in order.
+fn foreign_files(out: &Path, index: &Index) -> Result<Vec<PathBuf>, DataError> {
+    let mut own: BTreeSet<&Path> = [INDEX_FILE, NOTICE, README].map(Path::new).into();
+    for style in &index.styles {
+        own.extend([Path::new(&style.file), Path::new(&style.licence_file)]);
+    }
+    let mut foreign = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let path = out.join(&folder);
+        let look = || DataError::io("look into", &path);
+        for entry in std::fs::read_dir(&path).map_err(look())? {
+            let entry = entry.map_err(look())?;
+            let relative = folder.join(entry.file_name());
+            // A link to a folder is a file here: what it leads to is not removed.
+            if entry.file_type().map_err(look())?.is_dir() {
+                folders.push(relative);
+            } else if !own.contains(relative.as_path()) {
+                foreign.push(relative);
+            }
+        }
+    }
+    foreign.sort();
+    Ok(foreign)
 }
 
 /// Writes drawings, index, licences, NOTICE and README; returns what each style takes.
@@ -103,8 +155,8 @@ fn write_files(
         path: folder.join(INDEX_FILE),
     })?;
     texts.insert(INDEX_FILE.to_owned(), json);
-    texts.insert("NOTICE".into(), notice(styles, index));
-    texts.insert("README.md".into(), readme(options, index));
+    texts.insert(NOTICE.to_owned(), notice(styles, index));
+    texts.insert(README.to_owned(), readme(options, index));
     for style in styles {
         if let Some(text) = &style.licence_text {
             texts.insert(style.licence_file(), text.clone());
