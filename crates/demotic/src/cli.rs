@@ -466,7 +466,7 @@ gradients and marginals among them), and a small training step with flex. The er
 difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit \
 code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
 
-Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and
+Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and \
 the signal, with exit code 1; --json then has what was found until there, and `died` with both.
 
 Examples:
