@@ -9,7 +9,8 @@ use crate::data::{Augmentation, Channels};
 use crate::error::Error;
 use crate::loss::AdversarialKind;
 use crate::model::{
-    Directions, DiscriminatorConfig, DiscriminatorHead, Domain, GeneratorConfig, TransitionKind,
+    DiscriminatorConfig, DiscriminatorHead, Domain, GeneratorConfig, GeneratorKind, StyleKind,
+    TransitionKind,
 };
 use crate::train::BestMetric;
 
@@ -115,13 +116,16 @@ pub struct LossConfig {
     /// Mean absolute difference between translations of one picture by two codes of one style, to be large; falls to 0 over
     /// the run; where style codes are not from the table.
     pub diversity: f32,
-    /// Share of the discriminator's batch that is made of composites, reached after `composite_warmup_steps`; 0 to 1.
+    /// Share of the discriminator's third batch that is mixed, where the batch has a partner, reached after
+    /// `composite_warmup_steps`; the rest is left pure. 0 to 1.
     pub composite_prob: f32,
     /// Steps over which composites come in.
     pub composite_warmup_steps: u64,
-    /// Weight of the discriminator's sensitivity to small noise, `||D(x) - D(x + noise)||^2` over emissions.
+    /// Weight of the discriminator's sensitivity to small noise: mean of `(D(x) - D(x + noise))^2` over emissions, with noise
+    /// of deviation 0.05 where the picture's range is 2.
     pub smoothness: f32,
-    /// Weight of half the squared norm of the discriminator's gradient at real pictures (R1; Mescheder et al. 2018).
+    /// Weight of half the squared norm of the discriminator's gradient at real pictures (R1; Mescheder et al. 2018): of its
+    /// logits summed over patches over the root of their number, so that the picture's size does not matter.
     pub r1: f32,
     /// Steps from one evaluation of that term to the next; it then counts as many times.
     pub r1_interval_steps: u64,
@@ -355,7 +359,11 @@ impl Config {
                 Err(problem) => problems.push(problem),
             }
         }
-        match Value::Table(table).try_into::<Self>() {
+        let mut table = Value::Table(table);
+        if table.clone().try_into::<Self>().is_err() {
+            problems.extend(reset_unreadable(&mut table, &Value::Table(known)));
+        }
+        match table.try_into::<Self>() {
             Ok(config) => {
                 problems.extend(config.problems());
                 if problems.is_empty() {
@@ -416,7 +424,8 @@ impl Config {
         }
     }
 
-    /// Which choices around the discriminator's head go together.
+    /// Which choices around the discriminator's head go together, and that no key is set that the choices made leave
+    /// without effect: only its default passes then.
     fn check_head(&self, check: &mut impl FnMut(bool, String)) {
         let (d, l) = (&self.discriminator, &self.loss);
         check(
@@ -430,20 +439,95 @@ impl Config {
              patch for this loss; use `likelihood`, or discriminator.head = patch, conv or dense"
                 .into(),
         );
-        for (key, is_set) in [
+        let (g, t, default) = (&self.generator, &self.train, Self::default());
+        let is_learned = is_crf && d.transitions == TransitionKind::Learned;
+        let crf = "discriminator.head = crf";
+        let learned = "discriminator.head = crf and discriminator.transitions = learned";
+        let guided = "generator.style = latent or reference";
+        for (key, is_default, has_effect, needs) in [
             (
-                "discriminator.transitions = potts",
-                d.transitions == TransitionKind::Potts,
+                "discriminator.transitions",
+                d.transitions == default.discriminator.transitions,
+                is_crf,
+                crf,
             ),
-            ("discriminator.directions", d.directions != Directions::Both),
-            ("loss.unary", l.unary > 0.0),
-            ("loss.adversarial_patchwise", l.adversarial_patchwise),
+            (
+                "discriminator.directions",
+                d.directions == default.discriminator.directions,
+                is_crf,
+                crf,
+            ),
+            ("loss.unary", l.unary == default.loss.unary, is_crf, crf),
+            (
+                "loss.adversarial_patchwise",
+                l.adversarial_patchwise == default.loss.adversarial_patchwise,
+                is_crf,
+                crf,
+            ),
+            (
+                "discriminator.a_max",
+                d.a_max == default.discriminator.a_max,
+                is_learned,
+                learned,
+            ),
+            (
+                "train.transition_rate_factor",
+                t.transition_rate_factor == default.train.transition_rate_factor,
+                is_learned,
+                learned,
+            ),
+            (
+                "discriminator.potts",
+                d.potts == default.discriminator.potts,
+                is_crf && d.transitions == TransitionKind::Potts,
+                "discriminator.transitions = potts",
+            ),
+            (
+                "discriminator.head_width",
+                d.head_width == default.discriminator.head_width,
+                matches!(d.head, DiscriminatorHead::Conv | DiscriminatorHead::Dense),
+                "discriminator.head = conv or dense",
+            ),
+            (
+                "generator.draw_steps",
+                g.draw_steps == default.generator.draw_steps,
+                g.kind == GeneratorKind::Recurrent,
+                "generator.kind = recurrent",
+            ),
+            (
+                "generator.style_noise_dims",
+                g.style_noise_dims == default.generator.style_noise_dims,
+                g.style == StyleKind::Latent,
+                "generator.style = latent",
+            ),
+            (
+                "generator.style_channels",
+                g.style_channels == default.generator.style_channels,
+                g.style != StyleKind::Table,
+                guided,
+            ),
+            (
+                "loss.style",
+                l.style == default.loss.style,
+                g.style != StyleKind::Table,
+                guided,
+            ),
+            (
+                "loss.diversity",
+                l.diversity == default.loss.diversity,
+                g.style != StyleKind::Table,
+                guided,
+            ),
+            (
+                "train.decay_from",
+                t.decay_from == default.train.decay_from,
+                t.schedule != Schedule::Constant,
+                "train.schedule = linear or cosine",
+            ),
         ] {
             check(
-                is_crf || !is_set,
-                format!(
-                    "{key}: only discriminator.head = crf has chains that this could change; leave it out"
-                ),
+                has_effect || is_default,
+                format!("{key}: this has an effect with {needs} only; leave it out"),
             );
         }
     }
@@ -456,6 +540,9 @@ impl Config {
                 problems.push(problem);
             }
         };
+        for problem in self.augment.problems() {
+            check(false, problem);
+        }
         let d = &self.data;
         check(
             d.size_px.is_multiple_of(8) && (16..=256).contains(&d.size_px),
@@ -597,6 +684,35 @@ impl Config {
     }
 }
 
+/// Puts every key whose value cannot be read, such as a word that it does not know, back to its default; returns what was
+/// wrong with each.
+fn reset_unreadable(table: &mut Value, known: &Value) -> Vec<String> {
+    fn at<'a>(table: &'a mut Value, path: &[String]) -> &'a mut Value {
+        path.iter().fold(table, |table, key| &mut table[key])
+    }
+    let mut paths = Vec::new();
+    for (name, value) in table.as_table().into_iter().flatten() {
+        match value {
+            Value::Table(keys) => {
+                paths.extend(keys.keys().map(|key| vec![name.clone(), key.clone()]));
+            }
+            _ => paths.push(vec![name.clone()]),
+        }
+    }
+    let mut problems = Vec::new();
+    for path in paths {
+        // By itself among defaults: a reader stops at the first fault that it meets.
+        let mut alone = known.clone();
+        let place = at(&mut alone, &path);
+        let default = std::mem::replace(place, at(table, &path).clone());
+        if let Err(error) = alone.try_into::<Config>() {
+            problems.push(error.to_string().trim_end().replace('\n', " "));
+            *at(table, &path) = default;
+        }
+    }
+    problems
+}
+
 /// Lays `given` over `table`, noting keys that the table does not have and values of another type.
 fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<String>) {
     for (key, value) in given {
@@ -693,6 +809,59 @@ mod tests {
                 found.iter().any(|p| p.contains(expected)),
                 "{expected} in {found:#?}"
             );
+        }
+    }
+
+    #[test]
+    fn words_that_are_not_known_hide_no_other_problem() {
+        let sets = [
+            "generator.kind=foo",
+            "loss.adversarial_kind=bar",
+            "train.batch=0",
+            "train.steps=-1",
+            "sed=1",
+            "augment.flip_prob=2",
+        ];
+        let found = problems("", &sets);
+        assert_eq!(found.len(), sets.len(), "{found:#?}");
+        for set in sets {
+            let key = set.split('=').next().expect("a key");
+            assert_eq!(
+                found.iter().filter(|p| p.contains(key)).count(),
+                1,
+                "{key} in {found:#?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_default_passes_where_a_key_has_no_effect() {
+        for (without, with) in [
+            ("discriminator.potts=1", "discriminator.transitions=potts"),
+            ("discriminator.a_max=2", "discriminator.head=crf"),
+            ("discriminator.head_width=8", "discriminator.head=dense"),
+            ("generator.draw_steps=2", "generator.kind=recurrent"),
+            ("generator.style_noise_dims=4", "generator.style=latent"),
+            ("generator.style_channels=8", "generator.style=reference"),
+            ("loss.style=2", "generator.style=latent"),
+            ("loss.diversity=0", "generator.style=reference"),
+            ("train.decay_from=0.2", "train.schedule=cosine"),
+            ("train.transition_rate_factor=1", "discriminator.head=crf"),
+        ] {
+            let other = match without.split('=').next() {
+                Some("discriminator.a_max") => "discriminator.transitions=potts",
+                Some("train.decay_from") => "train.schedule=constant",
+                Some("train.transition_rate_factor") => "discriminator.head=patch",
+                _ => "seed=0",
+            };
+            let found = problems("", &[without, other]);
+            let key = without.split('=').next().expect("a key");
+            assert!(
+                found.len() == 1 && found[0].starts_with(key),
+                "{without}: {found:#?}"
+            );
+            let both = [without.to_owned(), with.to_owned()];
+            Config::resolve(None, &both).unwrap_or_else(|e| panic!("{both:?}: {e}"));
         }
     }
 

@@ -16,13 +16,13 @@ impl Stream {
     pub const SHUFFLE: Self = Self(2 << 16);
     /// Flips, shifts, turns and colour changes of training pictures.
     pub const AUGMENT: Self = Self(3 << 16);
-    /// Noise of the latent posterior.
+    /// Noise of the latent posterior, of `loss.smoothness` and of `loss.cycle_noise`.
     pub const LATENT: Self = Self(4 << 16);
     /// Target styles of translations.
     pub const TARGET_STYLE: Self = Self(5 << 16);
     /// Masks of composite pictures.
     pub const COMPOSITE: Self = Self(6 << 16);
-    /// Dropout and other noise inside the discriminator.
+    /// How pictures are varied in front of the discriminator.
     pub const DISCRIMINATOR: Self = Self(7 << 16);
     /// Pictures shown in sample grids, latents drawn from the prior.
     pub const SAMPLES: Self = Self(8 << 16);
@@ -187,7 +187,7 @@ impl Rng {
     }
 }
 
-/// Natural logarithm of a positive normal number within 1e-15, by addition, multiplication and division alone.
+/// Natural logarithm of a positive normal number within 2e-14, by addition, multiplication and division alone.
 fn portable_ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;
@@ -206,7 +206,7 @@ fn portable_ln(x: f64) -> f64 {
     exponent as f64 * std::f64::consts::LN_2 + 2.0 * s * sum
 }
 
-/// Sine and cosine of `2 pi turns` for `turns` in [-2^31, 2^31], within 1e-15, the same on every machine.
+/// Sine and cosine of `2 pi turns` for `turns` in [-2^31, 2^31], within 2e-15, the same on every machine.
 #[must_use]
 pub fn portable_sin_cos(turns: f64) -> (f64, f64) {
     let quarters = (turns * 4.0).round();

@@ -60,6 +60,11 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes in use.
+pub(crate) fn in_use() -> usize {
+    NOW.load(Ordering::Relaxed)
+}
+
 /// Most bytes that were in use at once while `work` ran, beyond those in use before it.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Ordering::Relaxed);

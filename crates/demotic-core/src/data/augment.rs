@@ -57,6 +57,16 @@ impl Augmentation {
     /// # Errors
     /// [`DataError::Option`] naming every one.
     pub fn check(&self) -> Result<(), DataError> {
+        let problems = self.problems();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(DataError::Option(problems.join("; ")))
+        }
+    }
+
+    /// What is out of range, one line a key.
+    pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         for (name, value, high) in [
             ("flip_prob", self.flip_prob, 1.0),
@@ -68,14 +78,10 @@ impl Augmentation {
             ("brightness_max", self.brightness_max, 1.0),
         ] {
             if !(0.0..=high).contains(&value) {
-                problems.push(format!("{name} is {value}; expected 0 to {high}"));
+                problems.push(format!("augment.{name}: expected 0 to {high}, got {value}"));
             }
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(DataError::Option(problems.join("; ")))
-        }
+        problems
     }
 
     /// Draws one variation; always takes the same count of random numbers, so that switching one kind of change off

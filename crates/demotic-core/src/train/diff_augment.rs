@@ -212,4 +212,33 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn gradients_to_the_pictures_agree_with_differences() {
+        for channels in [1, 3, 4] {
+            let all = Variations::draw(&mut Rng::new(1, Stream::TEST, 1), N, SIDE, 1.0);
+            let values = pictures(channels);
+            let weights = Rng::new(6, Stream::TEST, 0).normals(values.len());
+            let device = Device::flex().autodiff();
+            let tensor = |values: &[f32]| {
+                let data = TensorData::new(values.to_vec(), [N, channels, SIDE, SIDE]);
+                Tensor::<4>::from_data(data, &device)
+            };
+            let x = tensor(&values).require_grad();
+            let sum = (all.apply(x.clone(), &device) * tensor(&weights)).sum();
+            let gradient = values_of(x.grad(&sum.backward()).expect("pictures count"));
+            // Every change is linear in the pictures, so a difference over a whole unit is as good as a small one.
+            let at = |i: usize, by: f32| -> f64 {
+                let mut moved = values.clone();
+                moved[i] += by;
+                let varied = applied(&all, &moved, channels);
+                let terms = varied.iter().zip(&weights);
+                terms.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            for i in (0..values.len()).step_by(7) {
+                let slope = at(i, 0.5) - at(i, -0.5);
+                let got = f64::from(gradient[i]);
+                assert!((got - slope).abs() < 1e-4, "{i}: {got}, expected {slope}");
+            }
+        }
+    }
 }

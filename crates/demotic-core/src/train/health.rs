@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Tick;
 use crate::config::Config;
 use crate::loss::AdversarialKind;
-use crate::model::DiscriminatorConfig;
+use crate::model::{DiscriminatorConfig, TransitionKind};
 
 /// Ticks in a row that must agree before a state begins or ends: one tick may be chance.
 const AGREEING_TICKS: usize = 3;
@@ -45,8 +45,8 @@ impl Condition {
         Self::DataStarves,
     ];
 
-    /// What it is and what to try, in one line.
-    pub fn advice(self) -> &'static str {
+    /// What it is and what to try with this configuration, in one line.
+    pub fn advice(self, config: &Config) -> &'static str {
         match self {
             Self::DiscriminatorWins => {
                 "the discriminator wins: it is sure of nearly every patch and no translation convinces it; lower \
@@ -55,6 +55,9 @@ impl Condition {
             Self::PosteriorCollapse => {
                 "the posterior has collapsed: the latent says next to nothing of the picture; lower loss.kl or raise \
                  loss.reconstruction"
+            }
+            Self::CrfSaturated if config.discriminator.transitions == TransitionKind::Potts => {
+                "the CRF is saturated: a label reaches over more than half of the patch grid; lower discriminator.potts"
             }
             Self::CrfSaturated => {
                 "the CRF is saturated: a label reaches over more than half of the patch grid; lower discriminator.a_max or \
@@ -209,6 +212,14 @@ mod tests {
             "loss.adversarial_kind=least-squares",
         ]);
         assert!(Condition::DiscriminatorWins.holds(&tick, &squares));
+    }
+
+    #[test]
+    fn advice_names_what_the_configuration_has() {
+        let learned = Condition::CrfSaturated.advice(&config(&[]));
+        let fixed = Condition::CrfSaturated.advice(&config(&["discriminator.transitions=potts"]));
+        assert!(learned.contains("a_max") && !learned.contains("potts"));
+        assert!(fixed.contains("discriminator.potts") && !fixed.contains("a_max"));
     }
 
     #[test]

@@ -48,7 +48,9 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// Everything by name, for programs that repeat a step elsewhere; whole numbers as floats.
+    /// Pictures, true pairs, styles, noise of latents and the plan of mixed pictures by name, for programs that repeat a step
+    /// elsewhere; whole numbers as floats. Not in it, so such a step must do without: sources of style codes, variations in
+    /// front of the discriminator, the noise of `loss.smoothness`, and the weights of diversity and R1 in the step.
     pub(crate) fn arrays(&self, config: &Config) -> Arrays {
         let n = self.targets.len();
         let size = config.data.size_px as usize;

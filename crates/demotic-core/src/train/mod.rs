@@ -23,7 +23,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use demotic_crf::diagnostics;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Schedule};
+use crate::config::Config;
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
@@ -31,7 +31,7 @@ use crate::rng::{Rng, Stream};
 pub(crate) use composite::{Layout, plan};
 use inputs::{Feed, Inputs};
 pub(crate) use optimiser::Adam;
-use optimiser::moving_average;
+use optimiser::{average_decay, moving_average, scheduled_rate};
 use parallel::{Replica, gathered, on_all};
 use phases::{Clock, Phase};
 use pool::Pool;
@@ -375,25 +375,7 @@ impl<'a> Trainer<'a> {
     /// Rate of both optimisers at the current step over the configured one: warm-up, constant, fall to 1 %, and
     /// what roll-backs took off.
     fn rate_factor(&self) -> f64 {
-        let t = &self.config.train;
-        let step = self.step as f64;
-        let warm = if t.warmup_steps == 0 {
-            1.0
-        } else {
-            ((step + 1.0) / t.warmup_steps as f64).min(1.0)
-        };
-        let progress = step / t.steps as f64;
-        let fall = if progress <= t.decay_from || t.decay_from >= 1.0 {
-            1.0
-        } else {
-            let gone = ((progress - t.decay_from) / (1.0 - t.decay_from)).min(1.0);
-            match t.schedule {
-                Schedule::Linear => 1.0 - 0.99 * gone,
-                Schedule::Cosine => 1.0 - 0.99 * (0.5 - 0.5 * (std::f64::consts::PI * gone).cos()),
-                Schedule::Constant => 1.0,
-            }
-        };
-        warm * fall * self.rate_scale()
+        scheduled_rate(&self.config.train, self.step) * self.rate_scale()
     }
 
     /// One step of the discriminator and one of the generator.
@@ -536,16 +518,7 @@ impl<'a> Trainer<'a> {
             .adam_generator
             .step(self.generator.clone(), gradients, |_| rate);
         self.generator = generator;
-        let half_life = self
-            .config
-            .train
-            .ema_half_life_steps
-            .min(0.25 * self.step as f64);
-        let decay = if half_life > 0.0 {
-            0.5_f64.powf(1.0 / half_life)
-        } else {
-            0.0
-        };
+        let decay = average_decay(self.config.train.ema_half_life_steps, self.step);
         self.average = moving_average(self.average.clone(), &self.generator, decay);
         norm
     }

@@ -60,8 +60,8 @@ impl Share<'_> {
         }
     }
 
-    /// The discriminator's gradients, and what was drawn for them. The graph of a share in one part is kept; those of several
-    /// would take the memory that parts are to save. `shown` gives what the discriminator sees for the made pictures of a
+    /// The discriminator's gradients, and what was drawn for them. The graph of a share in one part is kept; of several, whose
+    /// graphs would take the memory that parts are to save, only the translations are drawn. `shown` gives what the discriminator sees for the made pictures of a
     /// part, by its number, the pictures and their styles.
     pub(crate) fn discriminator_gradients(
         &self,
@@ -74,9 +74,14 @@ impl Share<'_> {
         let mut sum = None;
         for (number, inputs) in self.inputs.iter().enumerate() {
             let part = self.part(inputs);
-            let pictures = part.draw(generator, clock);
-            let fake = pictures.fake.clone().inner();
-            drawn = (self.inputs.len() == 1).then_some(pictures);
+            let fake = if self.inputs.len() == 1 {
+                let pictures = part.draw(generator, clock);
+                let fake = pictures.fake.clone().inner();
+                drawn = Some(pictures);
+                fake
+            } else {
+                part.translated(generator, clock)
+            };
             let fake = shown(number, fake, &inputs.targets);
             let computed = part.discriminator_gradients(discriminator, fake, clock);
             sum = Some(added(sum, computed, discriminator));

@@ -1,7 +1,7 @@
 //! Translations of earlier steps, shown to the discriminator among today's: it cannot forget what the generator did
 //! before (Shrivastava et al. 2017).
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::weights::{Array, Arrays, array_of};
 use crate::rng::Rng;
@@ -10,7 +10,7 @@ use crate::rng::Rng;
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     capacity: usize,
-    /// The style that each picture was made for, and the picture: `[1, c, H, W]`, without a graph.
+    /// The style that each picture was made for, and the picture: `[1, c, H, W]`, without a graph, in memory of its own.
     pictures: Vec<(u32, Tensor<4>)>,
 }
 
@@ -31,29 +31,26 @@ impl Pool {
             return made;
         }
         let device = made.device();
-        let shown = made
-            .split(1, 0)
-            .into_iter()
-            .zip(styles)
-            .map(|(new, style)| {
-                if self.pictures.len() < self.capacity {
-                    self.pictures.push((*style, new.clone()));
-                    return new;
-                }
-                let fits = |(known, _): &(u32, Tensor<4>)| known == style;
-                let count = self.pictures.iter().filter(|kept| fits(kept)).count() as u32;
-                if count == 0 || rng.chance(0.5) {
-                    return new;
-                }
-                let chosen = rng.below(count) as usize;
-                let place = self
-                    .pictures
-                    .iter_mut()
-                    .filter(|kept| fits(kept))
-                    .nth(chosen);
-                let (_, kept) = place.expect("fewer were chosen from than there are");
-                std::mem::replace(kept, new).to_device(&device)
-            });
+        let shown = styles.iter().enumerate().map(|(number, style)| {
+            let new = made.clone().narrow(0, number, 1);
+            if self.pictures.len() < self.capacity {
+                self.pictures.push((*style, own(new.clone())));
+                return new;
+            }
+            let fits = |(known, _): &(u32, Tensor<4>)| known == style;
+            let count = self.pictures.iter().filter(|kept| fits(kept)).count() as u32;
+            if count == 0 || rng.chance(0.5) {
+                return new;
+            }
+            let chosen = rng.below(count) as usize;
+            let place = self
+                .pictures
+                .iter_mut()
+                .filter(|kept| fits(kept))
+                .nth(chosen);
+            let (_, kept) = place.expect("fewer were chosen from than there are");
+            std::mem::replace(kept, own(new)).to_device(&device)
+        });
         let shown = shown.collect();
         Tensor::cat(shown, 0)
     }
@@ -80,7 +77,7 @@ impl Pool {
         arrays
     }
 
-    /// Takes a state back.
+    /// Takes a state back; of more pictures than there is room for, the first.
     pub(crate) fn restore(
         &mut self,
         mut arrays: Arrays,
@@ -95,20 +92,26 @@ impl Pool {
             return Err(vec!["the pool of made pictures is not whole".into()]);
         };
         let shape: Result<[usize; 4], _> = pictures.shape.try_into();
-        let shape = shape
-            .ok()
-            .filter(|s| s[0] == styles.values.len() && s[0] <= self.capacity);
-        let Some(shape) = shape else {
+        let Some(shape) = shape.ok().filter(|s| s[0] == styles.values.len()) else {
             return Err(vec![format!(
-                "the pool does not hold up to {} pictures and their styles",
-                self.capacity
+                "the pool of made pictures does not hold one for each of its {} styles",
+                styles.values.len()
             )]);
         };
         let whole = Tensor::<4>::from_data(TensorData::new(pictures.values, shape), device);
         let styles = styles.values.into_iter().map(|style| style as u32);
-        self.pictures = styles.zip(whole.split(1, 0)).collect();
+        let kept = styles.enumerate().take(self.capacity);
+        self.pictures = kept
+            .map(|(number, style)| (style, own(whole.clone().narrow(0, number, 1))))
+            .collect();
         Ok(())
     }
+}
+
+/// A copy in memory of its own: on the processor a slice shares its batch's, and would keep the whole of it.
+fn own(picture: Tensor<4>) -> Tensor<4> {
+    let first = Tensor::<1, Int>::from_data([0_i32], &picture.device());
+    picture.select(0, first)
 }
 
 #[cfg(test)]
@@ -152,6 +155,14 @@ mod tests {
             }
         }
         assert!((300..500).contains(&old), "{old} of 796");
-        assert!(Pool::new(3).restore(pool.state(), &Device::flex()).is_err());
+        // A pool that has become smaller keeps what it has room for.
+        let (mut smaller, state) = (Pool::new(3), pool.state());
+        smaller
+            .restore(state.clone(), &Device::flex())
+            .expect("it was just saved");
+        assert_eq!(
+            smaller.state()["pictures"].values,
+            state["pictures"].values[..3]
+        );
     }
 }

@@ -105,6 +105,21 @@ impl Part<'_> {
         }
     }
 
+    /// The translations of [`Self::draw`] alone, without a graph: `[n, c, H, W]`.
+    pub(crate) fn translated(&self, generator: &Generator, clock: &mut Clock) -> Tensor<4> {
+        let generator = generator.clone().no_grad();
+        let targets = &self.inputs.targets;
+        let posterior = generator.encode(self.pictures(&self.inputs.sources.images, targets.len()));
+        let noise = self.tensor(&self.inputs.latent_noise, posterior.mean.dims());
+        let latent = posterior.sample(noise);
+        let fake = match self.config.generator.style {
+            StyleKind::Table => generator.decode(latent, targets),
+            _ => generator.decode_as(latent, self.target_codes(&generator, 0)),
+        };
+        clock.mark(Phase::GeneratorForward);
+        fake.inner()
+    }
+
     /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one.
     fn target_codes(&self, generator: &Generator, which: usize) -> Tensor<2> {
         let targets = &self.inputs.targets;

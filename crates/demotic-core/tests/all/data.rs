@@ -1336,6 +1336,6 @@ fn bad_sampler_options_are_refused() {
     };
     assert_says(
         &failure(Sampler::new(view, options).map(drop)),
-        &["flip_prob is 2"],
+        &["augment.flip_prob: expected 0 to 1, got 2"],
     );
 }

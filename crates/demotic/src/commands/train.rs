@@ -85,7 +85,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             journal.say(&header)?;
             journal.say(&format!("config\n{}", compact(&plan.config.to_toml(true))))?;
             drop(trainer);
-            journal.say(&estimate(&plan.config, &dataset, 1 + others.len())?)?;
+            let found = estimate(
+                &plan.config,
+                &dataset,
+                1 + others.len(),
+                &samples,
+                validator.as_ref(),
+            )?;
+            journal.say(&found)?;
             journal.say("dry run: nothing was written")?;
             return Ok(Outcome::Done);
         }
@@ -197,6 +204,7 @@ impl<'a> Session<'a> {
         chosen: &'a Chosen,
         validator: Option<Validator<'a>>,
     ) -> Result<Self> {
+        let saved = Some(trainer.step());
         let mut session = Self {
             watch: Watch::new(trainer.config()),
             stats: run_dir::append(&run.stats_file())?,
@@ -207,7 +215,8 @@ impl<'a> Session<'a> {
             chosen,
             validator,
             events: None,
-            saved: None,
+            // Every session starts at a checkpoint.
+            saved,
         };
         session.reopen()?;
         Ok(session)
@@ -251,7 +260,11 @@ impl<'a> Session<'a> {
         }
         self.journal.stop();
         if self.saved != Some(self.trainer.step()) && self.trainer.step() < steps {
-            self.trainer.save(&self.run.checkpoints())?;
+            match self.trainer.save(&self.run.checkpoints()) {
+                Ok(_) => {}
+                Err(Error::Diverged { step, what }) => self.roll_back(step, &what)?,
+                Err(other) => return Err(other.into()),
+            }
         }
         Ok(self.trainer.step() >= steps)
     }
@@ -269,7 +282,7 @@ impl<'a> Session<'a> {
             self.note(&tick)?;
             self.journal.tick(&tick, t.steps)?;
             for condition in self.watch.observe(&tick) {
-                let text = condition.advice().to_owned();
+                let text = condition.advice(self.trainer.config()).to_owned();
                 self.journal.say(&format!("warn   step {step}: {text}"))?;
                 self.note(&Event::Warning {
                     step,
@@ -369,6 +382,7 @@ impl<'a> Session<'a> {
         }
         self.trainer.roll_back(&self.run.checkpoints())?;
         let step = self.trainer.step();
+        self.saved = Some(step);
         self.run.rewind_figures(step)?;
         self.reopen()?;
         let text = format!(
@@ -389,27 +403,52 @@ impl<'a> Session<'a> {
     }
 }
 
-/// What a run of this configuration would take, found by two steps of one and of two pictures on the processor: memory
-/// grows evenly with the pictures that are worked on at once.
-fn estimate(config: &Config, dataset: &Dataset, devices: usize) -> Result<String> {
-    let trial = |batch: usize| -> Result<(usize, usize)> {
+/// What a run of this configuration would take, found on the processor: by two steps of one and of two pictures, for memory
+/// grows evenly with the pictures that are worked on at once; by a checkpoint; by sample grids and a validation. The image
+/// pool, which fills with the steps, is reckoned.
+fn estimate(
+    config: &Config,
+    dataset: &Dataset,
+    devices: usize,
+    samples: &Samples<'_>,
+    validator: Option<&Validator<'_>>,
+) -> Result<String> {
+    let flex = device::open("flex")?;
+    let trial = |batch: usize| {
         let mut config = config.clone();
         (config.train.batch, config.train.accumulate) = (batch, 1);
-        let (bytes, peak) = allocation::peak_of(|| -> Result<usize, Error> {
-            let mut trainer = Trainer::new(config, dataset, &device::open("flex")?.device)?;
+        config.train.image_pool = 0;
+        allocation::peak_of(|| -> Result<Trainer<'_>, Error> {
+            let mut trainer = Trainer::new(config, dataset, &flex.device)?;
             trainer.advance()?;
             trainer.advance()?;
             trainer.tick()?;
-            Ok(trainer.checkpoint_bytes())
-        });
-        Ok((bytes?, peak))
+            Ok(trainer)
+        })
     };
     let resident = resident_memory_bytes() as usize;
-    let (bytes, one) = trial(1)?;
-    let (_, two) = trial(2)?;
+    let (trainer, two) = trial(2);
+    drop(trainer?);
+    let before = allocation::in_use();
+    let (trainer, one) = trial(1);
+    let trainer = trainer?;
+    let state = allocation::in_use().saturating_sub(before);
+    let (bytes, saving) = allocation::peak_of(|| trainer.checkpoint_bytes());
+    let ((), showing) = allocation::peak_of(|| {
+        drop((samples.draw(&trainer, &flex), samples.labels(&trainer)));
+        if let Some(validator) = validator {
+            validator.figures(trainer.average(), &flex.device);
+        }
+    });
     let at_once = config.train.batch / (config.train.accumulate * devices);
     let each = two.saturating_sub(one);
-    let training = one.saturating_sub(each) + each * at_once;
+    let size = config.data.size_px as usize;
+    let pool =
+        config.train.image_pool * config.data.channels.count() * size * size * size_of::<f32>();
+    let step = one.saturating_sub(each) + each * at_once + pool;
+    // A checkpoint holds the pool as one array, as bytes and as the file, beside the pool itself.
+    let between = (saving + 3 * pool).max(showing) + state + pool;
+    let training = step.max(between);
     let mib = |bytes: usize| bytes.div_ceil(1 << 20);
     Ok(format!(
         "memory about {} MiB for networks, optimisers and a step of {at_once} pictures, on the device; {} MiB for program and \
@@ -417,7 +456,7 @@ fn estimate(config: &Config, dataset: &Dataset, devices: usize) -> Result<String
         mib(training),
         mib(resident),
         mib(training + resident),
-        bytes as f64 / f64::from(1 << 20),
+        (bytes + pool) as f64 / f64::from(1 << 20),
         config.train.checkpoints_kept
     ))
 }
