@@ -3,8 +3,8 @@
 //! The three crates made for it were weighed and not taken: one needs `protoc` to build, one panics where a disk is full
 //! and brings an image library from 2021, one brings a hundred crates and a TLS library. What is written here is small:
 //! records of length, checksum, bytes, checksum, each a message of a time, a step and named numbers.
-//! Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a run of 20 steps, and all 92 numbers
-//! of their points as stats.jsonl has them.
+//! Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a run of 20 steps, and 92 numbers of
+//! their points that were compared are those of `stats.jsonl`.
 //!
 //! # Source
 //! tensorflow `core/lib/io/record_writer.h` (framing), `core/util/event.proto` and `core/framework/summary.proto`.

@@ -155,7 +155,11 @@ fn a_disk_that_fills_loses_at_most_the_checkpoint_being_written() {
             .collect()
     };
     let before = checkpoints(&place);
-    assert_eq!(before.len(), 6, "the newest two and the best");
+    let count = before.len();
+    assert!(
+        [4, 6].contains(&count),
+        "{count} files: the newest two, and the best where it is older"
+    );
     // A checkpoint of this network has 140 kB.
     let said = train_on_a_full_disk(&place, 200);
     said.refused(1, "cannot write checkpoint (earlier ones are untouched)");
