@@ -280,6 +280,7 @@ mod tests {
             secs_per_kimg: 10.0,
             data_wait_share: 0.015,
             phases: None,
+            memory_bytes: 200 << 20,
             peak_memory_bytes: 300 << 20,
         }
     }

@@ -113,8 +113,11 @@ const CHARTS: [Plan; 11] = [
     ),
     (
         "Memory",
-        "MiB, highest so far",
-        &[("peak_memory_bytes", "peak")],
+        "MiB",
+        &[
+            ("memory_bytes", "now"),
+            ("peak_memory_bytes", "highest so far"),
+        ],
     ),
 ];
 

@@ -165,6 +165,7 @@ mod tests {
             secs_per_kimg: 32.0,
             data_wait_share: 0.005,
             phases: None,
+            memory_bytes: 80_000_000,
             peak_memory_bytes: 90_013_696,
         }
     }

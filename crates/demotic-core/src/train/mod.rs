@@ -110,7 +110,9 @@ pub struct Tick {
     pub data_wait_share: f64,
     /// Where the time of a step went, by the last step before the tick; absent where that was not measured.
     pub phases: Option<Phases>,
-    /// Highest resident memory of the process so far.
+    /// Resident memory of the process now.
+    pub memory_bytes: u64,
+    /// Highest resident memory of the process so far: most often that of the first validation.
     pub peak_memory_bytes: u64,
 }
 
@@ -577,6 +579,7 @@ impl<'a> Trainer<'a> {
             secs_per_kimg: secs / images * 1000.0,
             data_wait_share: window.data_secs / secs.max(1e-9),
             phases: self.clock.take(),
+            memory_bytes: resident_memory_bytes(),
             peak_memory_bytes: peak_memory_bytes(),
         }))
     }

@@ -563,7 +563,7 @@ fn header(
     }
     if chosen.is_tuned() {
         devices.push(
-            "first step measures kernels (autotune): seconds on a graphics processor, minutes on a software adapter".into(),
+            "first step measures kernels (autotune) and takes longer: minutes on a software adapter".into(),
         );
     }
     let mut lines = vec![

@@ -96,6 +96,7 @@ pub(crate) fn assert_same_run(place: &Place, one: &str, other: &str) {
                     "secs_per_kimg",
                     "data_wait_share",
                     "phases",
+                    "memory_bytes",
                     "peak_memory_bytes",
                 ] {
                     record
