@@ -382,7 +382,7 @@ pub(crate) struct FeaturesArgs {
     #[arg(long)]
     pub(crate) force: bool,
     /// Steps
-    #[arg(long, default_value_t = 300, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = demotic_core::metric::TeachOptions::default().steps, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) steps: u64,
     /// Source of every random number
     #[arg(long, default_value_t = 0, value_name = "N")]

@@ -39,7 +39,7 @@ impl Default for TeachOptions {
     fn default() -> Self {
         Self {
             seed: 0,
-            steps: 300,
+            steps: 2500,
             names: 64,
             rate: 1e-3,
         }

@@ -666,9 +666,9 @@ fn features_rank_held_out_names_and_styles() {
     eprintln!("{ranks:?}");
     // Chance: 1 in 172, one half, 1 in 6. Measured values are in the README beside the network.
     assert_eq!(ranks.names, 172);
-    assert!(ranks.same_name_nearest > 0.33, "{ranks:?}");
-    assert!(ranks.same_name_nearer > 0.9, "{ranks:?}");
-    assert!(ranks.style > 0.6, "{ranks:?}");
+    assert!(ranks.same_name_nearest > 0.45, "{ranks:?}");
+    assert!(ranks.same_name_nearer > 0.92, "{ranks:?}");
+    assert!(ranks.style > 0.8, "{ranks:?}");
 }
 
 #[test]
