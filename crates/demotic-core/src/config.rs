@@ -340,7 +340,7 @@ impl Config {
     /// [`Error::Config`] with every unknown key, wrong type and value out of range.
     pub fn resolve(file: Option<&str>, assignments: &[String]) -> Result<Self, Error> {
         let mut problems = Vec::new();
-        let mut table = Self::default_table();
+        let mut table = Self::default().table();
         let known = table.clone();
         if let Some(text) = file {
             match text.parse::<Table>() {
@@ -393,8 +393,8 @@ impl Config {
         Self::resolve(Some(&text), assignments)
     }
 
-    fn default_table() -> Table {
-        Table::try_from(Self::default()).expect("the defaults are a table")
+    fn table(&self) -> Table {
+        Table::try_from(self).expect("a configuration is a table")
     }
 
     /// The whole configuration as TOML; lines that differ from the defaults end in `# not the default`.
@@ -439,94 +439,55 @@ impl Config {
              patch for this loss; use `likelihood`, or discriminator.head = patch, conv or dense"
                 .into(),
         );
-        let (g, t, default) = (&self.generator, &self.train, Self::default());
-        let is_learned = is_crf && d.transitions == TransitionKind::Learned;
+        let has_ties = is_crf && d.transitions == TransitionKind::Learned;
+        let is_guided = self.generator.style != StyleKind::Table;
         let crf = "discriminator.head = crf";
         let learned = "discriminator.head = crf and discriminator.transitions = learned";
         let guided = "generator.style = latent or reference";
-        for (key, is_default, has_effect, needs) in [
-            (
-                "discriminator.transitions",
-                d.transitions == default.discriminator.transitions,
-                is_crf,
-                crf,
-            ),
-            (
-                "discriminator.directions",
-                d.directions == default.discriminator.directions,
-                is_crf,
-                crf,
-            ),
-            ("loss.unary", l.unary == default.loss.unary, is_crf, crf),
-            (
-                "loss.adversarial_patchwise",
-                l.adversarial_patchwise == default.loss.adversarial_patchwise,
-                is_crf,
-                crf,
-            ),
-            (
-                "discriminator.a_max",
-                d.a_max == default.discriminator.a_max,
-                is_learned,
-                learned,
-            ),
-            (
-                "train.transition_rate_factor",
-                t.transition_rate_factor == default.train.transition_rate_factor,
-                is_learned,
-                learned,
-            ),
+        let (own, default) = (self.table(), Self::default().table());
+        let is_default = |key: &str| {
+            let (section, name) = key.split_once('.').expect("a section and a name");
+            let value = |table: &Table| table[section][name].clone();
+            value(&own) == value(&default)
+        };
+        for (key, has_effect, needs) in [
+            ("discriminator.transitions", is_crf, crf),
+            ("discriminator.directions", is_crf, crf),
+            ("loss.unary", is_crf, crf),
+            ("loss.adversarial_patchwise", is_crf, crf),
+            ("discriminator.a_max", has_ties, learned),
+            ("train.transition_rate_factor", has_ties, learned),
             (
                 "discriminator.potts",
-                d.potts == default.discriminator.potts,
                 is_crf && d.transitions == TransitionKind::Potts,
                 "discriminator.transitions = potts",
             ),
             (
                 "discriminator.head_width",
-                d.head_width == default.discriminator.head_width,
                 matches!(d.head, DiscriminatorHead::Conv | DiscriminatorHead::Dense),
                 "discriminator.head = conv or dense",
             ),
             (
                 "generator.draw_steps",
-                g.draw_steps == default.generator.draw_steps,
-                g.kind == GeneratorKind::Recurrent,
+                self.generator.kind == GeneratorKind::Recurrent,
                 "generator.kind = recurrent",
             ),
             (
                 "generator.style_noise_dims",
-                g.style_noise_dims == default.generator.style_noise_dims,
-                g.style == StyleKind::Latent,
+                self.generator.style == StyleKind::Latent,
                 "generator.style = latent",
             ),
-            (
-                "generator.style_channels",
-                g.style_channels == default.generator.style_channels,
-                g.style != StyleKind::Table,
-                guided,
-            ),
-            (
-                "loss.style",
-                l.style == default.loss.style,
-                g.style != StyleKind::Table,
-                guided,
-            ),
-            (
-                "loss.diversity",
-                l.diversity == default.loss.diversity,
-                g.style != StyleKind::Table,
-                guided,
-            ),
+            ("generator.style_channels", is_guided, guided),
+            ("loss.style", is_guided, guided),
+            ("loss.diversity", is_guided, guided),
             (
                 "train.decay_from",
-                t.decay_from == default.train.decay_from,
-                t.schedule != Schedule::Constant,
+                self.train.schedule != Schedule::Constant,
                 "train.schedule = linear or cosine",
             ),
         ] {
             check(
-                has_effect || is_default,
+                has_effect || is_default(key),
                 format!("{key}: this has an effect with {needs} only; leave it out"),
             );
         }
