@@ -461,8 +461,8 @@ pub(crate) struct DevicesArgs {
 /// `demotic doctor`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every operation that training uses runs on the device and is compared with float64 written from its formula (the CRF's loss, \
-gradients and marginals among them), and a small training step with flex. The error of an operation is its largest \
+The operations of the default networks, at a choice of their shapes, run on the device and are compared with float64 \
+written from their formulas (the CRF's loss, gradients and marginals among them), and a small training step with flex. The error of an operation is its largest \
 difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit \
 code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
 

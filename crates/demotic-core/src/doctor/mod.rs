@@ -1,5 +1,5 @@
-//! Is a device right, and how fast is it? Every operation that training uses runs on it and is held against float64 written
-//! from the formula; a whole training step is held against Flex. Wrong results of a driver, of fusion or of a tuned kernel
+//! Is a device right, and how fast is it? The operations of the default networks run on it, at a choice of their shapes, and are
+//! held against float64 written from the formula; a whole training step is held against Flex. Wrong results of a driver, of fusion or of a tuned kernel
 //! show here, and so does a kernel in a shader language that the device refuses.
 
 mod checks;
