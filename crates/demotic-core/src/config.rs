@@ -102,6 +102,9 @@ pub struct LossConfig {
     pub cycle_noise: f32,
     /// Likelihood, under the discriminator, that every patch of a translation is real and of the target style.
     pub adversarial: f32,
+    /// The same of pictures drawn from the prior, which then are half of what the discriminator is shown as made (Larsen et
+    /// al. 2016).
+    pub prior: f32,
     /// What the discriminator and the generator play for.
     pub adversarial_kind: AdversarialKind,
     /// Whether the generator plays against single patches although the discriminator's are tied by the CRF.
@@ -139,6 +142,7 @@ impl Default for LossConfig {
             cycle: 5.0,
             cycle_noise: 0.15,
             adversarial: 2.0,
+            prior: 0.0,
             adversarial_kind: AdversarialKind::Likelihood,
             adversarial_patchwise: false,
             unary: 0.0,
@@ -453,6 +457,7 @@ impl Config {
         for (key, has_effect, needs) in [
             ("discriminator.transitions", is_crf, crf),
             ("discriminator.directions", is_crf, crf),
+            ("discriminator.global", is_crf, crf),
             ("loss.unary", is_crf, crf),
             ("loss.adversarial_patchwise", is_crf, crf),
             ("discriminator.a_max", has_ties, learned),
@@ -464,8 +469,8 @@ impl Config {
             ),
             (
                 "discriminator.head_width",
-                matches!(d.head, DiscriminatorHead::Conv | DiscriminatorHead::Dense),
-                "discriminator.head = conv or dense",
+                matches!(d.head, DiscriminatorHead::Conv | DiscriminatorHead::Dense) || d.global,
+                "discriminator.head = conv or dense, or discriminator.global",
             ),
             (
                 "generator.draw_steps",
@@ -570,6 +575,7 @@ impl Config {
             ("loss.cycle", l.cycle),
             ("loss.cycle_noise", l.cycle_noise),
             ("loss.adversarial", l.adversarial),
+            ("loss.prior", l.prior),
             ("loss.paired", l.paired),
             ("loss.unary", l.unary),
             ("loss.style", l.style),
@@ -801,6 +807,7 @@ mod tests {
             ("discriminator.potts=1", "discriminator.transitions=potts"),
             ("discriminator.a_max=2", "discriminator.head=crf"),
             ("discriminator.head_width=8", "discriminator.head=dense"),
+            ("discriminator.global=true", "discriminator.head=crf"),
             ("generator.draw_steps=2", "generator.kind=recurrent"),
             ("generator.style_noise_dims=4", "generator.style=latent"),
             ("generator.style_channels=8", "generator.style=reference"),
@@ -812,7 +819,9 @@ mod tests {
             let other = match without.split('=').next() {
                 Some("discriminator.a_max") => "discriminator.transitions=potts",
                 Some("train.decay_from") => "train.schedule=constant",
-                Some("train.transition_rate_factor") => "discriminator.head=patch",
+                Some("train.transition_rate_factor" | "discriminator.global") => {
+                    "discriminator.head=patch"
+                }
                 _ => "seed=0",
             };
             let found = problems("", &[without, other]);

@@ -44,6 +44,22 @@ impl AdversarialKind {
     pub fn tells_styles(self) -> bool {
         self == Self::Likelihood
     }
+
+    /// Probability that a patch is real, by its real-or-fake logit `r` in the style that it has or was made for: the logistic
+    /// function, and for least squares, whose targets are 1 and 0, `r` itself within 0 and 1.
+    ///
+    /// # Shapes
+    /// `logits`: any; returns likewise, 0 to 1.
+    ///
+    /// # Panics
+    /// For the likelihood, under which a probability is over all labels.
+    pub fn real_prob<const D: usize>(self, logits: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Hinge | Self::NonSaturating => activation::sigmoid(logits),
+            Self::LeastSquares => logits.clamp(0.0, 1.0),
+            Self::Likelihood => panic!("the likelihood is over all labels"),
+        }
+    }
 }
 
 /// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was made for.

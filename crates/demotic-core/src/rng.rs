@@ -16,7 +16,7 @@ impl Stream {
     pub const SHUFFLE: Self = Self(2 << 16);
     /// Flips, shifts, turns and colour changes of training pictures.
     pub const AUGMENT: Self = Self(3 << 16);
-    /// Noise of the latent posterior, of `loss.smoothness` and of `loss.cycle_noise`.
+    /// Noise of the latent posterior, of `loss.smoothness` and of `loss.cycle_noise`; latents of `loss.prior`.
     pub const LATENT: Self = Self(4 << 16);
     /// Target styles of translations.
     pub const TARGET_STYLE: Self = Self(5 << 16);

@@ -11,6 +11,8 @@ use crate::sheet::{self, Block};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
+/// Pictures of the prior a style on a sample grid.
+const PRIOR: usize = 8;
 /// Training pictures of a style on `samples/reals.png`.
 const REALS: usize = 16;
 
@@ -73,6 +75,7 @@ impl<'a> Samples<'a> {
         let maps = labels::label_maps(
             trainer.average(),
             trainer.discriminator(),
+            trainer.config().loss.adversarial_kind,
             dataset,
             trainer.device(),
             &pictures,
@@ -131,7 +134,11 @@ impl<'a> Samples<'a> {
             block(Kind::Made, "translations"),
             block(Kind::Mixed, "mixtures"),
             Block {
-                title: "labels, and probability p".into(),
+                title: if trainer.config().loss.adversarial_kind.tells_styles() {
+                    "labels, and probability p".into()
+                } else {
+                    "labels, and probability p: made, or real of the style that is meant; this loss does not tell styles".into()
+                },
                 columns: names.iter().cloned().chain(heat_names).collect(),
                 rows: vec![
                     label_keys
@@ -145,7 +152,8 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, false)
     }
 
-    /// A block a source style: the input, itself drawn again, and each translation beside the true picture.
+    /// A block a source style: the input, itself drawn again, and each translation beside the true picture. Where training
+    /// minds them, pictures of the prior follow, the same latents in every style.
     pub(crate) fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> image::RgbImage {
         let dataset = self.dataset;
         let (styles, len) = (dataset.styles().len(), dataset.picture_len());
@@ -175,7 +183,8 @@ impl<'a> Samples<'a> {
                     .collect()
             })
             .collect();
-        let blocks: Vec<Block<'_>> = (0..styles)
+        let prior = self.prior(trainer, chosen);
+        let mut blocks: Vec<Block<'_>> = (0..styles)
             .map(|from| {
                 let mut columns = vec!["input".to_owned(), "again".to_owned()];
                 for to in (0..styles).filter(|&to| to != from) {
@@ -210,7 +219,31 @@ impl<'a> Samples<'a> {
                 }
             })
             .collect();
+        if !prior.is_empty() {
+            blocks.push(Block {
+                title: format!("from the prior, step {}", trainer.step()),
+                columns: vec![String::new(); PRIOR],
+                rows: prior
+                    .chunks(PRIOR * len)
+                    .map(|row| row.chunks(len).map(Some).collect())
+                    .collect(),
+            });
+        }
         sheet::draw(&blocks, size, styles <= 3)
+    }
+
+    /// Pictures of the prior, a row a style: `[styles, PRIOR, c, size, size]`; none where training does not mind them.
+    fn prior(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Vec<f32> {
+        let (config, generator) = (trainer.config(), trainer.average());
+        if config.loss.prior == 0.0 {
+            return vec![];
+        }
+        let styles = 0..self.dataset.styles().len() as u32;
+        let rows = styles.flat_map(|style| {
+            let codes = generator.table_codes(&[style; PRIOR]);
+            translate::sample(generator, config, &chosen.device, &codes, 0, 1.0)
+        });
+        self.dataset.shown(&rows.collect::<Vec<f32>>())
     }
 }
 

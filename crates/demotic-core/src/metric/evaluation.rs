@@ -32,6 +32,9 @@ pub struct Evaluation {
     /// Directions without any pair, where only sets of pictures can be compared.
     #[serde(default)]
     pub unpaired: Vec<Unpaired>,
+    /// Pictures drawn without an input, where the run was trained to; one a style.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prior: Vec<FromPrior>,
     /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
     pub recognition: Option<Recognition>,
     /// What a reader of these figures must know, in sentences.
@@ -63,6 +66,20 @@ pub struct Unpaired {
 pub struct SetMeasured {
     /// [`super::kernel_distance`] to the pictures of the target style; lower is better.
     pub kid: Estimate,
+}
+
+/// Figures of pictures of one style drawn from the prior.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FromPrior {
+    /// The style.
+    pub style: String,
+    /// Pictures drawn, and held-out pictures of the style that they are held against.
+    pub n: usize,
+    /// What was drawn.
+    pub model: SetMeasured,
+    /// As many training pictures of the style in their place: what a perfect sampler comes to.
+    pub training: SetMeasured,
 }
 
 /// Figures of one direction.
@@ -264,9 +281,68 @@ pub fn evaluate<E>(
             .collect(),
         kinds,
         unpaired,
+        prior: Vec::new(),
         recognition: None,
         notes: Vec::new(),
     })
+}
+
+/// Draws pictures of every style from the prior and holds them, as sets, against the held-out pictures of `split`; a style of
+/// fewer than two held-out pictures has no figures.
+///
+/// `draw(style, n)` returns `n` pictures as the network draws them, `[n, c, side, side]` in [-1, 1]. A drawn picture shows
+/// nobody's idea: in the intervals the `i`-th stands or falls with the family of the `i`-th held-out one, as a training
+/// picture in its place does.
+///
+/// # Errors
+/// What `draw` reports.
+///
+/// # Panics
+/// If `draw` returns another number of values.
+pub fn from_prior<E>(
+    dataset: &Dataset,
+    split: Split,
+    draw: &mut dyn FnMut(usize, usize) -> Result<Vec<f32>, E>,
+) -> Result<Vec<FromPrior>, E> {
+    let side = dataset.size_px() as usize;
+    let (numbers, bootstrap) = families(dataset, split);
+    let look = |pictures: &[f32]| Features::embedded().of(pictures, side).look;
+    let mut all = Vec::new();
+    for (style, info) in dataset.styles().iter().enumerate() {
+        let held_out = dataset.items(style, split);
+        let stride = KernelSet::stride(held_out.len());
+        let held_out: Vec<usize> = held_out.iter().copied().step_by(stride).collect();
+        let trained = dataset.items(style, Split::Train);
+        let n = held_out.len().min(trained.len());
+        let held_out = &held_out[..n];
+        if n < 2 {
+            continue;
+        }
+        let of_family: Vec<usize> = held_out
+            .iter()
+            .map(|&item| numbers[dataset.item_family(item)])
+            .collect();
+        let true_look = look(&dataset.pictures(style, held_out));
+        let gram = Gram::own(&true_look, Features::DIMENSION);
+        let measured = |pictures: &[f32]| {
+            let set = look(pictures);
+            let grams = Grams::of(&set, &true_look, Features::DIMENSION, &[], &gram);
+            let spread = grams.spread([&of_family, &of_family], &bootstrap)?;
+            Some(SetMeasured {
+                kid: spread.estimate(),
+            })
+        };
+        let trained: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
+        let model = measured(&dataset.shown(&draw(style, n)?));
+        let training = measured(&dataset.pictures(style, &trained));
+        all.extend(model.zip(training).map(|(model, training)| FromPrior {
+            style: info.name.clone(),
+            n,
+            model,
+            training,
+        }));
+    }
+    Ok(all)
 }
 
 /// Numbers of the families of a split's pictures, and draws among them.
@@ -533,6 +609,20 @@ impl std::fmt::Display for Evaluation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !(self.directions.is_empty() && self.unpaired.is_empty()) {
             self.write_figures(f)?;
+        }
+        for p in &self.prior {
+            let text = |of: &SetMeasured| {
+                let e = of.kid;
+                format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high)
+            };
+            writeln!(
+                f,
+                "prior  {}: kid of {} pictures drawn without an input {}; of training pictures in their place {}",
+                p.style,
+                p.n,
+                text(&p.model),
+                text(&p.training)
+            )?;
         }
         if let Some(recognition) = &self.recognition {
             write!(f, "{recognition}")?;

@@ -50,7 +50,10 @@ pub struct DiscriminatorConfig {
     pub potts: f32,
     /// Which chains count; the CRF's alone.
     pub directions: Directions,
-    /// Width of the hidden layer of the `conv` and `dense` heads.
+    /// Whether the chains' scores come from the whole picture: two fully connected layers over all scores, added to them,
+    /// before they are tied; the CRF's alone (`dense` is the same without ties).
+    pub global: bool,
+    /// Width of the hidden layer of the `conv` and `dense` heads and of `global`.
     pub head_width: usize,
     /// Whether the trunk's weights are divided by their largest singular value.
     pub spectral_norm: bool,
@@ -113,6 +116,7 @@ impl Default for DiscriminatorConfig {
             transitions: TransitionKind::Learned,
             potts: 2.0,
             directions: Directions::Both,
+            global: false,
             head_width: 64,
             spectral_norm: false,
             augment_prob: AugmentProb::Auto,
@@ -167,7 +171,7 @@ impl DiscriminatorConfig {
             patches,
             conv_head: (self.head == DiscriminatorHead::Conv)
                 .then(|| ConvHead::new(init, labels, self.head_width)),
-            dense_head: (self.head == DiscriminatorHead::Dense)
+            dense_head: (self.head == DiscriminatorHead::Dense || self.global)
                 .then(|| DenseHead::new(init, cells, self.head_width)),
         })
     }
@@ -179,10 +183,15 @@ impl DiscriminatorConfig {
             Directions::Rows => "rows",
             Directions::Columns => "columns",
         };
+        let seen = if self.global {
+            ", scores from the whole picture"
+        } else {
+            ""
+        };
         match (self.head, self.transitions) {
-            (DiscriminatorHead::Crf, TransitionKind::Learned) => chains.to_owned(),
+            (DiscriminatorHead::Crf, TransitionKind::Learned) => format!("{chains}{seen}"),
             (DiscriminatorHead::Crf, TransitionKind::Potts) => {
-                format!("{chains}, fixed transitions of {}", self.potts)
+                format!("{chains}, fixed transitions of {}{seen}", self.potts)
             }
             (DiscriminatorHead::Patch, _) => "independent patches".to_owned(),
             (DiscriminatorHead::Conv, _) => "patches tied by two convolutions".to_owned(),
@@ -230,8 +239,8 @@ impl Discriminator {
     /// Scores of every patch and label, in nats.
     ///
     /// # Shapes
-    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by 4 (with a dense head, those it was made for); returns
-    /// `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head, everything under a dense one.
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by 4 (where patches see everything, those it was made for); returns
+    /// `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head, everything under a dense one and with `global`.
     pub fn emissions(&self, pictures: Tensor<4>) -> Tensor<4> {
         let x = leaky(self.stem.forward(unshuffle(pictures)));
         let x = halve(leaky(self.fine.forward(x)));

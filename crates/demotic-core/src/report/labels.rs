@@ -4,9 +4,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::data::Dataset;
+use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
 use crate::rng::{Rng, Stream};
-use crate::train::{Layout, plan, values_of};
+use crate::train::{Layout, plan, style_planes, values_of};
 use crate::translate;
 
 /// What a picture is made of.
@@ -31,14 +32,17 @@ pub struct LabelMap {
     pub grid: usize,
     /// `[grid, grid]`: 0 for made, `1 + style` for real.
     pub truth: Vec<u32>,
-    /// `[1 + styles, grid, grid]`: posterior of each label, sums to one over labels.
+    /// `[1 + styles, grid, grid]`: posterior of each label, sums to one over labels. Under a loss that does not tell styles: that
+    /// of made and of the style that the patch has or was made for, zero for the others.
     pub probs: Vec<f32>,
 }
 
-/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of both.
+/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of both. `kind`: what
+/// the discriminator was trained by.
 pub fn label_maps(
     generator: &Generator,
     discriminator: &Discriminator,
+    kind: AdversarialKind,
     dataset: &Dataset,
     device: &Device,
     pictures: &[(usize, usize)],
@@ -127,7 +131,19 @@ pub fn label_maps(
     let judge = discriminator.valid();
     let shape = [maps.len(), channels, size, size];
     let pictures = Tensor::<4>::from_data(TensorData::new(all, shape), device);
-    let probs = values_of(judge.marginals(judge.emissions(pictures)));
+    let emissions = judge.emissions(pictures);
+    let probs = values_of(if kind.tells_styles() {
+        judge.marginals(emissions)
+    } else {
+        let patches = grid * grid;
+        let whole = own.iter().chain(&targets);
+        let mut at: Vec<u32> = whole.flat_map(|s| vec![*s; patches]).collect();
+        at.extend(&mixtures.styles);
+        let planes = style_planes(&at, &emissions);
+        let real = kind.real_prob(Discriminator::real_logits(emissions, planes.clone()));
+        let real = real.unsqueeze_dim::<4>(1); // [m, 1, grid, grid]
+        Tensor::cat(vec![real.clone().neg() + 1.0, planes * real], 1)
+    });
     for (map, probs) in maps
         .iter_mut()
         .zip(probs.chunks_exact((1 + styles) * grid * grid))

@@ -74,7 +74,10 @@ const CHARTS: [Plan; 11] = [
     (
         "Generator against it",
         "lower: more convincing",
-        &[("g_adversarial", "adversarial")],
+        &[
+            ("g_adversarial", "translations"),
+            ("g_prior", "from the prior"),
+        ],
     ),
     (
         "Drawn again",

@@ -28,6 +28,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         .iter()
         .chain(also("kinds"))
         .chain(also("unpaired"))
+        .chain(also("prior"))
         .filter_map(Value::as_object)
         .collect();
     // A method is an entry that holds figures by name.
@@ -90,6 +91,8 @@ pub(crate) fn tables(evaluation: &Value) -> String {
                 .fold(f64::NEG_INFINITY, f64::max);
             let name = if direction.contains_key("from") {
                 format!("{} → {}", text("from"), text("to"))
+            } else if direction.contains_key("style") {
+                format!("prior → {}", text("style"))
             } else {
                 "mean over directions".into()
             };

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 
 /// Changes when old checkpoints cannot be read any more.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Figures gathered since the last tick.
 const WINDOW_SUMS: &str = "window.sums";
 

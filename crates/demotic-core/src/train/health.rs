@@ -155,6 +155,7 @@ mod tests {
             g_paired: 0.0,
             g_style: 0.0,
             g_diversity: 0.0,
+            g_prior: 0.0,
             d_real_prob: 0.83,
             d_fake_prob: 0.15,
             d_r1: None,

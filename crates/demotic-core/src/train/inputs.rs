@@ -30,6 +30,11 @@ pub(crate) struct Inputs {
     pub(crate) latent_noise: Vec<f32>,
     /// Of the latents on the way back: `[n, z, h, w]`.
     pub(crate) returned_noise: Vec<f32>,
+    /// Latents of the prior: `[n, z, h, w]`; empty where unused.
+    pub(crate) prior_noise: Vec<f32>,
+    /// For each made picture that the discriminator is shown, its row among translations and then pictures of the prior: the
+    /// two take turns. Of use only with `prior_noise`.
+    pub(crate) made_rows: Vec<i32>,
     /// Laid over a translation before it is drawn back: `[n, c, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
     /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target style
@@ -49,7 +54,7 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// Pictures, true pairs, styles, noise of latents and the plan of mixed pictures by name, for programs that repeat a step
-    /// elsewhere; whole numbers as floats. Not in it, so such a step must do without: sources of style codes, variations in
+    /// elsewhere; whole numbers as floats. Not in it, so such a step must do without: latents of the prior, sources of style codes, variations in
     /// front of the discriminator, the noise of `loss.smoothness`, and the weights of diversity and R1 in the step.
     pub(crate) fn arrays(&self, config: &Config) -> Arrays {
         let n = self.targets.len();
@@ -165,6 +170,7 @@ impl<'a> Feed<'a> {
         let latent_noise = noise(0, batch * latent, true);
         let returned_noise = noise(1, batch * latent, true);
         let smoothness_noise = noise(2, 3 * batch * picture, config.loss.smoothness > 0.0);
+        let prior_noise = noise(4, batch * latent, config.loss.prior > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let style_sources: [Vec<f32>; 2] = std::array::from_fn(|which| {
             let lane = which as u16;
@@ -231,6 +237,14 @@ impl<'a> Feed<'a> {
                     reals,
                     latent_noise: cut(&latent_noise, 1),
                     returned_noise: cut(&returned_noise, 1),
+                    prior_noise: cut(&prior_noise, 1),
+                    // By the place in the whole batch, and otherwise in the next step: parts of one picture see both.
+                    made_rows: (0..n)
+                        .map(|i| {
+                            let is_prior = (part * n + i) as u64 % 2 != step % 2;
+                            (i + if is_prior { n } else { 0 }) as i32
+                        })
+                        .collect(),
                     cycle_noise: cut(&cycle_noise, 1),
                     smoothness_noise: cut(&smoothness_noise, 3),
                 }

@@ -35,6 +35,7 @@ use optimiser::{average_decay, moving_average, scheduled_rate};
 use parallel::{Replica, gathered, on_all};
 use phases::{Clock, Phase};
 use pool::Pool;
+pub(crate) use step::style_planes;
 pub(crate) use weights::values_of;
 
 pub use checkpoint::{Checkpoint, CheckpointInfo, best_step, checkpoint_at, latest_checkpoint};
@@ -44,7 +45,7 @@ pub use validation::{Best, BestMetric, Validator};
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
-const FIGURES: [&str; 15] = [
+const FIGURES: [&str; 16] = [
     "d_real",
     "d_fake",
     "d_composite",
@@ -58,6 +59,7 @@ const FIGURES: [&str; 15] = [
     "g_paired",
     "g_style",
     "g_diversity",
+    "g_prior",
     "d_norm",
     "g_norm",
 ];
@@ -96,6 +98,8 @@ pub struct Tick {
     pub g_style: f32,
     /// Mean absolute difference between translations by two codes of one style; 0 where codes are the table's.
     pub g_diversity: f32,
+    /// Generator's loss against the discriminator of pictures drawn from the prior, nats a patch; 0 without `loss.prior`.
+    pub g_prior: f32,
     /// Norm of the discriminator's gradients before clipping.
     pub d_norm: f32,
     /// Norm of the generator's gradients before clipping.
@@ -572,8 +576,9 @@ impl<'a> Trainer<'a> {
             g_paired: values[10],
             g_style: values[11],
             g_diversity: values[12],
-            d_norm: values[13],
-            g_norm: values[14],
+            g_prior: values[13],
+            d_norm: values[14],
+            g_norm: values[15],
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,

@@ -76,11 +76,11 @@ impl Share<'_> {
             let part = self.part(inputs);
             let fake = if self.inputs.len() == 1 {
                 let pictures = part.draw(generator, clock);
-                let fake = pictures.fake.clone().inner();
+                let fake = part.made(&pictures);
                 drawn = Some(pictures);
                 fake
             } else {
-                part.translated(generator, clock)
+                part.drawn_as_made(generator, clock)
             };
             let fake = shown(number, fake, &inputs.targets);
             let computed = part.discriminator_gradients(discriminator, fake, clock);

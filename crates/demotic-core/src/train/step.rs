@@ -35,7 +35,9 @@ pub(crate) struct Drawn {
     /// The sources in their own style.
     again: Tensor<4>,
     /// The sources in the target style.
-    pub(crate) fake: Tensor<4>,
+    fake: Tensor<4>,
+    /// Pictures of the prior in the target style, where `loss.prior` asks for them.
+    prior: Option<Tensor<4>>,
     /// The translations, translated back.
     cycled: Tensor<4>,
     guided: Option<Guided>,
@@ -66,25 +68,32 @@ impl Part<'_> {
         let noise = self.tensor(&inputs.latent_noise, posterior.mean.dims());
         let latent = posterior.sample(noise);
         let own = &inputs.sources.styles;
-        let latents = Tensor::cat(vec![latent.clone(), latent.clone()], 0);
+        let mut latents = vec![latent.clone(), latent.clone()];
+        latents.extend(self.prior_latents(posterior.mean.dims()));
+        let has_prior = latents.len() == 3;
+        let latents = Tensor::cat(latents, 0);
         let (drawn, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
             None => {
-                let both: Vec<u32> = own.iter().chain(&inputs.targets).copied().collect();
-                let drawn = generator.decode(latents, &both);
+                let targets = inputs.targets.iter().copied();
+                let mut styles: Vec<u32> = own.iter().copied().chain(targets.clone()).collect();
+                styles.extend(targets.filter(|_| has_prior));
+                let drawn = generator.decode(latents, &styles);
                 (drawn, generator.table_codes(own), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
-                let both = Tensor::cat(vec![own_code.clone(), code.clone()], 0);
-                let drawn = generator.decode_as(latents, both);
+                let mut codes = vec![own_code.clone(), code.clone()];
+                codes.extend(has_prior.then(|| code.clone()));
+                let drawn = generator.decode_as(latents, Tensor::cat(codes, 0));
                 (drawn, own_code, Some(Guided { latent, code }))
             }
         };
-        let mut halves = drawn.split(n, 0).into_iter();
-        let (again, fake) = halves
+        let mut groups = drawn.split(n, 0).into_iter();
+        let (again, fake) = groups
             .next()
-            .zip(halves.next())
-            .expect("2n pictures split into two");
+            .zip(groups.next())
+            .expect("2n pictures and more split into two groups and more");
+        let prior = groups.next();
         let seen = if self.config.loss.cycle_noise > 0.0 {
             let noise = self.tensor(&inputs.cycle_noise, fake.dims());
             fake.clone() + noise.mul_scalar(self.config.loss.cycle_noise)
@@ -100,24 +109,51 @@ impl Part<'_> {
             posterior,
             again,
             fake,
+            prior,
             cycled,
             guided,
         }
     }
 
-    /// The translations of [`Self::draw`] alone, without a graph: `[n, c, H, W]`.
-    pub(crate) fn translated(&self, generator: &Generator, clock: &mut Clock) -> Tensor<4> {
+    /// What the discriminator is shown as made, without a graph: the translations, or by turns a translation and a picture of
+    /// the prior. `[n, c, H, W]`
+    pub(crate) fn made(&self, drawn: &Drawn) -> Tensor<4> {
+        let fake = drawn.fake.clone().inner();
+        match &drawn.prior {
+            None => fake,
+            Some(prior) => self.by_turns(fake, prior.clone().inner(), self.device),
+        }
+    }
+
+    /// The same drawn for itself alone.
+    pub(crate) fn drawn_as_made(&self, generator: &Generator, clock: &mut Clock) -> Tensor<4> {
         let generator = generator.clone().no_grad();
         let targets = &self.inputs.targets;
         let posterior = generator.encode(self.pictures(&self.inputs.sources.images, targets.len()));
         let noise = self.tensor(&self.inputs.latent_noise, posterior.mean.dims());
-        let latent = posterior.sample(noise);
+        let mut latent = posterior.sample(noise);
+        if let Some(prior) = self.prior_latents(latent.dims()) {
+            latent = self.by_turns(latent, prior, &self.autodiff());
+        }
         let fake = match self.config.generator.style {
             StyleKind::Table => generator.decode(latent, targets),
             _ => generator.decode_as(latent, self.target_codes(&generator, 0)),
         };
         clock.mark(Phase::GeneratorForward);
         fake.inner()
+    }
+
+    /// Latents of the prior, `[n, z, h, w]`, where `loss.prior` asks for them.
+    fn prior_latents(&self, shape: [usize; 4]) -> Option<Tensor<4>> {
+        let noise = &self.inputs.prior_noise;
+        (!noise.is_empty()).then(|| self.tensor(noise, shape))
+    }
+
+    /// Rows of one or the other, as the inputs say: `[n, ..]`.
+    fn by_turns(&self, translated: Tensor<4>, prior: Tensor<4>, device: &Device) -> Tensor<4> {
+        let rows = TensorData::new(self.inputs.made_rows.clone(), [self.inputs.made_rows.len()]);
+        let rows = Tensor::<1, Int>::from_data(rows, device);
+        Tensor::cat(vec![translated, prior], 0).select(0, rows)
     }
 
     /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one.
@@ -247,7 +283,7 @@ impl Part<'_> {
     }
 
     /// The generator against a discriminator that stays as it is. Figures: `[g_reconstruction, g_kl, g_cycle,
-    /// g_adversarial, g_paired, g_style, g_diversity]`.
+    /// g_adversarial, g_paired, g_style, g_diversity, g_prior]`.
     pub(crate) fn generator_gradients(
         &self,
         generator: &Generator,
@@ -260,6 +296,7 @@ impl Part<'_> {
             posterior,
             again,
             fake,
+            prior,
             cycled,
             guided,
         } = drawn;
@@ -269,12 +306,15 @@ impl Part<'_> {
         let kl = loss::divergence(&posterior, c * size * size);
         let cycle = loss::absolute_error(cycled, sources);
         let judge = discriminator.clone().no_grad();
-        let shown = match &self.inputs.fooling_variations {
-            Some(variations) => variations.apply(fake.clone(), &self.autodiff()),
-            None => fake.clone(),
+        let fooled = |pictures: Tensor<4>| {
+            let shown = match &self.inputs.fooling_variations {
+                Some(variations) => variations.apply(pictures, &self.autodiff()),
+                None => pictures,
+            };
+            self.fooled(&judge, judge.emissions(shown)).mean()
         };
-        let emissions = judge.emissions(shown);
-        let adversarial = self.fooled(&judge, emissions).mean();
+        let adversarial = fooled(fake.clone());
+        let prior = prior.map(fooled);
         let style = guided.map(|guided| self.style_terms(generator, &fake, guided));
         let rows = &self.inputs.truth_rows;
         let paired = (!rows.is_empty()).then(|| {
@@ -295,6 +335,9 @@ impl Part<'_> {
         if let Some(paired) = &paired {
             total = total + paired.clone() * weights.paired;
         }
+        if let Some(prior) = &prior {
+            total = total + prior.clone() * weights.prior;
+        }
         let zero = || Tensor::zeros([1], self.device);
         let (g_style, g_diversity) = match style {
             Some((terms, reconstruction, diversity)) => {
@@ -304,15 +347,16 @@ impl Part<'_> {
             None => (zero(), zero()),
         };
         clock.mark(Phase::JudgeForward);
-        let paired = paired.map_or_else(|| Tensor::zeros([1], self.device), Tensor::inner);
+        let shown = |term: Option<Tensor<1>>| term.map_or_else(zero, Tensor::inner);
         let figures = vec![
             reconstruction.inner(),
             kl.inner(),
             cycle.inner(),
             adversarial.inner(),
-            paired,
+            shown(paired),
             g_style,
             g_diversity,
+            shown(prior),
         ];
         let computed = self.computed(generator, total, figures);
         clock.mark(Phase::GeneratorBackward);
@@ -370,7 +414,8 @@ impl Part<'_> {
         } else {
             let styles = style_planes(styles, &emissions);
             let logits = Discriminator::real_logits(emissions, styles);
-            activation::sigmoid(logits).reshape([b, h * w])
+            let kind = self.config.loss.adversarial_kind;
+            kind.real_prob(logits).reshape([b, h * w])
         };
         probs.mean_dim(1).reshape([b])
     }
@@ -446,7 +491,7 @@ fn spread<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
 }
 
 /// One at each patch's style, zero elsewhere: `[b, K, h, w]`, on the emissions' device.
-fn style_planes(styles: &[u32], emissions: &Tensor<4>) -> Tensor<4> {
+pub(crate) fn style_planes(styles: &[u32], emissions: &Tensor<4>) -> Tensor<4> {
     let [b, labels, h, w] = emissions.dims();
     let count = labels - 1;
     let mut planes = vec![0.0; b * count * h * w];

@@ -56,6 +56,7 @@ fn tiny(sets: &[String]) -> Vec<String> {
     let small = [
         ("discriminator.head=conv", "discriminator.head_width=8"),
         ("discriminator.head=dense", "discriminator.head_width=8"),
+        ("discriminator.global=true", "discriminator.head_width=8"),
     ];
     let fitting = small
         .iter()
@@ -139,13 +140,14 @@ fn every_head_with_every_loss_and_every_tie_trains_or_is_refused_with_a_reason()
             "discriminator.directions=rows",
         ],
         &["loss.unary=0", "loss.unary=0.5"],
+        &["discriminator.global=false", "discriminator.global=true"],
         &[
             "loss.adversarial_patchwise=false",
             "loss.adversarial_patchwise=true",
         ],
     ]);
-    // The CRF: 16 ways with the likelihood; the other three heads: 4 losses, and nothing that changes chains.
-    assert_eq!((trained, refused.len()), (16 + 12, 256 - 28));
+    // The CRF: 32 ways with the likelihood; the other three heads: 4 losses, and nothing that changes chains.
+    assert_eq!((trained, refused.len()), (32 + 12, 512 - 44));
     for (sets, reason) in refused {
         let is_named = sets.iter().any(|set| {
             let (key, value) = set.split_once('=').unwrap();
@@ -206,9 +208,10 @@ fn both_generators_take_style_codes_from_anywhere() {
         &["generator.draw_steps=4", "generator.draw_steps=2"],
         &["train.pairs=none", "train.pairs=0.5"],
         &["train.accumulate=1", "train.accumulate=2"],
+        &["loss.prior=0", "loss.prior=1"],
     ]);
     // Drawing in two steps is the recurrent generator's alone.
-    assert_eq!((trained, refused.len()), (36, 12));
+    assert_eq!((trained, refused.len()), (72, 24));
     assert!(
         refused
             .iter()

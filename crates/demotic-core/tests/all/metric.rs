@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
     Bootstrap, Evaluation, FeatureSet, Features, MAX_PSNR, Nearest, Remap, Scores, Spread,
-    TeachOptions, evaluate, evaluate_pairs, kernel_distance, kernel_spread, l1, mean_scores, psnr,
-    rank, recognition, ssim, teach,
+    TeachOptions, evaluate, evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1,
+    mean_scores, psnr, rank, recognition, ssim, teach,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
@@ -787,6 +787,34 @@ fn kernel_distance_of_styles_is_nothing_within_and_much_between() {
     );
     assert!(within.abs() < 0.05 * between, "{within} {between}");
     assert!(right * 100 > of * 97, "{right} of {of}");
+}
+
+#[test]
+fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are() {
+    let set = small_set();
+    let len = set.picture_len();
+    // A sampler that knows the training pictures by heart, and one of plain noise.
+    let mut memory = |style: usize, n: usize| {
+        let trained = set.items(style, Split::Train);
+        let items: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
+        Ok::<_, Infallible>(set.network_pictures(style, &items))
+    };
+    let Ok(known) = from_prior(&set, Split::Test, &mut memory);
+    let mut grain = |_: usize, n: usize| Ok::<_, Infallible>(noise(n * len, 7));
+    let Ok(noisy) = from_prior(&set, Split::Test, &mut grain);
+    let names: Vec<&str> = known.iter().map(|p| p.style.as_str()).collect();
+    assert_eq!(names, ["openmoji-line", "openmoji"]);
+    for (known, noisy) in known.iter().zip(&noisy) {
+        assert_eq!((known.n, noisy.n), (172, 172));
+        assert_eq!(known.model, known.training);
+        assert_eq!(noisy.training, known.training);
+        let (near, far) = (known.model.kid, noisy.model.kid);
+        assert!(near.low < near.value && near.value < near.high, "{near:?}");
+        assert!(
+            near.value.abs() < 0.3 && far.low > near.high + 1.0,
+            "{near:?} {far:?}"
+        );
+    }
 }
 
 #[test]

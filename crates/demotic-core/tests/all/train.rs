@@ -43,7 +43,7 @@ fn dataset(config: &Config) -> Dataset {
 fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
     for sets in [
         &["train.pairs=none"][..],
-        &["train.pairs=all", "loss.smoothness=0.1"][..],
+        &["train.pairs=all", "loss.smoothness=0.1", "loss.prior=1"][..],
         &[
             "train.pairs=0.5",
             "train.batch=4",
@@ -147,6 +147,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             "train.discriminator_rate=0",
             "loss.r1=1",
             "loss.smoothness=0.1",
+            "loss.prior=2",
             parts,
         ]);
         let data = dataset(&config);
@@ -164,6 +165,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             t.g_kl,
             t.g_adversarial,
             t.g_paired,
+            t.g_prior,
             t.g_norm,
         ]
     };
@@ -172,6 +174,55 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
         let parts = figures("train.accumulate=2", steps);
         let close = |(a, b): (&f32, &f32)| *a > 0.0 && (a - b).abs() <= 1e-4 * a.abs();
         assert!(whole.iter().zip(&parts).all(close), "{whole:?} {parts:?}");
+    }
+}
+
+#[test]
+fn the_prior_is_trained_by_its_own_term_alone_and_seen_by_the_discriminator_half_the_time() {
+    let first = |sets: &[&str]| {
+        let config = config(&[&["train.batch=4", "discriminator.augment_prob=0"], sets].concat());
+        let data = dataset(&config);
+        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        trainer.advance().expect("finite");
+        let figures = trainer.tick().unwrap().unwrap();
+        (weights_of(trainer.generator()), figures)
+    };
+    let (_, without) = first(&[]);
+    let (_, with) = first(&["loss.prior=1"]);
+    assert_eq!(without.g_prior, 0.0);
+    // Two of the four made pictures are others; reals, translations and what the generator does with them are not.
+    assert_ne!(with.d_fake, without.d_fake);
+    assert_eq!(
+        (with.d_real, with.g_reconstruction, with.g_cycle, with.g_kl),
+        (
+            without.d_real,
+            without.g_reconstruction,
+            without.g_cycle,
+            without.g_kl
+        )
+    );
+    // Nothing but the prior's term moves the generator: then it does, but not the encoder, which has no part in it.
+    let alone = [
+        "loss.reconstruction=0",
+        "loss.kl=0",
+        "loss.cycle=0",
+        "loss.adversarial=0",
+    ];
+    let (still, _) = first(&alone);
+    let (moved, figures) = first(&[&alone[..], &["loss.prior=1"]].concat());
+    assert!(figures.g_prior > 0.0 && figures.g_norm > 0.0, "{figures:?}");
+    for (name, array) in &moved {
+        let is_decoder = [
+            "style",
+            "from_latent",
+            "context",
+            "decoder",
+            "ups",
+            "output",
+        ]
+        .iter()
+        .any(|part| name.starts_with(part));
+        assert_eq!(*array != still[name], is_decoder, "{name}");
     }
 }
 
@@ -286,7 +337,7 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
         ]
     };
     for more in [
-        &["train.pairs=all", "loss.smoothness=0.1"][..],
+        &["train.pairs=all", "loss.smoothness=0.1", "loss.prior=1"][..],
         &[
             "loss.composite_prob=1",
             "train.accumulate=2",
@@ -361,6 +412,7 @@ fn every_trained_parameter_moves_and_losses_are_finite() {
         &["generator.kind=recurrent", "generator.style=latent"],
         &["generator.style=reference", "discriminator.head=conv"],
         &["discriminator.head=dense"],
+        &["discriminator.global=true", "loss.prior=1"],
     ] {
         let config = config(sets);
         let data = dataset(&config);

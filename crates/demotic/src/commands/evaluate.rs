@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::Result;
+use demotic_core::config::Config;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
-use demotic_core::loss::AdversarialKind;
 use demotic_core::metric::{self, Evaluation};
 use demotic_core::model::{Discriminator, Generator};
 use demotic_core::{recognize, translate};
@@ -38,8 +38,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         SplitArg::Validation => Split::Validation,
     };
     let discriminator = checkpoint.discriminator(&chosen.device)?;
-    let loss = config.loss.adversarial_kind;
-    let mut evaluation = evaluate(&generator, &discriminator, loss, &chosen, &dataset, split);
+    let mut evaluation = evaluate(&generator, &discriminator, config, &chosen, &dataset, split);
     evaluation.notes.extend(checkpoint.other_data(&dataset));
     // Neither a file that cannot be written nor a reader that went away takes the figures from the other.
     let written = match &args.json {
@@ -56,12 +55,12 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     written.and(told)
 }
 
-/// Translates and scores every held-out pair, or sets of pictures where there are no pairs, and lets the discriminator name
-/// the style of every held-out picture. What cannot be told is said in the notes.
+/// Translates and scores every held-out pair, or sets of pictures where there are no pairs, draws from the prior where training
+/// minded that, and lets the discriminator name the style of every held-out picture. What cannot be told is said in the notes.
 pub(crate) fn evaluate(
     generator: &Generator,
     discriminator: &Discriminator,
-    loss: AdversarialKind,
+    config: &Config,
     chosen: &Chosen,
     dataset: &Dataset,
     split: Split,
@@ -87,7 +86,22 @@ pub(crate) fn evaluate(
         ))
     };
     let Ok(mut evaluation) = metric::evaluate(dataset, split, Some(&mut translator));
-    if loss.tells_styles() {
+    if config.loss.prior > 0.0 {
+        let mut draw = |style: usize, n: usize| {
+            let codes = generator.table_codes(&vec![style as u32; n]);
+            Ok::<_, Infallible>(translate::sample(
+                generator,
+                config,
+                &chosen.device,
+                &codes,
+                0,
+                1.0,
+            ))
+        };
+        let Ok(prior) = metric::from_prior(dataset, split, &mut draw);
+        evaluation.prior = prior;
+    }
+    if config.loss.adversarial_kind.tells_styles() {
         let Ok(told) = metric::recognition(dataset, split, &mut judge);
         evaluation.recognition = told;
     } else {

@@ -153,7 +153,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let evaluation = evaluate::evaluate(
         trainer.average(),
         &trainer.judge(),
-        plan.config.loss.adversarial_kind,
+        &plan.config,
         &chosen,
         &dataset,
         Split::Test,

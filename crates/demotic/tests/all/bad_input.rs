@@ -243,7 +243,7 @@ fn damaged_checkpoints() {
         (
             description,
             |whole| replaced(whole, "\"format\": 3", "\"format\": 99"),
-            "checkpoint has format 99, this build reads 3",
+            "checkpoint has format 99, this build reads 4",
         ),
         (
             description,
