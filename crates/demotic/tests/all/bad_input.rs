@@ -242,7 +242,7 @@ fn damaged_checkpoints() {
         ),
         (
             description,
-            |whole| replaced(whole, "\"format\": 3", "\"format\": 99"),
+            |whole| replaced(whole, "\"format\": 4", "\"format\": 99"),
             "checkpoint has format 99, this build reads 4",
         ),
         (
