@@ -105,6 +105,9 @@ pub struct LossConfig {
     /// The same of pictures drawn from the prior, which then are half of what the discriminator is shown as made (Larsen et
     /// al. 2016).
     pub prior: f32,
+    /// Mean absolute error of the latent read from a picture of the prior, against the one it was drawn from: without it all
+    /// draws may come to one picture (Zhu et al. 2017, `BicycleGAN`); with `prior` only.
+    pub latent: f32,
     /// What the discriminator and the generator play for.
     pub adversarial_kind: AdversarialKind,
     /// Whether the generator plays against single patches although the discriminator's are tied by the CRF.
@@ -143,6 +146,7 @@ impl Default for LossConfig {
             cycle_noise: 0.15,
             adversarial: 2.0,
             prior: 0.0,
+            latent: 1.0,
             adversarial_kind: AdversarialKind::Likelihood,
             adversarial_patchwise: false,
             unary: 0.0,
@@ -483,6 +487,7 @@ impl Config {
                 "generator.style = latent",
             ),
             ("generator.style_channels", is_guided, guided),
+            ("loss.latent", l.prior > 0.0, "loss.prior above 0"),
             ("loss.style", is_guided, guided),
             ("loss.diversity", is_guided, guided),
             (
@@ -576,6 +581,7 @@ impl Config {
             ("loss.cycle_noise", l.cycle_noise),
             ("loss.adversarial", l.adversarial),
             ("loss.prior", l.prior),
+            ("loss.latent", l.latent),
             ("loss.paired", l.paired),
             ("loss.unary", l.unary),
             ("loss.style", l.style),
@@ -811,6 +817,7 @@ mod tests {
             ("generator.draw_steps=2", "generator.kind=recurrent"),
             ("generator.style_noise_dims=4", "generator.style=latent"),
             ("generator.style_channels=8", "generator.style=reference"),
+            ("loss.latent=2", "loss.prior=1"),
             ("loss.style=2", "generator.style=latent"),
             ("loss.diversity=0", "generator.style=reference"),
             ("train.decay_from=0.2", "train.schedule=cosine"),

@@ -274,6 +274,7 @@ mod tests {
             g_style: 0.0,
             g_diversity: 0.0,
             g_prior: 0.0,
+            g_latent: 0.0,
             d_norm: 1.0,
             g_norm: 1.0,
             crf_stay_log_odds: 0.5,

@@ -56,7 +56,7 @@ type Plan = (
 const REACH: &str = "CRF: reach";
 
 /// What of a tick is drawn; what a run does not have is left out.
-const CHARTS: [Plan; 11] = [
+const CHARTS: [Plan; 12] = [
     (
         "Discriminator",
         "its loss by kind of picture, nats a patch",
@@ -87,6 +87,11 @@ const CHARTS: [Plan; 11] = [
             ("g_cycle", "there and back"),
             ("g_paired", "true pair"),
         ],
+    ),
+    (
+        "Latent",
+        "read from a picture of the prior: mean absolute error",
+        &[("g_latent", "latent")],
     ),
     ("Divergence", "nats a picture value", &[("g_kl", "KL")]),
     (

@@ -156,6 +156,7 @@ mod tests {
             g_style: 0.0,
             g_diversity: 0.0,
             g_prior: 0.0,
+            g_latent: 0.0,
             d_real_prob: 0.83,
             d_fake_prob: 0.15,
             d_r1: None,

@@ -45,7 +45,7 @@ pub use validation::{Best, BestMetric, Validator};
 pub use weights::{Array, Arrays, weights_of, with_weights};
 
 /// Names of the figures of one tick, in the order they are kept on the device.
-const FIGURES: [&str; 16] = [
+const FIGURES: [&str; 17] = [
     "d_real",
     "d_fake",
     "d_composite",
@@ -60,6 +60,7 @@ const FIGURES: [&str; 16] = [
     "g_style",
     "g_diversity",
     "g_prior",
+    "g_latent",
     "d_norm",
     "g_norm",
 ];
@@ -100,6 +101,9 @@ pub struct Tick {
     pub g_diversity: f32,
     /// Generator's loss against the discriminator of pictures drawn from the prior, nats a patch; 0 without `loss.prior`.
     pub g_prior: f32,
+    /// Mean absolute error of the latent read from a picture of the prior, against the one it was drawn from; 0 without
+    /// `loss.prior`.
+    pub g_latent: f32,
     /// Norm of the discriminator's gradients before clipping.
     pub d_norm: f32,
     /// Norm of the generator's gradients before clipping.
@@ -577,8 +581,9 @@ impl<'a> Trainer<'a> {
             g_style: values[11],
             g_diversity: values[12],
             g_prior: values[13],
-            d_norm: values[14],
-            g_norm: values[15],
+            g_latent: values[14],
+            d_norm: values[15],
+            g_norm: values[16],
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
             secs_per_kimg: secs / images * 1000.0,

@@ -283,7 +283,7 @@ impl Part<'_> {
     }
 
     /// The generator against a discriminator that stays as it is. Figures: `[g_reconstruction, g_kl, g_cycle,
-    /// g_adversarial, g_paired, g_style, g_diversity, g_prior]`.
+    /// g_adversarial, g_paired, g_style, g_diversity, g_prior, g_latent]`.
     pub(crate) fn generator_gradients(
         &self,
         generator: &Generator,
@@ -314,7 +314,11 @@ impl Part<'_> {
             self.fooled(&judge, judge.emissions(shown)).mean()
         };
         let adversarial = fooled(fake.clone());
-        let prior = prior.map(fooled);
+        let prior = prior.map(|pictures| {
+            let read = generator.encode(pictures.clone()).mean;
+            let drawn_by = self.tensor(&self.inputs.prior_noise, read.dims());
+            (fooled(pictures), loss::absolute_error(read, drawn_by))
+        });
         let style = guided.map(|guided| self.style_terms(generator, &fake, guided));
         let rows = &self.inputs.truth_rows;
         let paired = (!rows.is_empty()).then(|| {
@@ -335,8 +339,8 @@ impl Part<'_> {
         if let Some(paired) = &paired {
             total = total + paired.clone() * weights.paired;
         }
-        if let Some(prior) = &prior {
-            total = total + prior.clone() * weights.prior;
+        if let Some((fooling, latent)) = &prior {
+            total = total + fooling.clone() * weights.prior + latent.clone() * weights.latent;
         }
         let zero = || Tensor::zeros([1], self.device);
         let (g_style, g_diversity) = match style {
@@ -348,6 +352,7 @@ impl Part<'_> {
         };
         clock.mark(Phase::JudgeForward);
         let shown = |term: Option<Tensor<1>>| term.map_or_else(zero, Tensor::inner);
+        let (prior, latent) = prior.unzip();
         let figures = vec![
             reconstruction.inner(),
             kl.inner(),
@@ -357,6 +362,7 @@ impl Part<'_> {
             g_style,
             g_diversity,
             shown(prior),
+            shown(latent),
         ];
         let computed = self.computed(generator, total, figures);
         clock.mark(Phase::GeneratorBackward);

@@ -166,6 +166,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             t.g_adversarial,
             t.g_paired,
             t.g_prior,
+            t.g_latent,
             t.g_norm,
         ]
     };
@@ -209,7 +210,7 @@ fn the_prior_is_trained_by_its_own_term_alone_and_seen_by_the_discriminator_half
         "loss.adversarial=0",
     ];
     let (still, _) = first(&alone);
-    let (moved, figures) = first(&[&alone[..], &["loss.prior=1"]].concat());
+    let (moved, figures) = first(&[&alone[..], &["loss.prior=1", "loss.latent=0"]].concat());
     assert!(figures.g_prior > 0.0 && figures.g_norm > 0.0, "{figures:?}");
     for (name, array) in &moved {
         let is_decoder = [
@@ -224,6 +225,10 @@ fn the_prior_is_trained_by_its_own_term_alone_and_seen_by_the_discriminator_half
         .any(|part| name.starts_with(part));
         assert_eq!(*array != still[name], is_decoder, "{name}");
     }
+    // Reading the latent back asks something of the encoder as well.
+    let (read, figures) = first(&[&alone[..], &["loss.prior=1", "loss.latent=1"]].concat());
+    assert!(figures.g_latent > 0.0, "{figures:?}");
+    assert!(read.iter().all(|(name, array)| *array != still[name]));
 }
 
 #[test]
