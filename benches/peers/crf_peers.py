@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Times loss and gradient of a linear-chain CRF in other people's libraries, on the cases of `cargo bench --bench crf`.
+"""Times loss and gradient of a linear-chain CRF in other people's libraries, on the cases of `demotic bench`.
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch pytorch-crf torch-struct
     /tmp/peers/bin/python benches/peers/crf_peers.py                          # the peers alone, on the processor
     /tmp/peers/bin/python benches/peers/crf_peers.py --device cpu,cuda        # and on CUDA, column beside column
     /tmp/peers/bin/python benches/peers/crf_peers.py --side-by-side           # and ours, case by case in the same minute
+    /tmp/peers/bin/python benches/peers/crf_peers.py --side-by-side --ours-on wgpu:1 --demotic bin/demotic    # a built program: no toolchain
 
 Medians over repeats after a warm-up, emissions and transitions both requiring gradients, every library's loss summed over
-chains; on CUDA each repeat ends when the device is done. Side by side runs each case's Rust bench right before that case's
-peers, so that both see the same machine. Gains: the fastest peer on the processor over ours; `wgsl over cuda`: the fastest on CUDA
+chains; on CUDA each repeat ends when the device is done. Side by side runs `demotic bench` on each case right before that case's
+peers, so that both see the same machine: the loop on flex, and the kernels on the device that --ours-on names. Gains: the fastest peer on the processor over ours; `wgsl over cuda`: the fastest on CUDA
 over our kernels, where they ran on the same card.
 """
 
@@ -17,6 +18,7 @@ import os
 import statistics
 import time
 import warnings
+from pathlib import Path
 
 import torch
 
@@ -24,8 +26,8 @@ import ours
 
 # (T positions, B chains, L labels): demotic_crf::cases::SPEED.
 CASES = [(16, 1024, 8), (32, 1024, 8), (64, 2048, 4), (64, 256, 16), (4096, 4, 8)]
-# What computes on each of our devices.
-OURS = {"flex": "cpu", "wgpu": "wgsl"}
+# Our implementations: the first on flex, the second on the device that is named.
+OURS = ["cpu", "wgsl"]
 warnings.filterwarnings("ignore", category=UserWarning, module="torch_struct")
 
 
@@ -109,14 +111,10 @@ def case_name(case) -> str:
     return "T{}_B{}_L{}".format(*case)
 
 
-def our_times(case, bench: str | None) -> dict[str, float]:
-    """Milliseconds by implementation, from one case of the Rust bench on each of our devices that is there."""
-    found = {}
-    for device, implementation in OURS.items():
-        label = f"crf {implementation} on {device}/{case_name(case)}"
-        if times := ours.times_ms("crf", label, {"CRF_DEVICES": device}, bench):
-            found[implementation] = statistics.median(times)
-    return found
+def our_times(case, demotic: Path, ours_on: list[str], secs: float) -> dict[str, float]:
+    """Milliseconds by implementation, each on its device."""
+    pairs = zip(OURS, ours_on)
+    return {name: ours.crf_ms(demotic, f"crf/{name}/{device}/{case_name(case)}", secs) for name, device in pairs}
 
 
 def gains(row: dict[str, float]) -> dict[str, float]:
@@ -150,8 +148,9 @@ def one_of_devices(text: str) -> list[str]:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", type=one_of_devices, default=["cpu"], metavar="cpu|cuda|cpu,cuda", help="where the peers run (default cpu)")
-    parser.add_argument("--side-by-side", action="store_true", help="also run the Rust bench, case by case")
-    parser.add_argument("--bench", help="a built crf bench, instead of `cargo bench`")
+    parser.add_argument("--side-by-side", action="store_true", help="also time ours, case by case")
+    parser.add_argument("--ours-on", default="wgpu", help="device of our kernels, as `demotic devices` names it (default wgpu); flex: the loop alone")
+    parser.add_argument("--demotic", metavar="BINARY", help="the built program, instead of building it with cargo")
     parser.add_argument("--only", choices=[case_name(case) for case in CASES], help="one case")
     parser.add_argument(
         "--threads",
@@ -165,8 +164,11 @@ def main():
     named = [torch.cuda.get_device_name() if device == "cuda" else device for device in devices]
     print(f"torch {torch.__version__} on {', '.join(named) or 'nothing'}, best of {arguments.threads} threads; ms for loss + gradient")
     columns = [column(peer, device) for device in devices for peer in PEERS]
+    ours_on = ["flex"] if arguments.ours_on == "flex" else ["flex", arguments.ours_on]
     if arguments.side_by_side:
-        columns += [*OURS.values(), "cpu gain", "wgsl gain", *(["wgsl over cuda"] if "cuda" in devices else [])]
+        demotic = ours.binary(arguments.demotic)
+        print(f"ours: cpu on flex{f', wgsl on {arguments.ours_on}' if len(ours_on) > 1 else ''}")
+        columns += [*OURS, "cpu gain", "wgsl gain", *(["wgsl over cuda"] if "cuda" in devices else [])]
     if not columns:
         return
     print("| case | " + " | ".join(columns) + " |")
@@ -174,7 +176,7 @@ def main():
     for case in CASES:
         if arguments.only not in (None, case_name(case)):
             continue
-        row = our_times(case, arguments.bench) if arguments.side_by_side else {}
+        row = our_times(case, demotic, ours_on, arguments.secs) if arguments.side_by_side else {}
         for device in devices:
             row |= peers(case, device, arguments.secs, arguments.threads)
         ratios = gains(row)

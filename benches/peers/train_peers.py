@@ -5,9 +5,11 @@
     /tmp/peers/bin/python benches/peers/train_peers.py                   # PyTorch alone: processor, and CUDA where there is one
     /tmp/peers/bin/python benches/peers/train_peers.py --check           # two steps on the same numbers: losses and gradient norms agree
     /tmp/peers/bin/python benches/peers/train_peers.py --side-by-side    # and ours, in alternation, with the ratio
+    /tmp/peers/bin/python benches/peers/train_peers.py --side-by-side --ours-on wgpu:1 --demotic bin/demotic    # a built program: no toolchain
 
-Ours is `cargo bench --bench train_step`. With `DEMOTIC_BENCH_EXPORT=FOLDER` that bench writes, a configuration each, the resolved
-settings, the weights, everything random in one step, and the figures that the step came to: what `--check` reads.
+Ours is `demotic compare` on the recipes of configs/: settings, counts and times come from its JSON. `--check` needs a toolchain: it reads
+what `cargo bench --bench train_step` writes with `DEMOTIC_BENCH_EXPORT=FOLDER`, a configuration each: the resolved settings, the
+weights, everything random in two steps, and the figures that they came to.
 
 The same: layers, initial shapes, losses (true pairs where a recipe shows them), composites, batch, clipping by the norm of all gradients, Adam, moving average. Left
 out on this side, in PyTorch's favour: making the batch (its pictures are on the device already) and planning the composites (a few
@@ -348,10 +350,10 @@ class Timing:
         return [1e3 * t for t in self.measure(self.candidate, secs)]
 
 
-def exported(bench):
+def exported():
     """`{configuration: (about, tensors)}`, written by our bench on Flex."""
     with tempfile.TemporaryDirectory() as folder:
-        ours.run("train_step", [], {"DEMOTIC_BENCH_EXPORT": folder, "DEMOTIC_BENCH_DEVICE": "flex"}, bench)
+        ours.exported(folder)
         return {path.stem: safetensors(path.read_bytes()) for path in sorted(Path(folder).glob("*.safetensors"))}
 
 
@@ -398,6 +400,7 @@ def counts(config, styles):
 
 
 NETWORKS = [(Generator, "generator"), (Discriminator, "discriminator")]
+RECIPES = ["quickstart", "paired", "six-styles"]
 
 
 def spread(times):
@@ -409,20 +412,28 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare one step on the same numbers with ours, do not time")
     parser.add_argument("--side-by-side", action="store_true", help="time ours too, in alternation")
-    parser.add_argument("--only", help="one configuration, by name")
+    parser.add_argument("--only", choices=RECIPES, help="one configuration, by name")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of both programs; may be repeated")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch on the processor (default: all cores)")
     parser.add_argument("--secs", type=float, default=5.0, help="time for each of torch's measurements")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
-    parser.add_argument("--samples", type=int, help="steps of ours a round (default: the bench's own 20; criterion wants 10)")
+    parser.add_argument("--samples", type=int, default=20, help="timed steps of ours a round (default 20)")
     parser.add_argument("--ours-on", default="flex", help="our device when side by side (default flex)")
-    parser.add_argument("--bench", help="a built train_step bench, instead of `cargo bench`")
+    parser.add_argument("--demotic", metavar="BINARY", help="the built program, instead of building it with cargo")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {', '.join(devices)}")
-    wanted = {name: found for name, found in exported(arguments.bench).items() if arguments.only in (None, name)}
+    named = [torch.cuda.get_device_name() if device == "cuda" else device for device in devices]
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {', '.join(named)}")
+    names = [name for name in RECIPES if arguments.only in (None, name)]
+    if arguments.check:
+        wanted = {name: found for name, found in exported().items() if name in names}
+    else:
+        demotic = ours.binary(arguments.demotic)
+        # Three steps: for the settings and the counts.
+        wanted = {name: (ours.compared(demotic, name, "flex", 3, arguments.set), {}) for name in names}
     for name, (about, _) in list(wanted.items()):
         config = about["config"]
         if config["loss"]["smoothness"] > 0:
@@ -443,8 +454,8 @@ def main():
         for _ in range(arguments.rounds):
             if arguments.side_by_side:
                 device = arguments.ours_on
-                env = {"DEMOTIC_BENCH_DEVICE": device}
-                ours_ms += ours.times_ms("train_step", f"{device}/{name}", env, arguments.bench, arguments.samples)
+                compared = ours.compared(demotic, name, device, arguments.samples + 2, arguments.set)
+                ours_ms += [1e3 * secs for secs in compared["devices"][0]["step_secs"]]
             for timing in timings:
                 torch_ms[timing.device] += timing.again(arguments.secs)
         for timing in timings:

@@ -1,5 +1,6 @@
 //! What can go wrong in the library, sorted by who can mend it.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
@@ -71,4 +72,13 @@ impl Error {
             path: path.to_owned(),
         }
     }
+}
+
+/// What a caught panic said.
+pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }

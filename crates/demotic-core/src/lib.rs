@@ -22,4 +22,4 @@ pub mod rng;
 pub mod train;
 pub mod translate;
 
-pub use error::Error;
+pub use error::{Error, panic_message};

@@ -66,6 +66,8 @@ mod grid;
 mod op;
 #[doc(hidden)]
 pub mod oracle;
+#[doc(hidden)]
+pub mod workload;
 
 pub use chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
 pub use config::{FORBIDDEN, Implementation, LABELS_MAX, Transitions, WgslKernel, Work};

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Train the same few steps on several devices: speed, memory, distance
     Compare(CompareArgs),
+    /// Time the CRF layer on a device, every implementation and kernel, each checked first
+    Bench(BenchArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -489,11 +491,18 @@ pub(crate) struct DoctorArgs {
 /// `demotic compare`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each device starts from the same weights and gets the same noise and batches, one device after the other. `s a step` is the \
-median of all steps but the first, beside the range of the middle half; `phases` come from further steps that wait for the \
-device after each: host inputs, the generator's pictures, the discriminator's loss and gradient, the generator's loss and \
-gradient, both updates. `apart` holds each device to the first one. `A is X +- Y times faster than B`: the ratio of medians, \
-and what the spread of single steps makes of it (one standard deviation).
+Each device starts from the same weights and gets the same noise and batches. One after the other is set up and takes two steps \
+that are not timed (`first s` is the first, with compiling and tuning); then all take their steps in up to 20 alternating rounds, \
+so that a busy machine is busy for all. `s a step` is the median of the timed steps, beside the range of the middle half; `phases` \
+come from further steps that wait for the device after each: host inputs, the generator's pictures, the discriminator's loss and \
+gradient, the generator's loss and gradient, both updates. `host grew` is how far the process's memory rose while that device \
+alone was set up, at its highest; what an earlier device gave back is used again and not counted, so the first counts most. \
+`device mem` is what the device's allocator has taken, for all on that device; a software adapter's lies in the host's memory too. \
+`apart` holds each device to the first one: every loss of every step, every weight after the last.
+
+`A is X +- Y times faster than B`: X is the median over rounds of B's time over A's in the same round, Y half the width of the 99 % \
+interval of that median. Where the interval holds 1, no difference was seen; fewer than 8 rounds have no such interval. A device that \
+fails is told by its name and message, the others' figures stay, and the exit code is 1.
 
 Examples:
   demotic compare --devices flex,wgpu
@@ -513,12 +522,46 @@ pub(crate) struct CompareArgs {
     /// Change one setting, such as train.batch=8; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Steps on each device; the first one is told apart
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    /// Steps on each device; the first two are not timed
+    #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub(crate) steps: u64,
     /// The figures as JSON, every step among them
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `demotic bench`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Loss and gradient of the CRF layer over fixed sizes, chains (T positions, B chains, L labels) and grids (B pictures of so many \
+patches), by every implementation and kernel of the device: `cpu` and `reference` on flex, `wgsl` (the kernel that is chosen) and \
+`chain`, `lanes`, `image` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
+`op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
+median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
+that is wrong or fails is told by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
+
+Examples:
+  demotic bench --device wgpu
+  demotic bench --device flex --only crf/cpu,T16 --json | jq '.cases[].median_secs'")]
+pub(crate) struct BenchArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Only labels that hold one of these words
+    #[arg(long, value_name = "WORD,WORD", value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Time for each row; a row has 5 calls at least
+    #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
+    pub(crate) secs: f64,
+    /// The figures as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.001..=600.0).contains(&value) => Ok(value),
+        _ => Err("expected seconds, from 0.001 to 600".into()),
+    }
 }
 
 /// `demotic completions`

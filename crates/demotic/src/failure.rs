@@ -1,11 +1,12 @@
 //! How failures reach the person: one message on standard error, an exit code, and never a raw panic.
 
-use std::any::Any;
 use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
+
+pub(crate) use demotic_core::panic_message;
 
 /// Exit code of a failure of the machine or the training.
 const FAILED: u8 = 1;
@@ -48,15 +49,6 @@ pub(crate) fn is_input(error: &anyhow::Error) -> bool {
     error.is::<InputError>()
         || error.is::<DataError>()
         || error.downcast_ref::<Error>().is_some_and(Error::is_input)
-}
-
-/// What a caught panic said.
-pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("no message")
 }
 
 /// `error: ...` with following lines under the first; standard error may be closed.

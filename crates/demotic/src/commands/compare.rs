@@ -1,12 +1,11 @@
 //! `demotic compare`: the same training on several devices, side by side.
 
-use anyhow::Result;
-use demotic_core::compare::{Measured, hold_to_the_first, measure, ranking};
+use anyhow::{Result, ensure};
+use demotic_core::compare::{Comparison, Entrant, Faster, SET_UP_STEPS, compare};
 use demotic_core::config::Config;
 use demotic_core::data::{CachePolicy, Dataset};
-use demotic_core::device;
 use demotic_core::train::Phases;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::CompareArgs;
 use crate::options::dataset_options;
@@ -26,87 +25,132 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         Some(path) => Config::load(path, &args.set)?,
         None => Config::resolve(Some(QUICKSTART), &args.set)?,
     };
-    let chosen = args
-        .devices
-        .iter()
-        .map(|name| Ok((name, device::open(name)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let entrants = Entrant::open_all(&args.devices)?;
     let dataset = Dataset::load(
         &config.data.source,
         &dataset_options(&config, CachePolicy::Platform)?,
     )?;
-    let mut all = Vec::new();
-    for (name, chosen) in &chosen {
-        let measured = measure(name, chosen, &config, &dataset, args.steps, &mut |step| {
-            note(&format!("{name}: step {}", step + 1));
-        });
-        note("");
-        all.push(measured?);
-    }
-    hold_to_the_first(&mut all);
+    let compared = compare(entrants, &config, &dataset, args.steps, &mut note);
+    note("");
+    let compared = compared?;
     if args.json {
-        let all = json!({
-            "config": config, "steps": args.steps, "devices": all, "faster": ranking(&all),
-        });
-        return say(&format!("{all:#}\n"));
+        let all = AsJson {
+            config: &config,
+            compared: &compared,
+        };
+        say(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+    } else {
+        say(&table(&compared, &config))?;
     }
-    say(&table(&all, &config, args.steps))
+    let failed: Vec<&str> = compared
+        .devices
+        .iter()
+        .filter(|one| one.failure.is_some())
+        .map(|one| one.name.as_str())
+        .collect();
+    ensure!(
+        failed.is_empty(),
+        "{} of {} devices failed: {}",
+        failed.len(),
+        compared.devices.len(),
+        failed.join(", ")
+    );
+    Ok(())
 }
 
-fn table(all: &[Measured], config: &Config, steps: u64) -> String {
-    let width = all.iter().map(|m| m.name.len()).max().unwrap_or(0).max(8);
+/// What `--json` prints.
+#[derive(Serialize)]
+struct AsJson<'a> {
+    config: &'a Config,
+    #[serde(flatten)]
+    compared: &'a Comparison,
+}
+
+fn table(compared: &Comparison, config: &Config) -> String {
+    let names = compared.devices.iter().map(|one| one.name.len());
+    let width = names.max().unwrap_or(0).max(9);
     let mut lines = vec![format!(
-        "same weights, noise and batches: {steps} steps of {} pictures at {} px, seed {}",
-        config.train.batch, config.data.size_px, config.seed
+        "same weights, noise and batches: {} steps of {} pictures at {} px, seed {}; the first {SET_UP_STEPS} untimed, then {} rounds",
+        compared.steps,
+        config.train.batch,
+        config.data.size_px,
+        config.seed,
+        compared.round_steps.len(),
     )];
     lines.push(format!(
         "{:<width$}  {:>9} {:>19} {:>9} {:>10} {:>10} {:>10}  device",
-        "", "s a step", "half of them in", "first s", "pictures/s", "host mem", "device mem"
+        "", "s a step", "half of them in", "first s", "pictures/s", "host grew", "device mem"
     ));
-    for m in all {
+    for one in &compared.devices {
+        let Some(m) = &one.measured else { continue };
         lines.push(format!(
             "{:<width$}  {:>9.4} {:>8.4} to {:>7.4} {:>9.2} {:>10.1} {:>10} {:>10}  {}, shaders {}",
-            m.name,
+            one.name,
             m.spread.median_secs,
             m.spread.low_secs,
             m.spread.high_secs,
             m.first_secs,
             m.pictures_per_sec,
-            bytes(m.host_peak_bytes),
+            bytes(m.host_growth_bytes),
             m.device_bytes.map_or_else(|| "-".to_owned(), bytes),
-            m.device,
-            m.shader_language,
+            one.device,
+            one.shader_language,
         ));
     }
     lines.push(format!(
         "{:<width$}  {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
         "phases, s", "inputs", "G draws", "D loss", "D grad", "G loss", "G grad", "update"
     ));
-    for m in all {
-        let Some(p) = m.phases else { continue };
+    for one in &compared.devices {
+        let Some(p) = one.measured.as_ref().and_then(|m| m.phases) else {
+            continue;
+        };
         let columns = phase_columns(&p).map(|secs| format!("{secs:>9.4}"));
-        lines.push(format!("{:<width$}  {}", m.name, columns.join(" ")));
+        lines.push(format!("{:<width$}  {}", one.name, columns.join(" ")));
     }
-    for m in all {
-        if let Some(apart) = m.apart {
+    lines.push(format!(
+        "memory  {} of the process at its highest, all devices together",
+        bytes(compared.host_peak_bytes)
+    ));
+    let mut measured = compared.devices.iter().filter(|one| one.measured.is_some());
+    let first = measured.next().map_or("", |one| &one.name);
+    for one in measured {
+        if let Some(apart) = one.measured.as_ref().and_then(|m| m.apart) {
             lines.push(format!(
-                "apart   {} from {}: losses to {:.1e} of their size, weights to {:.1e}, half of them within {:.1e}",
-                m.name,
-                all[0].name,
+                "apart   {} from {first}: losses to {:.1e} of their size, weights to {:.1e}, half of them within {:.1e}",
+                one.name,
                 apart.losses_relative_max,
                 apart.weights_max,
                 apart.weights_median
             ));
         }
     }
-    for f in ranking(all) {
-        lines.push(format!(
-            "faster  {} is {:.2} +- {:.2} times faster than {}",
-            f.fast, f.times, f.spread, f.slow
-        ));
+    lines.extend(compared.faster.iter().map(in_words));
+    for one in &compared.devices {
+        if let Some(failure) = &one.failure {
+            lines.push(format!("failed  {}: {failure}", one.name));
+        }
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn in_words(f: &Faster) -> String {
+    let (Some([low, high]), Some(spread)) = (f.interval, f.spread) else {
+        return format!(
+            "faster  {} looks {:.2} times faster than {}; {} rounds are too few to tell, take more --steps",
+            f.fast, f.times, f.slow, f.rounds
+        );
+    };
+    let ratio = format!(
+        "{:.2} +- {spread:.2} times faster than {} (median of {} rounds, 99 % interval {low:.2} to {high:.2})",
+        f.times, f.slow, f.rounds
+    );
+    if f.is_told {
+        format!("faster  {} is {ratio}", f.fast)
+    } else {
+        format!("faster  no difference seen: {} {ratio}", f.fast)
+    }
 }
 
 fn phase_columns(p: &Phases) -> [f64; 7] {

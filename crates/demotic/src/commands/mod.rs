@@ -1,6 +1,7 @@
 //! The commands: each takes what was typed to the library and shows what came of it.
 
 mod ablate;
+mod bench;
 mod compare;
 mod completions;
 mod data;
@@ -41,6 +42,7 @@ pub(crate) fn run(command: &Command) -> Result<Outcome> {
         Command::Devices(args) => devices::run(args)?,
         Command::Doctor(args) => doctor::run(args)?,
         Command::Compare(args) => compare::run(args)?,
+        Command::Bench(args) => bench::run(args)?,
         Command::Completions(args) => completions::run(args)?,
     }
     Ok(Outcome::Done)

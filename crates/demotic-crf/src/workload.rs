@@ -1,0 +1,351 @@
+//! The speed tables as work on a device, ready to be checked and timed: what `cargo bench --bench crf` and `demotic bench` share.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::cases::{Case, GRIDS, Numbers, SPEED};
+use crate::{
+    GridCrf, GridCrfConfig, Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction,
+    WgslKernel, implementation_in_use,
+};
+
+/// A row of the tables: loss and all gradients at one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Of chains.
+    Chains(Case),
+    /// Of grids `[b, l, h, w]`.
+    Grid([usize; 4]),
+}
+
+/// What computes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Second word of a label: the implementation's name, or the kernel's where one is asked for.
+    pub name: &'static str,
+    /// The implementation asked for.
+    pub implementation: Implementation,
+    /// The kernel asked for.
+    pub kernel: WgslKernel,
+}
+
+/// A task on a device.
+pub struct Workload {
+    layer: Layer,
+    device: Device,
+}
+
+enum Layer {
+    Chains {
+        crf: LinearChainCrf,
+        emissions: Tensor<3>,
+        labels: Tensor<2, Int>,
+    },
+    Grid {
+        crf: GridCrf,
+        emissions: Tensor<4>,
+        labels: Tensor<3, Int>,
+    },
+}
+
+/// Of the emissions.
+enum Gradient {
+    Chains(Tensor<3>),
+    Grid(Tensor<4>),
+}
+
+/// Every row, chains first.
+pub fn tasks() -> impl Iterator<Item = Task> {
+    let chains = SPEED.into_iter().map(Task::Chains);
+    chains.chain(GRIDS.into_iter().map(Task::Grid))
+}
+
+/// What computes on a device: the loop and the reference on Flex, each WGSL kernel where there are kernels, else the reference.
+pub fn ways(device: &Device) -> Vec<Way> {
+    let way = |name, implementation, kernel| Way {
+        name,
+        implementation,
+        kernel,
+    };
+    let reference = way("reference", Implementation::Reference, WgslKernel::Auto);
+    let runs = |implementation| implementation_in_use(device, implementation).is_ok();
+    if runs(Implementation::Cpu) {
+        vec![way("cpu", Implementation::Cpu, WgslKernel::Auto), reference]
+    } else if runs(Implementation::Wgsl) {
+        vec![
+            way("wgsl", Implementation::Wgsl, WgslKernel::Auto),
+            way("chain", Implementation::Wgsl, WgslKernel::Chain),
+            way("lanes", Implementation::Wgsl, WgslKernel::Lanes),
+            way("image", Implementation::Wgsl, WgslKernel::Image),
+        ]
+    } else {
+        vec![reference]
+    }
+}
+
+/// Bytes a second of one element-wise pass over 64 MiB that lie in the device's memory already, reads and writes counted: what
+/// a perfect kernel could move.
+///
+/// # Panics
+/// Where the device is lost.
+pub fn copy_bytes_per_sec(device: &Device) -> f64 {
+    const LEN: usize = 16 << 20;
+    let mut tensor = Tensor::<1>::ones([LEN], device);
+    let mut best = f64::INFINITY;
+    for _ in 0..8 {
+        device.sync().expect("the device is alive");
+        let start = Instant::now();
+        tensor = tensor.add_scalar(1.0); // nobody else holds it: in place
+        device.sync().expect("the device is alive");
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    black_box(tensor);
+    (2 * size_of::<f32>() * LEN) as f64 / best
+}
+
+impl Task {
+    /// First word of a label.
+    pub fn op(&self) -> &'static str {
+        match self {
+            Self::Chains(_) => "crf",
+            Self::Grid(_) => "crf_grid",
+        }
+    }
+
+    /// Last word of a label: `T16_B1024_L8`, `B8_8x8_L3`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Chains(case) => case.name(),
+            Self::Grid([b, l, h, w]) => format!("B{b}_{h}x{w}_L{l}"),
+        }
+    }
+
+    /// Compulsory traffic of loss and gradient.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Chains(case) => case.bytes(),
+            // Emissions read, gradient written, one label byte a patch.
+            Self::Grid([b, l, h, w]) => (8 * l + 1) * b * h * w,
+        }
+    }
+
+    /// Multiply-adds of loss and gradient.
+    pub fn fmas(&self) -> usize {
+        match self {
+            Self::Chains(case) => case.fmas(),
+            // Forward, backward and pair sums, in rows and in columns.
+            Self::Grid([b, l, h, w]) => 2 * 3 * l * l * b * h * w,
+        }
+    }
+
+    /// Whether this is timed that way: a kernel that is asked for has to be the one that runs.
+    pub fn is_timed(&self, way: Way, device: &Device) -> bool {
+        match (self, way.implementation, way.kernel) {
+            // It takes a handful of small operations a position: seconds at this length.
+            (Self::Chains(case), Implementation::Reference, _) => case.length <= 64,
+            (_, _, WgslKernel::Auto) => true,
+            (Self::Chains(case), _, asked) => {
+                let crf = case.layer(way, device);
+                crf.kernel(device, [case.chains, case.length]) == Ok(Some(asked))
+            }
+            (Self::Grid(dims @ [b, _, h, w]), _, asked) => {
+                grid_layer(*dims, way, device).kernel(device, [*b, *h, *w]) == Ok(Some(asked))
+            }
+        }
+    }
+}
+
+impl Case {
+    fn layer(&self, way: Way, device: &Device) -> LinearChainCrf {
+        LinearChainCrfConfig::new(self.labels)
+            .with_implementation(way.implementation)
+            .with_kernel(way.kernel)
+            .init(device)
+    }
+}
+
+fn grid_layer([_, l, _, _]: [usize; 4], way: Way, device: &Device) -> GridCrf {
+    GridCrfConfig::new(l)
+        .with_implementation(way.implementation)
+        .with_kernel(way.kernel)
+        .init(device)
+}
+
+impl Workload {
+    /// Fills a task's tensors, the same numbers on every device.
+    pub fn new(task: Task, way: Way, device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        let layer = match task {
+            Task::Chains(case) => {
+                let Case {
+                    length,
+                    chains,
+                    labels,
+                } = case;
+                let emissions = Numbers::new(1, 0).normals(case.positions() * labels, 1.0);
+                let gold = Numbers::new(1, 1).labels(case.positions(), labels);
+                Layer::Chains {
+                    crf: case.layer(way, &device),
+                    emissions: Tensor::from_data(
+                        TensorData::new(emissions, [chains, length, labels]),
+                        &device,
+                    ),
+                    labels: Tensor::from_data(TensorData::new(gold, [chains, length]), &device),
+                }
+            }
+            Task::Grid(dims @ [b, l, h, w]) => {
+                let emissions = Numbers::new(1, 0).normals(b * l * h * w, 1.0);
+                let gold = Numbers::new(1, 1).labels(b * h * w, l);
+                Layer::Grid {
+                    crf: grid_layer(dims, way, &device),
+                    emissions: Tensor::from_data(TensorData::new(emissions, dims), &device),
+                    labels: Tensor::from_data(TensorData::new(gold, [b, h, w]), &device),
+                }
+            }
+        };
+        Self { layer, device }
+    }
+
+    /// One whole call: loss and all gradients, to the device's end of it.
+    ///
+    /// # Panics
+    /// Where the device is lost.
+    pub fn run(&self) {
+        black_box(self.compute());
+        self.device.sync().expect("the device is alive");
+    }
+
+    /// Loss, summed over chains or mean over grids, and all gradients, on the device.
+    fn compute(&self) -> (Tensor<1>, Gradient) {
+        match &self.layer {
+            Layer::Chains {
+                crf,
+                emissions,
+                labels,
+            } => {
+                let emissions = emissions.clone().detach().require_grad();
+                let loss = crf.negative_log_likelihood(
+                    emissions.clone(),
+                    labels.clone(),
+                    None,
+                    Reduction::Sum,
+                );
+                let mut gradients = loss.backward();
+                let gradient = emissions.grad_remove(&mut gradients);
+                let gradient = gradient.expect("the loss depends on the emissions");
+                (loss.inner(), Gradient::Chains(gradient))
+            }
+            Layer::Grid {
+                crf,
+                emissions,
+                labels,
+            } => {
+                let emissions = emissions.clone().detach().require_grad();
+                let loss = crf.negative_log_likelihood(emissions.clone(), labels.clone());
+                let loss = loss.mean();
+                let mut gradients = loss.backward();
+                let gradient = emissions.grad_remove(&mut gradients);
+                let gradient = gradient.expect("the loss depends on the emissions");
+                (loss.inner(), Gradient::Grid(gradient))
+            }
+        }
+    }
+
+    /// Holds loss and gradient of the emissions against the reference's on Flex: a launch that failed shows only where its output
+    /// is read.
+    ///
+    /// # Errors
+    /// What is off, and by how much.
+    pub fn verify(&self, task: Task) -> Result<(), String> {
+        let reference = Way {
+            name: "reference",
+            implementation: Implementation::Reference,
+            kernel: WgslKernel::Auto,
+        };
+        let (loss, gradient) = self.read();
+        let (expected, expected_gradient) = Self::new(task, reference, &Device::flex()).read();
+        // A sum of up to 131,072 positions in f32, in another order.
+        let tolerance = 1e-5 * expected.abs();
+        let is_near = (loss - expected).abs() <= tolerance; // not where it is no number
+        if !is_near {
+            return Err(format!("loss {loss}, reference {expected}"));
+        }
+        let largest = expected_gradient.iter().fold(0.0, |a, g| g.abs().max(a));
+        let pairs = gradient.iter().zip(&expected_gradient);
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, nan_or_larger);
+        // Marginals of the kernels are within 2e-6 of float64; the reference's, by differences of logarithms, are farther.
+        if worst > 1e-5 * largest || worst.is_nan() {
+            return Err(format!(
+                "gradient off by {worst:e}, where it is {largest:e} at most"
+            ));
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> (f32, Vec<f32>) {
+        let (loss, gradient) = self.compute();
+        let gradient = match gradient {
+            Gradient::Chains(gradient) => gradient.try_into_vec_as(),
+            Gradient::Grid(gradient) => gradient.try_into_vec_as(),
+        };
+        (
+            loss.into_scalar(),
+            gradient.expect("the gradient is on the device"),
+        )
+    }
+}
+
+fn nan_or_larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() {
+        f32::NAN
+    } else {
+        a.max(b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flex_times_its_loop_and_the_reference_where_that_ends_in_time() {
+        let flex = Device::flex();
+        let [cpu, reference] = ways(&flex)[..] else {
+            panic!("two ways: {:?}", ways(&flex));
+        };
+        assert_eq!((cpu.name, reference.name), ("cpu", "reference"));
+        assert!(tasks().all(|task| task.is_timed(cpu, &flex)));
+        let left_out = tasks().filter(|task| !task.is_timed(reference, &flex));
+        let left_out: Vec<String> = left_out.map(|task| task.name()).collect();
+        assert_eq!(left_out, ["T4096_B4_L8"]);
+        let named: Vec<String> = tasks()
+            .map(|task| format!("{}/{}", task.op(), task.name()))
+            .collect();
+        assert_eq!(named.len(), SPEED.len() + GRIDS.len());
+        assert!(named.contains(&"crf/T16_B1024_L8".to_owned()), "{named:?}");
+        assert!(
+            named.contains(&"crf_grid/B8_8x8_L3".to_owned()),
+            "{named:?}"
+        );
+    }
+
+    #[test]
+    fn a_result_that_is_not_the_tasks_is_refused() {
+        let flex = Device::flex();
+        let small = Task::Chains(Case::new(7, 9, 3));
+        let grid = Task::Grid([2, 3, 4, 4]);
+        for task in [small, grid] {
+            for way in ways(&flex) {
+                let work = Workload::new(task, way, &flex);
+                assert_eq!(work.verify(task), Ok(()), "{task:?} {way:?}");
+            }
+        }
+        // The numbers of one size against the truth of another of as many emissions.
+        let work = Workload::new(small, ways(&flex)[0], &flex);
+        let other = work.verify(Task::Chains(Case::new(9, 7, 3)));
+        assert!(other.unwrap_err().contains("reference"));
+        assert!(nan_or_larger(f32::NAN, 1.0).is_nan() && nan_or_larger(1.0, f32::NAN).is_nan());
+    }
+}
