@@ -718,7 +718,7 @@ mod tests {
     #[test]
     fn every_loss_of_a_tick_counts() {
         let figures = "d_real d_fake d_composite d_real_prob d_fake_prob d_r1 g_reconstruction g_kl g_cycle g_adversarial g_paired \
-                       g_style g_diversity g_prior d_norm g_norm";
+                       g_style g_diversity g_prior g_latent d_norm g_norm";
         let rest = "step kimg crf_stay_log_odds crf_coupling_length secs_per_kimg data_wait_share memory_bytes peak_memory_bytes";
         let tick = |changed: &str| -> Tick {
             let all = figures.split(' ').chain(rest.split(' '));

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::data::{Augmentation, Channels};
+use crate::data::{Augmentation, CachePolicy, Channels, DatasetOptions};
 use crate::error::Error;
 use crate::loss::AdversarialKind;
 use crate::model::{
@@ -84,6 +84,23 @@ impl DataConfig {
             *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).map_err(|_not_hex| bad())?;
         }
         Ok(rgb)
+    }
+
+    /// How the pictures are loaded.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where the background is not `#rrggbb`.
+    pub fn options(&self, cache: CachePolicy) -> Result<DatasetOptions, Error> {
+        let background = self
+            .background_rgb()
+            .map_err(|problem| Error::Config(vec![problem]))?;
+        Ok(DatasetOptions {
+            size_px: self.size_px,
+            styles: self.styles.clone(),
+            background,
+            channels: self.channels,
+            cache,
+        })
     }
 }
 

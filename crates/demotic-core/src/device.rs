@@ -250,6 +250,73 @@ pub fn adapters() -> Vec<Adapter> {
     Vec::new()
 }
 
+/// An adapter that no `wgpu:N` reaches.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unused {
+    /// The device's own name.
+    pub name: String,
+    /// As of an [`Adapter`].
+    pub kind: &'static str,
+    /// Graphics interface.
+    pub api: String,
+    /// Driver and its version, as it names itself.
+    pub driver: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// Every adapter that wgpu sees through an interface that is not used: mostly the same devices by other names.
+pub fn unused_adapters() -> Vec<Unused> {
+    #[cfg(feature = "wgpu")]
+    return wgpu::unused();
+    #[cfg(not(feature = "wgpu"))]
+    Vec::new()
+}
+
+/// A device of a backend that a cargo feature adds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Further {
+    /// For `--device`.
+    pub name: String,
+    /// What it calls itself, or what it is.
+    pub what: String,
+}
+
+/// Every device of `cuda`, `rocm` and `tch`, where this build has them; those of the first two are opened.
+pub fn further_devices() -> Vec<Further> {
+    #[allow(unused_mut, reason = "filled by features")]
+    let mut all: Vec<Further> = Vec::new();
+    #[cfg(any(feature = "cuda", feature = "rocm"))]
+    let numbered = |backend: &str, kind: burn::tensor::DeviceType| {
+        let devices = Device::enumerate(kind).into_iter().enumerate();
+        let told = devices.map(|(index, device)| Further {
+            name: format!("{backend}:{index}"),
+            what: device
+                .identity()
+                .map_or_else(String::new, |identity| identity.name),
+        });
+        told.collect::<Vec<_>>()
+    };
+    #[cfg(feature = "cuda")]
+    all.extend(numbered("cuda", burn::tensor::DeviceType::Cuda));
+    #[cfg(feature = "rocm")]
+    all.extend(numbered("rocm", burn::tensor::DeviceType::Rocm));
+    #[cfg(feature = "tch")]
+    {
+        all.push(Further {
+            name: "tch".into(),
+            what: "libtorch on the processor".into(),
+        });
+        let devices = Device::enumerate(burn::tensor::DeviceType::LibTorch).into_iter();
+        let cuda = devices.filter(|device| format!("{device:?}").contains("Cuda"));
+        all.extend(cuda.enumerate().map(|(index, _)| Further {
+            name: format!("tch:{index}"),
+            what: "libtorch on CUDA".into(),
+        }));
+    }
+    all
+}
+
 /// Opens an adapter.
 ///
 /// # Errors
@@ -268,10 +335,10 @@ mod wgpu {
     use burn::tensor::wgpu::{WgpuBackend, wgpu};
     use burn::tensor::{Device, DeviceKind};
 
-    use super::{Adapter, Chosen};
+    use super::{Adapter, Chosen, Unused};
     use crate::error::Error;
 
-    /// Graphics interfaces that are looked at, in this order. `OpenGL` is not: where it is all there is, a driver is missing.
+    /// Graphics interfaces that are looked at, in this order. `OpenGL` is not, but for [`unused`]: where it is all there is, a driver is missing.
     const INTERFACES: &[(wgpu::Backends, WgpuBackend)] = if cfg!(target_vendor = "apple") {
         // Left to the runtime, which falls back to WGSL where a build for MSL finds no support for it.
         &[(wgpu::Backends::METAL, WgpuBackend::Auto)]
@@ -282,15 +349,64 @@ mod wgpu {
         ]
     };
 
+    fn seen(backends: wgpu::Backends) -> Vec<wgpu::Adapter> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        cubecl::future::block_on(instance.enumerate_adapters(backends))
+    }
+
+    /// What is seen through the other interfaces of this platform, `OpenGL` among them.
+    pub(super) fn unused() -> Vec<Unused> {
+        let used: Vec<String> = adapters().into_iter().map(|adapter| adapter.api).collect();
+        let others = INTERFACES.iter().map(|(backend, _)| *backend);
+        others
+            .chain([wgpu::Backends::GL])
+            .flat_map(seen)
+            .filter_map(|adapter| {
+                let info = adapter.get_info();
+                let api = format!("{:?}", info.backend).to_lowercase();
+                let reason = match used.first() {
+                    Some(used) if *used == api => return None,
+                    _ if info.backend == wgpu::Backend::Gl => {
+                        "training takes no OpenGL; where the device is not listed above, its Vulkan driver is missing".to_owned()
+                    }
+                    Some(used) => format!("{used} is taken, which comes first or has a GPU"),
+                    None => "it did not count as an adapter a moment ago".to_owned(),
+                };
+                Some(Unused {
+                    kind: kind_of(info.device_type),
+                    api,
+                    driver: driver_of(&info),
+                    name: info.name,
+                    reason,
+                })
+            })
+            .collect()
+    }
+
+    fn kind_of(device_type: wgpu::DeviceType) -> &'static str {
+        match device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+    }
+
+    fn driver_of(info: &wgpu::AdapterInfo) -> String {
+        format!("{} {}", info.driver, info.driver_info)
+            .trim()
+            .to_owned()
+    }
+
     /// Those of the first interface with a GPU, else of the first with any adapter.
     pub(super) fn adapters() -> Vec<Adapter> {
         let mut software = Vec::new();
         for (backend, interface) in INTERFACES {
-            let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
-                backends: *backend,
-                ..wgpu::InstanceDescriptor::new_without_display_handle()
-            });
-            let found = cubecl::future::block_on(instance.enumerate_adapters(*backend));
+            let found = seen(*backend);
             let is_gpu = |a: &wgpu::Adapter| a.get_info().device_type != wgpu::DeviceType::Cpu;
             if found.iter().any(is_gpu) {
                 return describe(&found, *interface);
@@ -315,25 +431,19 @@ mod wgpu {
                 let info = adapter.get_info();
                 let limits = adapter.limits();
                 // Burn counts each kind from zero on its own.
-                let (kind, device_kind) = match info.device_type {
-                    wgpu::DeviceType::DiscreteGpu => {
-                        ("discrete", DeviceKind::DiscreteGpu(number(0)))
-                    }
-                    wgpu::DeviceType::IntegratedGpu => {
-                        ("integrated", DeviceKind::IntegratedGpu(number(1)))
-                    }
-                    wgpu::DeviceType::VirtualGpu => ("virtual", DeviceKind::VirtualGpu(number(2))),
-                    wgpu::DeviceType::Cpu => ("software", DeviceKind::Cpu),
-                    wgpu::DeviceType::Other => ("other", DeviceKind::DefaultDevice),
+                let device_kind = match info.device_type {
+                    wgpu::DeviceType::DiscreteGpu => DeviceKind::DiscreteGpu(number(0)),
+                    wgpu::DeviceType::IntegratedGpu => DeviceKind::IntegratedGpu(number(1)),
+                    wgpu::DeviceType::VirtualGpu => DeviceKind::VirtualGpu(number(2)),
+                    wgpu::DeviceType::Cpu => DeviceKind::Cpu,
+                    wgpu::DeviceType::Other => DeviceKind::DefaultDevice,
                 };
                 Adapter {
                     index,
+                    driver: driver_of(&info),
                     name: info.name,
-                    kind,
+                    kind: kind_of(info.device_type),
                     api: format!("{:?}", info.backend).to_lowercase(),
-                    driver: format!("{} {}", info.driver, info.driver_info)
-                        .trim()
-                        .to_owned(),
                     memory_bytes: memory_bytes(adapter),
                     buffer_bytes_max: limits.max_buffer_size,
                     binding_bytes_max: limits.max_storage_buffer_binding_size,

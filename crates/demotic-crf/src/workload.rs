@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::cases::{Case, GRIDS, Numbers, SPEED};
@@ -54,6 +55,22 @@ enum Layer {
 enum Gradient {
     Chains(Tensor<3>),
     Grid(Tensor<4>),
+}
+
+/// What a call gives, on the device.
+struct Computed {
+    /// Summed over chains, or mean over grids.
+    loss: Tensor<1>,
+    emissions: Gradient,
+    /// Gradients of the raw transition scores: one of chains, rows' and columns' of grids.
+    transitions: Vec<Tensor<2>>,
+}
+
+/// The same on the host.
+struct Read {
+    loss: f32,
+    emissions: Vec<f32>,
+    transitions: Vec<f32>,
 }
 
 /// Every row, chains first.
@@ -177,6 +194,12 @@ impl Workload {
     /// Fills a task's tensors, the same numbers on every device.
     pub fn new(task: Task, way: Way, device: &Device) -> Self {
         let device = device.clone().autodiff();
+        // At zero, as a layer begins, a kernel that left them out would be right.
+        let transitions = |stream, labels: usize| {
+            let values = Numbers::new(1, stream).normals(labels * labels, 1.0);
+            let values = TensorData::new(values, [labels, labels]);
+            Param::from_tensor(Tensor::from_data(values, &device))
+        };
         let layer = match task {
             Task::Chains(case) => {
                 let Case {
@@ -186,8 +209,10 @@ impl Workload {
                 } = case;
                 let emissions = Numbers::new(1, 0).normals(case.positions() * labels, 1.0);
                 let gold = Numbers::new(1, 1).labels(case.positions(), labels);
+                let mut crf = case.layer(way, &device);
+                crf.transitions = transitions(2, labels);
                 Layer::Chains {
-                    crf: case.layer(way, &device),
+                    crf,
                     emissions: Tensor::from_data(
                         TensorData::new(emissions, [chains, length, labels]),
                         &device,
@@ -198,8 +223,11 @@ impl Workload {
             Task::Grid(dims @ [b, l, h, w]) => {
                 let emissions = Numbers::new(1, 0).normals(b * l * h * w, 1.0);
                 let gold = Numbers::new(1, 1).labels(b * h * w, l);
+                let mut crf = grid_layer(dims, way, &device);
+                crf.row = Some(transitions(2, l));
+                crf.column = Some(transitions(3, l));
                 Layer::Grid {
-                    crf: grid_layer(dims, way, &device),
+                    crf,
                     emissions: Tensor::from_data(TensorData::new(emissions, dims), &device),
                     labels: Tensor::from_data(TensorData::new(gold, [b, h, w]), &device),
                 }
@@ -217,8 +245,8 @@ impl Workload {
         self.device.sync().expect("the device is alive");
     }
 
-    /// Loss, summed over chains or mean over grids, and all gradients, on the device.
-    fn compute(&self) -> (Tensor<1>, Gradient) {
+    fn compute(&self) -> Computed {
+        let known = "the loss depends on all of it";
         match &self.layer {
             Layer::Chains {
                 crf,
@@ -233,9 +261,13 @@ impl Workload {
                     Reduction::Sum,
                 );
                 let mut gradients = loss.backward();
-                let gradient = emissions.grad_remove(&mut gradients);
-                let gradient = gradient.expect("the loss depends on the emissions");
-                (loss.inner(), Gradient::Chains(gradient))
+                let gradient = emissions.grad_remove(&mut gradients).expect(known);
+                let transitions = crf.transitions.val().grad_remove(&mut gradients);
+                Computed {
+                    loss: loss.inner(),
+                    emissions: Gradient::Chains(gradient),
+                    transitions: vec![transitions.expect(known)],
+                }
             }
             Layer::Grid {
                 crf,
@@ -246,15 +278,24 @@ impl Workload {
                 let loss = crf.negative_log_likelihood(emissions.clone(), labels.clone());
                 let loss = loss.mean();
                 let mut gradients = loss.backward();
-                let gradient = emissions.grad_remove(&mut gradients);
-                let gradient = gradient.expect("the loss depends on the emissions");
-                (loss.inner(), Gradient::Grid(gradient))
+                let gradient = emissions.grad_remove(&mut gradients).expect(known);
+                let mut of = |raw: &Param<Tensor<2>>| raw.val().grad_remove(&mut gradients);
+                let transitions = [&crf.row, &crf.column]
+                    .into_iter()
+                    .flatten()
+                    .map(|raw| of(raw).expect(known))
+                    .collect();
+                Computed {
+                    loss: loss.inner(),
+                    emissions: Gradient::Grid(gradient),
+                    transitions,
+                }
             }
         }
     }
 
-    /// Holds loss and gradient of the emissions against the reference's on Flex: a launch that failed shows only where its output
-    /// is read.
+    /// Holds the loss and the gradients of emissions and transitions against the reference's on Flex: a launch that failed shows
+    /// only where its output is read.
     ///
     /// # Errors
     /// What is off, and by how much.
@@ -264,36 +305,57 @@ impl Workload {
             implementation: Implementation::Reference,
             kernel: WgslKernel::Auto,
         };
-        let (loss, gradient) = self.read();
-        let (expected, expected_gradient) = Self::new(task, reference, &Device::flex()).read();
+        let got = self.read();
+        let expected = Self::new(task, reference, &Device::flex()).read();
         // A sum of up to 131,072 positions in f32, in another order.
-        let tolerance = 1e-5 * expected.abs();
-        let is_near = (loss - expected).abs() <= tolerance; // not where it is no number
+        let is_near = (got.loss - expected.loss).abs() <= 1e-5 * expected.loss.abs(); // not where it is no number
         if !is_near {
-            return Err(format!("loss {loss}, reference {expected}"));
+            return Err(format!("loss {}, reference {}", got.loss, expected.loss));
         }
-        let largest = expected_gradient.iter().fold(0.0, |a, g| g.abs().max(a));
-        let pairs = gradient.iter().zip(&expected_gradient);
-        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, nan_or_larger);
-        // Marginals of the kernels are within 2e-6 of float64; the reference's, by differences of logarithms, are farther.
-        if worst > 1e-5 * largest || worst.is_nan() {
-            return Err(format!(
-                "gradient off by {worst:e}, where it is {largest:e} at most"
-            ));
+        for (what, got, expected, tolerance) in [
+            // Marginals of the kernels are within 2e-6 of float64; the reference's, by differences of logarithms, are farther.
+            ("emissions", &got.emissions, &expected.emissions, 1e-5),
+            // Sums of as many marginals as there are positions, which mostly cancel.
+            ("transitions", &got.transitions, &expected.transitions, 1e-4),
+        ] {
+            if got.len() != expected.len() {
+                return Err(format!(
+                    "{} gradients of {what}, expected {}",
+                    got.len(),
+                    expected.len()
+                ));
+            }
+            let largest = expected.iter().fold(0.0_f32, |a, g| g.abs().max(a));
+            let pairs = got.iter().zip(expected);
+            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, nan_or_larger);
+            if worst > tolerance * largest || worst.is_nan() {
+                return Err(format!(
+                    "gradient of {what} off by {worst:e}, where it is {largest:e} at most"
+                ));
+            }
         }
         Ok(())
     }
 
-    fn read(&self) -> (f32, Vec<f32>) {
-        let (loss, gradient) = self.compute();
-        let gradient = match gradient {
+    fn read(&self) -> Read {
+        let Computed {
+            loss,
+            emissions,
+            transitions,
+        } = self.compute();
+        let known = "the gradient is on the device";
+        let emissions = match emissions {
             Gradient::Chains(gradient) => gradient.try_into_vec_as(),
             Gradient::Grid(gradient) => gradient.try_into_vec_as(),
         };
-        (
-            loss.into_scalar(),
-            gradient.expect("the gradient is on the device"),
-        )
+        let transitions = transitions
+            .into_iter()
+            .flat_map(|gradient| gradient.try_into_vec_as::<f32>().expect(known));
+        Read {
+            loss: loss.into_scalar(),
+            emissions: emissions.expect(known),
+            transitions: transitions.collect(),
+        }
     }
 }
 

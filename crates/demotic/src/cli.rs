@@ -449,13 +449,13 @@ pub(crate) struct InspectArgs {
 #[command(after_help = "\
 `shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of \
 shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations. \
-`demotic doctor --device D` tells whether a device computes rightly, and how fast.
+`unused` adapters are mostly the same devices through another interface (Vulkan, DirectX 12, Metal; OpenGL is never used). Builds with cuda, rocm or tch list those devices too. `demotic doctor --device D` tells whether a device computes rightly, and how fast.
 
 Examples:
   demotic devices
   demotic devices --json | jq '.adapters[].name'")]
 pub(crate) struct DevicesArgs {
-    /// As JSON: flex, adapters, auto and reason, backends in the build and not
+    /// As JSON: flex, adapters, further and unused ones, auto and reason, backends in the build and not
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -463,23 +463,38 @@ pub(crate) struct DevicesArgs {
 /// `demotic doctor`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The operations of the default networks, at a choice of their shapes, run on the device and are compared with float64 \
-written from their formulas (the CRF's loss, gradients and marginals among them), and a small training step with flex. The error of an operation is its largest \
-difference over the largest true value. Copies, multiply-adds and a training step of the quickstart's sizes are timed. Exit \
-code 0: all right; 1: a wrong result. A software adapter takes minutes, most of them to tune convolutions: --quick takes fewer.
+Every convolution, normalisation and change of size that a training step of the configuration meets, each with its gradients, and \
+the other operations of a step run on the device and are compared with float64 written from their formulas (the CRF's loss, \
+gradients and marginals among them). Then small training steps are compared with flex: by the defaults, and with every \
+choice that computes something else (DiffAugment, spectral norm, R1, heads and losses, generators, sources of styles), each by \
+name. The error of an operation is its largest difference over the largest true value; of steps, that of losses and \
+norms. Copies, multiply-adds and a training step of the configuration are timed, on a software adapter that of a small network. \
+Exit code 0: all right; 1: a wrong result. A software adapter takes an hour or more, most of it to tune \
+convolutions: --quick takes fewer.
 
 Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and \
-the signal, with exit code 1; --json then has what was found until there, and `died` with both.
+the signal; one that says nothing for as long as --patience is killed, and told by the check that hung. Both exit with 1; --json then \
+has what was found until there, and `died` with both.
 
 Examples:
   demotic doctor
+  demotic doctor --config configs/six-styles.toml --set train.batch=32
   demotic doctor --device wgpu:1 --json > doctor.json")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Small sizes, and the step of a small network
-    #[arg(long)]
+    /// Settings whose networks are checked and timed; without it, the quickstart's sizes
+    #[arg(long, value_name = "CONFIG.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// Change one setting, such as train.batch=8; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// A small network's sizes and step, and the choices that need no other convolutions
+    #[arg(long, conflicts_with_all = ["config", "set"])]
     pub(crate) quick: bool,
+    /// Seconds without a finding after which a device is taken to hang
+    #[arg(long, value_name = "SECS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) patience: u64,
     /// The findings as JSON
     #[arg(long)]
     pub(crate) json: bool,

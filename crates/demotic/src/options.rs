@@ -9,6 +9,23 @@ use demotic_core::data::{CachePolicy, DatasetOptions};
 use crate::cli::TrainArgs;
 use crate::run_dir;
 
+/// The quickstart without a file: its styles and sizes.
+const QUICKSTART: &str = "\
+[data]
+size_px = 32
+styles = [\"openmoji-line\", \"openmoji\"]
+[train]
+batch = 8
+";
+
+/// The settings of a file, or the quickstart's, with assignments laid over them.
+pub(crate) fn settings(file: Option<&Path>, assignments: &[String]) -> Result<Config> {
+    Ok(match file {
+        Some(path) => Config::load(path, assignments)?,
+        None => Config::resolve(Some(QUICKSTART), assignments)?,
+    })
+}
+
 /// Folder of numbered runs, in the working directory.
 const RUNS: &str = "runs";
 
@@ -99,15 +116,5 @@ pub(crate) fn located(source: &str) -> String {
 
 /// How a run's pictures are loaded.
 pub(crate) fn dataset_options(config: &Config, cache: CachePolicy) -> Result<DatasetOptions> {
-    let background = config
-        .data
-        .background_rgb()
-        .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
-    Ok(DatasetOptions {
-        size_px: config.data.size_px,
-        styles: config.data.styles.clone(),
-        background,
-        channels: config.data.channels,
-        cache,
-    })
+    Ok(config.data.options(cache)?)
 }

@@ -1,5 +1,7 @@
-//! The operations of a training step at the sizes of the networks, each with its truth: float64 written from the formula, or
+//! The operations of a training step at the shapes that the networks meet, each with its truth: float64 written from the formula, or
 //! the same operation on Flex.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation};
@@ -7,10 +9,11 @@ use demotic_crf::GridCrfConfig;
 use demotic_crf::oracle::Chain;
 
 use super::oracle::{Convolution, Normalisation, product, transposed};
+use crate::config::Config;
 use crate::loss;
-use crate::model::Posterior;
 use crate::model::layers::{SLOPE, halve, leaky, unshuffle, upsample};
-use crate::ops::{self, AdamScalars};
+use crate::model::{DiscriminatorConfig, Posterior};
+use crate::ops::{self, AdamScalars, Resize, Shape};
 use crate::rng::{Rng, Stream};
 
 /// Named values that an operation gives.
@@ -29,47 +32,103 @@ pub(super) struct Case {
     pub(super) truth: Option<Box<dyn Fn() -> Truths>>,
 }
 
-/// A convolution's f32 sums run over up to 9 x 96 products forward and 4,096 in a weight's gradient.
+/// A convolution's f32 sums run over some hundreds of products forward and over every pixel in a weight's gradient, in blocks.
 const SUMS: f64 = 3e-5;
 /// A few roundings, no long sum.
 const ROUNDINGS: f64 = 5e-6;
 
-/// All cases; `quick` keeps few and small ones.
-pub(super) fn cases(quick: bool) -> Vec<Case> {
-    let mut all = Vec::new();
-    let convolutions: &[(usize, usize, usize, usize)] = if quick {
-        &[(8, 8, 8, 3), (16, 3, 4, 1)]
-    } else {
-        // The trunk, the way up, the picture's three channels, the discriminator's scores.
-        &[
-            (48, 48, 16, 3),
-            (48, 24, 32, 3),
-            (24, 3, 32, 3),
-            (96, 3, 8, 1),
-        ]
-    };
-    for &(channels_in, channels_out, side, kernel) in convolutions {
-        all.push(convolution(Convolution {
-            batch: 4,
+/// What is to be checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    pub(super) config: &'a Config,
+    /// Styles of its pictures.
+    pub(super) styles: usize,
+    /// What its networks meet, with the largest number of pictures.
+    pub(super) shapes: &'a BTreeMap<Shape, usize>,
+    /// A convolution takes so many pictures that its forward pass stays within as many multiply-adds.
+    pub(super) multiply_adds_max: usize,
+}
+
+/// Values of a tensor that is held against the float64 of its formula: a quarter of a gigabyte with all that belongs to it.
+const VALUES_MAX: usize = 1 << 22;
+
+/// All cases.
+pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
+    let Scope { config, styles, .. } = scope;
+    let size = config.data.size_px as usize;
+    let channels = config.generator.channels;
+    let side = size / config.generator.latent_stride;
+    let batch = config.train.batch;
+    let mut all: Vec<Case> = scope
+        .shapes
+        .iter()
+        .map(|(shape, pictures)| met(*shape, *pictures, scope.multiply_adds_max))
+        .collect();
+    all.push(latent(
+        batch.min(VALUES_MAX / (channels * side * side)),
+        channels,
+        side,
+    ));
+    all.push(losses(config.data.channels.count(), size));
+    all.push(style_code(
+        batch,
+        styles,
+        config.generator.style_dims,
+        2 * channels,
+    ));
+    all.push(composites(config.data.channels.count(), size));
+    // The second is that of six styles at 64 px.
+    let grid = size / DiscriminatorConfig::PATCH_STRIDE;
+    for (labels, side) in BTreeSet::from([(1 + styles, grid), (7, 16)]) {
+        all.push(crf(labels, side));
+    }
+    all.push(adam());
+    all
+}
+
+/// The case of a shape that the networks meet.
+fn met(shape: Shape, met: usize, multiply_adds_max: usize) -> Case {
+    let fewer = |a_picture: usize, most: usize| met.min((most / a_picture).max(1));
+    let (pictures, mut case) = match shape {
+        Shape::Convolution {
             channels_in,
             channels_out,
             side,
             kernel,
-        }));
+        } => {
+            let planes = channels_in.max(channels_out) * side * side;
+            let products = channels_in * channels_out * (side * kernel).pow(2);
+            let batch = fewer(planes, VALUES_MAX).min(fewer(products, multiply_adds_max));
+            let case = convolution(Convolution {
+                batch,
+                channels_in,
+                channels_out,
+                side,
+                kernel,
+            });
+            (batch, case)
+        }
+        Shape::Normalisation {
+            channels,
+            side,
+            groups,
+        } => {
+            let batch = fewer(channels * side * side, VALUES_MAX);
+            (batch, normalisation(batch, channels, side, groups))
+        }
+        Shape::Resizing {
+            way,
+            channels,
+            side,
+        } => {
+            let batch = fewer(4 * channels * side * side, VALUES_MAX);
+            (batch, resizing(way, batch, channels, side))
+        }
+    };
+    if pictures < met {
+        case.size += &format!("; {met} pictures in training");
     }
-    let (channels, side) = if quick { (8, 8) } else { (48, 16) };
-    all.push(normalisation(channels, side, channels / 8));
-    all.push(resizing(channels, side));
-    all.push(latent(channels, side));
-    all.push(losses(2 * side));
-    all.push(style_code());
-    all.push(composites(2 * side));
-    all.push(crf(3, 8));
-    if !quick {
-        all.push(crf(7, 16));
-    }
-    all.push(adam());
-    all
+    case
 }
 
 fn numbers(step: u64, count: usize) -> Vec<f32> {
@@ -141,8 +200,7 @@ fn convolution(shape: Convolution) -> Case {
     }
 }
 
-fn normalisation(channels: usize, side: usize, groups: usize) -> Case {
-    let b = 4;
+fn normalisation(b: usize, channels: usize, side: usize, groups: usize) -> Case {
     let shape = Normalisation {
         batch: b,
         channels,
@@ -184,65 +242,63 @@ fn normalisation(channels: usize, side: usize, groups: usize) -> Case {
     }
 }
 
-/// Halving, doubling and the split of 2x2 patches into channels, each forward and backward.
-fn resizing(channels: usize, side: usize) -> Case {
-    let b = 2;
+/// A change of sides, forward and backward.
+fn resizing(way: Resize, b: usize, channels: usize, side: usize) -> Case {
     let s = side;
     let x = numbers(20, b * channels * s * s);
-    let up = [1_usize, 16, 4].map(|grow| numbers(21, x.len() * grow / 4));
+    let (operation, resize, len): (_, fn(Tensor<4>) -> Tensor<4>, _) = match way {
+        Resize::Halve => ("halving", halve, x.len() / 4),
+        Resize::Upsample => ("upsampling", upsample, x.len() * 4),
+        Resize::Unshuffle => ("unshuffling", unshuffle, x.len()),
+    };
+    let up = numbers(21, len);
     let host_values = (x.clone(), up.clone());
-    let planes = b * channels;
     Case {
-        operation: "resizing",
-        size: format!("[{b}, {channels}, {s}, {s}] halved, doubled, unshuffled"),
+        operation,
+        size: format!("[{b}, {channels}, {s}, {s}]"),
         tolerance: ROUNDINGS,
         run: Box::new(move |device| {
             let device = device.clone().autodiff();
             let mut outputs = Outputs::new();
-            for (resize, up) in [halve, upsample, unshuffle].into_iter().zip(&up) {
-                let x = tensor(&x, [b, channels, s, s], &device).require_grad();
-                let y = resize(x.clone());
-                let gradients = backward(y, up, &mut outputs);
-                outputs.push(("data gradient", gradient(&x, &gradients)));
-            }
+            let x = tensor(&x, [b, channels, s, s], &device).require_grad();
+            let gradients = backward(resize(x.clone()), &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
             outputs
         }),
         truth: Some(Box::new(move || {
-            let (x, [up_halved, up_doubled, up_split]) = &host_values;
-            let x_at = |p: usize, i: usize, j: usize| f64::from(x[(p * s + i) * s + j]);
+            let (x, up) = &host_values;
             let h = s / 2;
-            let mut halved = vec![0.0; planes * h * h];
-            let mut d_halved = vec![0.0; x.len()];
-            let mut doubled = vec![0.0; planes * 4 * s * s];
-            let mut d_doubled = vec![0.0; x.len()];
-            let mut split = vec![0.0; x.len()];
-            let mut d_split = vec![0.0; x.len()];
-            for p in 0..planes {
-                for i in 0..s {
-                    for j in 0..s {
-                        let at = (p * s + i) * s + j;
-                        let small = (p * h + i / 2) * h + j / 2;
-                        halved[small] += x_at(p, i, j) / 4.0;
-                        d_halved[at] = f64::from(up_halved[small]) / 4.0;
-                        let patch = ((p * 4 + i % 2 * 2 + j % 2) * h + i / 2) * h + j / 2;
-                        split[patch] = x_at(p, i, j);
-                        d_split[at] = f64::from(up_split[patch]);
+            let mut y = vec![0.0; up.len()];
+            let mut dx = vec![0.0; x.len()];
+            // `y[to] += share * x[at]`, whatever the way is.
+            let mut leads = |at: usize, to: usize, share: f64| {
+                y[to] += share * f64::from(x[at]);
+                dx[at] += share * f64::from(up[to]);
+            };
+            for at in 0..x.len() {
+                let (plane, i, j) = (at / (s * s), at / s % s, at % s);
+                match way {
+                    Resize::Halve => leads(at, (plane * h + i / 2) * h + j / 2, 0.25),
+                    Resize::Unshuffle => {
+                        let plane = plane * 4 + i % 2 * 2 + j % 2;
+                        leads(at, (plane * h + i / 2) * h + j / 2, 1.0);
+                    }
+                    Resize::Upsample => {
                         for (di, dj) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                            let large = (p * 2 * s + 2 * i + di) * 2 * s + 2 * j + dj;
-                            doubled[large] = x_at(p, i, j);
-                            d_doubled[at] += f64::from(up_doubled[large]);
+                            let row = plane * 2 * s + 2 * i + di;
+                            leads(at, row * 2 * s + 2 * j + dj, 1.0);
                         }
                     }
                 }
             }
-            vec![halved, d_halved, doubled, d_doubled, split, d_split]
+            vec![y, dx]
         })),
     }
 }
 
 /// `tanh(leaky(mean + exp(clamp(log_var) / 2) * noise))`: the element-wise chain that fusion makes one kernel of.
-fn latent(channels: usize, side: usize) -> Case {
-    let shape = [4, channels, side, side];
+fn latent(batch: usize, channels: usize, side: usize) -> Case {
+    let shape = [batch, channels, side, side];
     let count: usize = shape.iter().product();
     let mean = numbers(30, count);
     let log_var: Vec<f32> = numbers(31, count).iter().map(|v| 4.0 * v).collect();
@@ -293,8 +349,8 @@ fn latent(channels: usize, side: usize) -> Case {
 }
 
 /// Mean absolute error over pictures and the posterior's divergence: the long sums.
-fn losses(side: usize) -> Case {
-    let shape = [8, 3, side, side];
+fn losses(channels: usize, side: usize) -> Case {
+    let shape = [8, channels, side, side];
     let count: usize = shape.iter().product();
     let (a, b) = (numbers(40, count), numbers(41, count));
     let host_values = (a.clone(), b.clone());
@@ -337,8 +393,7 @@ fn losses(side: usize) -> Case {
 }
 
 /// Rows of the style table by a product with one-hot rows, then the map to scales and shifts.
-fn style_code() -> Case {
-    let [batch, styles, dims, out] = [8, 6, 32, 96];
+fn style_code(batch: usize, styles: usize, dims: usize, out: usize) -> Case {
     let table = numbers(50, styles * dims);
     let weight = numbers(51, dims * out);
     let up = numbers(52, batch * out);
@@ -381,9 +436,9 @@ fn style_code() -> Case {
 }
 
 /// Pictures picked by number, laid over each other by a mask, put in one batch and cut again.
-fn composites(side: usize) -> Case {
+fn composites(channels: usize, side: usize) -> Case {
     let n = 4;
-    let picture = 3 * side * side;
+    let picture = channels * side * side;
     let (real, made) = (numbers(60, n * picture), numbers(61, n * picture));
     let mask: Vec<f32> = numbers(62, n * side * side)
         .iter()
@@ -393,10 +448,10 @@ fn composites(side: usize) -> Case {
     let host_values = (real.clone(), made.clone(), mask.clone());
     Case {
         operation: "mixing pictures",
-        size: format!("[{n}, 3, {side}, {side}]: select, mask, join, split"),
+        size: format!("[{n}, {channels}, {side}, {side}]: select, mask, join, split"),
         tolerance: ROUNDINGS,
         run: Box::new(move |device| {
-            let shape = [n, 3, side, side];
+            let shape = [n, channels, side, side];
             let pool = Tensor::cat(
                 vec![tensor(&real, shape, device), tensor(&made, shape, device)],
                 0,

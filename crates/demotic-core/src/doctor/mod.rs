@@ -1,11 +1,13 @@
-//! Is a device right, and how fast is it? The operations of the default networks run on it, at a choice of their shapes, and are
-//! held against float64 written from the formula; a whole training step is held against Flex. Wrong results of a driver, of fusion or of a tuned kernel
-//! show here, and so does a kernel in a shader language that the device refuses.
+//! Is a device right, and how fast is it? The operations of a configuration's networks run on it, at every shape that a training
+//! step meets, and are held against float64 written from the formula; training steps of small networks, one for each choice
+//! that changes what is computed, are held against Flex. Wrong results of a driver, of fusion or of a tuned kernel show here,
+//! and so does a kernel in a shader language that the device refuses.
 
 mod checks;
 pub(crate) mod oracle;
 mod rates;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -13,11 +15,12 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::data::{Dataset, DatasetOptions};
+use crate::data::{CachePolicy, Dataset};
 use crate::device::{Chosen, shader_language};
-use crate::error::Error;
+use crate::error::{Error, panic_message};
+use crate::ops::{Shape, shapes_met};
 use crate::train::{Trainer, weights_of};
-use checks::{Case, Outputs, Truths, cases};
+use checks::{Case, Outputs, Scope, Truths, cases};
 
 pub use rates::Rates;
 
@@ -72,6 +75,8 @@ pub struct Diagnosis {
     pub shader_language: String,
     /// What computes the CRF.
     pub crf: String,
+    /// Whose shapes were checked.
+    pub config: Config,
     /// Whether every check passed.
     pub is_right: bool,
     /// Every operation.
@@ -83,74 +88,107 @@ pub struct Diagnosis {
 }
 
 /// How thorough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// The networks' sizes, and the time of the quickstart's step; on a software adapter, which would tune its shapes for a
-    /// quarter of an hour, of a small network's.
-    Whole,
-    /// Small sizes and a small network: minutes less on a software adapter.
+#[derive(Clone, Copy, Debug)]
+pub enum Depth<'a> {
+    /// Every shape of a configuration's networks, every choice, and the time of the configuration's step; on a software adapter,
+    /// which would tune its shapes for a quarter of an hour, of a small network's.
+    Whole(&'a Config),
+    /// The shapes of a small network, the choices that need no further ones, and the time of its step.
     Quick,
 }
 
 /// What is going on, for whoever waits.
 #[derive(Clone, Copy, Debug)]
 pub enum Progress<'a> {
-    /// Check number `.0` of `.1` begins.
+    /// Check number `.0` of `.1` begins, or goes on.
     Begins(usize, usize, &'a str),
     /// A check ended.
     Ended(&'a Check),
 }
 
+/// Multiply-adds of a convolution's forward pass, at most: float64 takes seconds for as many.
+const MULTIPLY_ADDS_MAX: usize = 1 << 30;
+/// The same on a software adapter, which is asked for each many times, to tune them.
+const MULTIPLY_ADDS_MAX_SOFTWARE: usize = 1 << 25;
+
 /// Runs every check on a device.
 ///
 /// # Errors
-/// The built-in pictures cannot be read. A device that fails is no error: the diagnosis says so.
+/// The pictures cannot be read, or the configuration does not fit them. A device that fails is no error: the diagnosis says so.
 pub fn examine(
     chosen: &Chosen,
-    depth: Depth,
+    depth: Depth<'_>,
     tell: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Diagnosis, Error> {
     let device = &chosen.device;
-    let cases = cases(depth == Depth::Quick);
-    let count = cases.len() + 1;
+    let small = small_config(&[]);
+    let small_pictures = pictures(&small)?;
+    let whole = match depth {
+        Depth::Whole(config) => Some((config, pictures(config)?)),
+        Depth::Quick => None,
+    };
+    let (config, dataset) = whole
+        .as_ref()
+        .map_or((&small, &small_pictures), |(config, dataset)| {
+            (*config, dataset)
+        });
+
+    // Operations at the networks' shapes.
+    let cases = cases(Scope {
+        config,
+        styles: dataset.styles().len(),
+        shapes: &step_shapes(config, dataset)?,
+        multiply_adds_max: if chosen.is_software {
+            MULTIPLY_ADDS_MAX_SOFTWARE
+        } else {
+            MULTIPLY_ADDS_MAX
+        },
+    });
+    let choices = CHOICES
+        .iter()
+        .filter(|choice| whole.is_some() || choice.is_quick);
+    let count = cases.len() + choices.clone().count() + 2;
     let mut checks = Vec::with_capacity(count);
-    for (i, case) in cases.iter().enumerate() {
-        tell(Progress::Begins(i + 1, count, case.operation));
+    for case in &cases {
+        tell(Progress::Begins(checks.len() + 1, count, case.operation));
         let check = case.check(device);
         tell(Progress::Ended(&check));
         checks.push(check);
     }
-    tell(Progress::Begins(count, count, "training step"));
-    let config = small_config();
-    let dataset = pictures(&config)?;
-    let (check, small_step) = training_step(&config, &dataset, device);
-    tell(Progress::Ended(&check));
-    checks.push(check);
-    let step = if depth == Depth::Whole && !chosen.is_software && small_step.is_some() {
-        tell(Progress::Begins(count, count, "time of a training step"));
-        let config = quickstart_config();
-        let dataset = pictures(&config)?;
-        let started = Instant::now();
-        match guarded(|| time_step(&config, &dataset, device)) {
-            Ok(step) => Some(step),
-            Err(failure) => {
-                // Right at small sizes, and yet of no use.
-                let check = Check {
-                    operation: "training step".into(),
-                    size: format!("{} of {} px", config.train.batch, config.data.size_px),
-                    against: "flex".into(),
-                    error: None,
-                    tolerance: 0.0,
-                    note: failure,
-                    secs: started.elapsed().as_secs_f64(),
-                };
-                tell(Progress::Ended(&check));
-                checks.push(check);
-                None
-            }
-        }
+
+    // Training steps of small networks, with each choice.
+    for choice in choices {
+        let mut go_on = || tell(Progress::Begins(checks.len() + 1, count, choice.name));
+        let check = training_steps(choice, &small_pictures, device, &mut go_on);
+        tell(Progress::Ended(&check));
+        checks.push(check);
+    }
+
+    // How fast.
+    let (config, dataset) = if chosen.is_software {
+        (&small, &small_pictures)
     } else {
-        small_step
+        (config, dataset)
+    };
+    let mut go_on = || tell(Progress::Begins(count - 1, count, TIMING));
+    let started = Instant::now();
+    let step = match guarded(|| time_step(config, dataset, device, &mut go_on)) {
+        Ok(step) => Some(step),
+        Err(failure) => {
+            // Right by itself, and yet of no use.
+            let check = Check {
+                operation: TIMING.into(),
+                size: format!("{} of {} px", config.train.batch, config.data.size_px),
+                against: "flex".into(),
+                error: None,
+                tolerance: 0.0,
+                note: failure,
+                secs: started.elapsed().as_secs_f64(),
+            };
+            tell(Progress::Ended(&check));
+            checks.push(check);
+            None
+        }
     };
     let is_right = checks.iter().all(Check::is_right);
     tell(Progress::Begins(count, count, "rates"));
@@ -160,11 +198,31 @@ pub fn examine(
         crf: demotic_crf::implementation_in_use(device, demotic_crf::Implementation::Auto)
             .map_or("none", demotic_crf::Implementation::name)
             .to_owned(),
+        config: config.clone(),
         is_right,
         checks,
         rates: guarded(|| rates::measure(device)).unwrap_or_default(),
         step,
     })
+}
+
+/// What is timed.
+const TIMING: &str = "time of a training step";
+
+/// The shapes that a training step meets, each with the largest number of pictures: those of a step of one picture a part, on
+/// Flex, times the pictures that there are.
+fn step_shapes(config: &Config, dataset: &Dataset) -> Result<BTreeMap<Shape, usize>, Error> {
+    let mut single = config.clone();
+    single.train.batch = config.train.accumulate;
+    // Any step may be the one that measures the gradient at real pictures; the first one is.
+    let mut trainer = Trainer::new(single, dataset, &Device::flex())?;
+    let mut result = Ok(());
+    let mut shapes = shapes_met(|| result = trainer.advance());
+    result?;
+    for pictures in shapes.values_mut() {
+        *pictures *= config.train.batch / config.train.accumulate;
+    }
+    Ok(shapes)
 }
 
 impl Case {
@@ -240,23 +298,14 @@ fn worst(got: &Outputs, truth: &Truths) -> (Option<f64>, String) {
 /// A driver that refuses a kernel does so by a panic, where the result is read.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let text = payload
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| payload.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
+        let text = panic_message(&*payload);
         format!("failed: {}", text.lines().next().unwrap_or_default())
     })
 }
 
-fn resolved(sets: &[&str]) -> Config {
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-    Config::resolve(None, &sets).expect("a configuration of this file")
-}
-
 /// Every part of a step in few shapes: a software adapter tunes each for seconds.
-fn small_config() -> Config {
-    resolved(&[
+fn small_config(sets: &[&str]) -> Config {
+    let small = [
         "data.size_px=16",
         "data.styles=[\"openmoji-line\", \"openmoji\"]",
         "generator.channels=8",
@@ -271,24 +320,117 @@ fn small_config() -> Config {
         "train.pairs=all",
         "train.warmup_steps=2",
         "loss.composite_warmup_steps=2",
-    ])
+    ];
+    let sets: Vec<String> = small.iter().chain(sets).map(|s| (*s).to_owned()).collect();
+    Config::resolve(None, &sets).expect("a configuration of this file")
 }
 
-/// The sizes of `configs/quickstart.toml`.
-fn quickstart_config() -> Config {
-    resolved(&[
-        "data.size_px=32",
-        "data.styles=[\"openmoji-line\", \"openmoji\"]",
-        "train.batch=8",
-    ])
+/// A choice of settings that makes a training step compute something else.
+struct Choice {
+    name: &'static str,
+    /// What tells it from [`small_config`].
+    sets: &'static [&'static str],
+    /// Whether it needs no convolution that the small network is without: a software adapter tunes each for a minute.
+    is_quick: bool,
 }
+
+const fn choice(name: &'static str, is_quick: bool, sets: &'static [&'static str]) -> Choice {
+    Choice {
+        name,
+        sets,
+        is_quick,
+    }
+}
+
+/// The first is the defaults.
+const CHOICES: [Choice; 15] = [
+    choice("training step", true, &[]),
+    choice("step, DiffAugment", true, &["discriminator.augment_prob=1"]),
+    choice(
+        "step, spectral norm",
+        true,
+        &["discriminator.spectral_norm=true"],
+    ),
+    choice(
+        "step, fixed transitions",
+        true,
+        &["discriminator.transitions=potts"],
+    ),
+    choice(
+        "step, patch head",
+        true,
+        &["discriminator.head=patch", "loss.adversarial_kind=hinge"],
+    ),
+    choice(
+        "step, dense head",
+        true,
+        &[
+            "discriminator.head=dense",
+            "discriminator.head_width=8",
+            "loss.adversarial_kind=non-saturating",
+        ],
+    ),
+    choice(
+        "step, conv head",
+        false,
+        &[
+            "discriminator.head=conv",
+            "discriminator.head_width=8",
+            "loss.adversarial_kind=least-squares",
+        ],
+    ),
+    choice(
+        "step, global scores",
+        false,
+        &["discriminator.global=true", "discriminator.head_width=8"],
+    ),
+    choice(
+        "step, R1",
+        false,
+        &["loss.r1=1", "loss.r1_interval_steps=1"],
+    ),
+    choice(
+        "step, smoothness",
+        false,
+        &[
+            "loss.smoothness=1",
+            "loss.unary=0.5",
+            "loss.adversarial_patchwise=true",
+        ],
+    ),
+    choice("step, prior", false, &["loss.prior=1"]),
+    choice(
+        "step, deep generator",
+        false,
+        &[
+            "generator.latent_stride=4",
+            "generator.encoder_blocks=1",
+            "generator.context_blocks=1",
+        ],
+    ),
+    choice(
+        "step, recurrent",
+        false,
+        &["generator.kind=recurrent", "generator.draw_steps=2"],
+    ),
+    choice(
+        "step, latent styles",
+        false,
+        &[
+            "generator.style=latent",
+            "generator.style_noise_dims=4",
+            "generator.style_channels=4",
+        ],
+    ),
+    choice(
+        "step, reference styles",
+        false,
+        &["generator.style=reference", "generator.style_channels=4"],
+    ),
+];
 
 fn pictures(config: &Config) -> Result<Dataset, Error> {
-    let options = DatasetOptions {
-        size_px: config.data.size_px,
-        styles: config.data.styles.clone(),
-        ..DatasetOptions::default()
-    };
+    let options = config.data.options(CachePolicy::Platform)?;
     Ok(Dataset::load(&config.data.source, &options)?)
 }
 
@@ -301,12 +443,19 @@ struct Trained {
     weights: Vec<f32>,
 }
 
-/// Two steps of a small network here and on Flex, from the same weights, noise and batches.
-fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check, Option<StepTime>) {
+/// Two steps of a small network here and on Flex, from the same weights, noise and batches. `go_on` is told before each.
+fn training_steps(
+    choice: &Choice,
+    dataset: &Dataset,
+    device: &Device,
+    go_on: &mut dyn FnMut(),
+) -> Check {
     const STEPS: usize = 2;
-    let run = |device: &Device| -> Result<Trained, Error> {
+    let config = small_config(choice.sets);
+    let mut run = |device: &Device| -> Result<Trained, Error> {
         let mut trainer = Trainer::new(config.clone(), dataset, device)?;
         for _ in 0..STEPS {
+            go_on();
             trainer.advance()?;
         }
         let tick = trainer
@@ -321,11 +470,18 @@ fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check,
                 tick.d_real,
                 tick.d_fake,
                 tick.d_composite,
+                tick.d_real_prob,
+                tick.d_fake_prob,
+                tick.d_r1.unwrap_or(0.0),
                 tick.g_reconstruction,
                 tick.g_kl,
                 tick.g_cycle,
                 tick.g_adversarial,
                 tick.g_paired,
+                tick.g_style,
+                tick.g_diversity,
+                tick.g_prior,
+                tick.g_latent,
                 tick.d_norm,
                 tick.g_norm,
             ],
@@ -350,22 +506,21 @@ fn training_step(config: &Config, dataset: &Dataset, device: &Device) -> (Check,
         (Ok(here), Ok(there)) => training_error(&here, &there, way),
         (Err(failure), _) | (_, Err(failure)) => (None, failure),
     };
-    let check = Check {
-        operation: "training step".to_owned(),
+    let sets = choice.sets.iter().map(|set| format!("; {set}"));
+    Check {
+        operation: choice.name.to_owned(),
         size: format!(
-            "{STEPS} steps of {} at {} px",
-            config.train.batch, config.data.size_px
+            "{STEPS} steps of {} at {} px{}",
+            config.train.batch,
+            config.data.size_px,
+            sets.collect::<String>()
         ),
         against: "flex".to_owned(),
         error,
         tolerance: 3e-4,
         note,
         secs,
-    };
-    let step = check
-        .error
-        .and_then(|_| guarded(|| time_step(config, dataset, device)).ok());
-    (check, step)
+    }
 }
 
 /// The worst of: each loss and gradient norm relative to itself; the middle difference of weights over the way that they
@@ -402,11 +557,17 @@ fn training_error(here: &Trained, there: &Trained, way: f64) -> (Option<f64>, St
     worst_of
 }
 
-fn time_step(config: &Config, dataset: &Dataset, device: &Device) -> StepTime {
+fn time_step(
+    config: &Config,
+    dataset: &Dataset,
+    device: &Device,
+    go_on: &mut dyn FnMut(),
+) -> StepTime {
     let mut trainer = Trainer::new(config.clone(), dataset, device)
         .expect("the configuration and its pictures fit");
     let mut secs: Vec<f64> = (0..6)
         .map(|_| {
+            go_on();
             let started = Instant::now();
             trainer.advance().expect("the steps before were finite");
             trainer
@@ -492,29 +653,97 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_is_right_on_flex() {
+    fn every_operation_and_choice_is_right_on_flex() {
         let chosen = crate::device::open("flex").expect("flex opens");
-        let mut begun = Vec::new();
-        let diagnosis = examine(&chosen, Depth::Quick, &mut |progress| {
-            if let Progress::Begins(_, _, name) = progress {
-                begun.push(name.to_owned());
+        let config = quickstart();
+        for depth in [Depth::Quick, Depth::Whole(&config)] {
+            let mut begun = Vec::new();
+            let diagnosis = examine(&chosen, depth, &mut |progress| {
+                if let Progress::Begins(_, _, name) = progress {
+                    begun.push(name.to_owned());
+                }
+            })
+            .expect("the pictures are built in");
+            for check in &diagnosis.checks {
+                assert!(check.is_right(), "{check:#?}");
             }
-        })
-        .expect("the pictures are built in");
-        for check in &diagnosis.checks {
-            assert!(check.is_right(), "{check:#?}");
+            assert!(diagnosis.is_right && begun.contains(&"CRF".to_owned()));
+            let step = diagnosis.step.expect("a step was timed");
+            assert!(step.secs > 0.0 && step.batch == diagnosis.config.train.batch);
+            assert!(diagnosis.rates.copy_bytes_per_sec > Some(1e8));
+            assert!(diagnosis.rates.fma_per_sec > Some(1e8));
         }
-        assert!(diagnosis.is_right && begun.contains(&"CRF".to_owned()));
-        let step = diagnosis.step.expect("a step was timed");
-        assert!(step.secs > 0.0 && diagnosis.rates.copy_bytes_per_sec > Some(1e8));
-        assert!(diagnosis.rates.fma_per_sec > Some(1e8));
+    }
+
+    fn quickstart() -> Config {
+        let text = include_str!("../../../../configs/quickstart.toml");
+        Config::resolve(Some(text), &[]).expect("the recipe is valid")
     }
 
     #[test]
-    fn sums_and_convolutions_of_the_networks_sizes_are_right_on_flex() {
-        for case in cases(false) {
-            let check = case.check(&Device::flex());
-            assert!(check.is_right(), "{check:#?}");
+    fn shapes_are_those_of_a_whole_batch() {
+        for sets in [
+            &["train.batch=6", "loss.r1=1", "generator.style=reference"][..],
+            &["train.batch=6", "train.accumulate=2", "loss.prior=1"],
+            &["train.batch=4", "generator.kind=recurrent"],
+        ] {
+            let config = small_config(sets);
+            let dataset = pictures(&config).expect("the pictures are built in");
+            let mut trainer =
+                Trainer::new(config.clone(), &dataset, &Device::flex()).expect("they fit");
+            let met = shapes_met(|| trainer.advance().expect("finite"));
+            let told = step_shapes(&config, &dataset).expect("they fit");
+            assert_eq!(told, met, "{sets:?}");
+        }
+    }
+
+    #[test]
+    fn every_layer_of_the_quickstart_is_among_its_shapes() {
+        let config = quickstart();
+        let dataset = pictures(&config).expect("the pictures are built in");
+        let shapes = step_shapes(&config, &dataset).expect("they fit");
+        let convolution = |channels_in, channels_out, side, kernel| Shape::Convolution {
+            channels_in,
+            channels_out,
+            side,
+            kernel,
+        };
+        // By configs/README.md: coder and drawer at 16 px, context at 8, the picture at 32; the trunk at 16 and 8.
+        for (shape, pictures) in [
+            (convolution(12, 48, 16, 3), 24),
+            (convolution(48, 48, 16, 3), 24),
+            (convolution(48, 32, 16, 3), 8),
+            (convolution(16, 48, 16, 3), 16),
+            (convolution(48, 48, 8, 3), 16),
+            (convolution(48, 24, 32, 3), 16),
+            (convolution(24, 3, 32, 3), 16),
+            (convolution(48, 96, 8, 3), 24),
+            (convolution(96, 96, 8, 1), 24),
+            (convolution(96, 3, 8, 1), 24),
+        ] {
+            assert_eq!(shapes.get(&shape), Some(&pictures), "{shape:?}");
+        }
+        let count = |is: fn(&Shape) -> bool| shapes.keys().filter(|shape| is(shape)).count();
+        assert_eq!(count(|s| matches!(s, Shape::Convolution { .. })), 10);
+        assert_eq!(count(|s| matches!(s, Shape::Normalisation { .. })), 3);
+        // The picture unshuffled; 48 channels halved from 16 px, by coder and trunk alike, and doubled from 8 and from 16.
+        assert_eq!(count(|s| matches!(s, Shape::Resizing { .. })), 4);
+    }
+
+    #[test]
+    fn every_choice_changes_what_a_step_computes() {
+        let dataset = pictures(&small_config(&[])).expect("the pictures are built in");
+        let [plain, choices @ ..] = &CHOICES;
+        let losses = |choice: &Choice| {
+            let config = small_config(choice.sets);
+            let mut trainer = Trainer::new(config, &dataset, &Device::flex()).expect("they fit");
+            trainer.advance().expect("finite");
+            let tick = trainer.tick().expect("finite").expect("a step was done");
+            [tick.d_norm, tick.g_norm]
+        };
+        let known = losses(plain);
+        for choice in choices {
+            assert_ne!(losses(choice), known, "{}", choice.name);
         }
     }
 }

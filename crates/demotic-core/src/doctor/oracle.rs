@@ -1,6 +1,8 @@
 //! The networks' operations in float64, written from their formulas with plain loops: what every backend is held against.
 //! Shares no code with the operations. The CRF's is `demotic_crf::oracle`.
 
+use rayon::prelude::*;
+
 /// Sizes of a same-size convolution with stride 1 and a border of zeros.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Convolution {
@@ -21,7 +23,7 @@ pub(crate) struct Convolved {
 
 impl Convolution {
     /// `y[b, o, i, j] = bias[o] + sum_(c, u, v) weight[o, c, u, v] x[b, c, i + u - k/2, j + v - k/2]`, and the gradients of
-    /// `sum y * up`.
+    /// `sum y * up`. Output channels at once, then input channels: every sum is one thread's, in order.
     pub(crate) fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], up: &[f32]) -> Convolved {
         let Self {
             batch,
@@ -31,52 +33,98 @@ impl Convolution {
             kernel,
         } = *self;
         let area = side * side;
-        let mut out = Convolved {
-            y: vec![0.0; batch * channels_out * area],
-            dx: vec![0.0; x.len()],
-            dweight: vec![0.0; weight.len()],
-            dbias: vec![0.0; channels_out],
+        let x_at = |b: usize, c: usize| (b * channels_in + c) * area;
+        let y_at = |b: usize, o: usize| (b * channels_out + o) * area;
+        let w_at = |o: usize, c: usize, u: usize, v: usize| {
+            ((o * channels_in + c) * kernel + u) * kernel + v
         };
-        for b in 0..batch {
-            for (o, bias) in bias.iter().enumerate() {
-                let y_at = (b * channels_out + o) * area;
-                for at in 0..area {
-                    out.y[y_at + at] = f64::from(*bias);
-                    out.dbias[o] += f64::from(up[y_at + at]);
-                }
-                for c in 0..channels_in {
-                    let x_at = (b * channels_in + c) * area;
-                    for u in 0..kernel {
-                        for v in 0..kernel {
-                            let w_at = ((o * channels_in + c) * kernel + u) * kernel + v;
-                            let w = f64::from(weight[w_at]);
-                            let mut dw = 0.0;
-                            for i in 0..side {
-                                let Some(row) =
-                                    (i + u).checked_sub(kernel / 2).filter(|r| *r < side)
-                                else {
-                                    continue;
-                                };
-                                for j in 0..side {
-                                    let Some(column) =
-                                        (j + v).checked_sub(kernel / 2).filter(|c| *c < side)
-                                    else {
-                                        continue;
-                                    };
-                                    let (from, to) =
-                                        (x_at + row * side + column, y_at + i * side + j);
-                                    out.y[to] += w * f64::from(x[from]);
-                                    out.dx[from] += w * f64::from(up[to]);
-                                    dw += f64::from(x[from]) * f64::from(up[to]);
-                                }
+        let by_output = (0..channels_out).into_par_iter().map(|o| {
+            let mut y = vec![f64::from(bias[o]); batch * area];
+            let mut dweight = Vec::with_capacity(channels_in * kernel * kernel);
+            let mut dbias = 0.0;
+            for b in 0..batch {
+                dbias += up[y_at(b, o)..][..area]
+                    .iter()
+                    .map(|d| f64::from(*d))
+                    .sum::<f64>();
+            }
+            for c in 0..channels_in {
+                for (u, v) in self.taps() {
+                    let w = f64::from(weight[w_at(o, c, u, v)]);
+                    let mut dw = 0.0;
+                    for b in 0..batch {
+                        for (from, to, count) in self.rows(u, v) {
+                            let x = &x[x_at(b, c) + from..][..count];
+                            let up = &up[y_at(b, o) + to..][..count];
+                            let y = &mut y[b * area + to..][..count];
+                            for ((y, x), up) in y.iter_mut().zip(x).zip(up) {
+                                *y += w * f64::from(*x);
+                                dw += f64::from(*x) * f64::from(*up);
                             }
-                            out.dweight[w_at] += dw;
+                        }
+                    }
+                    dweight.push(dw);
+                }
+            }
+            (y, dweight, dbias)
+        });
+        let by_output: Vec<_> = by_output.collect();
+        let by_input = (0..channels_in).into_par_iter().map(|c| {
+            let mut dx = vec![0.0; batch * area];
+            for o in 0..channels_out {
+                for (u, v) in self.taps() {
+                    let w = f64::from(weight[w_at(o, c, u, v)]);
+                    for b in 0..batch {
+                        for (from, to, count) in self.rows(u, v) {
+                            let up = &up[y_at(b, o) + to..][..count];
+                            let dx = &mut dx[b * area + from..][..count];
+                            for (dx, up) in dx.iter_mut().zip(up) {
+                                *dx += w * f64::from(*up);
+                            }
                         }
                     }
                 }
             }
+            dx
+        });
+        let by_input: Vec<Vec<f64>> = by_input.collect();
+        // [channel][picture, pixel] -> [picture, channel, pixel]
+        let picture_first = |planes: &[&[f64]]| -> Vec<f64> {
+            let pictures =
+                (0..batch).flat_map(|b| planes.iter().map(move |p| &p[b * area..][..area]));
+            pictures.flatten().copied().collect()
+        };
+        let y: Vec<&[f64]> = by_output.iter().map(|(y, _, _)| &y[..]).collect();
+        let dx: Vec<&[f64]> = by_input.iter().map(|dx| &dx[..]).collect();
+        Convolved {
+            y: picture_first(&y),
+            dx: picture_first(&dx),
+            dweight: by_output
+                .iter()
+                .flat_map(|(_, dw, _)| dw)
+                .copied()
+                .collect(),
+            dbias: by_output.iter().map(|(_, _, db)| *db).collect(),
         }
-        out
+    }
+
+    /// Rows and columns of the kernel.
+    fn taps(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let kernel = self.kernel;
+        (0..kernel * kernel).map(move |tap| (tap / kernel, tap % kernel))
+    }
+
+    /// The parts of rows that a tap leads from the input to the output, without the border: where each begins in a plane of the
+    /// input, in one of the output, and its length.
+    fn rows(&self, u: usize, v: usize) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let (side, border) = (self.side, self.kernel / 2);
+        // Rows or columns of the output whose input lies inside.
+        let inside = move |tap: usize| border.saturating_sub(tap)..side.min(side + border - tap);
+        inside(u).map(move |i| {
+            let columns = inside(v);
+            let (row, column) = (i + u - border, columns.start + v - border);
+            (row * side + column, i * side + columns.start, columns.len())
+        })
     }
 }
 

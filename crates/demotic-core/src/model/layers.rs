@@ -267,6 +267,7 @@ impl AdaResidual {
 
 /// Every 2x2 patch becomes four channels: `[b, c, 2h, 2w] -> [b, 4c, h, w]`.
 pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
+    ops::meet_resizing(&x, ops::Resize::Unshuffle);
     let [b, c, h, w] = x.dims();
     x.reshape([b, c, h / 2, 2, w / 2, 2])
         .permute([0, 1, 3, 5, 2, 4])

@@ -5,6 +5,7 @@
 
 mod conv_cpu;
 mod norm_cpu;
+mod shapes;
 
 use burn::backend::autodiff::{
     Autodiff,
@@ -20,6 +21,8 @@ use burn_flex::FlexTensor;
 
 use conv_cpu::ConvShape;
 use norm_cpu::NormShape;
+use shapes::meet;
+pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
 
 /// True where tensors of this device live in [`Flex`].
 pub(crate) fn is_flex(device: &Device) -> bool {
@@ -37,7 +40,14 @@ pub(crate) fn is_flex(device: &Device) -> bool {
 /// - `bias`: `[o]`
 /// - returns `[b, o, H, W]`
 pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
-    let kernel = weight.dims()[3];
+    let [channels_out, channels_in, _, kernel] = weight.dims();
+    let [_, _, side, _] = x.dims();
+    meet(&x, || Shape::Convolution {
+        channels_in,
+        channels_out,
+        side,
+        kernel,
+    });
     if is_flex(&x.device()) && (kernel == 1 || kernel == 3) {
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
             x.into_dispatch(),
@@ -69,6 +79,11 @@ pub fn norm_act(
     slope: f32,
 ) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
+    meet(&x, || Shape::Normalisation {
+        channels: c,
+        side: h,
+        groups,
+    });
     if is_flex(&x.device()) {
         return Tensor::from_dispatch(<Dispatch as NetOps>::norm_act(
             x.into_dispatch(),
@@ -107,6 +122,7 @@ pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
 /// # Shapes
 /// `x`: `[b, c, 2h, 2w]`; returns `[b, c, h, w]`
 pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    meet_resizing(&x, Resize::Halve);
     if is_flex(&x.device()) {
         let y = <Dispatch as NetOps>::pool(x.into_dispatch(), 0.25);
         return Tensor::from_dispatch(y);
@@ -123,6 +139,7 @@ pub fn halve(x: Tensor<4>) -> Tensor<4> {
 /// # Shapes
 /// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+    meet_resizing(&x, Resize::Upsample);
     if is_flex(&x.device()) {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
         return Tensor::from_dispatch(y);

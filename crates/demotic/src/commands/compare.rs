@@ -8,23 +8,11 @@ use demotic_core::train::Phases;
 use serde::Serialize;
 
 use crate::cli::CompareArgs;
-use crate::options::dataset_options;
+use crate::options::{dataset_options, settings};
 use crate::output::{bytes, note, say};
 
-/// The quickstart without a file: its styles and sizes.
-const QUICKSTART: &str = "\
-[data]
-size_px = 32
-styles = [\"openmoji-line\", \"openmoji\"]
-[train]
-batch = 8
-";
-
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    let config = match &args.config {
-        Some(path) => Config::load(path, &args.set)?,
-        None => Config::resolve(Some(QUICKSTART), &args.set)?,
-    };
+    let config = settings(args.config.as_deref(), &args.set)?;
     let entrants = Entrant::open_all(&args.devices)?;
     let dataset = Dataset::load(
         &config.data.source,

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use demotic_core::device::{
-    Adapter, BACKENDS, adapters, auto_adapter, open, processor, shader_language,
+    Adapter, BACKENDS, adapters, auto_adapter, further_devices, open, processor, shader_language,
+    unused_adapters,
 };
 use demotic_crf::{Implementation, implementation_in_use};
 use serde::Serialize;
@@ -103,9 +104,11 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     };
     let processor = processor();
     let listed: Vec<Listed> = found.into_iter().map(Listed::new).collect();
+    let (further, unused) = (further_devices(), unused_adapters());
     if args.json {
         let all = json!({
-            "flex": processor, "adapters": listed, "auto": name, "reason": reason, "backends": BACKENDS,
+            "flex": processor, "adapters": listed, "further": further, "unused": unused, "auto": name, "reason": reason,
+            "backends": BACKENDS,
         });
         return say(&format!("{all:#}\n"));
     }
@@ -127,6 +130,14 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
         ),
     ];
     lines.extend(listed.iter().flat_map(Listed::lines));
+    lines.extend(further.iter().map(|f| format!("{:<7} {}", f.name, f.what)));
+    lines.extend(unused.iter().flat_map(|u| {
+        [
+            format!("unused  {} ({}, through {})", u.name, u.kind, u.api),
+            format!("        driver   {}", u.driver),
+            format!("        reason   {}", u.reason),
+        ]
+    }));
     lines.push(format!("auto    {name}: {reason}"));
     let named = |is_built| {
         let names: Vec<&str> = BACKENDS

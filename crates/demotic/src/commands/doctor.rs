@@ -1,13 +1,16 @@
 //! `demotic doctor`: is a device right, and how fast is it?
 //!
-//! A driver may take its process down. So every device but flex is opened and checked in a process of its own, which tells its
-//! findings line by line; this one shows them, and where that one dies, says during what and by what.
+//! A driver may take its process down, or never come back. So every device but flex is opened and checked in a process of its own,
+//! which tells its findings line by line; this one shows them, and where that one dies or falls silent, says during what.
 
 use std::io::{BufRead, BufReader, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use demotic_core::config::Config;
 use demotic_core::device;
 use demotic_core::doctor::{Check, Depth, Diagnosis, Progress, examine};
 use serde::{Deserialize, Serialize};
@@ -15,15 +18,18 @@ use serde_json::json;
 
 use crate::cli::DoctorArgs;
 use crate::failure::{self, INTERRUPTED};
-use crate::output::{note, say};
+use crate::options::settings;
+use crate::output::{duration, note, say};
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
+    // Before a process is started for it.
+    let config = settings(args.config.as_deref(), &args.set)?;
     if args.watched {
-        return be_watched(args);
+        return be_watched(args, &config);
     }
     let mut listener = Listener::new(args);
     let ending = if args.device.device == "flex" {
-        examined(args, &mut |finding| listener.hear(finding))?;
+        examined(args, &config, &mut |finding| listener.hear(finding))?;
         None
     } else {
         watch(args, &mut listener)?
@@ -59,7 +65,11 @@ enum Last {
 }
 
 /// Opens the device and runs every check on it, here.
-fn examined(args: &DoctorArgs, tell: &mut dyn FnMut(Finding) -> Result<()>) -> Result<()> {
+fn examined(
+    args: &DoctorArgs,
+    config: &Config,
+    tell: &mut dyn FnMut(Finding) -> Result<()>,
+) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
     tell(Finding::Opened {
         device: chosen.description.clone(),
@@ -68,7 +78,7 @@ fn examined(args: &DoctorArgs, tell: &mut dyn FnMut(Finding) -> Result<()>) -> R
     let depth = if args.quick {
         Depth::Quick
     } else {
-        Depth::Whole
+        Depth::Whole(config)
     };
     let mut told = Ok(());
     let diagnosis = examine(&chosen, depth, &mut |progress| {
@@ -89,11 +99,11 @@ fn examined(args: &DoctorArgs, tell: &mut dyn FnMut(Finding) -> Result<()>) -> R
 }
 
 /// The process that may be killed: tells every finding to the one that started it, and ends well once it told the last.
-fn be_watched(args: &DoctorArgs) -> Result<()> {
+fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
     end_with_the_watcher();
     // A driver may leave half a line of its own on standard output.
     let mut tell = |finding: Finding| say(&format!("\n{}\n", serde_json::to_string(&finding)?));
-    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, &mut tell))) {
+    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, config, &mut tell))) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => Last::Refused {
             message: error.to_string(),
@@ -118,30 +128,87 @@ fn end_with_the_watcher() {
     });
 }
 
+/// How the process that examined came to an end, where it did not end well.
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    /// By itself, by this signal or exit code.
+    Died(String),
+    /// By the one that watched, after so many seconds without a finding.
+    Hung { secs: u64 },
+}
+
 /// Has the device examined in a process of its own; how that was ended, where it did not end well.
-fn watch(args: &DoctorArgs, listener: &mut Listener) -> Result<Option<String>> {
+fn watch(args: &DoctorArgs, listener: &mut Listener) -> Result<Option<Ending>> {
     let cannot = |error| anyhow!("cannot start the process that checks the device: {error}");
     let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
     command.args(["doctor", "--watched"]);
     command.arg(format!("--device={}", args.device.device));
     command.args(args.quick.then_some("--quick"));
+    if let Some(file) = &args.config {
+        command.arg("--config").arg(file);
+    }
+    command.args(args.set.iter().map(|set| format!("--set={set}")));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(cannot)?;
     // Held to the end of this function: the child dies where it closes. `Child::wait` would close it too early.
     let _lifeline = child.stdin.take();
-    let out = child.stdout.take().expect("it is piped");
-    for line in BufReader::new(out).split(b'\n') {
-        let line = line?;
-        match serde_json::from_slice(&line) {
-            Ok(finding) => listener.hear(finding)?,
-            // A driver's words.
-            Err(_no_finding) if !line.is_empty() => {
-                let _ = std::io::stderr().write_all(&[&line[..], b"\n"].concat());
+    let lines = lines_of(child.stdout.take().expect("it is piped"));
+    let mut silent_secs = 0;
+    loop {
+        // A second at a time: the time that both processes are stopped for (Ctrl-Z, a machine that sleeps) is not silence.
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                let line = line?;
+                match serde_json::from_slice(&line) {
+                    Ok(finding) => {
+                        silent_secs = 0;
+                        listener.hear(finding)?;
+                    }
+                    // A driver's words.
+                    Err(_no_finding) if !line.is_empty() => {
+                        let _ = std::io::stderr().write_all(&[&line[..], b"\n"].concat());
+                    }
+                    Err(_no_finding) => {}
+                }
             }
-            Err(_no_finding) => {}
+            Err(RecvTimeoutError::Timeout) => {
+                silent_secs += 1;
+                listener.wait(silent_secs);
+                if silent_secs >= args.patience {
+                    kill(&mut child);
+                    return Ok(Some(Ending::Hung { secs: silent_secs }));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(ended_by(child.wait()?).map(Ending::Died));
+            }
         }
     }
-    Ok(ended_by(child.wait()?))
+}
+
+/// The lines of a process, read on a thread of their own: a read has no time limit.
+fn lines_of(out: ChildStdout) -> Receiver<std::io::Result<Vec<u8>>> {
+    let (sender, lines) = sync_channel(16);
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).split(b'\n') {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Ends a process that hangs. One that is stuck inside the system's part of a driver dies when that lets go of it, which may be
+/// never: it is not waited for.
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    for _ in 0..20 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// `SIGSEGV`, `exit code 0xc0000005`; none for a process that ended well.
@@ -169,6 +236,8 @@ struct Listener {
     shader_language: Option<String>,
     /// What was going on when the latest finding came.
     running: String,
+    /// The same with its number, as a terminal shows it.
+    shown: String,
     checks: Vec<Check>,
     last: Option<Last>,
 }
@@ -180,9 +249,15 @@ impl Listener {
             device: format!("--device {}", args.device.device),
             shader_language: None,
             running: "opening the device".to_owned(),
+            shown: "opening the device".to_owned(),
             checks: vec![],
             last: None,
         }
+    }
+
+    /// Nothing came for a while.
+    fn wait(&self, silent_secs: u64) {
+        note(&format!("{}, {}", self.shown, duration(silent_secs as f64)));
     }
 
     fn hear(&mut self, finding: Finding) -> Result<()> {
@@ -204,7 +279,8 @@ impl Listener {
                 count,
                 name,
             } => {
-                note(&format!("{number}/{count} {name}"));
+                self.shown = format!("{number}/{count} {name}");
+                note(&self.shown);
                 self.running = name;
             }
             Finding::Ended(check) => {
@@ -223,8 +299,8 @@ impl Listener {
         Ok(())
     }
 
-    /// `ending`: by what the process that examined died; none where it ended well.
-    fn conclude(self, ending: Option<String>) -> Result<()> {
+    /// `ending`: of the process that examined; none where it ended well.
+    fn conclude(self, ending: Option<Ending>) -> Result<()> {
         note("");
         match (self.last, ending) {
             (Some(Last::Refused { message, is_input }), _) => Err(if is_input {
@@ -246,7 +322,31 @@ impl Listener {
                     Some(Last::Whole(diagnosis)) => (Some(diagnosis), String::new()),
                     _ => (None, "exit code 0x0".to_owned()),
                 };
-                let by = ending.unwrap_or(by);
+                let during = &self.running;
+                let (by, what) = match ending {
+                    Some(Ending::Hung { secs }) => (
+                        format!("a hang ({secs} s without a finding)"),
+                        format!(
+                            "the process that was checking it hung during: {during}; nothing came for {secs} s (--patience), and it \
+                             was killed"
+                        ),
+                    ),
+                    ended => {
+                        let by = match ended {
+                            Some(Ending::Died(by)) => by,
+                            _ => by,
+                        };
+                        let hint = if by == "SIGKILL" {
+                            " (which a system short of memory sends too)"
+                        } else {
+                            ""
+                        };
+                        let what = format!(
+                            "the process that was checking it died by {by}{hint}, during: {during}"
+                        );
+                        (by, what)
+                    }
+                };
                 if self.is_json {
                     let mut found = match diagnosis {
                         Some(diagnosis) => serde_json::to_value(diagnosis)?,
@@ -257,21 +357,15 @@ impl Listener {
                             "checks": self.checks,
                         }),
                     };
-                    found["died"] = json!({ "during": self.running, "by": by });
+                    found["died"] = json!({ "during": during, "by": by });
                     say(&format!("{found:#}\n"))?;
                 } else if let Some(diagnosis) = diagnosis {
                     say(&summary(&diagnosis))?;
                 }
-                let hint = if by == "SIGKILL" {
-                    " (which a system short of memory sends too)"
-                } else {
-                    ""
-                };
                 Err(anyhow!(
-                    "{}: the process that was checking it died by {by}{hint}, during: {}; do not train on it: update its \
-                     driver, try another one of `demotic devices`, or use `--device flex`",
+                    "{}: {what}; do not train on it: update its driver, try another one of `demotic devices`, or use `--device \
+                     flex`",
                     self.device,
-                    self.running
                 ))
             }
         }
@@ -296,7 +390,7 @@ fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     ))
 }
 
-/// `right   convolution 3x3     3.1e-7 of 3.0e-5 to float64     0.41 s  [4, 48, 16, 16] to 48 channels`
+/// `right   convolution 3x3        3.1e-7 of 3e-5 to float64     0.41 s  [24, 48, 16, 16] to 48 channels`
 fn line(check: &Check) -> String {
     let verdict = if check.is_right() { "right" } else { "WRONG" };
     let error = check
@@ -308,7 +402,7 @@ fn line(check: &Check) -> String {
         format!("; {}", check.note)
     };
     format!(
-        "{verdict:<7} {:<19} {error:>7} of {:.0e} to {:<8} {:>7.2} s  {}{note}\n",
+        "{verdict:<7} {:<22} {error:>7} of {:.0e} to {:<8} {:>7.2} s  {}{note}\n",
         check.operation, check.tolerance, check.against, check.secs, check.size,
     )
 }
@@ -352,28 +446,35 @@ fn summary(diagnosis: &Diagnosis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Last, Listener};
+    use super::{Ending, Last, Listener};
 
     #[test]
     fn an_examination_without_its_end_is_told_by_what_ended_it() {
-        let conclude = |last: Option<Last>, ending: Option<&str>| {
+        let conclude = |last: Option<Last>, ending: Option<Ending>| {
             let listener = Listener {
                 is_json: false,
                 device: "wgpu:0 Card".to_owned(),
                 shader_language: None,
                 running: "CRF".to_owned(),
+                shown: "7/20 CRF".to_owned(),
                 checks: vec![],
                 last,
             };
-            let ended = listener.conclude(ending.map(str::to_owned));
+            let ended = listener.conclude(ending);
             ended.expect_err("it never came to an end").to_string()
         };
         let refused = || Last::Refused {
             message: "no such device".to_owned(),
             is_input: true,
         };
+        let died = |by: &str| Some(Ending::Died(by.to_owned()));
         for (last, ending, expected) in [
-            (None, Some("SIGBUS"), "died by SIGBUS, during: CRF;"),
+            (None, died("SIGBUS"), "died by SIGBUS, during: CRF;"),
+            (
+                None,
+                Some(Ending::Hung { secs: 9 }),
+                "hung during: CRF; nothing came for 9 s",
+            ),
             // A driver that ends the process as if all were well.
             (None, None, "died by exit code 0x0, during: CRF;"),
             (
@@ -383,7 +484,7 @@ mod tests {
             ),
             (Some(refused()), None, "no such device"),
             // What was wrong first counts.
-            (Some(refused()), Some("SIGSEGV"), "no such device"),
+            (Some(refused()), died("SIGSEGV"), "no such device"),
         ] {
             let message = conclude(last, ending);
             assert!(message.contains(expected), "`{expected}`: {message}");

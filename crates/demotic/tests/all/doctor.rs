@@ -135,6 +135,38 @@ mod death {
     }
 
     #[test]
+    fn a_silent_examination_is_killed_and_told_by_its_check() {
+        let place = Place::new();
+        let child = begin(&place, &["--json", "--patience", "3"]);
+        let stopped = examiner(child.id());
+        send("-STOP", stopped);
+        let said = end(child, String::new());
+        said.refused(1, "hung during: opening the device; nothing came for 3 s");
+        let found = json(&said.out);
+        assert_eq!(found["is_right"], false, "{found:#}");
+        assert_eq!(found["died"]["during"], "opening the device", "{found:#}");
+        assert_eq!(found["died"]["by"], "a hang (3 s without a finding)");
+        assert!(!runs(stopped), "it was left behind");
+    }
+
+    #[test]
+    fn time_that_both_are_stopped_for_is_not_silence() {
+        let place = Place::new();
+        let child = begin(&place, &["--quick", "--patience", "15"]);
+        let examiner = examiner(child.id());
+        for signal in ["-STOP", "-CONT"] {
+            // As Ctrl-Z and `fg` do.
+            send(signal, child.id());
+            send(signal, examiner);
+            if signal == "-STOP" {
+                std::thread::sleep(Duration::from_secs(16));
+            }
+        }
+        let said = end(child, String::new()).done();
+        assert!(said.out.contains("verdict right"), "{said:#?}");
+    }
+
+    #[test]
     fn who_stops_the_doctor_stops_the_examination() {
         let place = Place::new();
         for signal in ["-INT", "-KILL"] {

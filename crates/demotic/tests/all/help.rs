@@ -170,6 +170,18 @@ fn devices_say_what_auto_takes_and_why() {
         assert!(adapter["buffer_bytes_max"].as_u64() > Some(1 << 20));
         assert!(said.out.contains(adapter["name"].as_str().expect("a name")));
     }
+    // An interface is used or not.
+    let used = &json["adapters"][0]["api"];
+    for unused in json["unused"].as_array().expect("those that are not used") {
+        for key in ["name", "kind", "api", "driver", "reason"] {
+            assert!(unused[key].is_string(), "{key}: {json:#}");
+        }
+        assert_ne!(&unused["api"], used);
+        assert!(said.out.contains("\nunused  "), "{said:#?}");
+    }
+    let further = json["further"].as_array().expect("those of features");
+    let has_tch = further.iter().any(|device| device["name"] == "tch");
+    assert_eq!(has_tch, cfg!(feature = "tch"), "{json:#}");
     if let Some(first) = json["adapters"][0]["name"].as_str() {
         place.refuses(
             &["doctor", "--device", "wgpu:99"],
