@@ -126,7 +126,7 @@ fn met(shape: Shape, met: usize, multiply_adds_max: usize) -> Case {
         }
     };
     if pictures < met {
-        case.size += &format!("; {met} pictures in training");
+        case.size = format!("{}; {met} pictures in training", case.size);
     }
     case
 }

@@ -6,7 +6,7 @@ use demotic_core::config::Config;
 use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::model::Init;
 use demotic_core::rng::{Rng, Stream};
-use demotic_core::train::{Checkpoint, Tick, Trainer, weights_of};
+use demotic_core::train::{Arrays, Checkpoint, Tick, Trainer, weights_of};
 
 fn config(sets: &[&str]) -> Config {
     let tiny = [
@@ -557,19 +557,19 @@ fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
     // shapes are tuned.
     let mut halves = config.clone();
     halves.train.batch = 6;
-    let both = Trainer::on_devices(halves.clone(), &data, &gpu, std::slice::from_ref(&gpu));
-    halves.train.accumulate = 2;
-    let alone = Trainer::new(halves, &data, &gpu);
-    let [alone, both] = [alone, both].map(|trainer| {
-        let mut trainer = trainer.unwrap();
+    let trained = |mut trainer: Trainer<'_>| {
         (0..2).for_each(|_| trainer.advance().expect("finite"));
         let tick = trainer.tick().unwrap().unwrap();
-        (
-            tick,
+        let weights = [
             weights_of(trainer.generator()),
             weights_of(trainer.discriminator()),
-        )
-    });
+        ];
+        (tick, weights)
+    };
+    let pair = Trainer::on_devices(halves.clone(), &data, &gpu, std::slice::from_ref(&gpu));
+    let (both, both_weights) = trained(pair.unwrap());
+    halves.train.accumulate = 2;
+    let (alone, alone_weights) = trained(Trainer::new(halves, &data, &gpu).unwrap());
     // The same kernels on the same numbers; only gradients and figures are added in another place.
     let figures = |t: &Tick| {
         [
@@ -585,14 +585,19 @@ fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
             t.g_norm,
         ]
     };
-    let (a, b) = (figures(&alone.0), figures(&both.0));
+    let (a, b) = (figures(&alone), figures(&both));
     let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * a.abs();
     assert!(a.iter().zip(&b).all(close), "{a:?} {b:?}");
-    let mut apart: Vec<f32> = alone
-        .1
-        .values()
-        .chain(alone.2.values())
-        .zip(both.1.values().chain(both.2.values()))
+    let arrays = |networks: &[Arrays; 2]| {
+        networks
+            .iter()
+            .flat_map(Arrays::values)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let mut apart: Vec<f32> = arrays(&alone_weights)
+        .iter()
+        .zip(&arrays(&both_weights))
         .flat_map(|(a, b)| a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()))
         .collect();
     apart.sort_by(f32::total_cmp);

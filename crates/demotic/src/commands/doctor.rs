@@ -57,7 +57,7 @@ enum Finding {
 #[derive(Debug, Serialize, Deserialize)]
 enum Last {
     /// Every check ran.
-    Whole(Diagnosis),
+    Whole(Box<Diagnosis>),
     /// There is no such device, or it does not open.
     Refused { message: String, is_input: bool },
     /// A panic outside the checks, which catch their own.
@@ -95,7 +95,7 @@ fn examined(
         }
     })?;
     told?;
-    tell(Finding::Last(Last::Whole(diagnosis)))
+    tell(Finding::Last(Last::Whole(Box::new(diagnosis))))
 }
 
 /// The process that may be killed: tells every finding to the one that started it, and ends well once it told the last.

@@ -332,7 +332,7 @@ fn bench_checks_and_times_the_rows_that_are_asked_for() {
             let value = case[key].as_f64();
             value.filter(|v| *v > 0.0).expect("a figure")
         });
-        let [bytes, copies] = [&case["bytes"], &json["copy_bytes_per_sec"]].map(|v| v.as_f64());
+        let [bytes, copies] = [&case["bytes"], &json["copy_bytes_per_sec"]].map(Value::as_f64);
         let expected = bytes.expect("bytes") / secs / copies.expect("a rate");
         assert!((share / expected - 1.0).abs() < 1e-9, "{case:#}");
     }
