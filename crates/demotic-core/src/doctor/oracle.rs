@@ -171,7 +171,7 @@ impl Normalisation {
                 let channel = at / self.area; // of all pictures, one after the other
                 let (scale, shift) = (f64::from(scale[channel]), f64::from(shift[channel]));
                 let affine = normal * scale + shift;
-                let slope = if affine > 0.0 { 1.0 } else { self.slope };
+                let slope = if affine >= 0.0 { 1.0 } else { self.slope };
                 out.y[at] = affine * slope;
                 let d = f64::from(up[at]) * slope;
                 out.dscale[channel] += d * normal;

@@ -79,17 +79,19 @@ fn affine_leaky(y: &mut [MaybeUninit<f32>], x: &[f32], [gain, offset, slope]: [f
     let (mut to, from) = (y.chunks_exact_mut(8), x.chunks_exact(8));
     for (y, x) in to.by_ref().zip(from.clone()) {
         let u = f32x8::from(x).mul_add(f32x8::splat(gain), f32x8::splat(offset));
-        y.write_copy_of_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
+        y.write_copy_of_slice(select_not_negative(u, u, u * f32x8::splat(slope)).as_array());
     }
     for (y, x) in to.into_remainder().iter_mut().zip(from.remainder()) {
         let u = x.mul_add(gain, offset);
-        y.write(if u > 0.0 { u } else { u * slope });
+        y.write(if u >= 0.0 { u } else { u * slope });
     }
 }
 
-/// By lane: `positive` where `u > 0`, else `other`. A branch a number would be guessed wrong half of the time.
-pub(super) fn select_positive(u: f32x8, positive: f32x8, other: f32x8) -> f32x8 {
-    u.simd_gt(f32x8::ZERO).select(positive, other)
+/// By lane: `taken` where `u >= 0`, else `other`. A branch a number would be guessed wrong half of the time.
+///
+/// At 0 as Burn has it on other devices: a hole cut into a picture is all zeros, and layers without a bias yet keep them.
+pub(super) fn select_not_negative(u: f32x8, taken: f32x8, other: f32x8) -> f32x8 {
+    u.simd_ge(f32x8::ZERO).select(taken, other)
 }
 
 /// Gradients of [`forward`]; the statistics are computed again rather than kept.
@@ -173,15 +175,15 @@ fn before_leaky(
         for ((du, x), dy) in to.by_ref().zip(x.clone()).zip(dy.clone()) {
             let (x, dy) = (f32x8::from(x), f32x8::from(dy));
             let u = x.mul_add(f32x8::splat(gain), f32x8::splat(offset));
-            let value = select_positive(u, dy, dy * f32x8::splat(slope));
+            let value = select_not_negative(u, dy, dy * f32x8::splat(slope));
             du.copy_from_slice(value.as_array());
             plain += value;
             product = value.mul_add(x - f32x8::splat(mean), product);
         }
         let rest = to.into_remainder().iter_mut().zip(x.remainder());
         for ((du, x), dy) in rest.zip(dy.remainder()) {
-            let is_positive = x.mul_add(gain, offset) > 0.0;
-            *du = if is_positive { *dy } else { dy * slope };
+            let is_not_negative = x.mul_add(gain, offset) >= 0.0;
+            *du = if is_not_negative { *dy } else { dy * slope };
             total.0 += *du;
             total.1 += *du * (x - mean);
         }
@@ -224,26 +226,26 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
         let mut vectors = x.chunks_exact_mut(8);
         for x in vectors.by_ref() {
             let u = f32x8::from(&*x);
-            x.copy_from_slice(select_positive(u, u, u * f32x8::splat(slope)).as_array());
+            x.copy_from_slice(select_not_negative(u, u, u * f32x8::splat(slope)).as_array());
         }
         for x in vectors.into_remainder() {
-            *x = if *x > 0.0 { *x } else { *x * slope };
+            *x = if *x >= 0.0 { *x } else { *x * slope };
         }
     });
 }
 
-/// `dy * leaky'(x)` in place, told from `y = leaky(x)`: its sign is that of `x`.
+/// `dy * leaky'(x)` in place, told from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
 pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
     let tasks = dy.par_chunks_mut(LEAKY_TASK).zip(y.par_chunks(LEAKY_TASK));
     tasks.for_each(|(dy, y)| {
         let (mut to, from) = (dy.chunks_exact_mut(8), y.chunks_exact(8));
         for (dy, y) in to.by_ref().zip(from.clone()) {
             let value = f32x8::from(&*dy);
-            let value = select_positive(f32x8::from(y), value, value * f32x8::splat(slope));
+            let value = select_not_negative(f32x8::from(y), value, value * f32x8::splat(slope));
             dy.copy_from_slice(value.as_array());
         }
         for (dy, y) in to.into_remainder().iter_mut().zip(from.remainder()) {
-            *dy = if *y > 0.0 { *dy } else { *dy * slope };
+            *dy = if *y >= 0.0 { *dy } else { *dy * slope };
         }
     });
 }
