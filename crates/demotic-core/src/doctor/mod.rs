@@ -710,24 +710,26 @@ mod tests {
         };
         // By configs/README.md: coder and drawer at 16 px, context at 8, the picture at 32; the trunk at 16 and 8.
         for (shape, pictures) in [
-            (convolution(12, 48, 16, 3), 24),
-            (convolution(48, 48, 16, 3), 24),
+            (convolution(12, 48, 16, 3), 8),
+            (convolution(48, 48, 16, 3), 16),
             (convolution(48, 32, 16, 3), 8),
             (convolution(16, 48, 16, 3), 16),
             (convolution(48, 48, 8, 3), 16),
             (convolution(48, 24, 32, 3), 16),
             (convolution(24, 3, 32, 3), 16),
-            (convolution(48, 96, 8, 3), 24),
-            (convolution(96, 96, 8, 1), 24),
-            (convolution(96, 3, 8, 1), 24),
+            (convolution(12, 72, 16, 3), 24),
+            (convolution(72, 72, 16, 3), 24),
+            (convolution(72, 144, 8, 3), 24),
+            (convolution(144, 144, 8, 1), 24),
+            (convolution(144, 3, 8, 1), 24),
         ] {
             assert_eq!(shapes.get(&shape), Some(&pictures), "{shape:?}");
         }
         let count = |is: fn(&Shape) -> bool| shapes.keys().filter(|shape| is(shape)).count();
-        assert_eq!(count(|s| matches!(s, Shape::Convolution { .. })), 10);
+        assert_eq!(count(|s| matches!(s, Shape::Convolution { .. })), 12);
         assert_eq!(count(|s| matches!(s, Shape::Normalisation { .. })), 3);
-        // The picture unshuffled; 48 channels halved from 16 px, by coder and trunk alike, and doubled from 8 and from 16.
-        assert_eq!(count(|s| matches!(s, Shape::Resizing { .. })), 4);
+        // The picture unshuffled; halved from 16 px by the drawer and by the trunk; doubled from 8 and from 16.
+        assert_eq!(count(|s| matches!(s, Shape::Resizing { .. })), 5);
     }
 
     #[test]

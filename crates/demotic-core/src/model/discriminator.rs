@@ -111,7 +111,7 @@ impl Default for DiscriminatorConfig {
     fn default() -> Self {
         Self {
             head: DiscriminatorHead::Crf,
-            channels: 48,
+            channels: 72,
             a_max: 1.0,
             transitions: TransitionKind::Learned,
             potts: 2.0,
