@@ -1,5 +1,6 @@
 //! The readers of the program, given anything: each function holds that a reader answers with a value or an error, and
-//! that a value keeps what its documentation promises.
+//! that a value keeps what its documentation promises. What it returns is why the input was refused, for the test of the
+//! seeds.
 //!
 //! The readers are the program's own source files, taken in by path: linking the program itself would build Burn with
 //! coverage, an hour for code that reads nothing.
@@ -10,6 +11,7 @@
     reason = "only the readers are called here; the program uses the rest"
 )]
 
+use std::fmt::Display;
 use std::io::Write;
 use std::path::Path;
 
@@ -35,6 +37,9 @@ mod loss {
 mod train {
     include!(concat!(env!("OUT_DIR"), "/checkpoint.rs"));
 
+    /// What this build writes and reads.
+    pub(crate) const FORMAT_TODAY: u32 = FORMAT;
+
     impl Checkpoint {
         pub(crate) fn arrays(&self) -> &Arrays {
             &self.arrays
@@ -50,10 +55,8 @@ const ORIGIN: &str = "input";
 const RESAMPLED_PX: u64 = 1 << 18;
 
 /// `index.json` of a data set.
-pub fn index(bytes: &[u8]) {
-    let Ok(index) = data::index::Index::parse(bytes, Path::new(ORIGIN)) else {
-        return;
-    };
+pub fn index(bytes: &[u8]) -> Result<(), String> {
+    let index = data::index::Index::parse(bytes, Path::new(ORIGIN)).map_err(message)?;
     for style in &index.styles {
         let stays = Path::new(&style.file)
             .components()
@@ -66,13 +69,12 @@ pub fn index(bytes: &[u8]) {
         again.is_ok_and(|again| again == index),
         "it reads back as itself"
     );
+    Ok(())
 }
 
 /// PNG, JPEG and WebP.
-pub fn picture(bytes: &[u8]) {
-    let Ok(picture) = Picture::decode(bytes, Path::new(ORIGIN)) else {
-        return;
-    };
+pub fn picture(bytes: &[u8]) -> Result<(), String> {
+    let picture = Picture::decode(bytes, Path::new(ORIGIN)).map_err(message)?;
     whole(&picture);
     let pixels = u64::from(picture.width_px) * u64::from(picture.height_px);
     assert!(pixels <= data::MAX_PICTURE_PIXELS);
@@ -88,57 +90,50 @@ pub fn picture(bytes: &[u8]) {
         );
         assert_eq!(picture.straight_rgba().len(), picture.premultiplied.len());
     }
+    Ok(())
 }
 
 /// SVG.
-pub fn drawing(bytes: &[u8]) {
-    if let Ok(picture) = Picture::draw(bytes, 32, Path::new(ORIGIN)) {
-        whole(&picture);
-    }
+pub fn drawing(bytes: &[u8]) -> Result<(), String> {
+    whole(&Picture::draw(bytes, 32, Path::new(ORIGIN)).map_err(message)?);
+    Ok(())
 }
 
 /// npm archives. The first byte says what the rest is: the archive itself, the tar archive in it, or the files in that,
 /// since no mutation finds the checksums of gzip and tar.
-pub fn package(bytes: &[u8]) {
-    let Some((kind, rest)) = bytes.split_first() else {
-        return;
-    };
+pub fn package(bytes: &[u8]) -> Result<(), String> {
+    let (kind, rest) = bytes.split_first().ok_or("nothing")?;
     let archive = match kind % 3 {
         0 => rest.to_vec(),
         1 => zipped(rest),
         _ => zipped(&tarred(rest)),
     };
-    if let Ok(packages) = data::import::read_packages(&archive[..], Path::new(ORIGIN)) {
-        assert!(
-            !packages.is_empty(),
-            "an archive that is read holds something"
-        );
-    }
+    let packages = data::import::read_packages(&archive[..], Path::new(ORIGIN)).map_err(message)?;
+    assert!(
+        !packages.is_empty(),
+        "an archive that is read holds something"
+    );
+    Ok(())
 }
 
 /// A configuration file, and `--set` assignments after it, each begun by SOH.
-pub fn configuration(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
-    };
+pub fn configuration(bytes: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes).map_err(message)?;
     let mut parts = text.split('\x01').map(str::to_owned);
     let file = parts.next();
     let assignments: Vec<String> = parts.collect();
-    match config::Config::resolve(file.as_deref(), &assignments) {
-        Ok(config) => {
-            let again = config::Config::resolve(Some(&config.to_toml(true)), &[]);
-            assert!(
-                again.is_ok_and(|again| again == config),
-                "it reads back as itself"
-            );
-        }
-        Err(error) => assert!(!error.to_string().is_empty()),
-    }
+    let config = config::Config::resolve(file.as_deref(), &assignments).map_err(message)?;
+    let again = config::Config::resolve(Some(&config.to_toml(true)), &[]);
+    assert!(
+        again.is_ok_and(|again| again == config),
+        "it reads back as itself"
+    );
+    Ok(())
 }
 
-/// A checkpoint: its description, SOH, its weights. What the description states of the weights is made true, since no
-/// mutation finds a checksum.
-pub fn checkpoint(bytes: &[u8]) {
+/// A checkpoint: its description, SOH, its weights. What the description states of the weights and of itself is made true,
+/// since no mutation finds a checksum; one without a format gets today's, so that seeds need not follow it.
+pub fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     let end = bytes
         .iter()
         .position(|byte| *byte == 1)
@@ -146,6 +141,7 @@ pub fn checkpoint(bytes: &[u8]) {
     let (description, weights) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
     let mut description = description.to_vec();
     if let Ok(serde_json::Value::Object(mut map)) = serde_json::from_slice(&description) {
+        map.entry("format").or_insert(train::FORMAT_TODAY.into());
         map.insert("tensors_bytes".into(), weights.len().into());
         let checksum = format!("{:016x}", data::fnv1a64(weights));
         map.insert("tensors_fnv1a64".into(), checksum.into());
@@ -164,12 +160,18 @@ pub fn checkpoint(bytes: &[u8]) {
     std::fs::write(&path, &description).expect("temporary files can be written");
     std::fs::write(path.with_extension("safetensors"), weights)
         .expect("temporary files can be written");
-    if let Ok(checkpoint) = train::Checkpoint::load(&path) {
-        for (name, array) in checkpoint.arrays() {
-            let values: usize = array.shape.iter().product();
-            assert_eq!(values, array.values.len(), "{name}");
-        }
+    let checkpoint = train::Checkpoint::load(&path).map_err(message)?;
+    for (name, array) in checkpoint.arrays() {
+        let values: usize = array.shape.iter().product();
+        assert_eq!(values, array.values.len(), "{name}");
     }
+    Ok(())
+}
+
+fn message(error: impl Display) -> String {
+    let message = error.to_string();
+    assert!(!message.is_empty(), "an error says something");
+    message
 }
 
 /// Colour within alpha, and as many bytes as the sides say.

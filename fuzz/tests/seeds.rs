@@ -1,0 +1,56 @@
+//! Every seed still gets as far as it was made for: a reader that changes leaves none behind at its first check.
+
+use std::path::Path;
+
+type Target = fn(&[u8]) -> Result<(), String>;
+
+const TARGETS: [(&str, Target); 6] = [
+    ("checkpoint", demotic_fuzz::checkpoint),
+    ("configuration", demotic_fuzz::configuration),
+    ("drawing", demotic_fuzz::drawing),
+    ("index", demotic_fuzz::index),
+    ("package", demotic_fuzz::package),
+    ("picture", demotic_fuzz::picture),
+];
+
+/// Seeds that are refused, and words of why; all others are read.
+const REFUSED: [(&str, &str); 15] = [
+    ("checkpoint/f16", "expected F32"),
+    ("checkpoint/format", "format 9"),
+    ("checkpoint/outside", "invalid offset"),
+    ("configuration/broken", "not valid TOML"),
+    ("configuration/set", "loss.kl"),
+    ("configuration/several-lines", "control characters"),
+    ("drawing/vast-arc.svg", "an arc with a number beyond"),
+    ("index/outside", "outside the folder"),
+    ("index/twice", "twice"),
+    ("index/version", "schema version 2"),
+    ("package/files-circle", "run in a circle"),
+    ("package/tar", "info.json is missing"),
+    ("package/tar-extended", "icons.json is missing"),
+    ("package/tar-long-header", "a header has"),
+    ("picture/bomb.png", "at most 64 megapixels"),
+];
+
+#[test]
+fn every_seed_is_read_or_refused_for_what_is_wrong_with_it() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let mut unseen = REFUSED.map(|(seed, _)| seed).to_vec();
+    for (target, run) in TARGETS {
+        for entry in std::fs::read_dir(seeds.join(target)).expect("each target has seeds") {
+            let path = entry.expect("an entry").path();
+            let file = path.file_name().expect("an entry has a name");
+            let seed = format!("{target}/{}", file.to_string_lossy());
+            let got = run(&std::fs::read(&path).expect("a seed can be read"));
+            unseen.retain(|refused| *refused != seed);
+            let expected = REFUSED.iter().find(|(refused, _)| *refused == seed);
+            let is_expected = match (&got, expected) {
+                (Ok(()), None) => true,
+                (Err(message), Some((_, why))) => message.contains(why),
+                _ => false,
+            };
+            assert!(is_expected, "{seed}: {got:?}");
+        }
+    }
+    assert!(unseen.is_empty(), "no such seeds: {unseen:?}");
+}
