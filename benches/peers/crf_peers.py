@@ -9,12 +9,12 @@
 
 Medians over repeats after a warm-up, emissions and transitions both requiring gradients, every library's loss summed over
 chains; on CUDA each repeat ends when the device is done. Side by side runs `demotic bench` on each case right before that case's
-peers, so that both see the same machine: the loop on flex, and the kernels on the device that --ours-on names. Gains: the fastest peer on the processor over ours; `wgsl over cuda`: the fastest on CUDA
-over our kernels, where they ran on the same card.
+peers, so that both see the same machine: on flex, and on the device that --ours-on names, the implementation that `demotic bench`
+lists first there (`cpu` on flex, `wgsl` on WGSL devices, `reference` elsewhere; the column says which). Gains: the fastest peer on the
+processor over ours; `over cuda`: the fastest on CUDA over ours, which says something where both ran on the same card.
 """
 
 import argparse
-import os
 import statistics
 import time
 import warnings
@@ -26,8 +26,6 @@ import ours
 
 # (T positions, B chains, L labels): demotic_crf::cases::SPEED.
 CASES = [(16, 1024, 8), (32, 1024, 8), (64, 2048, 4), (64, 256, 16), (4096, 4, 8)]
-# Our implementations: the first on flex, the second on the device that is named.
-OURS = ["cpu", "wgsl"]
 warnings.filterwarnings("ignore", category=UserWarning, module="torch_struct")
 
 
@@ -111,19 +109,31 @@ def case_name(case) -> str:
     return "T{}_B{}_L{}".format(*case)
 
 
-def our_times(case, demotic: Path, ours_on: list[str], secs: float) -> dict[str, float]:
-    """Milliseconds by implementation, each on its device."""
-    pairs = zip(OURS, ours_on)
-    return {name: ours.crf_ms(demotic, f"crf/{name}/{device}/{case_name(case)}", secs) for name, device in pairs}
+class Implementation:
+    """Our first implementation on one device."""
+
+    def __init__(self, demotic: Path, device: str, cases: list[str]):
+        self.demotic, self.device = demotic, device
+        # Hardly timed: what the device lists, the chosen implementation first.
+        rows = ours.crf_rows(demotic, device, cases, 0.001)
+        implementation = rows[0]["implementation"] if rows else "nothing"
+        self.column = f"{implementation} {device}"
+        self.labels = {row["case"]: row["label"] for row in rows if row["implementation"] == implementation}
+
+    def ms(self, case: str, secs: float) -> dict[str, float]:
+        """Milliseconds by column; nothing where the implementation does not take the case."""
+        rows = ours.crf_rows(self.demotic, self.device, [self.labels[case]], secs) if case in self.labels else []
+        return {self.column: 1e3 * row["median_secs"] for row in rows}
 
 
-def gains(row: dict[str, float]) -> dict[str, float]:
+def gains(row: dict[str, float], our_columns: list[str]) -> dict[str, float]:
     """How many times faster ours are than the fastest peer."""
     found = {}
-    for name, implementation, device in [("cpu gain", "cpu", "cpu"), ("wgsl gain", "wgsl", "cpu"), ("wgsl over cuda", "wgsl", "cuda")]:
-        timed = [row[column(peer, device)] for peer in PEERS if column(peer, device) in row]
-        if timed and implementation in row:
-            found[name] = min(timed) / row[implementation]
+    for ours_in in our_columns:
+        for device, name in [("cpu", f"{ours_in} gain"), ("cuda", f"{ours_in} over cuda")]:
+            timed = [row[column(peer, device)] for peer in PEERS if column(peer, device) in row]
+            if timed and ours_in in row:
+                found[name] = min(timed) / row[ours_in]
     return found
 
 
@@ -149,39 +159,41 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", type=one_of_devices, default=["cpu"], metavar="cpu|cuda|cpu,cuda", help="where the peers run (default cpu)")
     parser.add_argument("--side-by-side", action="store_true", help="also time ours, case by case")
-    parser.add_argument("--ours-on", default="wgpu", help="device of our kernels, as `demotic devices` names it (default wgpu); flex: the loop alone")
+    parser.add_argument("--ours-on", default="wgpu", help="our device beside flex, as `demotic devices` names it (default wgpu); flex: that alone")
     parser.add_argument("--demotic", metavar="BINARY", help="the built program, instead of building it with cargo")
     parser.add_argument("--only", choices=[case_name(case) for case in CASES], help="one case")
-    parser.add_argument(
-        "--threads",
-        type=lambda text: [int(count) for count in text.split(",")],
-        default=sorted({1, os.cpu_count() or 1}),
-        help="torch thread counts, the better counts (default: 1 and all cores)",
-    )
+    parser.add_argument("--threads", type=ours.whole_numbers, default=ours.THREADS, help="torch thread counts, the better counts (default: 1 and all cores)")
     parser.add_argument("--secs", type=float, default=2.0, help="time for each measurement")
+    parser.add_argument("--json", metavar="FILE", help="leave all figures there too")
     arguments = parser.parse_args()
     devices = usable(arguments.device)
     named = [torch.cuda.get_device_name() if device == "cuda" else device for device in devices]
-    print(f"torch {torch.__version__} on {', '.join(named) or 'nothing'}, best of {arguments.threads} threads; ms for loss + gradient")
+    print(f"torch {torch.__version__} on {', '.join(named) or 'nothing'}, best of {arguments.threads} threads; ms for loss + gradient; load {ours.load()}")
     columns = [column(peer, device) for device in devices for peer in PEERS]
-    ours_on = ["flex"] if arguments.ours_on == "flex" else ["flex", arguments.ours_on]
+    cases = [case for case in CASES if arguments.only in (None, case_name(case))]
+    implementations = []
     if arguments.side_by_side:
         demotic = ours.binary(arguments.demotic)
-        print(f"ours: cpu on flex{f', wgsl on {arguments.ours_on}' if len(ours_on) > 1 else ''}")
-        columns += [*OURS, "cpu gain", "wgsl gain", *(["wgsl over cuda"] if "cuda" in devices else [])]
+        implementations = [Implementation(demotic, device, [case_name(case) for case in cases]) for device in dict.fromkeys(("flex", arguments.ours_on))]
+        our_columns = [one.column for one in implementations]
+        columns += [*our_columns, *(f"{name} gain" for name in our_columns if "cpu" in devices)]
+        columns += [f"{name} over cuda" for name in our_columns[1:] if "cuda" in devices]
     if not columns:
         return
-    print("| case | " + " | ".join(columns) + " |")
+    left = {"torch": torch.__version__, "cuda": torch.cuda.get_device_name() if "cuda" in devices else None, "load": ours.load(), "cases": []}
+    print("\n| case | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
-    for case in CASES:
-        if arguments.only not in (None, case_name(case)):
-            continue
-        row = our_times(case, demotic, ours_on, arguments.secs) if arguments.side_by_side else {}
+    for case in cases:
+        row = {}
+        for one in implementations:
+            row |= one.ms(case_name(case), arguments.secs)
         for device in devices:
             row |= peers(case, device, arguments.secs, arguments.threads)
-        ratios = gains(row)
+        ratios = gains(row, [one.column for one in implementations])
         cells = [f"{ratios[name]:.1f}x" if name in ratios else f"{row[name]:.3g}" if name in row else "-" for name in columns]
         print(f"| {case_name(case).replace('_', ' ')} | " + " | ".join(cells) + " |", flush=True)
+        left["cases"].append({"case": case_name(case), "ms": row, "gains": {name: ratios[name] for name in columns if name in ratios}})
+        ours.leave(arguments.json, left)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
-"""Our side of a comparison: the release binary, run and read. Shared by the peers and by benches/gpu/run; nothing to call on its own."""
+"""Our side of a comparison: the release binary, run and read. Shared by the peers; nothing to call on its own."""
+
+from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# Thread counts that torch is tried with: small operations are often faster on one, and all are slow on a busy machine.
+THREADS = sorted({1, os.cpu_count() or 1})
 
 
 def binary(given: str | None) -> Path:
@@ -24,26 +29,60 @@ def binary(given: str | None) -> Path:
     return Path(json.loads(about.stdout)["target_directory"]) / "release" / ("demotic.exe" if os.name == "nt" else "demotic")
 
 
-def said(demotic: Path, *arguments: str) -> dict:
-    """What a command of ours says in JSON; ends the program where that failed."""
+def said(demotic: Path, *arguments: str, is_partly_enough: bool = False) -> dict:
+    """What a command of ours says in JSON; ends the program where that failed, or failed in part and that is not enough."""
     result = subprocess.run([str(demotic), *arguments, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
+    if result.returncode != 0 and not (is_partly_enough and result.stdout):
         sys.exit(f"`demotic {' '.join(arguments)} --json` failed:\n{result.stderr}")
     return json.loads(result.stdout)
 
 
+def recipe_words(recipe: str, sets: list[str]) -> list[str]:
+    """A recipe of configs/ and changes to it, as arguments."""
+    return [str(ROOT / "configs" / f"{recipe}.toml"), *(word for setting in sets for word in ("--set", setting))]
+
+
 def compared(demotic: Path, recipe: str, device: str, steps: int, sets: list[str]) -> dict:
-    """Steps of a recipe of configs/ on one device, the first two of them untimed."""
-    sets = [word for setting in sets for word in ("--set", setting)]
-    config = str(ROOT / "configs" / f"{recipe}.toml")
-    return said(demotic, "compare", "--devices", device, "--config", config, "--steps", str(steps), *sets)
+    """Steps of a recipe on one device, the first two of them untimed."""
+    return said(demotic, "compare", "--devices", device, "--steps", str(steps), "--config", *recipe_words(recipe, sets))
 
 
-def crf_ms(demotic: Path, label: str, secs: float) -> float:
-    """Milliseconds of one row of `demotic bench`, `op/impl/device/case`."""
-    device = label.split("/")[2]
-    cases = said(demotic, "bench", "--device", device, "--only", label, "--secs", str(secs))["cases"]
-    return next(case["median_secs"] * 1e3 for case in cases if case["label"] == label)
+def automatic_augment_prob(demotic: Path, recipe: str, sets: list[str]) -> float | str:
+    """What `discriminator.augment_prob = "auto"` comes to with a recipe's pictures: 0, or what a dry run tells of it."""
+    command = [str(demotic), "train", "--device", "flex", "--dry-run", *recipe_words(recipe, sets)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"`{' '.join(command)}` failed:\n{result.stderr}")
+    told = re.search(r"^judge .* probability ([0-9.]+)$", result.stdout, re.MULTILINE)
+    return f"auto, which is {told[1]}" if told else 0
+
+
+def crf_rows(demotic: Path, device: str, words: list[str], secs: float) -> list[dict]:
+    """The rows of `demotic bench` whose labels hold one of `words`; one that failed is told and left out."""
+    rows = said(demotic, "bench", "--device", device, "--only", ",".join(words), "--secs", str(secs), is_partly_enough=True)["cases"]
+    for row in rows:
+        if row["failure"]:
+            print(f"  ours, {row['label']}: {row['failure']}")
+    return [row for row in rows if not row["failure"]]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Of `1,2`: 1 or more each."""
+    numbers = [int(number) for number in text.split(",")]
+    if min(numbers) < 1:
+        raise ValueError
+    return numbers
+
+
+def load() -> float | str:
+    """Load average of the last minute."""
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "not told"
+
+
+def leave(file: str | None, found: dict) -> None:
+    """Writes what was found until now, where a file is named."""
+    if file:
+        Path(file).write_text(json.dumps(found, indent=2) + "\n")
 
 
 def exported(folder: str) -> None:

@@ -14,7 +14,10 @@ weights, everything random in two steps, and the figures that they came to.
 The same: layers, initial shapes, losses (true pairs where a recipe shows them), composites, batch, clipping by the norm of all gradients, Adam, moving average. Left
 out on this side, in PyTorch's favour: making the batch (its pictures are on the device already) and planning the composites (a few
 plans are made before timing and used in turn). Noise is drawn by torch on the device. Used at their best: fused Adam, `torch._foreach`
-for the average, oneDNN or cuDNN (benchmark mode, TF32 off: ours is f32). Timed are NCHW and channels-last memory; the faster counts.
+for the average, oneDNN or cuDNN (benchmark mode, TF32 off: ours is f32). Tried are NCHW and channels-last memory and, on the processor,
+one thread and all; the fastest is timed. Settings that are not here (`FIXED`) are refused, and so is another count of parameters.
+
+The ratio: torch's median step over ours in each round; of the rounds the median, the range, and each.
 
 The CRF: rows and columns stacked into one batch of chains, walked forward in scaled probability space with one batched matrix
 product and a normalisation a position (`crf_nll`), autograd backward: about three times faster here than the log-sum-exp form that
@@ -25,7 +28,6 @@ import argparse
 import itertools
 import json
 import math
-import os
 import statistics
 import sys
 import tempfile
@@ -315,31 +317,34 @@ def synchronise(device):
 
 
 class Timing:
-    """A trainer ready to be timed on one device, in the faster of the two memory formats."""
+    """A trainer ready to be timed on one device: the faster memory format and thread count after a short trial of each."""
 
-    def __init__(self, config, styles, device, secs):
+    def __init__(self, config, styles, device, thread_counts, secs):
         best = math.inf
         for channels_last in (False, True):
             trainer = Trainer(config, styles, device, channels_last)
             batches = [made_up_inputs(config, styles, device, trainer.format, seed) for seed in range(4)]
-            candidate = (trainer, itertools.cycle(batches))
-            times = self.measure(candidate, secs)
-            name = "channels-last" if channels_last else "NCHW"
-            print(f"  torch {device} {name}: {1e3 * statistics.median(times):.1f} ms", file=sys.stderr)
-            if statistics.median(times) < best:
-                best, self.candidate, self.layout = statistics.median(times), candidate, name
+            layout = "channels-last" if channels_last else "NCHW"
+            for threads in thread_counts if device == "cpu" else thread_counts[-1:]:
+                candidate = (trainer, itertools.cycle(batches), threads)
+                middle = statistics.median(self.measure(candidate, secs, 1))
+                way = f"{layout}, {threads} thread{'s' * (threads > 1)}" if device == "cpu" else layout
+                print(f"  torch {device} {way}: {1e3 * middle:.1f} ms", file=sys.stderr)
+                if middle < best:
+                    best, self.candidate, self.way = middle, candidate, way
         self.device = device
 
     @staticmethod
-    def measure(candidate, secs):
-        trainer, batches = candidate
+    def measure(candidate, secs, steps_min=5):
+        trainer, batches, threads = candidate
+        torch.set_num_threads(threads)
         device = trainer.device
         for _ in range(2):
             trainer.step(next(batches))
         synchronise(device)
         times = []
         end = time.perf_counter() + secs
-        while len(times) < 5 or time.perf_counter() < end:
+        while len(times) < steps_min or time.perf_counter() < end:
             start = time.perf_counter()
             trainer.step(next(batches))
             synchronise(device)
@@ -402,9 +407,42 @@ def counts(config, styles):
 NETWORKS = [(Generator, "generator"), (Discriminator, "discriminator")]
 RECIPES = ["quickstart", "paired", "six-styles"]
 
+# What this program does in one way alone. What is in neither this table nor the code above costs nothing (rates, intervals) or belongs
+# to the choices that are not here.
+FIXED = {
+    "data.channels": "rgb",
+    "generator.kind": "conv",
+    "generator.style": "table",
+    "discriminator.head": "crf",
+    "discriminator.transitions": "learned",
+    "discriminator.directions": "both",
+    "discriminator.global": False,
+    "discriminator.spectral_norm": False,
+    "discriminator.augment_prob": 0,
+    "loss.prior": 0,
+    "loss.adversarial_kind": "likelihood",
+    "loss.adversarial_patchwise": False,
+    "loss.unary": 0,
+    "loss.smoothness": 0,
+    "loss.r1": 0,
+    "train.accumulate": 1,
+    "train.image_pool": 0,
+}
 
-def spread(times):
-    times = sorted(times)
+
+def not_here(config):
+    """Every setting that this program does not have, in words."""
+    found = []
+    for key, here in FIXED.items():
+        section, name = key.split(".")
+        if (asked := config[section].get(name, here)) != here:
+            found.append(f"{key} = {json.dumps(asked)} (here {json.dumps(here)})")
+    return found
+
+
+def spread(rounds):
+    """Median, and tenth to ninth decile, of the steps of all rounds."""
+    times = sorted(itertools.chain(*rounds))
     return f"{statistics.median(times):.1f} ({times[len(times) // 10]:.1f}-{times[-1 - len(times) // 10]:.1f})"
 
 
@@ -414,19 +452,21 @@ def main():
     parser.add_argument("--side-by-side", action="store_true", help="time ours too, in alternation")
     parser.add_argument("--only", choices=RECIPES, help="one configuration, by name")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of both programs; may be repeated")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch on the processor (default: all cores)")
+    parser.add_argument("--threads", type=ours.whole_numbers, default=ours.THREADS, help="of torch on the processor, the faster counts (default: 1 and all cores)")
     parser.add_argument("--secs", type=float, default=5.0, help="time for each of torch's measurements")
     parser.add_argument("--rounds", type=int, default=3, help="alternations (default 3)")
     parser.add_argument("--samples", type=int, default=20, help="timed steps of ours a round (default 20)")
     parser.add_argument("--ours-on", default="flex", help="our device when side by side (default flex)")
     parser.add_argument("--demotic", metavar="BINARY", help="the built program, instead of building it with cargo")
+    parser.add_argument("--json", metavar="FILE", help="leave all figures there too")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    if arguments.rounds < 1 or arguments.samples < 1:
+        parser.error("--rounds and --samples: expected 1 or more")
     torch.backends.cudnn.benchmark = True
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
     named = [torch.cuda.get_device_name() if device == "cuda" else device for device in devices]
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {', '.join(named)}")
+    print(f"torch {torch.__version__} on {', '.join(named)}; load {ours.load()}")
     names = [name for name in RECIPES if arguments.only in (None, name)]
     if arguments.check:
         wanted = {name: found for name, found in exported().items() if name in names}
@@ -434,37 +474,61 @@ def main():
         demotic = ours.binary(arguments.demotic)
         # Three steps: for the settings and the counts.
         wanted = {name: (ours.compared(demotic, name, "flex", 3, arguments.set), {}) for name in names}
-    for name, (about, _) in list(wanted.items()):
+    refused = []
+    for name, (about, _) in wanted.items():
         config = about["config"]
-        if config["loss"]["smoothness"] > 0:
-            print(f"{name}: left out, this program has no smoothness term")
-            del wanted[name]
+        # Where figures are checked, pictures that are varied would show in them.
+        if config["discriminator"].get("augment_prob") == "auto":
+            config["discriminator"]["augment_prob"] = 0 if arguments.check else ours.automatic_augment_prob(demotic, name, arguments.set)
+        unlike = not_here(config)
+        if not unlike:
+            own, theirs = about["parameters"], counts(config, about["styles"])
+            print(f"{name}: parameters ours {own}, torch {theirs}", flush=True)
+            unlike = [f"parameters {own} (here {theirs})"] if own != theirs else []
+        refused += [f"{name}: {', '.join(unlike)}"] if unlike else []
+    if refused:
+        parser.error("the two programs are not the same\n  " + "\n  ".join(refused))
+    left = {
+        "torch": torch.__version__,
+        "cuda": torch.cuda.get_device_name() if "cuda" in devices else None,
+        "ours_on": arguments.ours_on if arguments.side_by_side else None,
+        "recipes": [],
+    }
+    if not arguments.check:
+        print("\n| recipe | torch | ms a step: median (tenth to ninth decile) | ours | ms a step | our speed over torch's: median (range; each round) | load after |")
+        print("|---" * 7 + "|", flush=True)
     good = True
     for name, (about, tensors) in wanted.items():
         config, styles = about["config"], about["styles"]
-        wanted_counts, theirs = about["parameters"], counts(config, styles)
-        print(f"{name}: parameters ours {wanted_counts}, torch {theirs}", flush=True)
-        good &= wanted_counts == theirs
         if arguments.check:
+            print(name)
             print(f"  {'':<8}{'figure':<18} {'ours':>12} {'torch':>12}   relative difference")
             good &= check(about, tensors)
             continue
-        timings = [Timing(config, styles, device, arguments.secs / 2) for device in devices]
-        ours_ms, torch_ms = [], {device: [] for device in devices}
+        timings = [Timing(config, styles, device, arguments.threads, arguments.secs / 2) for device in devices]
+        # Milliseconds of every step, a list a round.
+        our_rounds, torch_rounds = [], {device: [] for device in devices}
         for _ in range(arguments.rounds):
             if arguments.side_by_side:
                 device = arguments.ours_on
                 compared = ours.compared(demotic, name, device, arguments.samples + 2, arguments.set)
-                ours_ms += [1e3 * secs for secs in compared["devices"][0]["step_secs"]]
+                our_rounds.append([1e3 * secs for secs in compared["devices"][0]["step_secs"]])
             for timing in timings:
-                torch_ms[timing.device] += timing.again(arguments.secs)
+                torch_rounds[timing.device].append(timing.again(arguments.secs))
+        load = ours.load()
+        told = {"name": name, "config": config, "parameters": about["parameters"], "load": load, "ours_ms": our_rounds, "torch": []}
         for timing in timings:
-            times = torch_ms[timing.device]
-            line = f"| {name} | torch {timing.device} {timing.layout} | {spread(times)} |"
-            if ours_ms:
-                ratio = statistics.median(times) / statistics.median(ours_ms)
-                line += f" ours {arguments.ours_on} | {spread(ours_ms)} | {ratio:.2f} of torch's speed |"
-            print(line, flush=True)
+            rounds = torch_rounds[timing.device]
+            ratios = [statistics.median(theirs) / statistics.median(own) for theirs, own in zip(rounds, our_rounds)]
+            cells = [name, f"{timing.device} {timing.way}", spread(rounds), "-", "-", "-", str(load)]
+            if ratios:
+                each = " ".join(f"{ratio:.2f}" for ratio in ratios)
+                ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}; {each})"
+                cells[3:6] = [arguments.ours_on, spread(our_rounds), ratio]
+            print(f"| {' | '.join(cells)} |", flush=True)
+            told["torch"].append({"device": timing.device, "way": timing.way, "ms": rounds, "our_speed_over_torchs": ratios})
+        left["recipes"].append(told)
+        ours.leave(arguments.json, left)
     if not good:
         sys.exit("the two programs are not the same")
 
