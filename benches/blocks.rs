@@ -182,12 +182,13 @@ fn cases() -> Vec<Case> {
         conv(8, [12, 48], 16, 3),
         conv(8, [48, 48], 8, 3),
         conv(8, [48, 48], 16, 3),
-        conv(8, [48, 96], 8, 3),
+        conv(8, [72, 72], 16, 3),
+        conv(8, [72, 144], 8, 3),
         conv(8, [48, 24], 32, 3),
         conv(8, [24, 3], 32, 3),
         conv(8, [96, 96], 16, 3),
         conv(8, [96, 48], 32, 3),
-        conv(8, [96, 96], 8, 1),
+        conv(8, [144, 144], 8, 1),
         norm(8, 48, 16),
         norm(8, 24, 32),
         norm(8, 96, 16),
@@ -201,7 +202,7 @@ fn cases() -> Vec<Case> {
         ..generator.clone()
     };
     let wide_trunk = DiscriminatorConfig {
-        channels: 64,
+        channels: 96,
         ..trunk.clone()
     };
     cases.extend(networks("quickstart", 8, 32, generator, trunk));

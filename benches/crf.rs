@@ -18,11 +18,16 @@ use demotic_crf::{LinearChainCrf, LinearChainCrfConfig};
 
 fn devices() -> Vec<(&'static str, Device)> {
     let wanted = std::env::var("CRF_DEVICES").unwrap_or_else(|_| "flex,wgpu".to_string());
+    let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+    assert!(
+        wanted.iter().all(|name| ["flex", "wgpu"].contains(name)),
+        "CRF_DEVICES: expected flex, wgpu or both with a comma between; `demotic bench --device` times any other"
+    );
     let mut devices = vec![];
-    if wanted.contains("flex") {
+    if wanted.contains(&"flex") {
         devices.push(("flex", Device::flex()));
     }
-    if wanted.contains("wgpu") {
+    if wanted.contains(&"wgpu") {
         let kinds = [DeviceKind::DefaultDevice, DeviceKind::Cpu];
         match kinds
             .into_iter()

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::allocation;
 use crate::config::Config;
 use crate::data::Dataset;
 use crate::device::{Chosen, open, shader_language};
-use crate::error::{Error, panic_message};
-use crate::train::{Phases, Tick, Trainer, peak_memory_bytes, resident_memory_bytes, weights_of};
+use crate::error::{Error, panic_line};
+use crate::train::{Phases, Tick, Trainer, peak_memory_bytes, weights_of};
 
 /// Steps that are not timed: the first compiles and tunes, the second is the first one with all optimiser state there.
 pub const SET_UP_STEPS: u64 = 2;
@@ -85,9 +86,9 @@ pub struct Measured {
     pub pictures_per_sec: f64,
     /// Where the time goes, by further steps that wait after every phase.
     pub phases: Option<Phases>,
-    /// How far resident memory rose at its highest over what it was before, while this device alone was set up: trainer, compiled
-    /// kernels and the first two steps. Memory that an earlier device gave back is used again and not counted.
-    pub host_growth_bytes: u64,
+    /// Most of the host's memory that this device's trainer had in use at once, set-up and timed steps alike: blocks that the
+    /// program counts (see [`allocation`]), not what a driver takes by itself. 0 where nothing counts.
+    pub host_bytes: u64,
     /// What the device's allocator has taken, for all trainers on that device; none where it does not say.
     pub device_bytes: Option<u64>,
     /// Distance from the first device with figures; none for that one.
@@ -150,7 +151,9 @@ struct Running<'a> {
     losses: Vec<Losses>,
     weights: Vec<f32>,
     phases: Vec<Phases>,
-    host_growth_bytes: u64,
+    /// In use after the set-up, beyond what was before it.
+    held_bytes: usize,
+    host_bytes: usize,
     device_bytes: Option<u64>,
 }
 
@@ -199,14 +202,11 @@ pub fn compare(
     let mut config = config.clone();
     // The schedule is that of the run; phases are measured at a tick's last step, and the timed ones are to have none.
     config.train.tick_steps = u64::MAX;
-    let mut host_peak_bytes = 0;
-
     // Each alone: what it compiles, tunes and allocates falls into nobody else's figures.
     let mut outcomes = Vec::new();
     let mut lanes = Vec::new();
     for Entrant { name, opened } in entrants {
         tell(&format!("{name}: set-up"));
-        host_peak_bytes = host_peak_bytes.max(peak_memory_bytes());
         let (device, shader_language) = match &opened {
             Ok(chosen) => (
                 chosen.description.clone(),
@@ -233,8 +233,9 @@ pub fn compare(
     alternate(&mut lanes, &round_steps, |number, running| {
         let next = running.trainer.step() + 1;
         told(number, &format!("step {next} of {steps}"));
-        let secs = running.step()?;
-        running.step_secs.push(secs);
+        let (secs, more) = allocation::peak_of(|| running.step());
+        running.step_secs.push(secs?);
+        running.host_bytes = running.host_bytes.max(running.held_bytes + more);
         Ok(())
     });
     for lane in &mut lanes {
@@ -272,7 +273,7 @@ pub fn compare(
         parameters,
         faster: ranking(&outcomes),
         devices: outcomes,
-        host_peak_bytes: host_peak_bytes.max(peak_memory_bytes()),
+        host_peak_bytes: peak_memory_bytes(),
     })
 }
 
@@ -282,23 +283,28 @@ fn set_up<'a>(
     dataset: &'a Dataset,
     chosen: &Chosen,
 ) -> Result<Running<'a>, Error> {
-    forget_peak_memory();
-    let before = resident_memory_bytes();
-    let mut running = Running {
-        trainer: Trainer::new(config.clone(), dataset, &chosen.device)?,
-        first_secs: 0.0,
-        step_secs: Vec::new(),
-        losses: Vec::new(),
-        weights: Vec::new(),
-        phases: Vec::new(),
-        host_growth_bytes: 0,
-        device_bytes: None,
-    };
-    running.first_secs = running.step()?;
-    for _ in 1..SET_UP_STEPS {
-        running.step()?;
-    }
-    running.host_growth_bytes = peak_memory_bytes().saturating_sub(before);
+    let before = allocation::in_use();
+    let (running, peak) = allocation::peak_of(|| {
+        let mut running = Running {
+            trainer: Trainer::new(config.clone(), dataset, &chosen.device)?,
+            first_secs: 0.0,
+            step_secs: Vec::new(),
+            losses: Vec::new(),
+            weights: Vec::new(),
+            phases: Vec::new(),
+            held_bytes: 0,
+            host_bytes: 0,
+            device_bytes: None,
+        };
+        running.first_secs = running.step()?;
+        for _ in 1..SET_UP_STEPS {
+            running.step()?;
+        }
+        Ok::<_, Error>(running)
+    });
+    let mut running = running?;
+    running.held_bytes = allocation::in_use().saturating_sub(before);
+    running.host_bytes = peak;
     Ok(running)
 }
 
@@ -329,7 +335,7 @@ impl Running<'_> {
             spread,
             pictures_per_sec: config.train.batch as f64 / spread.median_secs,
             phases: mean_phases(&self.phases),
-            host_growth_bytes: self.host_growth_bytes,
+            host_bytes: self.host_bytes as u64,
             device_bytes: self.device_bytes,
             apart: None,
             losses: self.losses,
@@ -378,11 +384,8 @@ fn guarded<T>(lane: &mut Result<T, Error>, work: impl FnOnce(&mut T) -> Result<(
 
 /// A driver that refuses a kernel, or is lost, does so by a panic.
 fn attempted<R>(work: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let message = panic_message(&*payload);
-        let line = message.lines().next().unwrap_or_default();
-        Err(Error::Device(line.to_owned()))
-    })
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|payload| Err(Error::Device(panic_line(&*payload))))
 }
 
 impl Spread {
@@ -547,12 +550,6 @@ fn mean_phases(all: &[Phases]) -> Option<Phases> {
     })
 }
 
-/// Lets the kernel count the peak from now on; elsewhere than on Linux it counts from the process's start.
-fn forget_peak_memory() {
-    // Where this is refused the growth is an upper bound: from what is resident now to the peak since the start.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -565,7 +562,7 @@ mod tests {
             spread: Spread::of(round_secs),
             pictures_per_sec: 0.0,
             phases: None,
-            host_growth_bytes: 0,
+            host_bytes: 0,
             device_bytes: None,
             apart: None,
             losses: vec![[loss; 13]],
@@ -719,7 +716,8 @@ mod tests {
     fn every_loss_of_a_tick_counts() {
         let figures = "d_real d_fake d_composite d_real_prob d_fake_prob d_r1 g_reconstruction g_kl g_cycle g_adversarial g_paired \
                        g_style g_diversity g_prior g_latent d_norm g_norm";
-        let rest = "step kimg crf_stay_log_odds crf_coupling_length secs_per_kimg data_wait_share memory_bytes peak_memory_bytes";
+        let rest = "step kimg crf_stay_log_odds crf_coupling_length secs_per_kimg data_wait_share memory_bytes peak_memory_bytes device_memory_bytes \
+                    secs_left";
         let tick = |changed: &str| -> Tick {
             let all = figures.split(' ').chain(rest.split(' '));
             let value = all.map(|name| (name.to_owned(), u32::from(name == changed).into()));

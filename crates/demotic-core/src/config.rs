@@ -505,6 +505,22 @@ impl Config {
             ),
             ("generator.style_channels", is_guided, guided),
             ("loss.latent", l.prior > 0.0, "loss.prior above 0"),
+            (
+                "loss.paired",
+                self.train.pairs.share() > 0.0,
+                "train.pairs above 0",
+            ),
+            ("loss.r1_interval_steps", l.r1 > 0.0, "loss.r1 above 0"),
+            (
+                "loss.composite_warmup_steps",
+                l.composite_prob > 0.0,
+                "loss.composite_prob above 0",
+            ),
+            (
+                "train.rollback_rate",
+                self.train.rollbacks_max > 0,
+                "train.rollbacks_max above 0",
+            ),
             ("loss.style", is_guided, guided),
             ("loss.diversity", is_guided, guided),
             (
@@ -518,6 +534,24 @@ impl Config {
                 format!("{key}: this has an effect with {needs} only; leave it out"),
             );
         }
+    }
+
+    /// Settings of the two networks that are otherwise in `now`, a line each: `generator.channels is 12, was 8`.
+    pub(crate) fn networks_otherwise(&self, now: &Self) -> Vec<String> {
+        let (was, now) = (self.table(), now.table());
+        let mut lines = Vec::new();
+        for section in ["generator", "discriminator"] {
+            let Some(keys) = now[section].as_table() else {
+                continue;
+            };
+            for (key, value) in keys {
+                let old = &was[section][key];
+                if old != value {
+                    lines.push(format!("{section}.{key} is {value}, was {old}"));
+                }
+            }
+        }
+        lines
     }
 
     /// Values out of range and combinations that cannot work.
@@ -578,6 +612,13 @@ impl Config {
                 format!("{key}: expected 1 to 4096, got {value}"),
             );
         }
+        check(
+            g.channels >= g.channels_min,
+            format!(
+                "generator.channels: expected at least generator.channels_min = {}, got {}; lower both",
+                g.channels_min, g.channels
+            ),
+        );
         for (key, value) in [
             ("train.steps", self.train.steps),
             ("loss.r1_interval_steps", self.loss.r1_interval_steps),

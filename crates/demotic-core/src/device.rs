@@ -41,17 +41,17 @@ pub const BACKENDS: [Backend; 7] = [
     Backend {
         name: "cuda",
         is_built: cfg!(feature = "cuda"),
-        what: "NVIDIA; needs its driver and CUDA toolkit",
+        what: "NVIDIA; needs its driver and CUDA toolkit (12 or later)",
     },
     Backend {
         name: "rocm",
         is_built: cfg!(feature = "rocm"),
-        what: "AMD on Linux; needs ROCm with HIP",
+        what: "AMD on Linux; needs ROCm (6.4 or later) with HIP",
     },
     Backend {
         name: "tch",
         is_built: cfg!(feature = "tch"),
-        what: "libtorch, on the processor (`tch`) or CUDA (`tch:N`); for comparing",
+        what: "libtorch 2.9.0, on the processor (`tch`) or CUDA (`tch:N`); for comparing",
     },
 ];
 
@@ -124,6 +124,8 @@ pub struct Adapter {
 pub struct Chosen {
     /// Burn's handle, without autodiff.
     pub device: Device,
+    /// For `--device`: `auto` has become what it took, `wgpu` its number.
+    pub name: String,
     /// What a person reads in the header line.
     pub description: String,
     /// Whether a processor stands behind a GPU's interface.
@@ -133,12 +135,13 @@ pub struct Chosen {
 impl Chosen {
     /// True where the first run of every operation times several kernels and keeps the fastest (autotune).
     pub fn is_tuned(&self) -> bool {
-        !crate::ops::is_flex(&self.device)
+        !crate::ops::is_flex(&self.device) && !self.name.starts_with("tch")
     }
 
     fn flex() -> Self {
         Self {
             device: Device::flex(),
+            name: "flex".into(),
             description: format!("flex ({} threads)", rayon::current_num_threads()),
             is_software: false,
         }
@@ -161,8 +164,13 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
 /// [`Error::Device`] where there is no adapter or it does not open.
 pub fn open(asked: &str) -> Result<Chosen, Error> {
     let unknown = || {
+        let further = ["cuda", "rocm", "tch"].map(|name| {
+            let is_built = BACKENDS.iter().any(|b| b.name == name && b.is_built);
+            is_built.then(|| format!(", {name}, {name}:N"))
+        });
+        let further: String = further.into_iter().flatten().collect();
         Error::Config(vec![format!(
-            "device: expected auto, flex, wgpu or wgpu:N; got `{asked}`"
+            "device: expected auto, flex, wgpu or wgpu:N{further}; got `{asked}`"
         )])
     };
     if asked.contains(',') {
@@ -189,24 +197,19 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
         #[cfg(feature = "wgpu")]
         ("wgpu", index) => wgpu::open_number(index.unwrap_or(0)),
         #[cfg(feature = "cuda")]
-        ("cuda", index) => Ok(Chosen {
-            device: Device::cuda(index.unwrap_or(0)),
-            description: asked.to_owned(),
-            is_software: false,
-        }),
+        ("cuda", index) => open_further(asked, Device::cuda(index.unwrap_or(0))),
         #[cfg(feature = "rocm")]
-        ("rocm", index) => Ok(Chosen {
-            device: Device::rocm(index.unwrap_or(0)),
-            description: asked.to_owned(),
-            is_software: false,
-        }),
+        ("rocm", index) => open_further(asked, Device::rocm(index.unwrap_or(0))),
         #[cfg(feature = "tch")]
         #[expect(deprecated, reason = "there for comparing")]
-        ("tch", index) => Ok(Chosen {
-            device: index.map_or_else(Device::libtorch, Device::libtorch_cuda),
-            description: asked.to_owned(),
-            is_software: false,
-        }),
+        ("tch", index) => open_further(
+            asked,
+            index.map_or_else(Device::libtorch, Device::libtorch_cuda),
+        ),
+        ("spirv" | "metal-msl", None) => Err(Error::Config(vec![format!(
+            "device: `{asked}` is a shader language of wgpu's devices, not a device: build with `--features {asked}` and name \
+             `wgpu` or `wgpu:N`"
+        )])),
         _ => match BACKENDS.iter().find(|b| b.name == name && !b.is_built) {
             Some(backend) => Err(Error::Config(vec![format!(
                 "device: `{asked}` is not in this build; build with `--features {}` ({})",
@@ -215,6 +218,41 @@ pub fn open(asked: &str) -> Result<Chosen, Error> {
             None => Err(unknown()),
         },
     }
+}
+
+/// A device of [`further_devices`], by that name or without its number for the first.
+///
+/// # Errors
+/// [`Error::Config`] where there is none of the name, [`Error::Device`] where there is none of the backend.
+#[cfg(any(feature = "cuda", feature = "rocm", feature = "tch"))]
+fn open_further(asked: &str, device: Device) -> Result<Chosen, Error> {
+    let all = further_devices();
+    let named = all.iter().find(|one| {
+        one.name == asked
+            || one
+                .name
+                .strip_suffix(":0")
+                .is_some_and(|first| first == asked)
+    });
+    let Some(one) = named else {
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        return Err(if names.is_empty() {
+            Error::Device(format!(
+                "no device `{asked}`: the backend finds none; `demotic devices` lists what there is"
+            ))
+        } else {
+            Error::Config(vec![format!(
+                "device: no `{asked}`; there are {}, and flex",
+                names.join(", ")
+            )])
+        });
+    };
+    Ok(Chosen {
+        device,
+        name: one.name.clone(),
+        description: format!("{} {}", one.name, one.what),
+        is_software: false,
+    })
 }
 
 /// Opens every device of a list with commas between, such as `wgpu:0,wgpu:1`.
@@ -280,6 +318,10 @@ pub struct Further {
     pub name: String,
     /// What it calls itself, or what it is.
     pub what: String,
+    /// What its kernels are compiled to: `cuda`, `hip`; `none` for libtorch, which brings its own.
+    pub shader_language: &'static str,
+    /// What they are compiled for, such as `ptx_sm90`; empty where nothing is. Memory and limits are not told by these backends.
+    pub target: String,
 }
 
 /// Every device of `cuda`, `rocm` and `tch`, where this build has them; those of the first two are opened.
@@ -287,31 +329,41 @@ pub fn further_devices() -> Vec<Further> {
     #[allow(unused_mut, reason = "filled by features")]
     let mut all: Vec<Further> = Vec::new();
     #[cfg(any(feature = "cuda", feature = "rocm"))]
-    let numbered = |backend: &str, kind: burn::tensor::DeviceType| {
+    let numbered = |backend: &str, shader_language, kind: burn::tensor::DeviceType| {
         let devices = Device::enumerate(kind).into_iter().enumerate();
-        let told = devices.map(|(index, device)| Further {
-            name: format!("{backend}:{index}"),
-            what: device
-                .identity()
-                .map_or_else(String::new, |identity| identity.name),
+        let told = devices.map(|(index, device)| {
+            let identity = device.identity();
+            let (what, target) = identity.map_or_else(Default::default, |identity| {
+                (identity.name, identity.fingerprint)
+            });
+            Further {
+                name: format!("{backend}:{index}"),
+                what,
+                shader_language,
+                target,
+            }
         });
         told.collect::<Vec<_>>()
     };
     #[cfg(feature = "cuda")]
-    all.extend(numbered("cuda", burn::tensor::DeviceType::Cuda));
+    all.extend(numbered("cuda", "cuda", burn::tensor::DeviceType::Cuda));
     #[cfg(feature = "rocm")]
-    all.extend(numbered("rocm", burn::tensor::DeviceType::Rocm));
+    all.extend(numbered("rocm", "hip", burn::tensor::DeviceType::Rocm));
     #[cfg(feature = "tch")]
     {
         all.push(Further {
             name: "tch".into(),
             what: "libtorch on the processor".into(),
+            shader_language: "none",
+            target: String::new(),
         });
         let devices = Device::enumerate(burn::tensor::DeviceType::LibTorch).into_iter();
         let cuda = devices.filter(|device| format!("{device:?}").contains("Cuda"));
         all.extend(cuda.enumerate().map(|(index, _)| Further {
             name: format!("tch:{index}"),
             what: "libtorch on CUDA".into(),
+            shader_language: "none",
+            target: String::new(),
         }));
     }
     all
@@ -510,11 +562,13 @@ mod wgpu {
             "wgpu:{} {} ({}, {})",
             adapter.index, adapter.name, adapter.kind, adapter.api
         );
+        let name = format!("wgpu:{}", adapter.index);
         let is_software = adapter.kind == "software";
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(device) = running.get(&adapter.index) {
             return Ok(Chosen {
                 device: device.clone(),
+                name,
                 description,
                 is_software,
             });
@@ -531,6 +585,7 @@ mod wgpu {
         running.insert(adapter.index, device.clone());
         Ok(Chosen {
             device,
+            name,
             description,
             is_software,
         })
@@ -557,6 +612,11 @@ mod tests {
     #[test]
     fn the_build_compiles_the_shader_language_of_its_features() {
         assert_eq!(shader_language(&Device::flex()), "none");
+        let is_required = std::env::var("DEMOTIC_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
+        assert!(
+            !(is_required && cfg!(feature = "wgpu") && adapters().is_empty()),
+            "no adapter, and DEMOTIC_REQUIRE_ADAPTER=1 asks for one"
+        );
         for adapter in adapters() {
             let chosen = open(&format!("wgpu:{}", adapter.index)).expect("it opens");
             let expected = match adapter.api.as_str() {
@@ -577,9 +637,6 @@ mod tests {
     #[test]
     fn a_backend_outside_the_build_is_refused_by_its_feature() {
         for backend in BACKENDS.iter().filter(|b| !b.is_built) {
-            if ["spirv", "metal-msl"].contains(&backend.name) {
-                continue;
-            }
             let error = open(backend.name).expect_err("it is not built").to_string();
             assert!(
                 error.contains(&format!("--features {}", backend.name)),

@@ -82,3 +82,15 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("no message")
 }
+
+/// A panic's message as one line: its first, or all where that is only a banner (`=== Tensor Operation Error ===`).
+pub fn panic_line(payload: &(dyn Any + Send)) -> String {
+    let lines = panic_message(payload).lines().map(str::trim);
+    let mut lines = lines.filter(|line| !line.is_empty()).peekable();
+    let is_banner = |line: &&str| line.starts_with("===");
+    if lines.peek().is_some_and(is_banner) {
+        let rest: Vec<&str> = lines.filter(|line| !is_banner(line)).collect();
+        return rest.join(" ");
+    }
+    lines.next().unwrap_or_default().to_owned()
+}

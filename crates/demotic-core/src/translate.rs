@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::config::Config;
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
-use crate::model::Generator;
+use crate::model::{Generator, StyleKind};
 use crate::rng::{Rng, Stream};
 
 /// Pictures translated at once: bounds memory, large enough to keep a device busy.
@@ -57,7 +57,12 @@ pub fn style_codes(
 ) -> Result<Tensor<2>, Error> {
     let refuse = |what: &str, kinds: &str| {
         Error::Config(vec![format!(
-            "{what} needs a run trained with generator.style = {kinds}; this one has one code a style"
+            "{what} needs a run trained with generator.style = {kinds}; this one {}",
+            match config.generator.style {
+                StyleKind::Table => "has one code a style",
+                StyleKind::Latent => "takes its codes from noise",
+                StyleKind::Reference => "takes its codes from pictures",
+            }
         )])
     };
     let styles = vec![style; count];
@@ -82,36 +87,6 @@ pub fn style_codes(
             Ok(code.expand([count, dims]))
         }
     }
-}
-
-/// Pictures of the prior, without an input: one latent a row of `codes`, `temperature * N(0, 1)`, drawn under `seed`; the
-/// same seed gives the same latents for every style.
-///
-/// # Shapes
-/// `codes`: `[n, style_dims]`; returns `[n, c, size, size]` in [-1, 1].
-pub fn sample(
-    generator: &Generator,
-    config: &Config,
-    device: &Device,
-    codes: &Tensor<2>,
-    seed: u64,
-    temperature: f32,
-) -> Vec<f32> {
-    let [z, h, w] = config.generator.latent_shape(config.data.size_px as usize);
-    let [n, _] = codes.dims();
-    let mut rng = Rng::new(seed, Stream::SAMPLES, 1);
-    let mut out = Vec::new();
-    for start in (0..n).step_by(CHUNK) {
-        let count = CHUNK.min(n - start);
-        let mut noise = rng.normals(count * z * h * w);
-        for value in &mut noise {
-            *value *= temperature;
-        }
-        let latent = Tensor::from_data(TensorData::new(noise, [count, z, h, w]), device);
-        let drawn = generator.decode_as(latent, codes.clone().narrow(0, start, count));
-        out.extend(crate::train::values_of(drawn));
-    }
-    out
 }
 
 /// Translates pictures by style codes, one each.

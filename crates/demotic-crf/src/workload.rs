@@ -102,13 +102,13 @@ pub fn ways(device: &Device) -> Vec<Way> {
     }
 }
 
-/// Bytes a second of one element-wise pass over 64 MiB that lie in the device's memory already, reads and writes counted: what
-/// a perfect kernel could move.
+/// Bytes a second of one element-wise pass over 128 MiB that lie in the device's memory already, out of reach of most caches, reads
+/// and writes counted: what a perfect kernel could move.
 ///
 /// # Panics
 /// Where the device is lost.
 pub fn copy_bytes_per_sec(device: &Device) -> f64 {
-    const LEN: usize = 16 << 20;
+    const LEN: usize = 32 << 20; // 128 MiB: more than many drivers let a kernel see at once would fail
     let mut tensor = Tensor::<1>::ones([LEN], device);
     let mut best = f64::INFINITY;
     for _ in 0..8 {

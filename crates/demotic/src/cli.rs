@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Translate pictures into a style with a trained run
     Translate(TranslateArgs),
-    /// Draw pictures without an input, from a trained run's prior
+    /// Draw pictures without an input
     Sample(SampleArgs),
     /// Score a trained run on held-out pictures, beside three baselines
     Evaluate(EvaluateArgs),
@@ -150,8 +150,10 @@ pub(crate) struct TranslateArgs {
 /// `demotic sample`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Latents are drawn from N(0, 1), scaled by the temperature; the same seed gives the same latents in every style. A run trained \
-with a light loss.kl, as the recipes are, codes pictures far from its prior: what it draws from there is texture.
+The fitted prior is a density over the latents of the run's training pictures of a style, fitted when it is asked for: near each \
+picture it follows that picture and the nearest others, so that draws lie between pictures that are alike; it needs the run's pictures. \
+The normal one is N(0, 1), which training holds latents to; a run with a light loss.kl, as the recipes are, codes pictures far from it, \
+and what it draws from there is texture. `demotic evaluate` says what both come to.
 
 Examples:
   demotic sample --run runs/00001-quickstart --style openmoji -n 16 --out sample.png
@@ -172,7 +174,10 @@ pub(crate) struct SampleArgs {
     /// Another seed draws other pictures
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
-    /// Scale of the latents: below 1, more ordinary pictures
+    /// Where latents come from: fitted to those of training pictures, or N(0, 1)
+    #[arg(long, value_enum, default_value_t = PriorArg::Fitted, value_name = "PRIOR")]
+    pub(crate) prior: PriorArg,
+    /// Scale of their distance from the middle: below 1, more ordinary pictures
     #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     pub(crate) temperature: f32,
     /// Sheet to write; without it, `samples/prior-<seed>.png` in the run
@@ -183,6 +188,15 @@ pub(crate) struct SampleArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+/// `demotic sample --prior`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PriorArg {
+    /// Fitted to the latents of training pictures
+    Fitted,
+    /// N(0, 1)
+    Normal,
 }
 
 fn temperature(text: &str) -> Result<f32, String> {
@@ -510,8 +524,8 @@ Each device starts from the same weights and gets the same noise and batches. On
 that are not timed (`first s` is the first, with compiling and tuning); then all take their steps in up to 20 alternating rounds, \
 so that a busy machine is busy for all. `s a step` is the median of the timed steps, beside the range of the middle half; `phases` \
 come from further steps that wait for the device after each: host inputs, the generator's pictures, the discriminator's loss and \
-gradient, the generator's loss and gradient, both updates. `host grew` is how far the process's memory rose while that device \
-alone was set up, at its highest; what an earlier device gave back is used again and not counted, so the first counts most. \
+gradient, the generator's loss and gradient, both updates. `host mem` is the most that its trainer had in use of the host's memory at once, from its \
+set-up on, without what a driver takes by itself. \
 `device mem` is what the device's allocator has taken, for all on that device; a software adapter's lies in the host's memory too. \
 `apart` holds each device to the first one: every loss of every step, every weight after the last.
 

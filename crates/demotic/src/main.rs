@@ -1,7 +1,6 @@
 //! The launcher: what was typed, what it means, then the library's work. Exit codes: 0 done, 1 failed, 2 usage,
 //! configuration or input, 130 interrupted.
 
-mod allocation;
 mod cli;
 mod commands;
 mod failure;
@@ -18,7 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: allocation::Counting = allocation::Counting;
+static ALLOCATOR: demotic_core::allocation::Counting = demotic_core::allocation::Counting;
 
 fn main() -> ExitCode {
     quiet_driver();
@@ -52,5 +51,23 @@ fn quiet_driver() {
         unsafe {
             std::env::set_var(LAYER_OFF, "1");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use demotic_core::allocation::peak_of;
+
+    #[test]
+    fn large_blocks_are_counted_and_given_back() {
+        // Other tests allocate beside this one: more may be counted, never less.
+        let ((), peak) = peak_of(|| {
+            for _ in 0..4 {
+                let mut block = vec![1u8; 64 << 20];
+                block.reserve(64 << 20);
+                std::hint::black_box(&block);
+            }
+        });
+        assert!((64 << 20..300 << 20).contains(&peak), "{peak}");
     }
 }

@@ -19,9 +19,10 @@ columns  step done/all, kimg: thousand source pictures shown
 columns  d_*: the discriminator's loss on real, made and mixed pictures, nats a patch
 columns  D(real), D(fake): mean probability that a patch is real, of real and of made pictures, by the patch's own scores
 columns  g_rec, g_cyc, g_pair: mean absolute error drawn again, there and back, against the true picture (0 to 2)
-columns  g_kl: nats a picture value; g_adv: nats a patch; stay: log-odds that a patch has its neighbour's label
+columns  g_style, g_lat: error of a style code, a latent read back; g_div: difference of two hands (larger is better); d_r1: squared gradient
+columns  g_kl: nats a picture value; g_adv, g_prior: nats a patch; stay: log-odds that a patch has its neighbour's label
 columns  reach: patches over which a label's influence falls to 1/e
-columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; left: time to the end
+columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; device: taken on it; left: time to the end
 columns  ms: milliseconds of the last step: G forward+backward, D forward+backward, J discriminator's view of translations, O updates";
 
 /// The lines of a run.
@@ -84,7 +85,7 @@ impl Journal {
 
     /// A tick: a line, and the few figures of it that fit beside the bar.
     pub(crate) fn tick(&mut self, tick: &Tick, steps: u64) -> Result<()> {
-        self.bar.set_message(bar_message(tick, steps));
+        self.bar.set_message(bar_message(tick));
         self.say(&tick_line(tick, steps))
     }
 
@@ -95,18 +96,33 @@ impl Journal {
     }
 }
 
-/// Seconds to the end at the pace of this tick.
-fn secs_left(tick: &Tick, steps: u64) -> f64 {
-    let images_a_step = tick.kimg * 1000.0 / tick.step as f64;
-    tick.secs_per_kimg / 1000.0 * images_a_step * steps.saturating_sub(tick.step) as f64
-}
-
-/// One aligned line of figures.
+/// One aligned line of figures; those of terms that a run does not have are left out.
 fn tick_line(tick: &Tick, steps: u64) -> String {
     let width = steps.to_string().len();
+    let further = [
+        ("g_style", tick.g_style),
+        ("g_div", tick.g_diversity),
+        ("g_prior", tick.g_prior),
+        ("g_lat", tick.g_latent),
+        ("d_r1", tick.d_r1.unwrap_or(0.0)),
+    ];
+    let further: String = further
+        .iter()
+        .filter(|(_, value)| *value != 0.0)
+        .fold(String::new(), |line, (name, value)| {
+            line + &format!("{name} {value:>6.4}  ")
+        });
+    let device = tick.device_memory_bytes.map_or_else(String::new, |bytes| {
+        format!("device {:>5} MiB  ", bytes >> 20)
+    });
+    // Not every system says.
+    let host = match tick.peak_memory_bytes >> 20 {
+        0 => String::new(),
+        mib => format!("mem {mib:>5} MiB  "),
+    };
     format!(
         "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  D(real) {:>5.3}  D(fake) {:>5.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
-         g_adv {:>6.3}  g_pair {:>6.4}  stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  {}mem {:>5} MiB  left {:>6}",
+         g_adv {:>6.3}  g_pair {:>6.4}  {further}stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  {}{host}{device}left {:>6}",
         tick.step,
         tick.kimg,
         tick.d_real,
@@ -124,8 +140,7 @@ fn tick_line(tick: &Tick, steps: u64) -> String {
         tick.secs_per_kimg,
         tick.data_wait_share * 100.0,
         tick.phases.as_ref().map_or_else(String::new, phases),
-        tick.peak_memory_bytes >> 20,
-        duration(secs_left(tick, steps)),
+        duration(tick.secs_left),
     )
 }
 
@@ -144,14 +159,14 @@ fn phases(phases: &Phases) -> String {
 }
 
 /// The few figures that fit beside a bar.
-fn bar_message(tick: &Tick, steps: u64) -> String {
+fn bar_message(tick: &Tick) -> String {
     format!(
         "g_rec {:.3}  g_cyc {:.3}  g_adv {:.2}  {:.1} sec/kimg  left {}",
         tick.g_reconstruction,
         tick.g_cycle,
         tick.g_adversarial,
         tick.secs_per_kimg,
-        duration(secs_left(tick, steps))
+        duration(tick.secs_left)
     )
 }
 
@@ -284,6 +299,8 @@ mod tests {
             phases: None,
             memory_bytes: 200 << 20,
             peak_memory_bytes: 300 << 20,
+            device_memory_bytes: None,
+            secs_left: 159.2,
         }
     }
 
@@ -291,12 +308,20 @@ mod tests {
     fn lines_of_one_run_are_equally_long_and_tell_the_time_left() {
         let [early, late] = [5, 900].map(|step| tick_line(&tick(step), 1000));
         assert_eq!(early.len(), late.len(), "{early}\n{late}");
-        // 995 steps of 16 pictures at 10 ms each.
         assert!(early.ends_with("left  2m39s"), "{early}");
         assert!(
             late.contains("step  900/1000  kimg    14.40")
                 && late.contains("wait  1.5%  mem   300 MiB"),
             "{late}"
+        );
+        // What a run has beyond the common figures is told, and no more.
+        let mut guided = tick(5);
+        (guided.g_style, guided.device_memory_bytes) = (1.25, Some(77 << 20));
+        let line = tick_line(&guided, 1000);
+        assert!(
+            line.contains("g_style 1.2500  stay")
+                && line.contains("mem   300 MiB  device    77 MiB  left"),
+            "{line}"
         );
     }
 }

@@ -4,6 +4,7 @@
 use demotic_core::data::{Dataset, Split};
 use demotic_core::device::Chosen;
 use demotic_core::report::labels::{self, Kind, LabelMap};
+use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
 use demotic_core::translate;
 
@@ -63,12 +64,26 @@ impl<'a> Samples<'a> {
         }
     }
 
+    /// Whether another style draws an item the same: what style its patches are in cannot be told.
+    fn is_alike(&self, style: usize, item: usize) -> bool {
+        let dataset = self.dataset;
+        let own = dataset.picture(style, item);
+        (0..dataset.styles().len())
+            .filter(|&other| other != style && dataset.has_picture(other, item))
+            .any(|other| demotic_core::metric::l1(&own, &dataset.picture(other, item)) < 0.01)
+    }
+
     /// What the discriminator says of patches of some of the inputs, of their translations, and of mixtures.
     pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> image::RgbImage {
         let dataset = self.dataset;
         let (styles, size) = (dataset.styles().len(), dataset.size_px() as usize);
-        // One input a style, and another round where there are few styles.
-        let of_style = |style: usize| self.inputs.iter().filter(move |(s, _)| *s == style);
+        // One input a style, and another round where there are few styles: of those that tell the styles apart, where there are any.
+        let telling = self.inputs.iter().filter(|(s, i)| !self.is_alike(*s, *i));
+        let mut inputs: Vec<(usize, usize)> = telling.copied().collect();
+        if inputs.is_empty() {
+            inputs.clone_from(&self.inputs);
+        }
+        let of_style = |style: usize| inputs.iter().filter(move |(s, _)| *s == style);
         let pictures: Vec<(usize, usize)> = (0..LABELLED.max(styles.min(2 * LABELLED)))
             .filter_map(|i| of_style(i % styles).nth(i / styles).copied())
             .collect();
@@ -241,7 +256,8 @@ impl<'a> Samples<'a> {
         let styles = 0..self.dataset.styles().len() as u32;
         let rows = styles.flat_map(|style| {
             let codes = generator.table_codes(&[style; PRIOR]);
-            translate::sample(generator, config, &chosen.device, &codes, 0, 1.0)
+            let prior = Prior::Normal;
+            sample::sample(generator, config, &chosen.device, prior, &codes, 0, 1.0)
         });
         self.dataset.shown(&rows.collect::<Vec<f32>>())
     }

@@ -1,8 +1,10 @@
 //! Event files for `TensorBoard`, where `train.tensorboard` asks for them: scalars of every tick and validation.
 //!
-//! The three crates made for it were weighed and not taken: one needs `protoc` to build, one panics where a disk is full
-//! and brings an image library from 2021, one brings a hundred crates and a TLS library. What is written here is small:
-//! records of length, checksum, bytes, checksum, each a message of a time, a step and named numbers.
+//! The four crates made for it were weighed and not taken. None of them can take up a file and cut it back to a step, which an exact
+//! resume needs. Beside that, `tboard` 0.1.1 needs `protoc` to build, `tensorboard-rs` 0.5.9 panics where a disk is full and brings an
+//! image library from 2021, `tfrecord` 0.15 brings a hundred crates and a TLS library, `syntaxdot-summary` 0.5.0 (scalars alone) a
+//! message compiler of 2021. What is written here is small: records of length, checksum, bytes, checksum, each a message of a time,
+//! a step and named numbers.
 //! Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a run of 20 steps, and 92 numbers of
 //! their points that were compared are those of `stats.jsonl`.
 //!

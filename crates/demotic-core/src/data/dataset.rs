@@ -646,6 +646,23 @@ impl<'a> TrainingView<'a> {
         self.dataset.rgba(style, item.0)
     }
 
+    /// Several pictures as a network sees them: see [`Dataset::network_pictures`].
+    ///
+    /// # Panics
+    /// As [`Self::rgba`].
+    pub fn network_pictures(self, style: usize, items: &[TrainItem]) -> Vec<f32> {
+        let channels = self.channels();
+        let len = channels.count() * self.size_px() as usize * self.size_px() as usize;
+        let mut planes = vec![0.0; items.len() * len];
+        planes
+            .par_chunks_mut(len)
+            .zip(items)
+            .for_each(|(planes, &item)| {
+                channels.write(self.rgba(style, item), self.background(), planes);
+            });
+        planes
+    }
+
     /// A picture as a person sees it: see [`Dataset::picture`].
     ///
     /// # Panics

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::data::{CachePolicy, Dataset};
 use crate::device::{Chosen, shader_language};
-use crate::error::{Error, panic_message};
+use crate::error::{Error, panic_line};
 use crate::ops::{Shape, shapes_met};
 use crate::train::{Trainer, weights_of};
 use checks::{Case, Outputs, Scope, Truths, cases};
@@ -133,11 +133,16 @@ pub fn examine(
             (*config, dataset)
         });
 
-    // Operations at the networks' shapes.
+    // Operations at the networks' shapes. Those are found on the processor: a panic there is not the device's.
+    let shapes = guarded(|| step_shapes(config, dataset)).map_err(|failure| {
+        Error::Device(format!(
+            "a step of this configuration on the processor {failure}"
+        ))
+    })??;
     let cases = cases(Scope {
         config,
         styles: dataset.styles().len(),
-        shapes: &step_shapes(config, dataset)?,
+        shapes: &shapes,
         multiply_adds_max: if chosen.is_software {
             MULTIPLY_ADDS_MAX_SOFTWARE
         } else {
@@ -165,20 +170,20 @@ pub fn examine(
     }
 
     // How fast.
-    let (config, dataset) = if chosen.is_software {
+    let (timed, timed_pictures) = if chosen.is_software {
         (&small, &small_pictures)
     } else {
         (config, dataset)
     };
     let mut go_on = || tell(Progress::Begins(count - 1, count, TIMING));
     let started = Instant::now();
-    let step = match guarded(|| time_step(config, dataset, device, &mut go_on)) {
+    let step = match guarded(|| time_step(timed, timed_pictures, device, &mut go_on)) {
         Ok(step) => Some(step),
         Err(failure) => {
             // Right by itself, and yet of no use.
             let check = Check {
                 operation: TIMING.into(),
-                size: format!("{} of {} px", config.train.batch, config.data.size_px),
+                size: format!("{} of {} px", timed.train.batch, timed.data.size_px),
                 against: "flex".into(),
                 error: None,
                 tolerance: 0.0,
@@ -297,10 +302,8 @@ fn worst(got: &Outputs, truth: &Truths) -> (Option<f64>, String) {
 
 /// A driver that refuses a kernel does so by a panic, where the result is read.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
-        let text = panic_message(&*payload);
-        format!("failed: {}", text.lines().next().unwrap_or_default())
-    })
+    catch_unwind(AssertUnwindSafe(run))
+        .map_err(|payload| format!("failed: {}", panic_line(&*payload)))
 }
 
 /// Every part of a step in few shapes: a software adapter tunes each for seconds.

@@ -13,7 +13,7 @@ use crate::ops::is_flex;
 /// A device's measured limits.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Rates {
-    /// Bytes read and written by a large copy, a second; none where the device could not be timed.
+    /// Bytes read and written a second by a pass over a large tensor, as of `demotic bench`; none where the device could not be timed.
     pub copy_bytes_per_sec: Option<f64>,
     /// Fused multiply-adds in f32 a second, outside memory and matrix units; none where the device could not be timed.
     pub fma_per_sec: Option<f64>,
@@ -21,44 +21,35 @@ pub struct Rates {
 
 /// Measures: a second or two on a GPU or the processor, longer on a software adapter.
 pub(super) fn measure(device: &Device) -> Rates {
-    if is_flex(device) {
-        return Rates {
-            copy_bytes_per_sec: Some(copy_on_processor()),
-            fma_per_sec: Some(fma_on_processor()),
-        };
+    Rates {
+        copy_bytes_per_sec: Some(demotic_crf::workload::copy_bytes_per_sec(device)),
+        fma_per_sec: if is_flex(device) {
+            Some(fma_on_processor())
+        } else {
+            fma_on_device(device)
+        },
     }
-    on_device(device)
 }
 
 #[cfg(feature = "wgpu")]
-fn on_device(device: &Device) -> Rates {
-    use burn::tensor::{MemoryAccess, ThroughputKey, ThroughputMode};
+fn fma_on_device(device: &Device) -> Option<f64> {
+    use burn::tensor::{ThroughputKey, ThroughputMode};
     use cubecl::ir::{ElemType, FloatKind};
 
-    let copy = ThroughputKey {
-        mode: ThroughputMode::memory(MemoryAccess::Copy),
-    };
     let compute = ThroughputKey {
         mode: ThroughputMode::ComputeDirect {
             dtype: ElemType::Float(FloatKind::F32),
         },
     };
-    let mut rates = Rates::default();
-    for stat in device.performance_stats(&[copy, compute]) {
-        let Ok(value) = stat.value else { continue };
-        if stat.key == copy {
-            rates.copy_bytes_per_sec = Some(value.bytes_per_s(&copy));
-        } else {
-            // The runtime counts a multiply and an add.
-            rates.fma_per_sec = Some(value.ops_per_s() / 2.0);
-        }
-    }
-    rates
+    let stats = device.performance_stats(&[compute]);
+    let value = stats.into_iter().find_map(|stat| stat.value.ok())?;
+    // The runtime counts a multiply and an add.
+    Some(value.ops_per_s() / 2.0)
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn on_device(_: &Device) -> Rates {
-    Rates::default()
+fn fma_on_device(_: &Device) -> Option<f64> {
+    None
 }
 
 /// The shortest of a few runs, in seconds.
@@ -69,19 +60,6 @@ fn shortest(mut run: impl FnMut()) -> f64 {
         started.elapsed().as_secs_f64()
     });
     times.fold(f64::INFINITY, f64::min)
-}
-
-/// 128 MiB to another 128 MiB, out of reach of the caches.
-fn copy_on_processor() -> f64 {
-    const LEN: usize = 32 << 20;
-    let (from, mut to) = (vec![1.0_f32; LEN], vec![0.0_f32; LEN]);
-    let secs = shortest(|| {
-        to.par_chunks_mut(1 << 18)
-            .zip(from.par_chunks(1 << 18))
-            .for_each(|(to, from)| to.copy_from_slice(from));
-        black_box(&mut to);
-    });
-    (2 * LEN * size_of::<f32>()) as f64 / secs
 }
 
 /// Ten independent chains a thread, enough to hide the latency of one.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
@@ -68,7 +69,17 @@ pub struct SetMeasured {
     pub kid: Estimate,
 }
 
-/// Figures of pictures of one style drawn from the prior.
+/// Figures of pictures drawn without an input, each with its 95 % interval over families.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrawnMeasured {
+    /// [`super::kernel_distance`] to held-out pictures of the style; lower is better.
+    pub kid: Estimate,
+    /// Mean over pictures of the least mean absolute difference from any training picture of the style: 0 is a copy.
+    pub nearest_l1: Estimate,
+}
+
+/// Figures of pictures of one style drawn without an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromPrior {
@@ -76,10 +87,14 @@ pub struct FromPrior {
     pub style: String,
     /// Pictures drawn, and held-out pictures of the style that they are held against.
     pub n: usize,
-    /// What was drawn.
-    pub model: SetMeasured,
-    /// As many training pictures of the style in their place: what a perfect sampler comes to.
+    /// Drawn from N(0, 1).
+    pub normal: DrawnMeasured,
+    /// Drawn from the density that was fitted to the latents of training pictures.
+    pub fitted: DrawnMeasured,
+    /// As many training pictures of the style in their place: the KID that a perfect sampler comes to.
     pub training: SetMeasured,
+    /// [`DrawnMeasured::nearest_l1`] of the held-out pictures: what new pictures of the style come to.
+    pub held_out_nearest_l1: Estimate,
 }
 
 /// Figures of one direction.
@@ -287,10 +302,11 @@ pub fn evaluate<E>(
     })
 }
 
-/// Draws pictures of every style from the prior and holds them, as sets, against the held-out pictures of `split`; a style of
+/// Draws pictures of every style without an input and holds them, as sets, against the held-out pictures of `split`; a style of
 /// fewer than two held-out pictures has no figures.
 ///
-/// `draw(style, n)` returns `n` pictures as the network draws them, `[n, c, side, side]` in [-1, 1]. A drawn picture shows
+/// `draw(style, n)` returns two times `n` pictures as the network draws them, `[n, c, side, side]` in [-1, 1]: from N(0, 1) and from the
+/// fitted density. A drawn picture shows
 /// nobody's idea: in the intervals the `i`-th stands or falls with the family of the `i`-th held-out one, as a training
 /// picture in its place does.
 ///
@@ -302,7 +318,7 @@ pub fn evaluate<E>(
 pub fn from_prior<E>(
     dataset: &Dataset,
     split: Split,
-    draw: &mut dyn FnMut(usize, usize) -> Result<Vec<f32>, E>,
+    draw: &mut dyn FnMut(usize, usize) -> Result<[Vec<f32>; 2], E>,
 ) -> Result<Vec<FromPrior>, E> {
     let side = dataset.size_px() as usize;
     let (numbers, bootstrap) = families(dataset, split);
@@ -333,16 +349,48 @@ pub fn from_prior<E>(
             })
         };
         let trained: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
-        let model = measured(&dataset.shown(&draw(style, n)?));
-        let training = measured(&dataset.pictures(style, &trained));
-        all.extend(model.zip(training).map(|(model, training)| FromPrior {
-            style: info.name.clone(),
-            n,
-            model,
-            training,
-        }));
+        let nearest = |pictures: &[f32]| {
+            let distances = nearest_l1(dataset, style, pictures);
+            Some(bootstrap.mean(&distances, &of_family)?.estimate())
+        };
+        let drawn = |pictures: &[f32]| {
+            let pictures = dataset.shown(pictures);
+            Some(DrawnMeasured {
+                kid: measured(&pictures)?.kid,
+                nearest_l1: nearest(&pictures)?,
+            })
+        };
+        let [normal, fitted] = draw(style, n)?;
+        let figures = || {
+            Some(FromPrior {
+                style: info.name.clone(),
+                n,
+                normal: drawn(&normal)?,
+                fitted: drawn(&fitted)?,
+                training: measured(&dataset.pictures(style, &trained))?,
+                held_out_nearest_l1: nearest(&dataset.pictures(style, held_out))?,
+            })
+        };
+        all.extend(figures());
     }
     Ok(all)
+}
+
+/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it so.
+fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
+    let len = dataset.picture_len();
+    let mut least = vec![f64::INFINITY; pictures.len() / len];
+    for items in dataset.items(style, Split::Train).chunks(64) {
+        let trained = dataset.pictures(style, items);
+        least
+            .par_iter_mut()
+            .zip(pictures.par_chunks_exact(len))
+            .for_each(|(least, picture)| {
+                let distances = trained.chunks_exact(len).map(|other| l1(picture, other));
+                *least = distances.fold(*least, f64::min);
+            });
+    }
+    least
 }
 
 /// Numbers of the families of a split's pictures, and draws among them.
@@ -611,17 +659,19 @@ impl std::fmt::Display for Evaluation {
             self.write_figures(f)?;
         }
         for p in &self.prior {
-            let text = |of: &SetMeasured| {
-                let e = of.kid;
-                format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high)
-            };
+            let text = |e: &Estimate| format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high);
             writeln!(
                 f,
-                "prior  {}: kid of {} pictures drawn without an input {}; of training pictures in their place {}",
+                "sample {}: kid of {} pictures drawn without an input {} from the fitted prior, {} from N(0, 1), {} for training \
+                 pictures in their place; l1 from the nearest training picture {}, {}, {} for held-out ones",
                 p.style,
                 p.n,
-                text(&p.model),
-                text(&p.training)
+                text(&p.fitted.kid),
+                text(&p.normal.kid),
+                text(&p.training.kid),
+                text(&p.fitted.nearest_l1),
+                text(&p.normal.nearest_l1),
+                text(&p.held_out_nearest_l1),
             )?;
         }
         if let Some(recognition) = &self.recognition {

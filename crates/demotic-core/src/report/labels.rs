@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
 use crate::rng::{Rng, Stream};
-use crate::train::{Layout, plan, style_planes, values_of};
+use crate::train::{Composites, Layout, plan, style_planes, values_of};
 use crate::translate;
 
 /// What a picture is made of.
@@ -37,7 +37,8 @@ pub struct LabelMap {
     pub probs: Vec<f32>,
 }
 
-/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of both. `kind`: what
+/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of both, most of which hold
+/// made patches beside real ones. `kind`: what
 /// the discriminator was trained by.
 pub fn label_maps(
     generator: &Generator,
@@ -69,14 +70,27 @@ pub fn label_maps(
         grid,
         stride: DiscriminatorConfig::PATCH_STRIDE,
     };
-    let mixtures = plan(
-        Rng::new(0, Stream::COMPOSITE, 0),
-        n,
-        1.0,
-        &own,
-        &targets,
-        layout,
-    );
+    // Some draws hold seams that mean nothing only. The first with as many of made and real as there may be.
+    let draw = |number| {
+        plan(
+            Rng::new(0, Stream::COMPOSITE, number),
+            n,
+            1.0,
+            &own,
+            &targets,
+            layout,
+        )
+    };
+    let telling = |draw: &Composites| {
+        let labels = draw.labels.chunks_exact(grid * grid);
+        labels
+            .filter(|labels| labels.contains(&0) && labels.iter().any(|label| *label > 0))
+            .count()
+    };
+    let mixtures = (0..64)
+        .map(draw)
+        .find(|draw| telling(draw) + 1 >= n)
+        .unwrap_or_else(|| draw(0));
 
     let picture = |i: i32| {
         let i = i as usize;

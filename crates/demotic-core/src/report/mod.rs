@@ -56,7 +56,7 @@ type Plan = (
 const REACH: &str = "CRF: reach";
 
 /// What of a tick is drawn; what a run does not have is left out.
-const CHARTS: [Plan; 12] = [
+const CHARTS: [Plan; 13] = [
     (
         "Discriminator",
         "its loss by kind of picture, nats a patch",
@@ -93,6 +93,11 @@ const CHARTS: [Plan; 12] = [
         "read from a picture of the prior: mean absolute error",
         &[("g_latent", "latent")],
     ),
+    (
+        "Style codes",
+        "mean absolute error of a code read back; difference between two hands of a style",
+        &[("g_style", "error"), ("g_diversity", "difference")],
+    ),
     ("Divergence", "nats a picture value", &[("g_kl", "KL")]),
     (
         "CRF: stay",
@@ -125,6 +130,7 @@ const CHARTS: [Plan; 12] = [
         &[
             ("memory_bytes", "now"),
             ("peak_memory_bytes", "highest so far"),
+            ("device_memory_bytes", "on the device"),
         ],
     ),
 ];

@@ -92,7 +92,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             let name = if direction.contains_key("from") {
                 format!("{} → {}", text("from"), text("to"))
             } else if direction.contains_key("style") {
-                format!("prior → {}", text("style"))
+                format!("no input → {}", text("style"))
             } else {
                 "mean over directions".into()
             };

@@ -368,10 +368,17 @@ impl Trainer<'_> {
                 info.dataset
             )));
         }
+        // Settings say more than arrays do, where they differ; arrays differ by hundreds.
         let load = |problems: Vec<String>| {
+            let mut differences = info.config.networks_otherwise(&self.config);
+            let arrays = problems.len();
+            differences.extend(problems.into_iter().take(3));
+            if arrays > 3 {
+                differences.push(format!("and {} more", arrays - 3));
+            }
             refuse(format!(
                 "the checkpoint does not fit this network: {}",
-                problems.join("; ")
+                differences.join("; ")
             ))
         };
         let weights = |prefix: &str| checkpoint.part(prefix);

@@ -13,6 +13,9 @@ use crate::model::{DiscriminatorConfig, TransitionKind};
 const AGREEING_TICKS: usize = 3;
 /// Loss of a discriminator that is right about nearly every patch, nats a patch: it gives the truth 0.9.
 const SURE_NATS: f32 = 0.1;
+/// D(real) of such a discriminator. Its loss on real pictures may stay higher: a likelihood also pays for telling the styles apart, and
+/// some pictures are the same in two.
+const SURE_PROB: f32 = 0.95;
 /// Generator's loss against a discriminator that it never convinces: with likelihoods, it is believed with 0.05.
 const UNCONVINCING: f32 = 3.0;
 /// The same with least squares, whose loss is 0.5 where a translation scores 0, the target for made pictures.
@@ -78,9 +81,8 @@ impl Condition {
                     AdversarialKind::LeastSquares => UNCONVINCING_SQUARES,
                     _ => UNCONVINCING,
                 };
-                tick.d_real < SURE_NATS
-                    && tick.d_fake < SURE_NATS
-                    && tick.g_adversarial > unconvincing
+                let is_sure_of_real = tick.d_real < SURE_NATS || tick.d_real_prob > SURE_PROB;
+                is_sure_of_real && tick.d_fake < SURE_NATS && tick.g_adversarial > unconvincing
             }
             Self::PosteriorCollapse => tick.g_kl < COLLAPSED_NATS,
             Self::CrfSaturated => {
@@ -169,6 +171,8 @@ mod tests {
             phases: None,
             memory_bytes: 80_000_000,
             peak_memory_bytes: 90_013_696,
+            device_memory_bytes: None,
+            secs_left: 262.4,
         }
     }
 
@@ -205,6 +209,13 @@ mod tests {
         }
         // The same reach is nothing on a larger grid.
         assert!(!Condition::CrfSaturated.holds(&ill(Condition::CrfSaturated), &config(&[])));
+        // With the CRF's likelihood and a generator that stands still (quickstart, 600 steps): styles cost something still.
+        let mut tick = ill(Condition::DiscriminatorWins);
+        (tick.d_real, tick.d_real_prob) = (0.14, 0.996);
+        assert!(Condition::DiscriminatorWins.holds(&tick, &small));
+        // One that calls everything made has won nothing.
+        (tick.d_real, tick.d_real_prob) = (4.0, 0.02);
+        assert!(!Condition::DiscriminatorWins.holds(&tick, &small));
         // A sure discriminator that the generator still convinces has not won.
         let mut tick = ill(Condition::DiscriminatorWins);
         tick.g_adversarial = 0.5;

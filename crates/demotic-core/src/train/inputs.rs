@@ -40,6 +40,8 @@ pub(crate) struct Inputs {
     /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target style
     /// `[n, c, H, W]`; empty where codes come from the table.
     pub(crate) style_sources: [Vec<f32>; 2],
+    /// For each translation 1 where it is drawn by its style's mean code, else 0: `n`; empty where codes come from the table.
+    pub(crate) typical: Vec<f32>,
     /// Changes of the real, then the made pictures in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
     /// Of the made pictures when the generator is judged: `n`.
@@ -181,6 +183,14 @@ impl<'a> Feed<'a> {
                 StyleKind::Reference => self.reals.of_styles(step, lane, &targets).images,
             }
         });
+        let typical: Vec<f32> = match config.generator.style {
+            StyleKind::Table => vec![],
+            StyleKind::Latent | StyleKind::Reference => {
+                let mut rng = Rng::new(config.seed, Stream::STYLE.lane(2), step);
+                let mut draw = || f32::from(u8::from(rng.chance(TYPICAL_PROB)));
+                (0..batch).map(|_| draw()).collect()
+            }
+        };
         let layout = Layout {
             grid: size / DiscriminatorConfig::PATCH_STRIDE,
             stride: DiscriminatorConfig::PATCH_STRIDE,
@@ -227,6 +237,7 @@ impl<'a> Feed<'a> {
                     truths: truth.images[first * picture..last * picture].to_vec(),
                     truth_rows: rows[first..last].iter().map(|row| row - part * n).collect(),
                     style_sources: style_sources.each_ref().map(|all| cut(all, 1)),
+                    typical: cut(&typical, 1),
                     variations: judged
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
@@ -252,6 +263,10 @@ impl<'a> Feed<'a> {
             .collect()
     }
 }
+
+/// Share of the translations that are drawn by their style's mean code, where codes come from noise or pictures: codes are driven apart,
+/// and their mean, which nothing else trains, is what a style looks like where no code is given.
+const TYPICAL_PROB: f32 = 0.25;
 
 /// Part number `part` of each of `groups` equal runs of values.
 fn cut(values: &[f32], groups: usize, part: usize, parts: usize) -> impl Iterator<Item = &[f32]> {

@@ -28,7 +28,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
-pub(crate) use composite::{Layout, plan};
+pub(crate) use composite::{Composites, Layout, plan};
 use inputs::{Feed, Inputs};
 pub(crate) use optimiser::Adam;
 use optimiser::{average_decay, moving_average, scheduled_rate};
@@ -122,6 +122,10 @@ pub struct Tick {
     pub memory_bytes: u64,
     /// Highest resident memory of the process so far: most often that of the first validation.
     pub peak_memory_bytes: u64,
+    /// What the first device's allocator has taken of its memory; none where it does not say, as on the processor.
+    pub device_memory_bytes: Option<u64>,
+    /// Seconds to the run's end at the pace of this tick.
+    pub secs_left: f64,
 }
 
 /// Both networks, their optimisers and the place in the run.
@@ -591,6 +595,13 @@ impl<'a> Trainer<'a> {
             phases: self.clock.take(),
             memory_bytes: resident_memory_bytes(),
             peak_memory_bytes: peak_memory_bytes(),
+            device_memory_bytes: self
+                .device
+                .memory_pool_usage()
+                .map(|usage| usage.bytes_reserved),
+            secs_left: secs / images
+                * (self.config.train.steps.saturating_sub(self.step)
+                    * self.config.train.batch as u64) as f64,
         }))
     }
 }

@@ -156,7 +156,8 @@ impl Part<'_> {
         Tensor::cat(vec![translated, prior], 0).select(0, rows)
     }
 
-    /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one.
+    /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one; by the first, some are
+    /// drawn by their style's mean code.
     fn target_codes(&self, generator: &Generator, which: usize) -> Tensor<2> {
         let targets = &self.inputs.targets;
         let n = targets.len();
@@ -169,7 +170,15 @@ impl Part<'_> {
             }
             StyleKind::Reference => generator.picture_codes(self.pictures(values, n), targets),
         };
-        codes.unwrap_or_else(|| generator.table_codes(targets))
+        match codes {
+            None => generator.table_codes(targets),
+            Some(codes) if which == 0 => {
+                let typical = self.tensor(&self.inputs.typical, [n, 1]);
+                let mean = generator.table_codes(targets).detach();
+                codes.clone() + (mean - codes) * typical
+            }
+            Some(codes) => codes,
+        }
     }
 
     /// Terms that make style codes mean something: (total, reconstruction, diversity).

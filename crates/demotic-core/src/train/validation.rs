@@ -24,7 +24,7 @@ const CYCLES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestMetric {
-    /// `perceptual` where validation pictures have counterparts, else `kid`.
+    /// `perceptual` where validation pictures have counterparts, else `kid`; `cycle_l1` where no style has two of them.
     Auto,
     /// Mean absolute error against the true picture; lower is better.
     L1,
@@ -142,6 +142,10 @@ impl<'a> Validator<'a> {
             return Ok(None);
         }
         let metric = match metric {
+            // Two pictures a set are the least for a kernel distance.
+            BestMetric::Auto if pairs.is_empty() && cycles.iter().all(|d| d.items.len() < 2) => {
+                BestMetric::CycleL1
+            }
             BestMetric::Auto if pairs.is_empty() => BestMetric::Kid,
             BestMetric::Auto => BestMetric::Perceptual,
             chosen => chosen,

@@ -797,18 +797,24 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
     let mut memory = |style: usize, n: usize| {
         let trained = set.items(style, Split::Train);
         let items: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
-        Ok::<_, Infallible>(set.network_pictures(style, &items))
+        let known = set.network_pictures(style, &items);
+        Ok::<_, Infallible>([known, noise(n * len, 7)])
     };
     let Ok(known) = from_prior(&set, Split::Test, &mut memory);
-    let mut grain = |_: usize, n: usize| Ok::<_, Infallible>(noise(n * len, 7));
-    let Ok(noisy) = from_prior(&set, Split::Test, &mut grain);
     let names: Vec<&str> = known.iter().map(|p| p.style.as_str()).collect();
     assert_eq!(names, ["openmoji-line", "openmoji"]);
-    for (known, noisy) in known.iter().zip(&noisy) {
-        assert_eq!((known.n, noisy.n), (172, 172));
-        assert_eq!(known.model, known.training);
-        assert_eq!(noisy.training, known.training);
-        let (near, far) = (known.model.kid, noisy.model.kid);
+    for of_style in &known {
+        assert_eq!(of_style.n, 172);
+        assert_eq!(of_style.normal.kid, of_style.training.kid);
+        // Known by heart: no distance. New pictures of the style are farther than that, and noise farthest.
+        let [copied, new, noisy] = [
+            of_style.normal.nearest_l1,
+            of_style.held_out_nearest_l1,
+            of_style.fitted.nearest_l1,
+        ];
+        assert_eq!(copied.value, 0.0);
+        assert!(new.low > 0.02 && new.high < noisy.low, "{new:?} {noisy:?}");
+        let (near, far) = (of_style.normal.kid, of_style.fitted.kid);
         assert!(near.low < near.value && near.value < near.high, "{near:?}");
         assert!(
             near.value.abs() < 0.3 && far.low > near.high + 1.0,

@@ -403,7 +403,7 @@ fn fused_loop_matches_the_oracle_on_every_shape() {
 #[test]
 fn an_adapter_takes_kernels_where_it_compiles_wgsl_and_tensor_operations_elsewhere() {
     let Some(device) = adapter() else { return };
-    let takes_wgsl = !cfg!(feature = "spirv");
+    let takes_wgsl = !cfg!(any(feature = "spirv", feature = "metal-msl"));
     let config = LinearChainCrfConfig::new(4);
     let taken = config.init(&device).implementation(&device).unwrap();
     let expected = if takes_wgsl {

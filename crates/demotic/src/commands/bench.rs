@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use demotic_core::compare::Spread;
 use demotic_core::device::{self, Chosen};
+use demotic_core::panic_line;
 use demotic_crf::workload::{Task, Way, Workload, copy_bytes_per_sec, tasks, ways};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
-use crate::failure::{input, panic_message};
+use crate::failure::input;
 use crate::output::{note, say};
 
 /// Calls of a row at least, however long they take.
@@ -21,13 +22,17 @@ const CALLS_MAX: usize = 10_000;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
+    let name = match args.device.device.as_str() {
+        "auto" => &chosen.name,
+        asked => asked,
+    };
     let is_wanted =
         |label: &str| args.only.is_empty() || args.only.iter().any(|word| label.contains(word));
     let rows: Vec<(String, Way, Task)> = ways(&chosen.device)
         .into_iter()
         .flat_map(|way| tasks().map(move |task| (way, task)))
         .filter(|(way, task)| task.is_timed(*way, &chosen.device))
-        .map(|(way, task)| (label(way, task, &args.device.device), way, task))
+        .map(|(way, task)| (label(way, task, name), way, task))
         .collect();
     let first = rows[0].0.clone();
     let rows: Vec<_> = rows.into_iter().filter(|row| is_wanted(&row.0)).collect();
@@ -55,7 +60,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     }
     note("");
     let all = Bench {
-        device: &args.device.device,
+        device: name,
         description: &chosen.description,
         shader_language: device::shader_language(&chosen.device),
         copy_bytes_per_sec,
@@ -158,10 +163,7 @@ fn figures(
 
 /// A driver that refuses a kernel does so by a panic, where the result is read.
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let message = panic_message(&*payload);
-        Err(message.lines().next().unwrap_or_default().to_owned())
-    })
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(panic_line(&*payload)))
 }
 
 fn table(all: &Bench) -> String {

@@ -58,16 +58,21 @@ fn table(compared: &Comparison, config: &Config) -> String {
     let names = compared.devices.iter().map(|one| one.name.len());
     let width = names.max().unwrap_or(0).max(9);
     let mut lines = vec![format!(
-        "same weights, noise and batches: {} steps of {} pictures at {} px, seed {}; the first {SET_UP_STEPS} untimed, then {} rounds",
+        "same weights, noise and batches: {} steps of {} pictures at {} px, seed {}; the first {SET_UP_STEPS} untimed, then {} round{}",
         compared.steps,
         config.train.batch,
         config.data.size_px,
         config.seed,
         compared.round_steps.len(),
+        if compared.round_steps.len() == 1 {
+            ""
+        } else {
+            "s"
+        },
     )];
     lines.push(format!(
         "{:<width$}  {:>9} {:>19} {:>9} {:>10} {:>10} {:>10}  device",
-        "", "s a step", "half of them in", "first s", "pictures/s", "host grew", "device mem"
+        "", "s a step", "half of them in", "first s", "pictures/s", "host mem", "device mem"
     ));
     for one in &compared.devices {
         let Some(m) = &one.measured else { continue };
@@ -79,7 +84,7 @@ fn table(compared: &Comparison, config: &Config) -> String {
             m.spread.high_secs,
             m.first_secs,
             m.pictures_per_sec,
-            bytes(m.host_growth_bytes),
+            bytes(m.host_bytes),
             m.device_bytes.map_or_else(|| "-".to_owned(), bytes),
             one.device,
             one.shader_language,

@@ -12,9 +12,15 @@ use serde_json::json;
 use crate::cli::DevicesArgs;
 use crate::output::{bytes, say};
 
-const NO_ADAPTER: &str = "\
+/// What helps where wgpu finds nothing.
+const NO_ADAPTER: &str = if cfg!(feature = "wgpu") {
+    "\
 To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers`
-(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs.";
+(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs. In a container with an NVIDIA
+card install libvulkan1 and libegl1 and start it with NVIDIA_DRIVER_CAPABILITIES=all: by itself it gets CUDA without Vulkan."
+} else {
+    "This build has no wgpu: build with the default features to use a graphics processor."
+};
 
 /// An adapter and what the runtime makes of it.
 #[derive(Serialize)]
@@ -100,15 +106,24 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
         Some(adapter) => format!("the first {} adapter", adapter.kind),
         None if !cfg!(feature = "wgpu") => "this build has no wgpu".to_owned(),
         None if found.is_empty() => "wgpu finds no adapter".to_owned(),
-        None => "a software adapter is slower than flex and is used only when asked for".to_owned(),
+        None if found.iter().any(|adapter| adapter.kind == "software") => {
+            "a software adapter is slower than flex and is used only when asked for".to_owned()
+        }
+        None => "an adapter of unknown kind is used only when asked for".to_owned(),
     };
     let processor = processor();
     let listed: Vec<Listed> = found.into_iter().map(Listed::new).collect();
     let (further, unused) = (further_devices(), unused_adapters());
+    let reason = if further.is_empty() {
+        reason
+    } else {
+        format!("{reason}; cuda, rocm and tch are used only when asked for")
+    };
+    let hint = listed.is_empty().then_some(NO_ADAPTER);
     if args.json {
         let all = json!({
             "flex": processor, "adapters": listed, "further": further, "unused": unused, "auto": name, "reason": reason,
-            "backends": BACKENDS,
+            "hint": hint, "backends": BACKENDS,
         });
         return say(&format!("{all:#}\n"));
     }
@@ -130,7 +145,15 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
         ),
     ];
     lines.extend(listed.iter().flat_map(Listed::lines));
-    lines.extend(further.iter().map(|f| format!("{:<7} {}", f.name, f.what)));
+    for f in &further {
+        lines.push(format!("{:<7} {}", f.name, f.what));
+        if !f.target.is_empty() {
+            let (language, target) = (f.shader_language, &f.target);
+            lines.push(format!(
+                "        shaders  {language}, for {target}; the CRF by tensor operations"
+            ));
+        }
+    }
     lines.extend(unused.iter().flat_map(|u| {
         [
             format!("unused  {} ({}, through {})", u.name, u.kind, u.api),
@@ -139,22 +162,15 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
         ]
     }));
     lines.push(format!("auto    {name}: {reason}"));
-    let named = |is_built| {
-        let names: Vec<&str> = BACKENDS
-            .iter()
-            .filter(|b| b.is_built == is_built)
-            .map(|b| b.name)
-            .collect();
-        names.join(", ")
-    };
-    lines.push(format!("build   {}", named(true)));
-    lines.push(format!(
-        "        not in it, each a cargo feature: {}",
-        named(false)
-    ));
-    if listed.is_empty() {
+    let built = BACKENDS.iter().filter(|b| b.is_built).map(|b| b.name);
+    let built: Vec<&str> = built.collect();
+    lines.push(format!("build   {}", built.join(", ")));
+    lines.push("        not in it, each a cargo feature:".to_owned());
+    let others = BACKENDS.iter().filter(|b| !b.is_built);
+    lines.extend(others.map(|b| format!("        {:<9} {}", b.name, b.what)));
+    if let Some(hint) = hint {
         lines.push(String::new());
-        lines.push(NO_ADAPTER.to_owned());
+        lines.push(hint.to_owned());
     }
     lines.push(String::new());
     say(&lines.join("\n"))

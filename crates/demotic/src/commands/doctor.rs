@@ -109,10 +109,7 @@ fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
             message: error.to_string(),
             is_input: failure::is_input(&error),
         },
-        Err(payload) => {
-            let message = failure::panic_message(&*payload);
-            Last::Panicked(message.lines().next().unwrap_or_default().to_owned())
-        }
+        Err(payload) => Last::Panicked(demotic_core::panic_line(&*payload)),
     };
     tell(Finding::Last(last))
 }

@@ -9,6 +9,7 @@ use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::{self, Evaluation};
 use demotic_core::model::{Discriminator, Generator};
+use demotic_core::sample::{self, Fitted, Prior};
 use demotic_core::{recognize, translate};
 
 use crate::cli::{EvaluateArgs, SplitArg};
@@ -86,21 +87,16 @@ pub(crate) fn evaluate(
         ))
     };
     let Ok(mut evaluation) = metric::evaluate(dataset, split, Some(&mut translator));
-    if config.loss.prior > 0.0 {
-        let mut draw = |style: usize, n: usize| {
+    let mut draw =
+        |style: usize, n: usize| {
             let codes = generator.table_codes(&vec![style as u32; n]);
-            Ok::<_, Infallible>(translate::sample(
-                generator,
-                config,
-                &chosen.device,
-                &codes,
-                0,
-                1.0,
-            ))
+            let fitted = Fitted::of(generator, &chosen.device, dataset.training(), style);
+            Ok::<_, Infallible>([Prior::Normal, Prior::Fitted(&fitted)].map(|prior| {
+                sample::sample(generator, config, &chosen.device, prior, &codes, 0, 1.0)
+            }))
         };
-        let Ok(prior) = metric::from_prior(dataset, split, &mut draw);
-        evaluation.prior = prior;
-    }
+    let Ok(prior) = metric::from_prior(dataset, split, &mut draw);
+    evaluation.prior = prior;
     if config.loss.adversarial_kind.tells_styles() {
         let Ok(told) = metric::recognition(dataset, split, &mut judge);
         evaluation.recognition = told;

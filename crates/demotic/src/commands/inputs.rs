@@ -53,6 +53,11 @@ pub(super) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, usize)> {
                 )));
             }
             pictures[before..].sort();
+        } else if !path.exists() && path.extension().is_some_and(|ending| ending == "json") {
+            return Err(input(format!(
+                "there is no such picture: {}; `recognize --json` takes no file, it prints: `--json > FILE`",
+                path.display()
+            )));
         } else if !path.exists() {
             return Err(input(format!(
                 "there is no such picture: {}",

@@ -1,12 +1,15 @@
-//! `demotic sample`: pictures without an input, from a trained run's prior.
+//! `demotic sample`: pictures without an input, from N(0, 1) or what is fitted to the latents of training pictures.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use demotic_core::data::{CachePolicy, Dataset};
 use demotic_core::device;
 use demotic_core::model::StyleKind;
+use demotic_core::sample::{self, Fitted, Prior};
 use demotic_core::translate::{self, Hand};
 
 use super::translate::style_number;
-use crate::cli::SampleArgs;
+use crate::cli::{PriorArg, SampleArgs};
+use crate::options::dataset_options;
 use crate::output::say;
 use crate::run_dir;
 use crate::sheet::{self, Block};
@@ -32,6 +35,18 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .map(|name| style_number(info, name))
         .collect::<Result<Vec<u32>>>()?;
     run_dir::require_writable(&out, args.force)?;
+    let dataset = match args.prior {
+        PriorArg::Normal => None,
+        PriorArg::Fitted => {
+            let mut options = dataset_options(&info.config, CachePolicy::Platform)?;
+            options.styles.clone_from(&info.styles);
+            let dataset = Dataset::load(&info.config.data.source, &options).context(
+                "the fitted prior needs the run's pictures; `--prior normal` needs none",
+            )?;
+            checkpoint.check_styles(&dataset)?;
+            Some(dataset)
+        }
+    };
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let hand = match info.config.generator.style {
@@ -55,10 +70,15 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             count,
             &hand,
         )?;
-        let pictures = translate::sample(
+        let fitted = dataset.as_ref().map(|dataset| {
+            let view = dataset.training();
+            Fitted::of(&generator, &chosen.device, view, *style as usize)
+        });
+        let pictures = sample::sample(
             &generator,
             &info.config,
             &chosen.device,
+            fitted.as_ref().map_or(Prior::Normal, Prior::Fitted),
             &codes,
             args.seed,
             args.temperature,
@@ -69,13 +89,17 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
                 .shown(&pictures, size_px * size_px, background),
         );
     }
+    let prior = match args.prior {
+        PriorArg::Fitted => "the fitted prior",
+        PriorArg::Normal => "the normal prior",
+    };
     let blocks: Vec<Block<'_>> = asked
         .iter()
         .zip(&drawn)
         .map(|(name, pictures)| {
             let pictures: Vec<&[f32]> = translate::planes(pictures, size_px).collect();
             Block {
-                title: format!("{name}, from the prior"),
+                title: format!("{name}, from {prior}"),
                 columns: vec![String::new(); COLUMNS.min(count)],
                 rows: pictures
                     .chunks(COLUMNS)
@@ -86,7 +110,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .collect();
     sheet::save(&sheet::draw(&blocks, size_px, false), &out)?;
     say(&format!(
-        "{} pictures from the prior of step {} of {}, seed {}, on {}: {}\n",
+        "{} pictures from {prior} of step {} of {}, seed {}, on {}: {}\n",
         count * styles.len(),
         info.step,
         args.run.display(),

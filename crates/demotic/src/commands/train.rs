@@ -5,6 +5,7 @@ use std::fs::{self, File};
 
 use anyhow::Result;
 use demotic_core::Error;
+use demotic_core::allocation;
 use demotic_core::config::Config;
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
@@ -14,7 +15,6 @@ use demotic_core::train::{Event, Record, Trainer, Validator, resident_memory_byt
 use serde::Serialize;
 
 use super::{Outcome, evaluate, report};
-use crate::allocation;
 use crate::cli::TrainArgs;
 use crate::failure::{input, io};
 use crate::options::{Target, TrainPlan, dataset_options};
@@ -452,7 +452,7 @@ fn estimate(
     let mib = |bytes: usize| bytes.div_ceil(1 << 20);
     Ok(format!(
         "memory about {} MiB for networks, optimisers and a step of {at_once} pictures, on the device; {} MiB for program and \
-         pictures; flex needs both: {} MiB\ndisk   {:.1} MiB a checkpoint; {} are kept, the best beside them",
+         pictures; flex needs both: {} MiB; it counts blocks, not pages: leave a fifth of room\ndisk   {:.1} MiB a checkpoint; {} are kept, the best beside them",
         mib(training),
         mib(resident),
         mib(training + resident),
@@ -561,7 +561,7 @@ fn header(
             devices.len()
         ));
     }
-    if chosen.is_tuned() {
+    if chosen.is_tuned() || others.iter().any(Chosen::is_tuned) {
         devices.push(
             "first step measures kernels (autotune) and takes longer: minutes on a software adapter".into(),
         );

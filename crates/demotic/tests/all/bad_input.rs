@@ -297,7 +297,11 @@ fn damaged_checkpoints() {
         .text("run/config.toml")
         .replace("latent_channels = 4", "latent_channels = 6");
     place.write("run/config.toml", config.as_bytes());
-    place.refuses(&resume, 2, "the checkpoint does not fit this network");
+    place.refuses(
+        &resume,
+        2,
+        "the checkpoint does not fit this network: generator.latent_channels is 6, was 4; ",
+    );
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn settings() -> Vec<Case> {
             &["generator.latent_stride=3"],
         ),
         with("no channels", &["generator.channels=0"]),
+        with("fewer channels than the fewest", &["generator.channels=4"]),
         with("a bound of nothing", &["discriminator.a_max=0"]),
         with("a device that does not exist", &["seed=1"]),
     ]

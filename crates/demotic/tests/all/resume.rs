@@ -98,6 +98,8 @@ pub(crate) fn assert_same_run(place: &Place, one: &str, other: &str) {
                     "phases",
                     "memory_bytes",
                     "peak_memory_bytes",
+                    "device_memory_bytes",
+                    "secs_left",
                 ] {
                     record
                         .as_object_mut()

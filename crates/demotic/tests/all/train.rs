@@ -156,7 +156,14 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
     };
     assert_eq!(
         keys(&evaluation),
-        ["directions", "kinds", "notes", "recognition", "unpaired"]
+        [
+            "directions",
+            "kinds",
+            "notes",
+            "prior",
+            "recognition",
+            "unpaired"
+        ]
     );
     assert_eq!(evaluation["notes"], serde_json::json!([]));
     let directions = evaluation["directions"].as_array().expect("a list");

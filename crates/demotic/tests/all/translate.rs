@@ -133,7 +133,10 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
     let said = place
         .run(&["sample", "--run", "run", "--device", "flex", "-n", "3"])
         .done();
-    assert!(said.out.contains("6 pictures from the prior"), "{said:#?}");
+    assert!(
+        said.out.contains("6 pictures from the fitted prior"),
+        "{said:#?}"
+    );
     open(&place, "run/samples/prior-0.png");
     let sheet = |arguments: &[&str], name: &str| {
         let run = ["sample", "--device", "flex", "-o", name, "-n", "2"];
@@ -152,8 +155,11 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
             "c.png"
         )
     );
+    let normal = &["--run", "run", "--style", "openmoji", "--prior", "normal"];
+    assert_ne!(one, sheet(normal, "d.png"));
     for (arguments, expected) in [
         (&["-o", "a.png"][..], "a.png"),
+        (&["--prior", "posterior"], "fitted"),
         (&["--style", "cuneiform"], "cuneiform"),
         (&["--temperature", "11"], "0 to 10"),
     ] {
