@@ -266,7 +266,7 @@ impl<'a> Feed<'a> {
 
 /// Share of the translations that are drawn by their style's mean code, where codes come from noise or pictures: codes are driven apart,
 /// and their mean, which nothing else trains, is what a style looks like where no code is given.
-const TYPICAL_PROB: f32 = 0.25;
+pub(crate) const TYPICAL_PROB: f32 = 0.25;
 
 /// Part number `part` of each of `groups` equal runs of values.
 fn cut(values: &[f32], groups: usize, part: usize, parts: usize) -> impl Iterator<Item = &[f32]> {

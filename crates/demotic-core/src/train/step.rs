@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::loss::{self, AdversarialKind};
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior, StyleKind};
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, TYPICAL_PROB};
 use super::phases::{Clock, Phase};
 
 /// Deviation of the noise of `loss.smoothness`, where the picture's range is 2: an own choice.
@@ -196,7 +196,11 @@ impl Part<'_> {
             .expect("a generator guided by codes reads them");
         let reconstruction = (read - code.clone()).abs().mean();
         let other = generator.decode_as(latent, self.target_codes(generator, 1));
-        let diversity = loss::absolute_error(fake.clone(), other.detach());
+        // A mean code is not to be driven from the others: in what it draws that would be tints on the background.
+        let n = targets.len();
+        let drawn_by_code = self.tensor::<4>(&self.inputs.typical, [n, 1, 1, 1]).neg() + 1.0;
+        let diversity = ((fake.clone() - other.detach()).abs() * drawn_by_code).mean()
+            / (1.0 - TYPICAL_PROB);
         // The table follows the mean code: what a style looks like when no code is given.
         let strayed = (generator.table_codes(targets) - code.detach())
             .square()
