@@ -199,8 +199,8 @@ impl Part<'_> {
         // A mean code is not to be driven from the others: in what it draws that would be tints on the background.
         let n = targets.len();
         let drawn_by_code = self.tensor::<4>(&self.inputs.typical, [n, 1, 1, 1]).neg() + 1.0;
-        let diversity = ((fake.clone() - other.detach()).abs() * drawn_by_code).mean()
-            / (1.0 - TYPICAL_PROB);
+        let diversity =
+            ((fake.clone() - other.detach()).abs() * drawn_by_code).mean() / (1.0 - TYPICAL_PROB);
         // The table follows the mean code: what a style looks like when no code is given.
         let strayed = (generator.table_codes(targets) - code.detach())
             .square()
