@@ -546,7 +546,8 @@ fn mean_phases(all: &[Phases]) -> Option<Phases> {
         discriminator_backward_secs: mean(|p| p.discriminator_backward_secs),
         judge_forward_secs: mean(|p| p.judge_forward_secs),
         generator_backward_secs: mean(|p| p.generator_backward_secs),
-        optimiser_secs: mean(|p| p.optimiser_secs),
+        discriminator_step_secs: mean(|p| p.discriminator_step_secs),
+        generator_step_secs: mean(|p| p.generator_step_secs),
     })
 }
 

@@ -523,8 +523,8 @@ pub(crate) struct DoctorArgs {
 Each device starts from the same weights and gets the same noise and batches. One after the other is set up and takes two steps \
 that are not timed (`first s` is the first, with compiling and tuning); then all take their steps in up to 20 alternating rounds, \
 so that a busy machine is busy for all. `s a step` is the median of the timed steps, beside the range of the middle half; `phases` \
-come from further steps that wait for the device after each: host inputs, the generator's pictures, the discriminator's loss and \
-gradient, the generator's loss and gradient, both updates. `host mem` is the most that its trainer had in use of the host's memory at once, from its \
+come from further steps that wait for the device after each: host inputs, the generator's pictures, the discriminator's loss, \
+gradient and update, the generator's loss, gradient and update. `host mem` is the most that its trainer had in use of the host's memory at once, from its \
 set-up on, without what a driver takes by itself. \
 `device mem` is what the device's allocator has taken, for all on that device; a software adapter's lies in the host's memory too. \
 `apart` holds each device to the first one: every loss of every step, every weight after the last.

@@ -23,7 +23,7 @@ columns  g_style, g_lat: error of a style code, a latent read back; g_div: diffe
 columns  g_kl: nats a picture value; g_adv, g_prior: nats a patch; stay: log-odds that a patch has its neighbour's label
 columns  reach: patches over which a label's influence falls to 1/e
 columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; device: taken on it; left: time to the end
-columns  ms: milliseconds of the last step: G forward+backward, D forward+backward, J discriminator's view of translations, O updates";
+columns  ms: milliseconds of the last step: G and D forward+backward+step, J discriminator's view of translations";
 
 /// The lines of a run.
 pub(crate) struct Journal {
@@ -148,13 +148,14 @@ fn tick_line(tick: &Tick, steps: u64) -> String {
 fn phases(phases: &Phases) -> String {
     let ms = |secs: f64| format!("{:>5.0}", 1000.0 * secs);
     format!(
-        "ms G{}+{} D{}+{} J{} O{}  ",
+        "ms G{}+{}+{} D{}+{}+{} J{}  ",
         ms(phases.generator_forward_secs),
         ms(phases.generator_backward_secs),
+        ms(phases.generator_step_secs),
         ms(phases.discriminator_forward_secs),
         ms(phases.discriminator_backward_secs),
-        ms(phases.judge_forward_secs),
-        ms(phases.optimiser_secs)
+        ms(phases.discriminator_step_secs),
+        ms(phases.judge_forward_secs)
     )
 }
 

@@ -468,7 +468,7 @@ impl<'a> Trainer<'a> {
         let (others, mut replicas): (Vec<_>, Vec<_>) = others.into_iter().unzip();
         let discriminator = gathered(computed, others, &self.discriminator, &self.device);
         let d_norm = self.update_discriminator(discriminator.gradients);
-        self.clock.mark(Phase::Optimiser);
+        self.clock.mark(Phase::DiscriminatorStep);
 
         for replica in &mut replicas {
             replica.follow(&self.discriminator);
@@ -492,7 +492,7 @@ impl<'a> Trainer<'a> {
         );
         let generator = gathered(computed, others, &self.generator, &self.device);
         let g_norm = self.update_generator(generator.gradients);
-        self.clock.mark(Phase::Optimiser);
+        self.clock.mark(Phase::GeneratorStep);
 
         let figures = Tensor::cat(
             vec![discriminator.figures, generator.figures, d_norm, g_norm],

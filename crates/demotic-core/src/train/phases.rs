@@ -21,8 +21,10 @@ pub struct Phases {
     pub judge_forward_secs: f64,
     /// Gradients of those, through the discriminator and the generator.
     pub generator_backward_secs: f64,
-    /// Clipping, both Adam updates and the moving average.
-    pub optimiser_secs: f64,
+    /// The discriminator's clipping and update.
+    pub discriminator_step_secs: f64,
+    /// The generator's, and the moving average.
+    pub generator_step_secs: f64,
 }
 
 /// A phase of a step.
@@ -34,7 +36,8 @@ pub(crate) enum Phase {
     DiscriminatorBackward,
     JudgeForward,
     GeneratorBackward,
-    Optimiser,
+    DiscriminatorStep,
+    GeneratorStep,
 }
 
 /// Adds up phase times of the steps that it is switched on for. Switched on it waits for the device after every phase,
@@ -86,7 +89,8 @@ impl Clock {
             Phase::DiscriminatorBackward => &mut sums.discriminator_backward_secs,
             Phase::JudgeForward => &mut sums.judge_forward_secs,
             Phase::GeneratorBackward => &mut sums.generator_backward_secs,
-            Phase::Optimiser => &mut sums.optimiser_secs,
+            Phase::DiscriminatorStep => &mut sums.discriminator_step_secs,
+            Phase::GeneratorStep => &mut sums.generator_step_secs,
         } += secs;
     }
 
@@ -104,7 +108,8 @@ impl Clock {
             discriminator_backward_secs: mean(s.discriminator_backward_secs),
             judge_forward_secs: mean(s.judge_forward_secs),
             generator_backward_secs: mean(s.generator_backward_secs),
-            optimiser_secs: mean(s.optimiser_secs),
+            discriminator_step_secs: mean(s.discriminator_step_secs),
+            generator_step_secs: mean(s.generator_step_secs),
         })
     }
 

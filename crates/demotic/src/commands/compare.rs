@@ -91,8 +91,16 @@ fn table(compared: &Comparison, config: &Config) -> String {
         ));
     }
     lines.push(format!(
-        "{:<width$}  {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "phases, s", "inputs", "G draws", "D loss", "D grad", "G loss", "G grad", "update"
+        "{:<width$}  {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
+        "phases, s",
+        "inputs",
+        "G draws",
+        "D loss",
+        "D grad",
+        "D step",
+        "G loss",
+        "G grad",
+        "G step"
     ));
     for one in &compared.devices {
         let Some(p) = one.measured.as_ref().and_then(|m| m.phases) else {
@@ -146,14 +154,15 @@ fn in_words(f: &Faster) -> String {
     }
 }
 
-fn phase_columns(p: &Phases) -> [f64; 7] {
+fn phase_columns(p: &Phases) -> [f64; 8] {
     [
         p.inputs_secs,
         p.generator_forward_secs,
         p.discriminator_forward_secs,
         p.discriminator_backward_secs,
+        p.discriminator_step_secs,
         p.judge_forward_secs,
         p.generator_backward_secs,
-        p.optimiser_secs,
+        p.generator_step_secs,
     ]
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod corpus;
 mod data;
 mod doctor;
+mod gpu_run;
 mod help;
 mod recognize;
 mod report;
