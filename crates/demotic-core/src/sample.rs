@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::config::Config;
 use crate::data::TrainingView;
+use crate::metric::summed;
 use crate::model::Generator;
 use crate::rng::{Rng, Stream};
 use crate::train::values_of;
@@ -87,10 +88,10 @@ impl Fitted {
     /// The latents nearest to one, itself first.
     fn nearest(&self, picture: usize) -> Vec<&[f32]> {
         let own = self.mean(picture);
-        let all = self.means.par_chunks_exact(own.len()).map(|other| {
-            let distance = own.iter().zip(other).map(|(a, b)| (a - b) * (a - b));
-            (distance.sum::<f32>(), other)
-        });
+        let all = self
+            .means
+            .par_chunks_exact(own.len())
+            .map(|other| (summed(own, other, |a, b| (a - b) * (a - b)), other));
         let mut all: Vec<(f32, &[f32])> = all.collect();
         let count = NEIGHBOURS.min(all.len());
         all.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0));

@@ -10,7 +10,7 @@ use super::features::{FeatureSet, Features};
 use super::interval::{Bootstrap, Estimate, Spread};
 use super::kid::{Gram, Grams};
 use super::recognition::Recognition;
-use super::scores::{Scores, each_score, l1};
+use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
 
 /// Pictures handed to the translator at a time: bounds memory.
@@ -386,8 +386,11 @@ fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
             .par_iter_mut()
             .zip(pictures.par_chunks_exact(len))
             .for_each(|(least, picture)| {
-                let distances = trained.chunks_exact(len).map(|other| l1(picture, other));
-                *least = distances.fold(*least, f64::min);
+                let sums = trained
+                    .chunks_exact(len)
+                    .map(|other| summed(picture, other, |a, b| (a - b).abs()));
+                let sum = sums.fold(f32::INFINITY, f32::min);
+                *least = least.min(f64::from(sum) / (2.0 * len as f64));
             });
     }
     least

@@ -19,5 +19,6 @@ pub use features::{FeatureSet, Features};
 pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{kernel_distance, kernel_spread};
 pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
+pub(crate) use scores::summed;
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};
 pub use teach::{Ranks, TeachOptions, TeachTick, rank, teach};

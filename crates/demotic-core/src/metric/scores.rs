@@ -27,6 +27,20 @@ pub struct Scores {
     pub ssim: f64,
 }
 
+/// Sum of `term` over two equally long runs of values, in sixteen sums side by side: several times faster than one after the other.
+pub(crate) fn summed(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let (a, a_rest) = a.as_chunks::<16>();
+    let (b, b_rest) = b.as_chunks::<16>();
+    let mut sums = [0.0_f32; 16];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += term(*a, *b);
+        }
+    }
+    let rest = a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b));
+    sums.iter().sum::<f32>() + rest.sum::<f32>()
+}
+
 /// Mean absolute difference in units of [0, 1]: `mean |a - b| / 2` for values in [-1, 1].
 ///
 /// # Panics
