@@ -79,6 +79,14 @@ pub struct DrawnMeasured {
     pub nearest_l1: Estimate,
 }
 
+/// How far pictures are from what was trained on, with its 95 % interval over families.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NearestMeasured {
+    /// As of [`DrawnMeasured`].
+    pub nearest_l1: Estimate,
+}
+
 /// Figures of pictures of one style drawn without an input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -93,8 +101,8 @@ pub struct FromPrior {
     pub fitted: DrawnMeasured,
     /// As many training pictures of the style in their place: the KID that a perfect sampler comes to.
     pub training: SetMeasured,
-    /// [`DrawnMeasured::nearest_l1`] of the held-out pictures: what new pictures of the style come to.
-    pub held_out_nearest_l1: Estimate,
+    /// The held-out pictures themselves: what new pictures of the style come to.
+    pub held_out: NearestMeasured,
 }
 
 /// Figures of one direction.
@@ -368,7 +376,9 @@ pub fn from_prior<E>(
                 normal: drawn(&normal)?,
                 fitted: drawn(&fitted)?,
                 training: measured(&dataset.pictures(style, &trained))?,
-                held_out_nearest_l1: nearest(&dataset.pictures(style, held_out))?,
+                held_out: NearestMeasured {
+                    nearest_l1: nearest(&dataset.pictures(style, held_out))?,
+                },
             })
         };
         all.extend(figures());
@@ -674,7 +684,7 @@ impl std::fmt::Display for Evaluation {
                 text(&p.training.kid),
                 text(&p.fitted.nearest_l1),
                 text(&p.normal.nearest_l1),
-                text(&p.held_out_nearest_l1),
+                text(&p.held_out.nearest_l1),
             )?;
         }
         if let Some(recognition) = &self.recognition {

@@ -12,8 +12,8 @@ mod teach;
 
 pub use baseline::{Nearest, Remap};
 pub use evaluation::{
-    Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, Measured, SetMeasured, Translate,
-    Unpaired, evaluate, evaluate_pairs, from_prior,
+    Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, Measured, NearestMeasured,
+    SetMeasured, Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
 };
 pub use features::{FeatureSet, Features};
 pub use interval::{Bootstrap, Estimate, Spread};

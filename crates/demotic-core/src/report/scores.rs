@@ -9,6 +9,8 @@ use super::escape;
 
 /// Figures that are better the lower they are; all others are better the higher.
 const LOWER_IS_BETTER: [&str; 6] = ["l1", "alpha_l1", "kid", "perceptual", "lpips", "cycle_l1"];
+/// The figure that is no better either way.
+const NEAREST: &str = "nearest_l1";
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
 
@@ -59,11 +61,25 @@ pub(crate) fn tables(evaluation: &Value) -> String {
     let mut out = String::new();
     for name in figures {
         let lower = LOWER_IS_BETTER.contains(&name);
+        // Only what has the figure.
+        let cell = |direction: &Map<String, Value>, method: &str| {
+            figure(direction.get(method)?.get(name)?)
+        };
+        let methods: Vec<&str> = methods
+            .iter()
+            .copied()
+            .filter(|method| directions.iter().any(|d| cell(d, method).is_some()))
+            .collect();
+        let directions = directions
+            .iter()
+            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()));
         let _ = write!(
             out,
             "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
             escape(name),
-            if lower {
+            if name == NEAREST {
+                "0 is a copy of a training picture; held-out pictures are what new ones come to"
+            } else if lower {
                 "lower is better"
             } else {
                 "higher is better"
@@ -73,7 +89,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             let _ = write!(out, "<th>{}", escape(method));
         }
         out += "</tr>";
-        for direction in &directions {
+        for direction in directions {
             let text = |key: &str| {
                 direction.get(key).map_or_else(String::new, |v| match v {
                     Value::String(text) => escape(text),
@@ -82,27 +98,27 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             };
             let cells: Vec<Option<[f64; 3]>> = methods
                 .iter()
-                .map(|method| figure(direction.get(*method)?.get(name)?))
+                .map(|method| cell(direction, method))
                 .collect();
             let best = cells
                 .iter()
                 .flatten()
                 .map(|cell| if lower { -cell[0] } else { cell[0] })
                 .fold(f64::NEG_INFINITY, f64::max);
-            let name = if direction.contains_key("from") {
+            let row = if direction.contains_key("from") {
                 format!("{} → {}", text("from"), text("to"))
             } else if direction.contains_key("style") {
                 format!("no input → {}", text("style"))
             } else {
                 "mean over directions".into()
             };
-            let _ = write!(out, "<tr><td>{name}<td>{}<td>{}", text("kind"), text("n"));
+            let _ = write!(out, "<tr><td>{row}<td>{}<td>{}", text("kind"), text("n"));
             for cell in cells {
                 let Some([middle, low, high]) = cell else {
                     out += "<td>–";
                     continue;
                 };
-                let is_best = (if lower { -middle } else { middle }) >= best;
+                let is_best = name != NEAREST && (if lower { -middle } else { middle }) >= best;
                 let tag = if is_best {
                     "<td class=\"best\">"
                 } else {
@@ -211,6 +227,22 @@ mod tests {
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
+        // A row and a column stand where they have the figure, and no draw is the best for being far from training pictures.
+        let of = |kid: f64| serde_json::json!({"kid": kid, "nearest_l1": 10.0 * kid});
+        let html = tables(&serde_json::json!({"directions": [{
+            "from": "a", "to": "b", "kind": "loose", "n": 9, "model": {"kid": 0.5, "l1": 0.25}, "copy": {"kid": 0.75, "l1": 0.5},
+        }], "prior": [{"style": "b", "n": 9, "normal": of(0.3), "fitted": of(0.2)}]}));
+        let [kid, l1, nearest] = ["kid", "l1", "nearest_l1"].map(|name| {
+            let (_, rest) = html.split_once(&format!("<caption>{name} ")).expect(name);
+            rest.split_once("</table>").expect("an end").0
+        });
+        assert!(kid.contains("no input → b") && kid.contains("<th>fitted"));
+        assert!(!l1.contains("no input") && !l1.contains("fitted") && l1.contains("<th>copy"));
+        assert!(
+            !nearest.contains("a → b")
+                && !nearest.contains("best")
+                && nearest.contains("<td>2.0000")
+        );
         let html = tables(
             &serde_json::json!({"directions": [], "notes": ["no pairs"], "unpaired": [{
                 "from": "a", "to": "b", "n": 9, "against": 7, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},

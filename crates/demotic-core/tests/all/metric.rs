@@ -809,7 +809,7 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
         // Known by heart: no distance. New pictures of the style are farther than that, and noise farthest.
         let [copied, new, noisy] = [
             of_style.normal.nearest_l1,
-            of_style.held_out_nearest_l1,
+            of_style.held_out.nearest_l1,
             of_style.fitted.nearest_l1,
         ];
         assert_eq!(copied.value, 0.0);
