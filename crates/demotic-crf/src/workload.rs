@@ -108,7 +108,7 @@ pub fn ways(device: &Device) -> Vec<Way> {
 /// # Panics
 /// Where the device is lost.
 pub fn copy_bytes_per_sec(device: &Device) -> f64 {
-    const LEN: usize = 32 << 20; // 128 MiB: more than many drivers let a kernel see at once would fail
+    const LEN: usize = 32 << 20; // 128 MiB, the most that many drivers let a kernel see at once
     let mut tensor = Tensor::<1>::ones([LEN], device);
     let mut best = f64::INFINITY;
     for _ in 0..8 {

@@ -651,16 +651,14 @@ impl<'a> TrainingView<'a> {
     /// # Panics
     /// As [`Self::rgba`].
     pub fn network_pictures(self, style: usize, items: &[TrainItem]) -> Vec<f32> {
-        let channels = self.channels();
-        let len = channels.count() * self.size_px() as usize * self.size_px() as usize;
-        let mut planes = vec![0.0; items.len() * len];
-        planes
-            .par_chunks_mut(len)
-            .zip(items)
-            .for_each(|(planes, &item)| {
-                channels.write(self.rgba(style, item), self.background(), planes);
-            });
-        planes
+        let items: Vec<usize> = items
+            .iter()
+            .inspect(|item| {
+                self.rgba(style, **item);
+            })
+            .map(|item| item.index())
+            .collect();
+        self.dataset.network_pictures(style, &items)
     }
 
     /// A picture as a person sees it: see [`Dataset::picture`].

@@ -650,6 +650,8 @@ fn a_discriminator_against_a_generator_that_stands_still_is_said_to_win() {
         (0..20).for_each(|_| trainer.advance().expect("finite"));
         let tick = trainer.tick().unwrap().unwrap();
         begun.extend(watch.observe(&tick));
+        let left = tick.secs_per_kimg / 1000.0 * 3.0 * (800 - tick.step) as f64;
+        assert!((tick.secs_left - left).abs() <= 1e-9 * left, "{tick:?}");
         if !begun.is_empty() {
             break;
         }
