@@ -1,11 +1,13 @@
-//! What the networks are made of, at the sizes of `configs/quickstart.toml` (b8, 32 px) and `configs/six-styles.toml` (b32 there,
-//! b8 here, 64 px): convolution, normalisation, residual block, encoder, decoder, trunk.
+//! What the networks are made of, at the sizes of `configs/quickstart.toml` (b8, 32 px) and
+//! `configs/six-styles.toml` (b32 there, b8 here, 64 px): convolution, normalisation, residual block,
+//! edge-aware filter, encoder, decoder, trunk.
 //!
-//! `cargo bench --bench blocks`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`). Labels are `op/impl/device/case`; an
-//! operation is timed as `forward` and as `train`, forward and all gradients. `own` is what training uses on that device,
-//! `burn` the same by Burn's tensor operations (on Flex, where the two differ). Convolutions count a multiply-add as two
-//! operations in their throughput: Gelem/s is GFLOP/s. Before timing, values and gradients are compared: with Burn's operations
-//! where there are two, with Flex on another device, else the gradient with differences of the block's own values.
+//! `cargo bench --bench blocks`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`). Labels are
+//! `op/impl/device/case`; an operation is timed as `forward` and as `train`, forward and all gradients. `own`
+//! is what training uses on that device, `burn` the same by Burn's tensor operations (they differ on Flex and
+//! where our WGSL kernels run). Convolutions count a multiply-add as two operations in their throughput:
+//! Gelem/s is GFLOP/s. Before timing, values and gradients are compared: with Burn's operations where there
+//! are two, with Flex on another device, else the gradient with differences of the block's own values.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -127,6 +129,32 @@ fn residual(batch: usize, channels: usize, side: usize) -> Case {
     }
 }
 
+/// A translation laid into its picture along edges; the fake is the leaf, its own edges do not count.
+fn filter(batch: usize, side: usize) -> Case {
+    let shape = [batch, 3, side, side];
+    Case {
+        op: "filter",
+        has_burn: false,
+        name: format!("b{batch} {side}px"),
+        leaves: vec![shape.iter().product()],
+        flops: 0,
+        make: Box::new(move |device, _| {
+            let values = Rng::new(1, Stream::TEST, 50).normals(shape.iter().product());
+            let values = values.iter().map(|v| 0.2 * v).collect();
+            let guide = Tensor::from_data(TensorData::new(values, shape), device);
+            let filter = ops::Filter {
+                reach: 0.3125,
+                edge: 5.0,
+                edge_fake: 0.0,
+            };
+            Box::new(move |leaves| {
+                let fake = leaves[0].clone().mul_scalar(0.2).reshape(shape);
+                ops::lay_in(guide.clone(), fake, filter)
+            })
+        }),
+    }
+}
+
 /// Encoder, decoder and trunk of a recipe.
 fn networks(
     recipe: &str,
@@ -188,12 +216,17 @@ fn cases() -> Vec<Case> {
         conv(8, [24, 3], 32, 3),
         conv(8, [96, 96], 16, 3),
         conv(8, [96, 48], 32, 3),
+        conv(8, [48, 24], 64, 3),
+        conv(8, [96, 192], 16, 3),
         conv(8, [144, 144], 8, 1),
         norm(8, 48, 16),
         norm(8, 24, 32),
         norm(8, 96, 16),
         residual(8, 48, 16),
         residual(8, 96, 16),
+        filter(8, 32),
+        filter(8, 64),
+        filter(1, 512),
     ];
     let (generator, trunk) = (GeneratorConfig::default(), DiscriminatorConfig::default());
     let wide = GeneratorConfig {
@@ -321,11 +354,7 @@ fn blocks(criterion: &mut Criterion) {
     let is_flex = asked == "flex";
     for case in cases() {
         let both = [Impl::Own, Impl::Burn];
-        let timed = if is_flex && case.has_burn {
-            &both[..]
-        } else {
-            &both[..1]
-        };
+        let timed = if case.has_burn { &both[..] } else { &both[..1] };
         let mut is_verified = false;
         for by in timed {
             for is_training in [false, true] {

@@ -1,8 +1,8 @@
 //! Saving and reading the checkpoint of a recipe, synced to disk as training does it.
 //!
-//! `cargo bench --bench checkpoint`; `DEMOTIC_BENCH_DEVICE` names the device that the weights come from (default `flex`). Labels are
-//! `op/impl/device/case`; throughput is bytes of the two files. `TMPDIR` chooses the disk. Before timing, a saved checkpoint must
-//! read back to the same weights.
+//! `cargo bench --bench checkpoint`; `DEMOTIC_BENCH_DEVICE` names the device that the weights come from
+//! (default `flex`). Labels are `op/impl/device/case`; throughput is bytes of the two files. `TMPDIR` chooses
+//! the disk. Before timing, a saved checkpoint must read back to the same weights.
 
 use std::fs;
 use std::hint::black_box;
@@ -10,10 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use demotic_core::config::Config;
+use demotic_core::arrays::weights_of;
 use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::device;
-use demotic_core::train::{Checkpoint, Trainer, weights_of};
+use demotic_core::settings::Config;
+use demotic_core::train::{Checkpoint, Trainer};
 
 fn checkpoint(criterion: &mut Criterion) {
     let asked = std::env::var("DEMOTIC_BENCH_DEVICE").unwrap_or_else(|_unset| "flex".into());

@@ -1,10 +1,11 @@
-//! Times loss and gradient of the linear-chain and the grid CRF over the speed tables, each implementation on its device:
-//! `cargo bench --bench crf`. Every figure stands beside its compulsory bytes, its multiply-adds, and its share of the device's own
-//! copy bandwidth. A result is compared with the reference once before it is timed. Labels are `op/impl/device/case`: ops `crf`
-//! (chains), `crf_grid`, and `crf_marginals` and others that have no gradient.
+//! Times loss and gradient of the linear-chain and the grid CRF over the speed tables, each implementation on
+//! its device: `cargo bench --bench crf`. Every figure stands beside its compulsory bytes, its multiply-adds,
+//! and its share of the device's own copy bandwidth. A result is compared with the reference once before it
+//! is timed. Labels are `op/impl/device/case`: ops `crf` (chains), `crf_grid`, and `crf_marginals` and others
+//! that have no gradient.
 //!
-//! `CRF_DEVICES=flex,wgpu` chooses devices (default: flex, and wgpu where there is an adapter). `demotic bench --device D` times the
-//! same tables on any device of `demotic devices`, without a toolchain.
+//! `CRF_DEVICES=flex,wgpu` chooses devices (default: flex, and wgpu where there is an adapter). `demotic
+//! bench --device D` times the same tables on any device of `demotic devices`, without a toolchain.
 
 use std::cell::{Cell, OnceCell};
 use std::hint::black_box;
@@ -40,7 +41,8 @@ fn devices() -> Vec<(&'static str, Device)> {
     devices
 }
 
-/// Times one row and prints its traffic beside the device's. The work is made where a filter lets the row through, and once.
+/// Times one row and prints its traffic beside the device's. The work is made where a filter lets the row
+/// through, and once.
 fn time(
     criterion: &mut Criterion,
     (name, device): (&str, &Device),

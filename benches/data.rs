@@ -1,7 +1,9 @@
-//! From pictures on disk to a batch: rasterising and reading back from the cache (`load`), varying (`augment`), batches.
+//! From pictures on disk to a batch: rasterising and reading back from the cache (`load`), varying
+//! (`augment`), batches.
 //!
-//! `cargo bench --bench data`: host work, so no device. Labels are `op/impl/host/case`; throughput is pictures. Before timing,
-//! the cached pictures must equal the rasterised ones, and a batch asked for twice must be the same.
+//! `cargo bench --bench data`: host work, so no device. Labels are `op/impl/host/case`; throughput is
+//! pictures. Before timing, the cached pictures must equal the rasterised ones, and a batch asked for twice
+//! must be the same.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,11 +1,13 @@
 //! One adversarial step, discriminator and generator, of each shipped configuration.
 //!
-//! `cargo bench --bench train_step`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`; `wgpu`, `wgpu:1`, ...). Labels are
-//! `train_step/own/<device>/<configuration>`; throughput is pictures. Before timing, two steps run and every figure must
-//! be finite. `DEMOTIC_BENCH_SET="data.size_px=64 train.batch=4"` changes settings, for the cost at another size.
+//! `cargo bench --bench train_step`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`; `wgpu`,
+//! `wgpu:1`, ...). Labels are `train_step/own/<device>/<configuration>`; throughput is pictures. Before
+//! timing, two steps run and every figure must be finite. `DEMOTIC_BENCH_SET="data.size_px=64 train.batch=4"`
+//! changes settings, for the cost at another size.
 //!
-//! `DEMOTIC_BENCH_EXPORT=FOLDER` times nothing: for each configuration it writes the weights, all that two steps take from the host, and
-//! the figures that they come to, in one safetensors file. `benches/peers/train_peers.py` repeats them in PyTorch.
+//! `DEMOTIC_BENCH_EXPORT=FOLDER` times nothing: for each configuration it writes the weights, all that two
+//! steps take from the host, and the figures that they come to, in one safetensors file.
+//! `benches/peers/train_peers.py` repeats them in PyTorch.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -14,10 +16,11 @@ use std::time::Duration;
 
 use burn::tensor::Device;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use demotic_core::config::Config;
+use demotic_core::arrays::{Arrays, weights_of};
 use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::device;
-use demotic_core::train::{Arrays, Tick, Trainer, weights_of};
+use demotic_core::settings::Config;
+use demotic_core::train::{Tick, Trainer};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Figures that another program can come to as well, in its order.
@@ -130,7 +133,8 @@ fn train_step(criterion: &mut Criterion) {
     }
 }
 
-/// Two steps of a small batch at constant rates with composites from the start, told so that they can be repeated.
+/// Two steps of a small batch at constant rates with composites from the start, told so that they can be
+/// repeated.
 fn export(text: &str, file: &Path, device: &Device) {
     let sets = [
         "train.batch=4",

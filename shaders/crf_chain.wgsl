@@ -1,4 +1,4 @@
-// crf_chain: loss and gradient of linear chains, one invocation a chain.
+// crf_chain: loss and gradient of linear chains, one invocation per chain.
 //
 //   x_t[k] = exp(max(e_t[k] - max_k e_t[k], -41))      q_t[j] = x_t[j] * sum_i w_(t-1)[i] M[i][j]
 //   z_t = sum_j q_t[j]                                 w_t = q_t / z_t
@@ -7,27 +7,30 @@
 //   U_t = w_t n_t / zz_t                               P_t[i][j] = w_t[i] M[i][j] v_(t+1)[j] / zz_t
 //   v_t = x_t * n_t / sum n_t
 //
-// An invocation walks its chain forward, then backward; a workgroup shares only M = exp(max(A - top, -41)). Nothing in
-// the two time loops waits for another lane. Marginals are normalised where they stand, so nothing drifts with length. Emissions
-// are read once: going back, x_t comes from what was kept, x_t / z_t = w_t / (w_(t-1) M), up to a factor that v_t may have.
+// An invocation walks its chain forward, then backward. A workgroup shares M = exp(max(A - top, -41)) and
+// nothing else; no invocation waits for another inside the two loops over t. Each marginal is normalised at
+// its own position, so errors do not grow with the length. Emissions are read once: on the way back x_t
+// follows from the forward vectors, x_t / z_t = w_t / (w_(t-1) M), and v_t may have any scale.
 //
-// Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
+// Bindings (group 0; flags decide which exist, the launch code numbers them)
 //   emissions   [b, l, h, w] by strides, f32, or f16 two to a word where HALF
 //   potentials  [d, width]: transitions row by row, then start and end scores where BOUNDARIES
 //   labels      [b, h, w] by strides, i32          where LABELS
 //   lengths     [n] i32                            where RAGGED
-//   forward     [t, l, columns] scratch            where GRADIENT or SEGMENTS
+//   forward     [t, l, chains] scratch             where GRADIENT or SEGMENTS
 //   gradient    [b, l, h, w] by strides, f32       where GRADIENT
-//   sums        [entries, columns]: pair sums and boundary marginals where GRADIENT, then the value
+//   sums        [entries, chains]: pair sums and boundary marginals where GRADIENT, then the value
 //   params      one Params
-// Template: L labels, WG workgroup size, GRADIENT, LABELS, GOLD (all labels known), HELD (some held, the rest summed
-//   over), FREE (nothing known), PARTITION (likewise; value is log Z in full), RAGGED, BOUNDARIES, HALF, ADD (gradient is
-//   added to what is there), SEGMENTS (the third pass over long chains: an invocation takes SEGMENT positions of a chain between
-//   the vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them a chain), WIDE (forward vectors four
-//   labels to a word; not with SEGMENTS), LINED (labels lie side by side in fours: emissions and gradient are read and written so);
-//   and for software adapters, which walk buffers and workgroup memory lane by lane but spill registers cheaply: REGISTERS (each
-//   lane keeps M to itself; small L on GPUs too), TALLY (gold steps are counted here, not by crf_finish), MANY (an invocation
-//   takes chain after chain, `columns` apart, into one column of sums).
+// Template
+//   L labels, L2 = L * L, L4 = ceil(L / 4), LP4 = 4 * L4, WG lanes, VALUE the value's entry of `sums`
+//   GOLD: all labels known; HELD: some known, the others summed over; FREE: none known; PARTITION: none,
+//     and the value is log Z in full; LABELS = GOLD or HELD
+//   RAGGED, BOUNDARIES, HALF, GRADIENT, KEEPS = GRADIENT or SEGMENTS; ADD: the gradient is added to another's
+//   FEW: at most four labels, M stays in registers; otherwise M lies in workgroup memory
+//   VEC4: the labels of a position are contiguous; emissions and gradient move four at a time
+//   VEC4_FORWARD: forward vectors likewise; not with SEGMENTS
+//   SEGMENTS: the third pass over long chains. An invocation takes SEGMENT positions of a chain, between the
+//     two vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them per chain
 
 struct Params {
     chains: u32,
@@ -50,19 +53,10 @@ struct Params {
     scale: f32,
     not_a_number: f32,   // WGSL has no literal for one
     segments: u32,       // of a chain
-    edges_at: u32,       // in `forward`: vectors entering [l, chains], then leaving [l, chains], then operators
-    columns: u32,        // of sums: as many as chains, or fewer where MANY
+    edges_at: u32,       // in `forward`: vectors entering [l, chains], then leaving [l, chains]
 };
 
-//: if HALF
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
-//: else
-//: if LINED
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<vec4<f32>>;
-//: else
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
-//: end
-//: end
+@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<{{EMISSION_TYPE}}>;
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if LABELS
 @group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
@@ -71,18 +65,10 @@ struct Params {
 @group(0) @binding({{LENGTHS}}) var<storage, read_write> lengths: array<i32>;
 //: end
 //: if KEEPS
-//: if WIDE
-@group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<vec4<f32>>;
-//: else
-@group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<f32>;
-//: end
+@group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<{{FORWARD_TYPE}}>;
 //: end
 //: if GRADIENT
-//: if LINED
-@group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<vec4<f32>>;
-//: else
-@group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<f32>;
-//: end
+@group(0) @binding({{GRADIENT_AT}}) var<storage, read_write> gradient: array<{{GRADIENT_TYPE}}>;
 //: end
 @group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
@@ -91,8 +77,10 @@ const FORBIDDEN = -1.0e30;
 const LOG_FLOOR = -41.0;
 const BLOCK = 32u;
 
-//: if REGISTERS
+//: if FEW
+//: let M = m{{i}}_{{j}}
 //: else
+//: let M = m[{{i}} * {{L}} + {{j}}]
 var<workgroup> m: array<f32, {{L2}}>;
 //: end
 
@@ -101,7 +89,7 @@ fn scaled(x: f32) -> f32 {
     return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
 }
 
-//: if LINED
+//: if VEC4
 //: else
 fn emission(at: u32) -> f32 {
 //: if HALF
@@ -119,29 +107,18 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    // Read once, outside all loops: a software adapter reads a parameter lane by lane inside one.
     let potentials_at = params.potentials_at;
     let e_step = params.e_step;
-//: if LINED
-//: else
     let e_label = params.e_label;
-//: end
-//: if LABELS
     let y_step = params.y_step;
-    let not_a_number = params.not_a_number;
-//: end
-//: if HELD
-    let unknown = params.unknown;
-//: end
-//: if GRADIENT
-    let scale = params.scale;
     let g_step = params.g_step;
-//: if LINED
-//: else
     let g_label = params.g_label;
-//: end
-//: end
-//: if REGISTERS
+    let unknown = params.unknown;
+    let scale = params.scale;
+    let not_a_number = params.not_a_number;
+
+    // --- Transitions: M[i][j] is written M in braces below ---
+//: if FEW
 //: for i in 0..L
 //: for j in 0..L
     let score{{i}}_{{j}} = potentials[potentials_at + {{i}}u * {{L}}u + {{j}}u];
@@ -176,20 +153,13 @@ fn main(
 //: end
 //: end
 
+    // --- The chain, and what is summed along it ---
     let chains = params.chains;
-    let columns = params.columns;
-    let column = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (column >= columns) {
+    let chain = (group.y * groups.x + group.x) * {{WG}}u + lane;
+    if (chain >= chains) {
         return;
     }
     var total = 0.0;
-//: if TALLY
-//: for i in 0..L
-//: for j in 0..L
-    var steps{{i}}_{{j}} = 0.0;
-//: end
-//: end
-//: end
 //: if GRADIENT
 //: for i in 0..L
 //: for j in 0..L
@@ -200,11 +170,6 @@ fn main(
     var at_end{{i}} = 0.0;
 //: end
 //: end
-//: end
-//: if MANY
-    for (var chain = column; chain < chains; chain += columns) {
-//: else
-    let chain = column;
 //: end
 //: if SEGMENTS
     let line = chain / params.segments;
@@ -243,7 +208,7 @@ fn main(
     let stop = length;
 //: end
 
-    // Forward.
+    // --- Forward: w becomes the normalised forward vector of t ---
 //: for k in 0..L
 //: if SEGMENTS
     var w{{k}} = enter{{k}};
@@ -257,7 +222,7 @@ fn main(
     var block = 0.0; // flushed every BLOCK positions: a long f32 sum that does not drift
     for (var t = first; t < stop; t++) {
         let at = e_start + t * e_step;
-//: if LINED
+//: if VEC4
 //: for q in 0..L4
         let line{{q}} = emissions[(at >> 2u) + {{q}}u];
         var e{{q.0}} = line{{q}}.x;
@@ -290,18 +255,9 @@ fn main(
         gold = select(gold, e{{k}}, y == {{k}});
 //: end
         var term = peak - gold;
-//: if TALLY
-        let step = select(-1, before * {{L}} + y, step_known);
-//: for i in 0..L
-//: for j in 0..L
-        steps{{i}}_{{j}} += select(0.0, 1.0, step == {{i}} * {{L}} + {{j}});
-//: end
-//: end
-//: else
         if (step_known) {
             term += top - potentials[potentials_at + u32(before) * {{L}}u + u32(y)];
         }
-//: end
         before = y;
 //: end
 //: if HELD
@@ -328,11 +284,7 @@ fn main(
 //: end
         var s{{j}} = 0.0;
 //: for i in 0..L
-//: if REGISTERS
-        s{{j}} += w{{i}} * m{{i}}_{{j}};
-//: else
-        s{{j}} += w{{i}} * m[{{i}} * {{L}} + {{j}}];
-//: end
+        s{{j}} += w{{i}} * {{M}};
 //: end
         q{{j}} *= select(s{{j}}, 1.0, t == 0u);
 //: end
@@ -345,13 +297,13 @@ fn main(
         w{{k}} = q{{k}} * inverse;
 //: end
 //: if GRADIENT
-//: if WIDE
+//: if VEC4_FORWARD
 //: for q in 0..L4
-        forward[(t * {{L4}}u + {{q}}u) * columns + column] = vec4<f32>(w{{q.0}}, w{{q.1}}, w{{q.2}}, w{{q.3}});
+        forward[(t * {{L4}}u + {{q}}u) * chains + chain] = vec4<f32>(w{{q.0}}, w{{q.1}}, w{{q.2}}, w{{q.3}});
 //: end
 //: else
 //: for k in 0..L
-        forward[((t - first) * {{L}}u + {{k}}u) * columns + column] = w{{k}};
+        forward[((t - first) * {{L}}u + {{k}}u) * chains + chain] = w{{k}};
 //: end
 //: end
 //: end
@@ -363,7 +315,7 @@ fn main(
     total += block;
 
 //: if GRADIENT
-    // Backward: v is x * beta of the position after t, in any scale; w that of position t.
+    // --- Backward: v is x * beta of the position after t, in any scale; w the forward vector of t ---
     let g_start = outer * params.g_outer + inner * params.g_inner;
 //: for i in 0..L
     var v{{i}} = 0.0;
@@ -376,11 +328,7 @@ fn main(
 //: for i in 0..L
         var n{{i}} = 0.0;
 //: for j in 0..L
-//: if REGISTERS
-        n{{i}} += m{{i}}_{{j}} * v{{j}};
-//: else
-        n{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
-//: end
+        n{{i}} += {{M}} * v{{j}};
 //: end
 //: if SEGMENTS
         n{{i}} = select(n{{i}}, leave{{i}}, last);
@@ -408,7 +356,7 @@ fn main(
 //: if GOLD
         u{{k}} -= select(0.0, 1.0, y == {{k}});
 //: end
-//: if LINED
+//: if VEC4
 //: else
 //: if ADD
         gradient[g_at + {{k}}u * g_label] += u{{k}} * scale;
@@ -417,7 +365,7 @@ fn main(
 //: end
 //: end
 //: end
-//: if LINED
+//: if VEC4
 //: for q in 0..L4
         gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(u{{q.0}}, u{{q.1}}, u{{q.2}}, u{{q.3}}) * scale;
 //: end
@@ -428,11 +376,11 @@ fn main(
         at_end{{k}} += select(0.0, u{{k}}, t + 1u == length);
 //: end
 //: end
-        // The step before: its forward vector, and from both x of this position.
+        // b, the forward vector of t - 1; b and w give x_t, and so v of t.
         let earlier = max(t, first + 1u) - 1u;
-//: if WIDE
+//: if VEC4_FORWARD
 //: for q in 0..L4
-        let kept{{q}} = forward[(earlier * {{L4}}u + {{q}}u) * columns + column];
+        let kept{{q}} = forward[(earlier * {{L4}}u + {{q}}u) * chains + chain];
         var b{{q.0}} = kept{{q}}.x;
         var b{{q.1}} = kept{{q}}.y;
         var b{{q.2}} = kept{{q}}.z;
@@ -440,7 +388,7 @@ fn main(
 //: end
 //: else
 //: for k in 0..L
-        var b{{k}} = forward[((earlier - first) * {{L}}u + {{k}}u) * columns + column];
+        var b{{k}} = forward[((earlier - first) * {{L}}u + {{k}}u) * chains + chain];
 //: end
 //: end
 //: if SEGMENTS
@@ -452,13 +400,9 @@ fn main(
 //: for j in 0..L
         var s{{j}} = 0.0;
 //: for i in 0..L
-//: if REGISTERS
-        s{{j}} += b{{i}} * m{{i}}_{{j}};
-//: else
-        s{{j}} += b{{i}} * m[{{i}} * {{L}} + {{j}}];
+        s{{j}} += b{{i}} * {{M}};
 //: end
-//: end
-        // No way leads to this label: no pair ends there.
+        // Nothing leads to this label: no pair ends there.
         v{{j}} = select(w{{j}} * n{{j}} * norm / s{{j}}, 0.0, s{{j}} == 0.0);
 //: end
 //: for k in 0..L
@@ -466,17 +410,13 @@ fn main(
 //: end
     }
 //: if SEGMENTS
-    // The pair across this segment's beginning, from the vector that entered it to the first position's v.
+    // The pair across the segment's beginning: from the vector that entered it to v of its first position.
     if (first > 0u && first < stop) {
         var zz = 0.0;
 //: for i in 0..L
         var reach{{i}} = 0.0;
 //: for j in 0..L
-//: if REGISTERS
-        reach{{i}} += m{{i}}_{{j}} * v{{j}};
-//: else
-        reach{{i}} += m[{{i}} * {{L}} + {{j}}] * v{{j}};
-//: end
+        reach{{i}} += {{M}} * v{{j}};
 //: end
         zz += enter{{i}} * reach{{i}};
 //: end
@@ -489,7 +429,7 @@ fn main(
     }
 //: end
 //: if RAGGED
-    // Past the end nothing moves the loss.
+    // Positions past the end have no gradient.
 //: if SEGMENTS
     let begin = max(stop, (chain % params.segments) * {{SEGMENT}}u);
     let end = min(params.length, (chain % params.segments) * {{SEGMENT}}u + {{SEGMENT}}u);
@@ -499,7 +439,7 @@ fn main(
 //: end
     for (var t = begin; t < end; t++) {
         let g_at = g_start + t * g_step;
-//: if LINED
+//: if VEC4
 //: for q in 0..L4
         gradient[(g_at >> 2u) + {{q}}u] = vec4<f32>(0.0);
 //: end
@@ -513,37 +453,22 @@ fn main(
 //: end
     }
 //: end
-//: end
-//: if MANY
-    }
-//: end
-//: if GRADIENT
+
+    // --- Sums of this chain ---
 //: for i in 0..L
 //: for j in 0..L
-    {
-//: if REGISTERS
-        let pair = p{{i}}_{{j}} * m{{i}}_{{j}};
-//: else
-        let pair = p{{i}}_{{j}} * m[{{i}} * {{L}} + {{j}}];
-//: end
-        let entry = params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * columns + column;
-//: if TALLY
-        sums[entry] = pair - steps{{i}}_{{j}};
-//: else
-        sums[entry] = pair;
-//: end
-    }
+    sums[params.sums_at + ({{i}}u * {{L}}u + {{j}}u) * chains + chain] = p{{i}}_{{j}} * {{M}};
 //: end
 //: end
 //: if BOUNDARIES
 //: for k in 0..L
-    sums[params.sums_at + ({{L2}}u + {{k}}u) * columns + column] = at_start{{k}};
-    sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * columns + column] = at_end{{k}};
+    sums[params.sums_at + ({{L2}}u + {{k}}u) * chains + chain] = at_start{{k}};
+    sums[params.sums_at + ({{L2}}u + {{L}}u + {{k}}u) * chains + chain] = at_end{{k}};
 //: end
 //: end
 //: if SEGMENTS
 //: if GOLD
-    // Gold steps into this segment's positions, in this invocation's own column.
+    // Gold transitions into this segment's positions; crf_finish counts those of whole chains.
     for (var t = max(first, 1u); t < stop; t++) {
         let i = labels[y_start + (t - 1u) * y_step];
         let j = labels[y_start + t * y_step];
@@ -554,12 +479,5 @@ fn main(
 //: end
 //: end
 //: end
-//: if TALLY
-//: for i in 0..L
-//: for j in 0..L
-    total += select(0.0, steps{{i}}_{{j}} * (top - score{{i}}_{{j}}), steps{{i}}_{{j}} > 0.0);
-//: end
-//: end
-//: end
-    sums[params.sums_at + {{VALUE}}u * columns + column] = total;
+    sums[params.sums_at + {{VALUE}}u * chains + chain] = total;
 }

@@ -1,20 +1,22 @@
-// crf_finish: sums what single chains left behind into groups, in a fixed order: the same bits every time, no float atomics.
+// crf_finish: adds the sums of chains into groups, in a fixed order: no float atomics, the same bits every
+// time.
 //
 //   values[g]        (+)= scale * sum_(chains of g) value
-//   table[g][i][j]     = scale * (sum_(chains of g) pair sum - number of gold steps i -> j)
+//   table[g][i][j]     = scale * (sum_(chains of g) pair sum - number of gold transitions i -> j)
 //
-// A workgroup takes one group; its lanes take the entries in turn and walk the group's chains one after the other. Gold steps are
-// counted as integers in workgroup memory, where the order of additions does not matter.
+// A workgroup takes one group; its lanes take the entries in turn and walk the group's chains one after the
+// other. Gold transitions are counted as integers in workgroup memory, where the order of additions does not
+// matter.
 //
-// Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
+// Bindings (group 0; flags decide which exist, the launch code numbers them)
 //   sums      [entries, items] of each direction: what crf_chain or an earlier round of this kernel wrote
 //   labels    [b, h, w] by strides, i32        where COUNT
 //   lengths   [n] i32                          where COUNT and RAGGED
-//   rounded   [entries, groups]                where ROUND (an earlier round: unscaled, same layout as the input)
+//   rounded   [entries, groups]                where ROUND (an earlier round: unscaled, laid out like `sums`)
 //   values    [groups]                         where not ROUND
 //   tables    [directions, groups, width]      where TABLES and not ROUND
 //   params    one Params
-// Template: ENTRIES, WIDTH = ENTRIES - 1, L2 = labels squared, L, WG, D directions, COUNT, RAGGED, TABLES, ROUND.
+// Template: L, L2 = L * L, ENTRIES, WIDTH = ENTRIES - 1, WG, D directions, COUNT, RAGGED, TABLES, ROUND.
 
 struct Direction {
     sums_at: u32,        // first element
@@ -65,7 +67,7 @@ fn main(
     var value = 0.0;
     for (var d = 0u; d < {{D}}u; d++) {
         let items = params.directions[d].items;
-        // A group beyond the last has no items: it takes part in every barrier and writes nothing.
+        // A group beyond the last has no items: it meets every barrier and writes nothing.
         let first = min(group * params.directions[d].group, items);
         let to = select(first, min(first + params.directions[d].group, items), group < params.groups);
 //: if COUNT

@@ -1,10 +1,12 @@
-// crf_image: loss and gradient of a small picture's rows and columns, one workgroup a picture, one dispatch in all.
+// crf_image: loss and gradient of a small picture's rows and columns, one workgroup per picture, in one
+// dispatch.
 //
-// The picture's emissions are read and exponentiated once, for rows and columns alike, and stay in workgroup memory with the
-// forward vectors of both: compulsory traffic only. The recursions are those of crf_chain; half of the lanes take a row each, the
-// other half a column each, at the same time. Sums over chains are taken here, in a fixed order; no finishing dispatch.
+// The picture's emissions are read and exponentiated once, for rows and columns alike, and stay in workgroup
+// memory with the forward vectors of both: compulsory traffic only. The recursions are those of crf_chain;
+// half of the lanes take a row each, the other half a column each, at the same time. Sums over chains are
+// taken here, in a fixed order, so nothing is left to finish.
 //
-// Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
+// Bindings (group 0; flags decide which exist, the launch code numbers them)
 //   emissions   [b, l, h, w] by strides, f32, or f16 two to a word where HALF
 //   potentials  [2, l * l]: transitions of rows, then of columns
 //   labels      [b, h, w] by strides, i32          where LABELS
@@ -12,8 +14,9 @@
 //   tables      [2, b, l * l]                      where GRADIENT
 //   values      [b]
 //   params      one Params
-// Template: L, L2 = labels squared, TABLES2 = 2 L2, WG, HALF_WG = WG / 2, SIZE = l * h * (w + 1) (a row's stride is one more than its
-//   length, so that lanes on neighbouring rows meet different banks), SIZE2 = 2 SIZE, GRADIENT, LABELS, GOLD, HELD, HALF.
+// Template: L, L2 = L * L, TABLES2 = 2 L2, WG, HALF_WG = WG / 2, SIZE = l * h * (w + 1), SIZE2 = 2 SIZE,
+//   GRADIENT, LABELS, GOLD, HELD, HALF. A row's stride is one more than its length: neighbouring rows lie in
+//   different banks.
 
 struct Params {
     pictures: u32,
@@ -81,7 +84,7 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    // A workgroup beyond the last picture computes the last one and writes nothing: every barrier is met.
+    // A workgroup beyond the last picture computes the last one and writes nothing, but meets every barrier.
     let id = group.y * groups.x + group.x;
     let live = id < params.pictures;
     let picture = min(id, params.pictures - 1u);
@@ -108,7 +111,7 @@ fn main(
     }
     workgroupBarrier();
 
-    // A position a lane: x, and what the position adds to the value. Both directions count it.
+    // One position per lane: x, and what the position adds to the value, once for each direction.
     var total = 0.0;
     for (var at = lane; at < h * w; at += {{WG}}u) {
         let row = at / w;
@@ -165,7 +168,7 @@ fn main(
     }
     workgroupBarrier();
 
-    // A chain a lane.
+    // One chain per lane.
     let chain = lane % {{HALF_WG}}u;
     let works = chain < select(w, h, is_row);
     let length = select(0u, select(h, w, is_row), works);
@@ -241,7 +244,7 @@ fn main(
     }
     workgroupBarrier();
 
-    // A position a lane again: the gradient, written once.
+    // One position per lane again: the gradient, written once.
     for (var at = lane; at < h * w; at += {{WG}}u) {
         let row = at / w;
         let column = at % w;
@@ -264,7 +267,7 @@ fn main(
 //: end
     }
 
-    // Pair sums, one from-label at a time: each chain's row into x, then an entry a lane over the chains in order.
+    // Pair sums, one from-label at a time: each chain's row into x, then one entry per lane, chains in order.
     let slot = select(h + chain, chain, is_row);
 //: for i in 0..L
     workgroupBarrier();
@@ -292,7 +295,7 @@ fn main(
 //: end
 
 //: if GOLD
-    // Gold steps, each half its direction's.
+    // Gold transitions; each half of the workgroup has its own direction's.
     for (var i = chain; i < {{L2}}u; i += {{HALF_WG}}u) {
         let count = atomicLoad(&counts[potentials_at + i]);
         total += select(0.0, f32(count) * (top - potentials[potentials_at + i]), count > 0u);

@@ -1,21 +1,22 @@
-// crf_lanes: loss and gradient of linear chains, one invocation a (chain, label, side), meeting in the middle.
+// crf_lanes: loss and gradient of linear chains, one invocation per (chain, label, side).
 //
-// The same recursions as crf_chain, turned so that both ends move at once:
+// The recursions of crf_chain from both ends at once:
 //   left   f_t[j] = x_t[j] * sum_i f_(t-1)[i] M[i][j] / sum f_(t-1)         from t = 0 up
 //   right  v_t[i] = x_t[i] * sum_j M[i][j] v_(t+1)[j] / sum v_(t+1)         from the last t down
-// Phase 1: each side walks to the middle and keeps its vectors. Phase 2: each side walks on over what the other kept:
+// Phase 1: each side walks to the middle and keeps its vectors. Phase 2: each walks on, past the other's:
 //   left   U_t[j] ~ (sum_i f_(t-1)[i] M[i][j]) * v_t[j]        P[i][j] += f_(t-1)[i] M[i][j] v_t[j] / zz
 //   right  U_t[i] ~ f_t[i] * (sum_j M[i][j] v_(t+1)[j])        P[i][j] += f_t[i] M[i][j] v_(t+1)[j] / zz
-// Both sides are the same code: a lane's `mv` is column j of M on the left, row i on the right. The left counts the pair across the
-// middle. Half the depth of crf_chain, L multiply-adds a lane and step, one barrier a step, no spilled register at L = 16.
+// Both sides run the same code: a lane's `mv` is column j of M on the left, row i on the right. The left
+// counts the pair across the middle. Half the depth of crf_chain, L multiply-adds per lane and step, one
+// barrier per step, no spilled register at L = 16.
 //
-// A workgroup computes WG / (2 LP) chains; lane = (chain * 2 + side) * LP + label. Trip counts are the same for the whole
-// workgroup: a lane without work still meets every barrier.
+// A workgroup computes WG / (2 LP) chains; lane = (chain * 2 + side) * LP + label. Trip counts are the same
+// for the whole workgroup: a lane without work still meets every barrier.
 //
 // Bindings: as in crf_chain; `kept` [chains, t, l] scratch exists where GRADIENT and not SHARED.
-// Template: L, LP = L rounded up to a power of two, CHAINS a workgroup, WG = CHAINS * 2 * LP, SHARED (kept vectors in workgroup
-//   memory, STORE of them a chain), and GRADIENT, LABELS, GOLD, HELD, FREE, PARTITION, RAGGED, BOUNDARIES, HALF, ADD as
-//   in crf_chain.
+// Template: L, L2, LP = L rounded up to a power of two, CHAINS per workgroup, WG = CHAINS * 2 * LP; SHARED:
+//   kept vectors lie in workgroup memory, STORE elements; EXCHANGE, PAIRS: sizes of the other arrays; VALUE,
+//   GRADIENT, LABELS, GOLD, HELD, FREE, PARTITION, RAGGED, BOUNDARIES, HALF, ADD as in crf_chain.
 
 struct Params {
     chains: u32,
@@ -66,7 +67,7 @@ const LOG_FLOOR = -41.0;
 const BLOCK = 32u;
 const SIDES = {{CHAINS}}u * 2u;
 
-// By (side of a chain, parity of the step, label): the emissions of the step to come, the vector of the step before, the
+// By (side of a chain, parity of the step, label): emissions of the next step, the vector of the last step,
 // unnormalised marginals.
 var<workgroup> ahead: array<f32, {{EXCHANGE}}>;
 var<workgroup> vector: array<f32, {{EXCHANGE}}>;
@@ -147,7 +148,7 @@ fn main(
 //: end
     }
 //: if GRADIENT
-    // Left keeps 0 .. middle - 1, right the rest; then they change over.
+    // Left keeps 0 .. middle - 1, right the rest; then each walks over what the other kept.
     let middle = (length + 1u) / 2u;
     let half = (params.length + 1u) / 2u;
     let steps = 2u * half;
@@ -197,7 +198,7 @@ fn main(
         let first_phase = s < half;
         let local = select(s - half, s, first_phase);
         let walks = local < select(other, own, first_phase);
-        // Left walks 0, 1, ..; right walks length - 1, length - 2, ..: in both phases the position is the count of steps.
+        // Left walks 0, 1, ..; right walks length - 1, length - 2, ..; the count of steps gives the position.
         let t = select(length - 1u - done, done, left);
         let now = (side * 2u + done % 2u) * {{LP}}u;
         let past = (side * 2u + (done + 1u) % 2u) * {{LP}}u;
@@ -253,7 +254,7 @@ fn main(
 //: for k in 0..L
                 prev{{k}} *= inverse;
 //: end
-                term += log(z); // of the step before: the last one is added at the end
+                term += log(z); // of the last step; the final one is added after the loop
             }
             block += term;
             if (done % BLOCK == BLOCK - 1u) {
@@ -331,7 +332,7 @@ fn main(
 //: if RAGGED
 //: if ADD
 //: else
-    // Past the end nothing moves the loss.
+    // Positions past the end have no gradient.
     if (real && left) {
         for (var t = length; t < params.length; t++) {
             gradient[g_start + t * params.g_step + label * params.g_label] = 0.0;

@@ -2,7 +2,7 @@
 //
 //   scaled[i] = gradient[i] * upstream[i / piece]
 //
-// One invocation a word: four elements where WIDE, otherwise one. A factor of one, in place, moves nothing.
+// One invocation per word: four elements where WIDE, otherwise one. In place, a factor of one moves nothing.
 //
 // Bindings
 //   gradient   [groups, piece] f32; receives the result where IN_PLACE

@@ -1,18 +1,18 @@
-// crf_scan: the second pass over long chains: from operators to the vectors that enter and leave each segment.
+// crf_scan: second pass over long chains, from operators to the vectors that enter and leave each segment.
 //
-//   enter_(g+1)[j] ~ sum_i enter_g[i] exp(log_g[i]) R_g[i][j]          from the first segment up, enter_1 = R_0[0]
-//   leave_(g-1)[i] ~ exp(log_g[i]) sum_j R_g[i][j] leave_g[j]          from the last down, leave_last = 1
+//   enter_(g+1)[j] ~ sum_i enter_g[i] exp(log_g[i]) R_g[i][j]    from the first segment up; enter_1 = R_0[0]
+//   leave_(g-1)[i] ~ exp(log_g[i]) sum_j R_g[i][j] leave_g[j]    from the last down, leave_last = 1
 //
-// One invocation a (chain, direction): even ones go up, odd ones down. Vectors are normalised at every segment.
+// One invocation per (chain, way): even ones go up, odd ones down. Vectors are normalised at every segment.
 //
 // Bindings
-//   forward   as crf_segments leaves it; receives vectors entering [l, segments] at `edges_at`, then leaving [l, segments]
+//   forward   as crf_segments leaves it; receives vectors entering [l, segments] at `edges_at`, then leaving
 //   params    one Params
 // Template: L, L2, WG.
 
 struct Params {
     chains: u32,         // segments of all chains
-    segments: u32,       // of a chain
+    segments: u32,       // per chain
     edges_at: u32,
 };
 
@@ -53,7 +53,7 @@ fn main(
 //: end
         if (up) {
 //: for i in 0..L
-            // Nothing enters a chain's first segment: its rows are all the same, and the first stands for them.
+            // Nothing enters a chain's first segment: its rows are all the same, and the first is used.
             let a{{i}} = select(v{{i}} * c{{i}}, select(0.0, 1.0, {{i}}u == 0u), step == 0u);
 //: for j in 0..L
             n{{j}} += a{{i}} * forward[operators + ({{i}}u * {{L}}u + {{j}}u) * chains + g];

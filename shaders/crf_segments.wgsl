@@ -1,15 +1,18 @@
-// crf_segments: the first pass over long chains: what SEGMENT positions do to any vector that enters them.
+// crf_segments: first pass over long chains, what SEGMENT positions do to any vector that enters them.
 //
 //   R[i][.] = e_i * prod_(t in segment) M diag(x_t), normalised at every position; its logarithm kept apart
 //
-// One invocation a (segment, entering label i). Logarithms are kept relative to label 0's, whose row every invocation walks beside its own:
-// rows soon forget where they began, from then on both take the same steps and nothing is added, where a plain sum of
-// logarithms would round on for the rest of the segment (marginals 3e-6 off instead of 1e-6 at T = 1024). A segment
-// beyond a chain's end is the identity; a chain's first segment is entered from nowhere, the same for every i.
+// One invocation per (segment, entering label i). Logarithms are relative to those of label 0, whose row
+// every invocation walks beside its own. Rows soon forget where they began; from then on both take the same
+// steps and nothing is added. A plain sum of logarithms would go on rounding for the rest of the segment
+// (marginals off by 3e-6 instead of 1e-6 at T = 1024). A segment beyond a chain's end is the identity;
+// nothing enters a chain's first segment, whose rows are the same for every i.
 //
-// Bindings: as in crf_chain; `forward` receives, behind the vectors at `edges_at`, R [l, l, segments] and logarithms [l, segments].
-// Template: L, L2, WG, SEGMENT, LABELS, HELD, RAGGED, BOUNDARIES, HALF.
-// Source: Hassan, Sarkka, Garcia-Fernandez 2021 (temporal parallelisation of sum-product), as reduce-then-scan.
+// Bindings: as in crf_chain. From `edges_at` on, `forward` receives the vectors of crf_scan, then R
+//   [l, l, segments] and logarithms [l, segments].
+// Template: L, L2, WG, SEGMENT, HELD, RAGGED, BOUNDARIES, HALF.
+// Source: Hassan, Sarkka, Garcia-Fernandez 2021 (temporal parallelisation of sum-product), as
+// reduce-then-scan.
 
 struct Params {
     chains: u32,         // segments of all chains
@@ -31,7 +34,7 @@ struct Params {
     unknown: i32,
     scale: f32,
     not_a_number: f32,
-    segments: u32,       // of a chain
+    segments: u32,       // per chain
     edges_at: u32,
 };
 
@@ -160,7 +163,7 @@ fn main(
         z += q{{j}};
         rz += rq{{j}};
 //: end
-        // No way through from this label: the row is zero, its logarithm as low as can be.
+        // Nothing passes from this label: the row is zero, its logarithm as low as can be.
         let dead = z == 0.0;
         rz = select(rz, 1.0, rz == 0.0);
         let inverse = select(1.0 / z, 0.0, dead);

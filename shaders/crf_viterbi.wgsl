@@ -1,10 +1,11 @@
-// crf_viterbi: the best labelling of linear chains, one invocation a chain.
+// crf_viterbi: the best labelling of linear chains, one invocation per chain.
 //
 //   d_t[j] = e_t[j] + max_i (d_(t-1)[i] + A[i][j]), the lowest i of equals; then back along the choices
 //
-// d is kept relative to its maximum and the maxima are summed apart, so that a long chain decides as finely as a short one.
+// d is kept relative to its maximum and the maxima are summed apart: a long chain decides as finely as a
+// short one.
 //
-// Bindings (group 0; which of them exist follows from the flags, numbers from the launch code)
+// Bindings (group 0; flags decide which exist, the launch code numbers them)
 //   emissions   [b, l, h, w] by strides, f32, or f16 two to a word where HALF
 //   potentials  [width]: transitions row by row, then start and end scores where BOUNDARIES
 //   lengths     [n] i32                     where RAGGED

@@ -423,7 +423,6 @@ FIXED = {
     "loss.adversarial_kind": "likelihood",
     "loss.adversarial_patchwise": False,
     "loss.unary": 0,
-    "loss.smoothness": 0,
     "loss.r1": 0,
     "train.accumulate": 1,
     "train.image_pool": 0,

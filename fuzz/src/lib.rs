@@ -1,9 +1,9 @@
-//! The readers of the program, given anything: each function holds that a reader answers with a value or an error, and
-//! that a value keeps what its documentation promises. What it returns is why the input was refused, for the test of the
-//! seeds.
+//! The readers of the program, given anything: each function holds that a reader answers with a value or an
+//! error, and that a value keeps what its documentation promises. What it returns is why the input was
+//! refused, for the test of the seeds.
 //!
-//! The readers are the program's own source files, taken in by path: linking the program itself would build Burn with
-//! coverage, an hour for code that reads nothing.
+//! The readers are the program's own source files, taken in by path: linking the program itself would build
+//! Burn with coverage, an hour for code that reads nothing.
 
 #![allow(
     dead_code,
@@ -18,33 +18,53 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-#[path = "../../crates/demotic-core/src/config.rs"]
-mod config;
 #[path = "../../crates/demotic-core/src/data/mod.rs"]
 mod data;
-#[path = "../../crates/demotic-core/src/error.rs"]
+#[path = "../../crates/demotic-core/src/error/mod.rs"]
 mod error;
 #[path = "../../crates/demotic-core/src/rng.rs"]
 mod rng;
+#[path = "../../crates/demotic-core/src/settings/mod.rs"]
+mod settings;
+
+// The settings name a choice of the CRF's crate, `demotic_crf::Directions`: here it is one of this crate.
+extern crate self as demotic_crf;
+pub use crf::Directions;
+
+/// Phrases without the parts that look at pictures.
+#[path = "."]
+mod phrase {
+    #[path = "../../crates/demotic-core/src/phrase/import.rs"]
+    pub(crate) mod import;
+    #[path = "../../crates/demotic-core/src/phrase/kaomoji.rs"]
+    pub(crate) mod kaomoji;
+    #[path = "../../crates/demotic-core/src/phrase/own.rs"]
+    pub(crate) mod own;
+    #[path = "../../crates/demotic-core/src/phrase/table.rs"]
+    pub(crate) mod table;
+    #[path = "../../crates/demotic-core/src/phrase/text.rs"]
+    pub(crate) mod text;
+
+    pub(crate) fn emoji_ideas() -> Result<Vec<table::Idea>, crate::data::DataError> {
+        Ok(Vec::new())
+    }
+
+    pub(crate) fn built_in(
+        ideas: Vec<table::Idea>,
+    ) -> Result<table::Phrases, crate::data::DataError> {
+        Ok(table::Phrases::of_ideas(ideas))
+    }
+}
 
 /// What `build.rs` took out of files that also hold networks.
-mod model {
-    include!(concat!(env!("OUT_DIR"), "/model.rs"));
-}
-mod loss {
-    include!(concat!(env!("OUT_DIR"), "/loss.rs"));
+mod crf {
+    include!(concat!(env!("OUT_DIR"), "/crf.rs"));
 }
 mod train {
     include!(concat!(env!("OUT_DIR"), "/checkpoint.rs"));
 
     /// What this build writes and reads.
     pub(crate) const FORMAT_TODAY: u32 = FORMAT;
-
-    impl Checkpoint {
-        pub(crate) fn arrays(&self) -> &Arrays {
-            &self.arrays
-        }
-    }
 }
 
 use data::Picture;
@@ -72,7 +92,7 @@ pub fn index(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// PNG, JPEG and WebP.
+/// PNG, JPEG (also of inks), WebP, GIF and BMP, with colour profiles.
 pub fn picture(bytes: &[u8]) -> Result<(), String> {
     let picture = Picture::decode(bytes, Path::new(ORIGIN)).map_err(message)?;
     whole(&picture);
@@ -93,14 +113,15 @@ pub fn picture(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// SVG.
+/// SVG, with its text and the pictures inside it; and what of it is told as not drawn.
 pub fn drawing(bytes: &[u8]) -> Result<(), String> {
+    assert!(data::svg_text::not_drawn(bytes) < 1 << 5);
     whole(&Picture::draw(bytes, 32, Path::new(ORIGIN)).map_err(message)?);
     Ok(())
 }
 
-/// npm archives. The first byte says what the rest is: the archive itself, the tar archive in it, or the files in that,
-/// since no mutation finds the checksums of gzip and tar.
+/// npm archives. The first byte says what the rest is: the archive itself, the tar archive in it, or the
+/// files in that, since no mutation finds the checksums of gzip and tar.
 pub fn package(bytes: &[u8]) -> Result<(), String> {
     let (kind, rest) = bytes.split_first().ok_or("nothing")?;
     let archive = match kind % 3 {
@@ -116,14 +137,44 @@ pub fn package(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// Phrases: a folder's own list after `0`, the source of an import after `1` (a list, an npm archive, a
+/// wheel), an unpacked table after `2`.
+pub fn phrases(bytes: &[u8]) -> Result<(), String> {
+    let (kind, rest) = bytes.split_first().ok_or("nothing")?;
+    let origin = Path::new(ORIGIN);
+    match kind % 3 {
+        0 => {
+            let place = |name: &str| ["cat", "dog"].iter().position(|known| *known == name);
+            let found = phrase::own::read_own(rest, origin, place).map_err(message)?;
+            for phrase in &found {
+                assert!(phrase.idea < 2 && !phrase::text::fold(&phrase.text).is_empty());
+                assert!(phrase.text.chars().count() <= phrase::text::MAX_PHRASE_CHARS);
+            }
+        }
+        1 => drop(phrase::import::read_source(rest, origin).map_err(message)?),
+        _ => {
+            let idea = |key: &str| phrase::table::Idea {
+                key: key.into(),
+                name: key.into(),
+            };
+            let ideas = || vec![idea("cat"), idea("dog")];
+            let read = |bytes: &[u8]| phrase::table::Phrases::read_table(bytes, ideas(), origin);
+            let table = read(&zipped(rest)).map_err(message)?;
+            let again = read(&zipped(table.to_table().as_bytes())).expect("what was written reads");
+            assert_eq!(again.phrases(), table.phrases(), "it reads back as itself");
+        }
+    }
+    Ok(())
+}
+
 /// A configuration file, and `--set` assignments after it, each begun by SOH.
 pub fn configuration(bytes: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(bytes).map_err(message)?;
     let mut parts = text.split('\x01').map(str::to_owned);
     let file = parts.next();
     let assignments: Vec<String> = parts.collect();
-    let config = config::Config::resolve(file.as_deref(), &assignments).map_err(message)?;
-    let again = config::Config::resolve(Some(&config.to_toml(true)), &[]);
+    let config = settings::Config::resolve(file.as_deref(), &assignments).map_err(message)?;
+    let again = settings::Config::resolve(Some(&config.to_toml(true)), &[]);
     assert!(
         again.is_ok_and(|again| again == config),
         "it reads back as itself"
@@ -131,8 +182,9 @@ pub fn configuration(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// A checkpoint: its description, SOH, its weights. What the description states of the weights and of itself is made true,
-/// since no mutation finds a checksum; one without a format gets today's, so that seeds need not follow it.
+/// A checkpoint: its description, SOH, its weights. What the description states of the weights and of itself
+/// is made true, since no mutation finds a checksum; one without a format gets today's, so that seeds need
+/// not follow it.
 pub fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     let end = bytes
         .iter()

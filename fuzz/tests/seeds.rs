@@ -1,26 +1,32 @@
-//! Every seed still gets as far as it was made for: a reader that changes leaves none behind at its first check.
+//! Every seed still gets as far as it was made for: a reader that changes leaves none behind at its first
+//! check.
 
 use std::path::Path;
 
 type Target = fn(&[u8]) -> Result<(), String>;
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 7] = [
     ("checkpoint", demotic_fuzz::checkpoint),
     ("configuration", demotic_fuzz::configuration),
     ("drawing", demotic_fuzz::drawing),
     ("index", demotic_fuzz::index),
     ("package", demotic_fuzz::package),
+    ("phrases", demotic_fuzz::phrases),
     ("picture", demotic_fuzz::picture),
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 15] = [
+const REFUSED: [(&str, &str); 26] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
+    ("checkpoint/removed-key", "loss.smoothness"),
     ("configuration/broken", "not valid TOML"),
     ("configuration/set", "loss.kl"),
     ("configuration/several-lines", "control characters"),
+    ("drawing/billion.svg", "every `use` laid out"),
+    ("drawing/bomb.svgz", "a drawing of more than"),
+    ("drawing/broken-picture.svg", "a picture in the drawing"),
     ("drawing/vast-arc.svg", "an arc with a number beyond"),
     ("index/outside", "outside the folder"),
     ("index/twice", "twice"),
@@ -29,7 +35,14 @@ const REFUSED: [(&str, &str); 15] = [
     ("package/tar", "info.json is missing"),
     ("package/tar-extended", "icons.json is missing"),
     ("package/tar-long-header", "a header has"),
+    ("phrases/bytes", "line 2: not UTF-8"),
+    ("phrases/columns", "line 2: expected name, language, register and phrase"),
+    ("phrases/source-rude", "rude: expected 0 or 1"),
+    ("phrases/source-wheel", "not a complete wheel"),
+    ("phrases/table-language", "language: expected en or zh"),
     ("picture/bomb.png", "at most 64 megapixels"),
+    ("picture/cut.jpg", "a JPEG without its end"),
+    ("picture/profile-damaged.png", "its colour profile is damaged"),
 ];
 
 #[test]

@@ -1,6 +1,7 @@
-//! Counts memory in large blocks, so that a dry run can say what training would need and [`compare`](crate::compare) what a
-//! device's trainer took: tensors are large, and what is not counted costs nothing. A program that wants the counts makes
-//! [`Counting`] its `#[global_allocator]`; in any other they are 0.
+//! Counts memory in large blocks, so that a dry run can say what training would need and
+//! [`compare`](crate::check::compare) what a device's trainer took: tensors are large, and what is not
+//! counted costs nothing. A program that wants the counts makes [`Counting`] its `#[global_allocator]`; in
+//! any other they are 0.
 
 #![expect(
     unsafe_code,
@@ -67,11 +68,28 @@ pub fn in_use() -> usize {
     NOW.load(Ordering::Relaxed)
 }
 
-/// Most bytes that were in use at once while `work` ran, beyond those in use before it. What other threads take meanwhile
-/// counts too; calls may not nest.
+/// Most bytes that were in use at once while `work` ran, beyond those in use before it. What other threads
+/// take meanwhile counts too; calls may not nest.
 pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let result = work();
     (result, PEAK.load(Ordering::Relaxed).saturating_sub(before))
+}
+
+/// Highest resident memory of this process in bytes; 0 where the system does not say.
+pub fn peak_memory_bytes() -> u64 {
+    memory_bytes("VmHWM:")
+}
+
+/// Resident memory of this process in bytes; 0 where the system does not say.
+pub fn resident_memory_bytes() -> u64 {
+    memory_bytes("VmRSS:")
+}
+
+fn memory_bytes(entry: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(entry));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }

@@ -1,12 +1,14 @@
-//! Loss terms: pure functions of tensors, each a mean that does not depend on the batch's or the picture's size; of the
-//! gradient penalty that holds for a score of unit strength a picture (see [`gradient_penalty`]).
+//! Loss terms: pure functions of tensors, each a mean that does not depend on the batch's or the picture's
+//! size; of the gradient penalty that holds for a score of unit strength a picture (see
+//! [`gradient_penalty`]).
 
 use burn::tensor::{Tensor, activation};
-use serde::{Deserialize, Serialize};
 
 use crate::model::Posterior;
+pub use crate::settings::AdversarialKind;
 
-/// Mean absolute error, `1/n sum |a - b|` over every value: the Laplace likelihood up to constants. Shape `[1]`.
+/// Mean absolute error, `1/n sum |a - b|` over every value: the Laplace likelihood up to constants. Shape
+/// `[1]`.
 ///
 /// Summed a row at a time: one f32 sum over a whole batch loses digits on the processor.
 pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
@@ -15,38 +17,27 @@ pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     rows.reshape([n * c, h]).mean_dim(1).reshape([n * c]).mean()
 }
 
-/// The posterior's divergence from N(0, 1) in nats a picture value: `KL / values`, mean over the batch. Shape `[1]`.
+/// The posterior's divergence from N(0, 1) in nats a picture value: `KL / values`, mean over the batch. Shape
+/// `[1]`.
 ///
-/// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a weight of
-/// `b` on this term; above it the code is shorter, below it pictures are sharper.
+/// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
+/// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
 pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
     posterior.kl().mean().div_scalar(values as f32)
 }
 
-/// What the discriminator and the generator play for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AdversarialKind {
-    /// The labels' likelihood under the head, over all styles and fake at once.
-    Likelihood,
-    /// `max(0, 1 - r)` for real and `max(0, 1 + r)` for made (Lim and Ye 2017).
-    Hinge,
-    /// `(r - 1)^2 / 2` for real and `r^2 / 2` for made (Mao et al. 2017).
-    LeastSquares,
-    /// `softplus(-r)` for real and `softplus(r)` for made (Goodfellow et al. 2014).
-    NonSaturating,
-}
-
 impl AdversarialKind {
-    /// Whether all labels are trained against each other, so that their probabilities mean something. The other kinds
-    /// train the score of a patch's own style against that of fake alone: no style is told from another.
+    /// Whether all labels are trained against each other, so that their probabilities mean something. The
+    /// other kinds train the score of a patch's own style against that of fake alone: no style is told from
+    /// another.
     #[must_use]
     pub fn tells_styles(self) -> bool {
         self == Self::Likelihood
     }
 
-    /// Probability that a patch is real, by its real-or-fake logit `r` in the style that it has or was made for: the logistic
-    /// function, and for least squares, whose targets are 1 and 0, `r` itself within 0 and 1.
+    /// Probability that a patch is real, by its real-or-fake logit `r` in the style that it has or was made
+    /// for: the logistic function, and for least squares, whose targets are 1 and 0, `r` itself within 0 and
+    /// 1.
     ///
     /// # Shapes
     /// `logits`: any; returns likewise, 0 to 1.
@@ -62,10 +53,12 @@ impl AdversarialKind {
     }
 }
 
-/// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was made for.
+/// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was made
+/// for.
 ///
 /// # Shapes
-/// `logits`: `[b, h, w]`; `real`: likewise, 1 where the patch is real and 0 where it is made; returns `[b]`, mean over patches.
+/// `logits`: `[b, h, w]`; `real`: likewise, 1 where the patch is real and 0 where it is fake; returns `[b]`,
+/// mean over patches.
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
@@ -79,7 +72,8 @@ pub fn judge_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> 
     })
 }
 
-/// The generator's loss against the discriminator: `-r`, `(r - 1)^2 / 2` or `softplus(-r)`, sources as [`judge_loss`].
+/// The generator's loss against the discriminator: `-r`, `(r - 1)^2 / 2` or `softplus(-r)`, sources as
+/// [`judge_loss`].
 ///
 /// # Shapes
 /// `logits`: `[b, h, w]`; returns `[b]`, mean over patches.
@@ -95,13 +89,13 @@ pub fn fooling_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
     })
 }
 
-/// A term whose gradient to the parameters of `score` is that of half the mean squared gradient of `score` to the pictures,
-/// and whose value is the whole: `|g| (score(x + h u) - score(x - h u)) / 2h` with `g` the gradient, `u = g / |g|`, both
-/// constant. First-order differentiation suffices. Shape `[1]`.
+/// A term whose gradient to the parameters of `score` is that of half the mean squared gradient of `score` to
+/// the pictures, and whose value is the whole: `|g| (score(x + h u) - score(x - h u)) / 2h` with `g` the
+/// gradient, `u = g / |g|`, both constant. First-order differentiation suffices. Shape `[1]`.
 ///
 /// # Shapes
-/// `pictures`: `[n, c, H, W]`, without a graph; `score`: `[m, c, H, W] -> [m]`. Where it gathers `P` patches that see
-/// windows, the sum over `sqrt(P)` makes the penalty that of one patch, whatever the picture's size.
+/// `pictures`: `[n, c, H, W]`, without a graph; `score`: `[m, c, H, W] -> [m]`. Where it gathers `P` patches
+/// that see windows, the sum over `sqrt(P)` makes the penalty that of one patch, whatever the picture's size.
 ///
 /// # Source
 /// R1: Mescheder, Geiger, Nowozin 2018, equation 9; the central difference: own derivation.
@@ -119,7 +113,8 @@ pub fn gradient_penalty(pictures: Tensor<4>, score: impl Fn(Tensor<4>) -> Tensor
         .sum_dim(1)
         .sqrt(); // [n, 1]
     let direction = gradient / (norm.clone() + 1e-12).reshape([n, 1, 1, 1]);
-    // 0.01 a value in root mean square, where the picture's range is 2: far above rounding, far below any stroke.
+    // 0.01 a value in root mean square, where the picture's range is 2: far above rounding, far below any
+    // stroke.
     let reach = 0.01 * ((c * h * w) as f32).sqrt();
     let step = direction.mul_scalar(reach);
     let both = Tensor::cat(vec![pictures.clone() + step.clone(), pictures - step], 0);
@@ -152,8 +147,8 @@ mod tests {
 
     #[test]
     fn gradient_penalty_has_the_value_and_gradients_of_an_analytic_network() {
-        // score(x) = sum a sin 3x + w v x, whose gradient to x is g = 3 a cos 3x + w v: bent, so that a step too long is
-        // as wrong as one that drowns in rounding.
+        // score(x) = sum a sin 3x + w v x, whose gradient to x is g = 3 a cos 3x + w v: bent, so that a step
+        // too long is as wrong as one that drowns in rounding.
         let device = Device::flex().autodiff();
         let (n, values) = (3, 2 * 4 * 4);
         let draw = |step, count| Rng::new(2, Stream::TEST, step).normals(count);
@@ -189,7 +184,7 @@ mod tests {
             to_w += g * f64::from(*v) / n as f64;
         }
         let close = |got: Tensor<1>, expected: f64, what: &str| {
-            let got = f64::from(crate::train::values_of(got)[0]);
+            let got = f64::from(crate::arrays::values_of(got)[0]);
             assert!(
                 (got - expected).abs() < 1e-3 * expected.abs(),
                 "{what}: {got}, expected {expected}"
@@ -218,7 +213,7 @@ mod tests {
             Tensor::<3>::from_data(TensorData::new(values, shape), &Device::flex())
         };
         let same = |got: Tensor<1>, expected: &dyn Fn(f64) -> f64, what: &str| {
-            for (got, r) in crate::train::values_of(got).into_iter().zip(logits) {
+            for (got, r) in crate::arrays::values_of(got).into_iter().zip(logits) {
                 let wanted = expected(f64::from(r));
                 assert!(
                     (f64::from(got) - wanted).abs() <= 1e-6 * wanted.abs().max(1.0),
@@ -247,7 +242,7 @@ mod tests {
                 &|r| plus(-r),
             ),
         ];
-        for (kind, real, made, fool) in table {
+        for (kind, real, fake, fool) in table {
             let judged = |is_real: f32| {
                 judge_loss(
                     kind,
@@ -256,7 +251,7 @@ mod tests {
                 )
             };
             same(judged(1.0), real, "real");
-            same(judged(0.0), made, "made");
+            same(judged(0.0), fake, "fake");
             same(fooling_loss(kind, grid(logits.to_vec())), fool, "generator");
         }
     }

@@ -1,15 +1,14 @@
-//! What the discriminator thinks of a picture: which style, how sure, which patches look made, and a heat map of that.
+//! What the discriminator thinks of a picture: which style, how sure, which patches look fake, and a heat map
+//! of that.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::data::{Channels, Picture};
-use crate::model::{Discriminator, DiscriminatorConfig};
-use crate::train::values_of;
+use crate::arrays::values_of;
+use crate::data::{Channels, Fit, Picture};
+use crate::model::{CHUNK, Discriminator, DiscriminatorConfig};
 use crate::translate::to_byte;
 
-/// Pictures judged at once: bounds memory.
-const CHUNK: usize = 64;
-/// What a patch that is surely made is tinted with.
+/// What a patch that is surely fake is tinted with.
 const TINT: [f32; 3] = [230.0, 20.0, 30.0];
 /// How much of the tint covers it.
 const COVER: f32 = 0.75;
@@ -19,19 +18,19 @@ const COVER: f32 = 0.75;
 pub struct Opinion {
     /// Probability of each style given that the picture is real; sums to 1.
     pub styles: Vec<f32>,
-    /// Mean over patches of the probability that they are made.
-    pub made: f32,
-    /// Probability that each patch is made: rows from the top, `grid * grid`.
+    /// Mean over patches of the probability that they are fake.
+    pub fake: f32,
+    /// Probability that each patch is fake: rows from the top, `grid * grid`.
     pub patches: Vec<f32>,
-    /// The most probable label of each patch: 0 made, `1 + k` real of style `k`.
+    /// The most probable label of each patch: 0 fake, `1 + k` real of style `k`.
     pub labels: Vec<usize>,
     /// Patches along a side.
     pub grid: usize,
 }
 
 impl Opinion {
-    /// Takes posteriors `[labels, grid, grid]`; only patches for which `counts` holds have a say in what is told of the
-    /// whole picture, all of them if it holds for none.
+    /// Takes posteriors `[labels, grid, grid]`; only patches for which `counts` holds have a say in what is
+    /// told of the whole picture, all of them if it holds for none.
     ///
     /// The probability of a style is the mean over patches of its label, over the sum of those of all styles.
     pub fn new(posteriors: &[f32], grid: usize, counts: impl Fn(usize) -> bool) -> Self {
@@ -67,7 +66,7 @@ impl Opinion {
                     }
                 })
                 .collect(),
-            made: means[0],
+            fake: means[0],
             patches: posteriors[..patches].to_vec(),
             labels: (0..patches).map(most).collect(),
             grid,
@@ -122,8 +121,8 @@ pub fn opinions(
     rows.map(|row| Opinion::new(row, grid, |_| true)).collect()
 }
 
-/// Opinions of pictures of any size, laid on `background` in the square that the discriminator knows. Patches whose centre
-/// lies beside the picture have no say.
+/// Opinions of pictures of any size, laid on `background` in the square that the discriminator knows. Patches
+/// whose centre lies beside the picture have no say.
 pub fn recognize(
     discriminator: &Discriminator,
     device: &Device,
@@ -131,11 +130,16 @@ pub fn recognize(
     size_px: u32,
     background: [u8; 3],
     channels: Channels,
+    fit: Fit,
 ) -> Vec<Opinion> {
     let (grid, stride) = grid_of(size_px);
     let squares: Vec<f32> = pictures
         .iter()
-        .flat_map(|picture| picture.fit(size_px).planes(channels, background))
+        .flat_map(|picture| {
+            picture
+                .fitted_whole(size_px, fit)
+                .planes(channels, background)
+        })
         .collect();
     let values = posteriors(discriminator, device, &squares, size_px as usize);
     let len = values.len() / pictures.len().max(1);
@@ -159,7 +163,8 @@ fn grid_of(size_px: u32) -> (usize, usize) {
     (size_px as usize / stride, stride)
 }
 
-/// A picture on its background in grey, patches that look made tinted red: `[height, width, 3]` at the picture's size.
+/// A picture on its background in grey, patches that look fake tinted red: `[height, width, 3]` at the
+/// picture's size.
 pub fn heat_map(
     picture: &Picture,
     opinion: &Opinion,
@@ -195,7 +200,7 @@ mod tests {
 
     #[test]
     fn an_opinion_tells_style_and_made_patches_of_those_that_count() {
-        // Labels made, a, b over a grid of 2: the upper row is a, the lower left made, the lower right b.
+        // Labels fake, a, b over a grid of 2: the upper row is a, the lower left fake, the lower right b.
         let posteriors = [
             [0.1, 0.0, 0.9, 0.2],
             [0.7, 0.8, 0.1, 0.1],
@@ -205,12 +210,12 @@ mod tests {
         let all = Opinion::new(&posteriors, 2, |_| true);
         assert_eq!((all.style(), all.labels.as_slice()), (0, &[1, 1, 0, 2][..]));
         assert!(
-            (all.made - 0.3).abs() < 1e-6 && (all.styles.iter().sum::<f32>() - 1.0).abs() < 1e-6
+            (all.fake - 0.3).abs() < 1e-6 && (all.styles.iter().sum::<f32>() - 1.0).abs() < 1e-6
         );
         assert_eq!(all.patches, [0.1, 0.0, 0.9, 0.2]);
         let last = Opinion::new(&posteriors, 2, |patch| patch == 3);
         assert_eq!(last.style(), 1);
-        assert!((last.styles[1] - 0.875).abs() < 1e-6 && (last.made - 0.2).abs() < 1e-6);
+        assert!((last.styles[1] - 0.875).abs() < 1e-6 && (last.fake - 0.2).abs() < 1e-6);
         let none = Opinion::new(&posteriors, 2, |_| false);
         assert_eq!(none, all);
     }
@@ -227,7 +232,7 @@ mod tests {
         patches[4 + 3] = 1.0; // second row, last column: the upper right quarter-width block
         let opinion = Opinion {
             styles: vec![1.0],
-            made: 0.0,
+            fake: 0.0,
             patches,
             labels: vec![1; 16],
             grid: 4,

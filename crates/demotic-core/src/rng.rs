@@ -1,11 +1,12 @@
 //! Counter-based random numbers: every draw is a pure function of (seed, stream, step, index).
 //!
-//! There is no state to save: resuming a run at step `n` means asking for step `n`. Only integer and IEEE-exact
-//! floating-point operations are used, so the numbers are the same on every machine and backend.
+//! There is no state to save: resuming a run at step `n` means asking for step `n`. Only integer and
+//! IEEE-exact floating-point operations are used, so the numbers are the same on every machine and backend.
 
 /// What a sequence of random numbers is for; different streams under one seed are independent.
 ///
-/// A stream has up to 65,536 lanes (see [`Stream::lane`]) for uses that come in numbers, such as one shuffle a style.
+/// A stream has up to 65,536 lanes (see [`Stream::lane`]) for uses that come in numbers, such as one shuffle
+/// a style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stream(u32);
 
@@ -16,7 +17,7 @@ impl Stream {
     pub const SHUFFLE: Self = Self(2 << 16);
     /// Flips, shifts, turns and colour changes of training pictures.
     pub const AUGMENT: Self = Self(3 << 16);
-    /// Noise of the latent posterior, of `loss.smoothness` and of `loss.cycle_noise`; latents of `loss.prior`.
+    /// Noise of the latent posterior and of `loss.cycle_noise`; latents of `loss.prior`.
     pub const LATENT: Self = Self(4 << 16);
     /// Target styles of translations.
     pub const TARGET_STYLE: Self = Self(5 << 16);
@@ -32,10 +33,10 @@ impl Stream {
     pub const POOL: Self = Self(10 << 16);
     /// Style codes of latent-guided translation, and pictures that styles are taken from.
     pub const STYLE: Self = Self(11 << 16);
-    /// Pictures that the feature network is taught on.
-    pub const FEATURES: Self = Self(32 << 16);
     /// Composites that an ablation is scored on.
     pub const SCORED: Self = Self(33 << 16);
+    /// What is learnt of words.
+    pub const WORDS: Self = Self(34 << 16);
     /// Tests and benches.
     pub const TEST: Self = Self(255 << 16);
 
@@ -143,8 +144,8 @@ impl Rng {
         }
     }
 
-    /// Standard normal, by Box and Muller: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, evaluated in f64 by operations that are
-    /// exact on every machine, then rounded to f32.
+    /// Standard normal, by Box and Muller: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, evaluated in f64 by operations
+    /// that are exact on every machine, then rounded to f32.
     pub fn normal(&mut self) -> f32 {
         if let Some(spare) = self.spare_normal.take() {
             return spare;
@@ -187,7 +188,8 @@ impl Rng {
     }
 }
 
-/// Natural logarithm of a positive normal number within 2e-14, by addition, multiplication and division alone.
+/// Natural logarithm of a positive normal number within 2e-14, by addition, multiplication and division
+/// alone.
 fn portable_ln(x: f64) -> f64 {
     let bits = x.to_bits();
     let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;

@@ -1,22 +1,21 @@
-//! Pictures without an input: latents from N(0, 1), or from a density fitted to the latents of training pictures.
+//! Pictures without an input: latents from N(0, 1), or from a density fitted to the latents of training
+//! pictures.
 //!
-//! A generator with a light `loss.kl` codes pictures far from N(0, 1), and draws texture from there. What its latents are like is known
-//! once it is trained: fitting a density to them afterwards costs no training and changes no weight (Ghosh et al. 2020).
+//! A generator with a light `loss.kl` codes pictures far from N(0, 1), and draws texture from there. What its
+//! latents are like is known once it is trained: fitting a density to them afterwards costs no training and
+//! changes no weight (Ghosh et al. 2020).
 
 use std::iter::repeat_n;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::config::Config;
+use crate::arrays::values_of;
 use crate::data::TrainingView;
 use crate::metric::summed;
-use crate::model::Generator;
+use crate::model::{CHUNK, Generator};
 use crate::rng::{Rng, Stream};
-use crate::train::values_of;
-
-/// Pictures at once: bounds memory, large enough to keep a device busy.
-const CHUNK: usize = 64;
+use crate::settings::Config;
 
 /// Latents that a Gaussian is fitted to: of a training picture and those nearest to it.
 const NEIGHBOURS: usize = 10;
@@ -30,12 +29,13 @@ pub enum Prior<'a> {
     Fitted(&'a Fitted),
 }
 
-/// A density over latents: a Gaussian around each training picture of one style, all alike in weight, with the mean and the
-/// covariance of the latents of that picture and its nearest ones, and the mean variance of posteriors on top.
+/// A density over latents: a Gaussian around each training picture of one style, all alike in weight, with
+/// the mean and the covariance of the latents of that picture and its nearest ones, and the mean variance of
+/// posteriors on top.
 ///
 /// # Source
-/// Vincent and Bengio 2003, *Manifold Parzen Windows*, with a window's mean for its middle; Ghosh et al. 2020, *From Variational to
-/// Deterministic Autoencoders*, for fitting it to a trained auto-encoder.
+/// Vincent and Bengio 2003, *Manifold Parzen Windows*, with a window's mean for its middle; Ghosh et al.
+/// 2020, *From Variational to Deterministic Autoencoders*, for fitting it to a trained auto-encoder.
 #[derive(Clone, Debug)]
 pub struct Fitted {
     /// `[n, len]`
@@ -128,8 +128,9 @@ impl Fitted {
     }
 }
 
-/// Draws pictures, one by each row of `codes`, under `seed`. With [`Prior::Normal`] the same seed gives the same latents for every
-/// style. `temperature` scales the distance of latents from the middle: below 1, more ordinary pictures.
+/// Draws pictures, one by each row of `codes`, under `seed`. With [`Prior::Normal`] the same seed gives the
+/// same latents for every style. `temperature` scales the distance of latents from the middle: below 1, more
+/// ordinary pictures.
 ///
 /// # Shapes
 /// `codes`: `[n, style_dims]`; returns `[n, c, size, size]` in [-1, 1].
@@ -168,7 +169,8 @@ pub fn sample(
 mod tests {
     use super::*;
 
-    /// `count` latents on a line through (1, 2, 3) along (1, -1, 0), evenly from -1 to 1, and `beside` far from them.
+    /// `count` latents on a line through (1, 2, 3) along (1, -1, 0), evenly from -1 to 1, and `beside` far
+    /// from them.
     fn fitted(count: usize, beside: &[f32]) -> Fitted {
         let at = |i: usize| 2.0 * i as f32 / (count - 1) as f32 - 1.0;
         let line = (0..count).flat_map(|i| [1.0 + at(i), 2.0 - at(i), 3.0]);
@@ -186,7 +188,8 @@ mod tests {
         let mean = |of: &dyn Fn(&[f32]) -> f32| {
             draws.iter().map(|d| f64::from(of(d))).sum::<f64>() / draws.len() as f64
         };
-        // All ten are each one's nearest: one Gaussian. Evenly spaced, their variance is that of the positions.
+        // All ten are each one's nearest: one Gaussian. Evenly spaced, their variance is that of the
+        // positions.
         let variance = (0..10).map(|i| (2.0 * f64::from(i) / 9.0 - 1.0).powi(2));
         let variance = variance.sum::<f64>() / 10.0;
         for (axis, middle) in [1.0_f32, 2.0, 3.0].into_iter().enumerate() {

@@ -1,15 +1,16 @@
 //! Pictures through a trained generator, and grids of pictures to look at.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use std::ops::Range;
 
-use crate::config::Config;
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
-use crate::model::{Generator, StyleKind};
+use crate::model::{CHUNK, Generator, StyleKind};
+use crate::ops::{Enlarged, Filter, Large};
 use crate::rng::{Rng, Stream};
-
-/// Pictures translated at once: bounds memory, large enough to keep a device busy.
-const CHUNK: usize = 64;
+use crate::settings::{Config, Fit};
 
 /// Translates pictures of any style into `styles[i]`.
 ///
@@ -31,6 +32,25 @@ pub fn translate(
     )
 }
 
+/// Translates one picture into each of `styles`: coded once, decoded for all of them together.
+///
+/// # Shapes
+/// `picture`: `[c, size, size]` in [-1, 1]; the result `[styles.len(), c, size, size]`.
+pub fn translate_into_each(
+    generator: &Generator,
+    device: &Device,
+    picture: &[f32],
+    size: usize,
+    styles: &[u32],
+) -> Vec<f32> {
+    let data = TensorData::new(picture.to_vec(), [1, generator.channels(), size, size]);
+    let picture = Tensor::<4>::from_data(data, device);
+    let n = styles.len();
+    let latents = generator.encode(picture.clone()).mean.repeat_dim(0, n);
+    let drawn = generator.decode_as(latents, generator.table_codes(styles));
+    crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), drawn))
+}
+
 /// Which of a style's hands a translation is drawn by.
 #[derive(Clone, Debug, Default)]
 pub enum Hand {
@@ -39,11 +59,13 @@ pub enum Hand {
     Typical,
     /// That of noise under a seed; for `generator.style = latent`.
     Seed(u64),
-    /// That of a picture in the style, `[c, size, size]` in [-1, 1]; for `generator.style` other than `table`.
+    /// That of a picture in the style, `[c, size, size]` in [-1, 1]; for `generator.style` other than
+    /// `table`.
     Picture(Vec<f32>),
 }
 
-/// The codes of `count` pictures in one style: `[count, style_dims]`. A seed gives each another one, a picture all the same.
+/// The codes of `count` pictures in one style: `[count, style_dims]`. A seed gives each another one, a
+/// picture all the same.
 ///
 /// # Errors
 /// [`Error::Config`] where the generator cannot take codes from there, saying which could.
@@ -100,15 +122,46 @@ pub fn translate_as(
     size: usize,
     codes: &Tensor<2>,
 ) -> Vec<f32> {
+    in_chunks(generator, device, pictures, size, |at, pictures| {
+        let [n, ..] = pictures.dims();
+        generator.translate_as(pictures, codes.clone().narrow(0, at, n))
+    })
+}
+
+/// Pictures coded and drawn again, each in the style of its number, without what `generator.filter` takes
+/// from the input.
+///
+/// # Shapes
+/// As [`translate`].
+pub fn redraw(
+    generator: &Generator,
+    device: &Device,
+    pictures: &[f32],
+    size: usize,
+    styles: &[u32],
+) -> Vec<f32> {
+    in_chunks(generator, device, pictures, size, |at, pictures| {
+        let [n, ..] = pictures.dims();
+        generator.decode(generator.encode(pictures).mean, &styles[at..at + n])
+    })
+}
+
+/// Pictures through a network, some at a time; `network` also takes the number of the first.
+fn in_chunks(
+    generator: &Generator,
+    device: &Device,
+    pictures: &[f32],
+    size: usize,
+    network: impl Fn(usize, Tensor<4>) -> Tensor<4>,
+) -> Vec<f32> {
     let channels = generator.channels();
     let len = channels * size * size;
     let mut out = Vec::with_capacity(pictures.len());
     for (chunk, pictures) in pictures.chunks(CHUNK * len).enumerate() {
         let n = pictures.len() / len;
         let data = TensorData::new(pictures.to_vec(), [n, channels, size, size]);
-        let latent = generator.encode(Tensor::from_data(data, device)).mean;
-        let drawn = generator.decode_as(latent, codes.clone().narrow(0, chunk * CHUNK, n));
-        out.extend(crate::train::values_of(drawn));
+        let drawn = network(chunk * CHUNK, Tensor::from_data(data, device));
+        out.extend(crate::arrays::values_of(drawn));
     }
     out
 }
@@ -154,11 +207,28 @@ pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
 /// What becomes of a picture's transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlphaRule {
+    /// [`Self::Redraw`] where the input's alpha would hide what the translation paints, on more than 2 % of
+    /// the picture; else [`Self::Keep`].
+    Auto,
     /// The input's own alpha, pixel by pixel.
     Keep,
-    /// The input's alpha, and opaque also where the translation paints something other than the background: for line
-    /// art that is hollow inside.
+    /// The input's alpha, and opaque also where the translation paints something other than the background:
+    /// for line art that is hollow inside.
     Redraw,
+}
+
+/// Share of a picture that a translation may paint where the input is transparent before that is no accident.
+const HIDDEN_SHARE: f32 = 0.02;
+
+impl AlphaRule {
+    /// What [`Self::Auto`] comes to for a picture of which this share would be hidden.
+    fn settled(self, hidden_share: impl FnOnce() -> f32) -> Self {
+        match self {
+            Self::Auto if hidden_share() > HIDDEN_SHARE => Self::Redraw,
+            Self::Auto => Self::Keep,
+            settled => settled,
+        }
+    }
 }
 
 /// A picture of any size on its way through the square that a generator knows.
@@ -168,6 +238,7 @@ pub struct Framed {
     size_px: u32,
     background: [u8; 3],
     channels: Channels,
+    fit: Fit,
 }
 
 /// A translation at its input's size.
@@ -181,8 +252,15 @@ pub struct Unframed {
     pub rgba: Vec<u8>,
     /// Whether no pixel is transparent.
     pub is_opaque: bool,
-    /// Share of pixels that the translation paints and the alpha hides; 0 to 1.
+    /// Share of pixels that the translation paints and the result's alpha hides; 0 to 1.
     pub hidden_share: f32,
+}
+
+impl Unframed {
+    /// Whether more is hidden than by accident.
+    pub fn is_hiding(&self) -> bool {
+        self.hidden_share > HIDDEN_SHARE
+    }
 }
 
 /// Least difference from the background, of 255, that counts as paint; from twice that on, it is opaque.
@@ -196,18 +274,25 @@ impl Framed {
             size_px,
             background,
             channels,
+            fit: Fit::Pad,
         }
+    }
+
+    /// Comes into the square as the pictures of a run did, whole.
+    #[must_use]
+    pub fn fitted(self, fit: Fit) -> Self {
+        Self { fit, ..self }
     }
 
     /// What the generator sees: `[c, size_px, size_px]` in [-1, 1].
     pub fn square(&self) -> Vec<f32> {
-        let square = self.original.fit(self.size_px);
+        let square = self.original.fitted_whole(self.size_px, self.fit);
         square.planes(self.channels, self.background)
     }
 
-    /// The translated square at the input's size. Laid on the background, it shows what the generator drew wherever
-    /// alpha allows: colour is `background + (drawn - background) / alpha`, in range. A generator of rgba has drawn the
-    /// transparency itself; then there is no rule.
+    /// The translated square at the input's size. Laid on the background, it shows what the generator drew
+    /// wherever alpha allows: colour is `background + (drawn - background) / alpha`, in range. A generator of
+    /// rgba has drawn the transparency itself; then there is no rule.
     ///
     /// # Shapes
     /// `translated`: `[c, size_px, size_px]` in [-1, 1].
@@ -219,7 +304,8 @@ impl Framed {
         }
     }
 
-    /// The square cut to the picture and brought to its size; `pixel` gives premultiplied RGBA by its place in the square.
+    /// The square cut to the picture and brought to its size; `pixel` gives premultiplied RGBA by its place
+    /// in the square.
     fn unfitted(&self, pixel: impl Fn(usize) -> [u8; 4]) -> Picture {
         let side = self.size_px as usize;
         let [left, top, width, height] = self.original.place_in(self.size_px).map(|v| v as usize);
@@ -264,43 +350,158 @@ impl Framed {
             [channel(0), channel(1), channel(2), 255]
         });
         let (width, height) = (drawn.width_px, drawn.height_px);
-        let (mut is_opaque, mut hidden) = (true, 0_usize);
         let mut rgba = drawn.premultiplied;
         let pixels = rgba.as_chunks_mut::<4>().0;
-        for (pixel, original) in pixels
-            .iter_mut()
-            .zip(self.original.premultiplied.as_chunks::<4>().0)
-        {
-            let paint = (0..3)
-                .map(|c| u32::from(pixel[c].abs_diff(self.background[c])))
-                .max()
-                .unwrap_or(0);
-            let kept = u32::from(original[3]);
-            let painted = (paint.saturating_sub(PAINT) * 255 / PAINT).min(255);
-            hidden += usize::from(painted == 255 && kept < 64);
-            let alpha = match rule {
-                AlphaRule::Keep => kept,
-                AlphaRule::Redraw => kept.max(painted),
-            };
-            for (value, background) in pixel.iter_mut().zip(self.background) {
-                let behind = i32::from(background);
-                let offset = (i32::from(*value) - behind) * 255;
-                *value = offset
-                    .checked_div(alpha as i32)
-                    .map_or(0, |o| (behind + o).clamp(0, 255) as u8);
-            }
-            pixel[3] = alpha as u8;
-            is_opaque &= alpha == 255;
-        }
+        let originals = self.original.premultiplied.as_chunks::<4>().0;
         let count = pixels.len() as f32;
+        let hidden = pixels.iter().zip(originals);
+        let hidden = hidden.filter(|(drawn, original)| {
+            is_hidden([drawn[0], drawn[1], drawn[2]], original[3], self.background)
+        });
+        let hidden_share = hidden.count() as f32 / count;
+        let rule = rule.settled(|| hidden_share);
+        for (pixel, original) in pixels.iter_mut().zip(originals) {
+            let [red, green, blue, _] = *pixel;
+            *pixel = on_ground([red, green, blue], original[3], self.background, rule);
+        }
         Unframed {
             width_px: width,
             height_px: height,
+            is_opaque: pixels.iter().all(|pixel| pixel[3] == 255),
             rgba,
-            is_opaque,
-            hidden_share: hidden as f32 / count,
+            hidden_share: if rule == AlphaRule::Keep {
+                hidden_share
+            } else {
+                0.0
+            },
         }
     }
+
+    /// Like [`Self::back`] with the input's own sharpness, where it is larger than the square: what the
+    /// translation changes is enlarged, spread within regions of the input, and laid into it, as training
+    /// does on the small scale.
+    ///
+    /// # Shapes
+    /// `translated`: `[c, size_px, size_px]` in [-1, 1].
+    pub fn laid_back(self, translated: &[f32], filter: Filter, rule: AlphaRule) -> Unframed {
+        let (width_px, height_px) = (self.original.width_px, self.original.height_px);
+        if width_px.max(height_px) <= self.size_px {
+            return self.back(translated, rule);
+        }
+        let (channels, background) = (self.channels, self.background);
+        let mut change = self.square();
+        for (value, translated) in change.iter_mut().zip(translated) {
+            *value = translated - *value;
+        }
+        let part = self.original.place_in(self.size_px);
+        let change = Enlarged::new(&change, self.size_px as usize, part, width_px, height_px);
+        let (bytes, row_len) = (&self.original.premultiplied, width_px as usize);
+        let look = |i: usize, columns: Range<usize>, planes: &mut [f32]| {
+            let bytes = &bytes[4 * (i * row_len + columns.start)..][..4 * columns.len()];
+            channels.write(bytes, background, planes);
+        };
+        let large = Large {
+            guide: &look,
+            change: &change,
+            filter,
+        };
+        let change = large.run();
+        // Row by row over the input itself: a large picture is held once.
+        let mut rgba = self.original.premultiplied;
+        let (width, planes) = (width_px as usize, channels.count());
+        let laid = |seen: &[f32], i: usize, c: usize, j: usize| {
+            (seen[c * width + j] + change.at(planes, i, c, j)).clamp(-1.0, 1.0)
+        };
+        let drawn = |seen: &[f32], i: usize, j: usize| {
+            [0, 1, 2].map(|c| to_byte(laid(seen, i, c.min(planes - 1), j)))
+        };
+        let room = || vec![0.0; planes * width];
+        let mut hidden_share = 0.0;
+        if channels != Channels::Rgba && rgba.as_chunks::<4>().0.iter().any(|pixel| pixel[3] < 255)
+        {
+            let rows = rgba.par_chunks(4 * width).enumerate();
+            let hidden = rows.map_init(room, |seen, (i, row)| {
+                channels.write(row, background, seen);
+                let pixels = row.as_chunks::<4>().0.iter().enumerate();
+                let hidden = |(j, pixel): &(usize, &[u8; 4])| {
+                    is_hidden(drawn(seen, i, *j), pixel[3], background)
+                };
+                pixels.filter(hidden).count()
+            });
+            hidden_share = hidden.sum::<usize>() as f32 / (width * height_px as usize) as f32;
+        }
+        let rule = rule.settled(|| hidden_share);
+        let rows = rgba.par_chunks_mut(4 * width).enumerate();
+        rows.for_each_init(room, |seen, (i, row)| {
+            channels.write(row, background, seen);
+            for (j, pixel) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *pixel = if channels == Channels::Rgba {
+                    straight([0, 1, 2, 3].map(|c| laid(seen, i, c, j)), background)
+                } else {
+                    on_ground(drawn(seen, i, j), pixel[3], background, rule)
+                };
+            }
+        });
+        Unframed {
+            width_px,
+            height_px,
+            is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
+            rgba,
+            hidden_share: if rule == AlphaRule::Keep {
+                hidden_share
+            } else {
+                0.0
+            },
+        }
+    }
+}
+
+/// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
+/// for none.
+fn paint(drawn: [u8; 3], background: [u8; 3]) -> u32 {
+    let paint = (0..3)
+        .map(|c| u32::from(drawn[c].abs_diff(background[c])))
+        .max()
+        .unwrap_or(0);
+    (paint.saturating_sub(PAINT) * 255 / PAINT).min(255)
+}
+
+/// Whether the input's own alpha would hide what the translation paints.
+fn is_hidden(drawn: [u8; 3], alpha: u8, background: [u8; 3]) -> bool {
+    alpha < 64 && paint(drawn, background) == 255
+}
+
+/// A pixel that was drawn on the background, with the transparency that a rule gives it, colour not
+/// multiplied.
+fn on_ground(drawn: [u8; 3], alpha: u8, background: [u8; 3], rule: AlphaRule) -> [u8; 4] {
+    let kept = u32::from(alpha);
+    let alpha = match rule {
+        AlphaRule::Redraw => kept.max(paint(drawn, background)),
+        AlphaRule::Keep | AlphaRule::Auto => kept,
+    };
+    let colour = |c: usize| {
+        let behind = i32::from(background[c]);
+        let offset = (i32::from(drawn[c]) - behind) * 255;
+        offset
+            .checked_div(alpha as i32)
+            .map_or(0, |o| (behind + o).clamp(0, 255) as u8)
+    };
+    [colour(0), colour(1), colour(2), alpha as u8]
+}
+
+/// A pixel with transparency of its own: colour on the background and alpha in [-1, 1] to colour not
+/// multiplied by alpha.
+fn straight([red, green, blue, alpha]: [f32; 4], background: [u8; 3]) -> [u8; 4] {
+    let colour = |shown: f32, c: usize| {
+        let [colour, alpha] = multiplied(shown, alpha, background[c]);
+        to_byte(2.0 * (colour / alpha.max(1e-6)) - 1.0)
+    };
+    [
+        colour(red, 0),
+        colour(green, 1),
+        colour(blue, 2),
+        to_byte(alpha),
+    ]
 }
 
 #[cfg(test)]
@@ -386,6 +587,11 @@ mod tests {
         );
         assert_eq!(redrawn.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 51]);
         assert_eq!(kept.hidden_share, 21.0 / 64.0);
+        // More than an accident: the rule that is meant for both shows it, and leaves alpha alone where
+        // nothing is painted.
+        assert_eq!(framed.back(&painted, AlphaRule::Auto), redrawn);
+        let nothing = framed.back(&vec![1.0; 192], AlphaRule::Auto);
+        assert_eq!((alpha(&nothing, 4, 2), nothing.hidden_share), (0, 0.0));
         let opaque = Framed::new(
             picture(8, 8, |_, _| [9, 9, 9, 255]),
             8,
@@ -423,5 +629,60 @@ mod tests {
             "{:?}",
             back.rgba
         );
+    }
+
+    #[test]
+    fn a_large_picture_keeps_its_own_detail_and_takes_the_change_of_its_regions() {
+        // A square of 4 px lines in 256 px, hollow, on transparency: at 16 px the lines are a grey quarter of
+        // a pixel.
+        let is_line = |x: u32, y: u32| {
+            let ring = |v: u32| (64..192).contains(&v);
+            ring(x) && ring(y) && [x, y].iter().any(|v| *v < 68 || *v >= 188)
+        };
+        let original = picture(256, 256, |x, y| {
+            if is_line(x, y) {
+                [0, 0, 0, 255]
+            } else {
+                [0; 4]
+            }
+        });
+        let filter = Filter {
+            reach: 0.3125,
+            edge: 15.0,
+            edge_fake: 0.0,
+        };
+        let framed = || Framed::new(original.clone(), 16, [255; 3], Channels::Rgb);
+        let square = framed().square();
+        // No change: the picture itself, to the byte.
+        let same = framed().laid_back(&square, filter, AlphaRule::Auto);
+        assert_eq!(same.rgba, original.straight_rgba());
+        // The inside is painted blue; the small picture's lines are lost.
+        let painted: Vec<f32> = (0..768)
+            .map(|at| {
+                let (plane, y, x) = (at / 256, at / 16 % 16, at % 16);
+                let is_inside = (4..12).contains(&x) && (4..12).contains(&y);
+                if is_inside && plane < 2 { -0.6 } else { 1.0 }
+            })
+            .collect();
+        let out = framed().laid_back(&painted, filter, AlphaRule::Auto);
+        let pixel = |x: usize, y: usize| &out.rgba[4 * (256 * y + x)..][..4];
+        for (x, y) in [(72, 72), (128, 128), (180, 100)] {
+            let [red, green, blue, alpha] = pixel(x, y) else {
+                panic!("four bytes")
+            };
+            assert!(
+                *red < 90 && *green < 90 && *blue > 240 && *alpha == 255,
+                "{x}, {y}: {:?}",
+                pixel(x, y)
+            );
+        }
+        assert!(
+            pixel(65, 128)[..3].iter().all(|v| *v < 60),
+            "{:?}",
+            pixel(65, 128)
+        );
+        for (x, y) in [(10, 10), (56, 128), (200, 128), (128, 250)] {
+            assert!(pixel(x, y)[3] < 30, "{x}, {y}: {:?}", pixel(x, y));
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! The one table of sizes that tests, gradient tests and benches share, and the reproducible numbers that fill them.
+//! The one table of sizes that tests, gradient tests and benches share, and the reproducible numbers that
+//! fill them.
 
 /// One size: `chains` chains of `length` positions over `labels` labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,8 @@ impl Case {
         self.length * self.chains
     }
 
-    /// Compulsory traffic of loss and gradient: emissions read, gradient written, one label byte a position.
+    /// Compulsory traffic of loss and gradient: emissions read, gradient written, one label byte per
+    /// position.
     pub const fn bytes(&self) -> usize {
         (8 * self.labels + 1) * self.positions()
     }
@@ -51,8 +53,8 @@ pub const SPEED: [Case; 5] = [
     Case::new(4096, 4, 8),
 ];
 
-/// The grids `[b, l, h, w]` at which speed is stated: the quickstart's, one that fills a workgroup's memory, and the two that a
-/// GPU's goals name.
+/// The grids `[b, l, h, w]` at which speed is stated: the quickstart's, one that fills a workgroup's memory,
+/// and the two that a GPU's goals name.
 pub const GRIDS: [[usize; 4]; 4] = [
     [8, 3, 8, 8],
     [16, 8, 16, 16],

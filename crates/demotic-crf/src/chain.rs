@@ -1,4 +1,5 @@
-//! The CRF over plain chains, `[n, t, l]`: sequences of any lengths, with everything that is asked of a linear-chain CRF.
+//! The linear-chain CRF over sequences `[n, t, l]` of any lengths: likelihood, marginals, decoding, samples,
+//! entropy.
 
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -6,19 +7,18 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::cases::Numbers;
-use crate::config::{self, FORBIDDEN, Implementation, WgslKernel};
+use crate::config::{self, Directions, FORBIDDEN, Implementation, WgslKernel};
 use crate::error::CrfError;
-use crate::grid::Directions;
 use crate::op;
 use crate::op::ops::Call;
 use crate::op::plan::{Evidence, Group, Order, Plan};
 use crate::op::reference::Chains;
 
-/// How the values of single chains become one loss.
+/// How the values of chains become one loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
-    /// One value a chain, `[n]`.
+    /// One value per chain, `[n]`.
     None,
     /// Their sum, `[1]`.
     Sum,
@@ -40,18 +40,18 @@ pub struct LinearChainCrfConfig {
     pub a_max: Option<f32>,
     /// `allowed[i][j]`: whether label `j` may follow label `i`; `None` allows all.
     pub allowed: Option<Vec<Vec<bool>>>,
-    /// A label value that stands for "not known": such positions are summed over, the rest of the chain still counts.
+    /// The label value of unlabelled positions: they are summed over, and the rest of the chain still counts.
     pub ignore_index: Option<i32>,
-    /// Which code computes.
+    /// Which implementation computes.
     #[config(default = "Implementation::Auto")]
     pub implementation: Implementation,
-    /// Which kernel, where the WGSL kernels compute.
+    /// Which WGSL kernel, on devices where those compute.
     #[config(default = "WgslKernel::Auto")]
     pub kernel: WgslKernel,
 }
 
 impl LinearChainCrfConfig {
-    /// Makes the layer on `device`, all scores at zero.
+    /// Creates the layer on `device`, all scores at zero.
     ///
     /// # Panics
     /// Where [`Self::try_init`] would return an error.
@@ -62,14 +62,14 @@ impl LinearChainCrfConfig {
         }
     }
 
-    /// Makes the layer on `device`, all scores at zero.
+    /// Creates the layer on `device`, all scores at zero.
     ///
     /// # Errors
-    /// Fewer than two labels or more than the implementation takes, a bound that is not positive, an allowed-transition
-    /// table that is not `labels` by `labels` or leaves a label without a successor, or an implementation that the device
-    /// cannot run.
+    /// Fewer than two labels or more than the implementation takes, a bound that is not positive, an
+    /// allowed-transition table that is not `labels` by `labels` or leaves a label without a successor, or an
+    /// implementation that the device cannot run.
     pub fn try_init(&self, device: &Device) -> Result<LinearChainCrf, CrfError> {
-        config::check_a_max(self.a_max)?;
+        op::check_a_max(self.a_max)?;
         op::check_labels(self.labels)?;
         op::implementation_for(device, self.implementation, self.labels)?;
         if let Some(allowed) = &self.allowed {
@@ -99,15 +99,16 @@ impl LinearChainCrfConfig {
 /// score(y) = s[y_1] + f[y_T] + sum_t e_t[y_t] + sum_(t >= 2) A[y_(t-1)][y_t]
 /// p(y) = exp(score(y)) / Z
 /// ```
-/// Chains may differ in length: positions from `lengths[n]` on do not exist, whatever stands there. A chain of length 0
-/// has one (empty) labelling, of probability 1.
+/// Chains may differ in length: positions from `lengths[n]` on do not exist, whatever stands there. A chain
+/// of length 0 has one (empty) labelling, of probability 1.
 ///
-/// NaN or infinity in the input comes out as NaN in that chain's value and gradient. A label out of range makes the chain's value
-/// NaN and has no part in its gradient. A score of minus infinity is read as 41 nats below the position's best. Other chains
-/// never notice.
+/// NaN or infinity in the input comes out as NaN in that chain's value and gradient. A label out of range
+/// makes the chain's value NaN and has no part in its gradient. A score of minus infinity is read as 41 nats
+/// below the position's best. Other chains are not affected.
 ///
 /// # Source
-/// Lafferty, `McCallum`, Pereira 2001; scaling as in Rabiner 1989, with marginals normalised where they stand (own derivation).
+/// Lafferty, `McCallum`, Pereira 2001; scaling as in Rabiner 1989, with marginals normalised where they stand
+/// (own derivation).
 #[derive(Module, Debug)]
 pub struct LinearChainCrf {
     /// Raw transition scores `[l, l]`, from label to label.
@@ -134,7 +135,8 @@ impl LinearChainCrf {
         op::implementation_for(device, self.config.implementation, self.config.labels)
     }
 
-    /// The WGSL kernel that the mean likelihood of emissions `[n, t]` runs on `device`; `None` where no WGSL kernel runs.
+    /// The WGSL kernel that the mean likelihood of emissions `[n, t]` runs on `device`; `None` where no WGSL
+    /// kernel runs.
     ///
     /// # Errors
     /// [`CrfError::Unavailable`] where the configured implementation cannot run there.
@@ -170,7 +172,8 @@ impl LinearChainCrf {
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
-    /// - `labels`: `[n, t]`, 0 to `l - 1`, or the configuration's `ignore_index`; anything past a chain's length
+    /// - `labels`: `[n, t]`, 0 to `l - 1`, or the configuration's `ignore_index`; anything past a chain's
+    ///   length
     /// - `lengths`: `[n]`, 0 to `t`; `None`: all chains are `t` long
     /// - result: `[n]` or `[1]` as `reduction` says, nats
     ///
@@ -265,7 +268,8 @@ impl LinearChainCrf {
         .value()
     }
 
-    /// Posterior probability of every label at every position; zero past a chain's length. Not differentiable.
+    /// Posterior probability of every label at every position; zero past a chain's length. Not
+    /// differentiable.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
@@ -289,10 +293,11 @@ impl LinearChainCrf {
         unary.permute([0, 2, 3, 1]).reshape(dims) // [1, l, n, t] -> [n, t, l]
     }
 
-    /// Posterior probability of every pair of neighbouring labels, differentiable; zero past a chain's length.
+    /// Posterior probability of every pair of neighbouring labels, differentiable; zero past a chain's
+    /// length.
     ///
-    /// Always by tensor operations: the table is `l` times the size of everything that a kernel would keep. What that costs stands in
-    /// `benches/README.md`.
+    /// Always computed by tensor operations: the table is `l` times as large as anything that a kernel keeps.
+    /// The cost stands in `benches/RESULTS.md`.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
@@ -312,7 +317,8 @@ impl LinearChainCrf {
 
     /// Entropy of the labelling, differentiable.
     ///
-    /// `H(y_1) + sum_t H(y_t, y_(t+1)) - H(y_t)`, equal to `log Z - E[score]` without its cancellation. By tensor operations.
+    /// `H(y_1) + sum_t H(y_t, y_(t+1)) - H(y_t)`, equal to `log Z - E[score]` without its cancellation.
+    /// Computed by tensor operations.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
@@ -326,7 +332,7 @@ impl LinearChainCrf {
         self.reference(emissions, lengths).entropy()
     }
 
-    /// The best labelling of each chain and its score; ties go to the lowest label.
+    /// The best labelling of each chain and its score; equal scores go to the lowest label.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
@@ -344,9 +350,8 @@ impl LinearChainCrf {
         let device = emissions.device();
         let used = self.in_use(&device);
         // The Viterbi kernel has one loop over the chain, and a software adapter's loops are short.
-        let too_long = used == Implementation::Wgsl
-            && t > config::SOFTWARE_LENGTH_MAX
-            && op::is_software(&device);
+        let too_long =
+            used == Implementation::Wgsl && t > config::LOOP_LENGTH_MAX && op::is_software(&device);
         if used == Implementation::Reference || too_long {
             let (paths, scores) = self.reference(emissions.detach(), lengths).viterbi();
             return (paths, scores.detach());
@@ -357,7 +362,7 @@ impl LinearChainCrf {
         (paths.reshape([n, t]), scores)
     }
 
-    /// The most probable label of each position by itself, from [`Self::marginals`]; ties go to the lowest label.
+    /// The most probable label of each position, from [`Self::marginals`]; equal ones go to the lowest label.
     ///
     /// # Shapes
     /// - `emissions`: `[n, t, l]`, logits
@@ -375,7 +380,8 @@ impl LinearChainCrf {
         self.marginals(emissions, lengths).argmax(2).reshape([n, t])
     }
 
-    /// One labelling of each chain drawn from `p(y)`: the same for the same seed, on every device up to rounding.
+    /// One labelling of each chain, sampled from `p(y)`: the same for the same seed, on every device up to
+    /// rounding.
     ///
     /// Forward filtering, backward sampling, by tensor operations.
     ///
@@ -442,7 +448,7 @@ impl LinearChainCrf {
             emissions: emissions.reshape([1, n, t, l]).permute([0, 3, 1, 2]), // [n, t, l] -> [1, l, n, t]
             labels: match labels {
                 Some(labels) => labels.reshape([1, n, t]),
-                // Read by no kernel when nothing is held, so one element seen as all of them will do.
+                // No kernel reads labels in this case: one element, expanded, is enough.
                 None => Tensor::<3, Int>::zeros([1, 1, 1], &device).expand([1, n, t]),
             },
             potentials: Tensor::cat(potentials, 1),

@@ -1,6 +1,8 @@
-//! What a learned transition matrix says, from host values: how strongly labels stay, and how far a label reaches.
+//! Summaries of a transition matrix, on the host: how strongly labels persist, and how far a label influences
+//! others.
 
-/// Mean over labels of `A[i][i] - log mean over j != i of exp(A[i][j])`, in nats: 0 without a tie between neighbours.
+/// Mean over labels of `A[i][i] - log mean over j != i of exp(A[i][j])`, in nats: 0 where neighbours are
+/// independent.
 ///
 /// `transitions`: `l * l` effective scores, row by row. 0 for a single label.
 ///
@@ -28,11 +30,11 @@ pub fn stay_log_odds(transitions: &[f32], labels: usize) -> f32 {
     (sum / labels as f64) as f32
 }
 
-/// `-1 / log |lambda_2|` in patches, `lambda_2` the second eigenvalue (relative to the first) of `exp(A)`: the distance over
-/// which one label's influence on another falls by e, with flat emissions.
+/// `-1 / log |lambda_2|` in patches, `lambda_2` the second eigenvalue (relative to the first) of `exp(A)`:
+/// the distance over which one label's influence on another falls by e, with flat emissions.
 ///
-/// 0 where neighbours are independent, infinite where labels cannot change. `transitions`: `l * l` effective scores, row
-/// by row. Found by power iteration: on `exp(A)`, then on it with the first eigenvalue taken out.
+/// 0 where neighbours are independent, infinite where labels cannot change. `transitions`: `l * l` effective
+/// scores, row by row. Found by power iteration: on `exp(A)`, then on it with the first eigenvalue taken out.
 ///
 /// # Panics
 /// If the slice is not `l * l` long.
@@ -83,7 +85,7 @@ pub fn coupling_length(transitions: &[f32], labels: usize) -> f32 {
             m[i * l + j] -= first * right[i] * left[j] / overlap;
         }
     }
-    // |lambda_2| as the growth over many steps: holds for a complex pair too, where single steps do not settle.
+    // |lambda_2| as the growth over many steps: holds for a complex pair too, where one step does not settle.
     let mut v: Vec<f64> = (0..l)
         .map(|k| ((k * 7919 + 13) % 101) as f64 / 101.0 - 0.5)
         .collect();

@@ -1,12 +1,13 @@
-//! What can go wrong before a kernel runs: shapes, label counts, and an implementation that the device cannot give.
+//! What can go wrong before a kernel runs: shapes, label counts, and an implementation that the device cannot
+//! run.
 
 use crate::config::Implementation;
 
-/// Why a CRF could not be made or run.
+/// Why a CRF could not be created or run.
 #[derive(Debug, thiserror::Error, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum CrfError {
-    /// A tensor's shape is not what the layer was made for.
+    /// A tensor's shape is not the layer's.
     #[error("{what} has the wrong shape: expected {expected}, got {got:?}")]
     Shape {
         /// The argument's name.

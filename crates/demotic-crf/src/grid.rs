@@ -1,36 +1,24 @@
-//! The CRF over a grid of patches: every row and every column is a chain, and the two likelihoods are averaged.
-//! Takes a convolution's `[b, l, h, w]` as it comes.
+//! The grid CRF over a convolution's `[b, l, h, w]`: every row and every column is a chain, and the two
+//! likelihoods are averaged.
 
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use serde::{Deserialize, Serialize};
 
-use crate::config::{self, Implementation, Transitions, WgslKernel};
+use crate::config::{self, Directions, Implementation, Transitions, WgslKernel};
 use crate::error::CrfError;
 use crate::op;
 use crate::op::ops::Call;
 use crate::op::plan::{Evidence, Group, Order, Plan};
 use crate::op::reference::Chains;
 
-/// Which chains of the grid count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Directions {
-    /// Rows and columns, half each.
-    Both,
-    /// Rows only.
-    Rows,
-    /// Columns only.
-    Columns,
-}
-
 /// Configuration of a [`GridCrf`].
 #[derive(Config, Debug)]
 pub struct GridCrfConfig {
     /// Number of labels `l`.
     pub labels: usize,
-    /// Bound of the learned transition scores in nats, `A = a_max * tanh(raw / a_max)`; `None` leaves them free.
+    /// Bound of the learned transition scores in nats, `A = a_max * tanh(raw / a_max)`; `None` leaves them
+    /// free.
     #[config(default = "Some(1.0)")]
     pub a_max: Option<f32>,
     /// Rows, columns or both.
@@ -42,19 +30,19 @@ pub struct GridCrfConfig {
     /// Whether rows and columns share one transition matrix.
     #[config(default = false)]
     pub shared: bool,
-    /// A label value that stands for "not known": such positions are summed over, the rest of the grid still counts.
+    /// The label value of unlabelled patches: they are summed over, and the rest of the grid still counts.
     #[config(default = "None")]
     pub ignore_index: Option<i32>,
-    /// Which code computes.
+    /// Which implementation computes.
     #[config(default = "Implementation::Auto")]
     pub implementation: Implementation,
-    /// Which kernel, where the WGSL kernels compute.
+    /// Which WGSL kernel, on devices where those compute.
     #[config(default = "WgslKernel::Auto")]
     pub kernel: WgslKernel,
 }
 
 impl GridCrfConfig {
-    /// Makes the layer on `device`, transitions at zero.
+    /// Creates the layer on `device`, transitions at zero.
     ///
     /// # Panics
     /// Where [`Self::try_init`] would return an error.
@@ -65,13 +53,13 @@ impl GridCrfConfig {
         }
     }
 
-    /// Makes the layer on `device`, transitions at zero.
+    /// Creates the layer on `device`, transitions at zero.
     ///
     /// # Errors
     /// A label count below 2 or above what the implementation takes, a bound that is not positive, or an
     /// implementation that the device cannot run.
     pub fn try_init(&self, device: &Device) -> Result<GridCrf, CrfError> {
-        config::check_a_max(self.a_max)?;
+        op::check_a_max(self.a_max)?;
         op::check_labels(self.labels)?;
         op::implementation_for(device, self.implementation, self.labels)?;
         let raw = || Param::from_tensor(Tensor::zeros([self.labels, self.labels], device));
@@ -89,14 +77,15 @@ impl GridCrfConfig {
 /// A conditional random field over the rows and columns of a grid of patches.
 ///
 /// ```text
-/// loss = 1/2 (sum over rows of NLL + sum over columns of NLL) / (h * w)        one value a picture
+/// loss = 1/2 (sum over rows of NLL + sum over columns of NLL) / (h * w)        one value per picture
 /// NLL(chain) = log Z - sum_t e_t[y_t] - sum_t A[y_(t-1)][y_t]
 /// ```
-/// With `A = 0` this is exactly the softmax cross-entropy averaged over patches. With learned `A` it bounds the NLL of
-/// the grid CRF with edge scores `A / 2` from above.
+/// With `A = 0` this is exactly the softmax cross-entropy averaged over patches. With learned `A` it bounds
+/// the NLL of the grid CRF with edge scores `A / 2` from above.
 ///
 /// # Source
-/// Lafferty, `McCallum`, Pereira 2001 for the chain; Wainwright, Jaakkola, Willsky 2005 for the bound over two forests.
+/// Lafferty, `McCallum`, Pereira 2001 for the chain; Wainwright, Jaakkola, Willsky 2005 for the bound over
+/// two forests.
 #[derive(Module, Debug)]
 pub struct GridCrf {
     /// Raw row transitions `[l, l]` (also the columns' where shared); `None` where nothing is learned.
@@ -121,7 +110,8 @@ impl GridCrf {
         op::implementation_for(device, self.config.implementation, self.config.labels)
     }
 
-    /// The WGSL kernel that likelihoods of grids `[b, h, w]` run on `device`; `None` where no WGSL kernel runs.
+    /// The WGSL kernel that likelihoods of grids `[b, h, w]` run on `device`; `None` where no WGSL kernel
+    /// runs.
     ///
     /// # Errors
     /// [`CrfError::Unavailable`] where the configured implementation cannot run there.
@@ -172,12 +162,12 @@ impl GridCrf {
         }
     }
 
-    /// `-log p(labels)` a patch: half from rows, half from columns, divided by `h * w`.
+    /// `-log p(labels)` per patch: half from rows, half from columns, divided by `h * w`.
     ///
     /// # Shapes
     /// - `emissions`: `[b, l, h, w]`, logits
     /// - `labels`: `[b, h, w]`, 0 to `l - 1`, or the configuration's `ignore_index`
-    /// - result: `[b]`, nats a patch
+    /// - result: `[b]`, nats per patch
     ///
     /// # Panics
     /// On shapes that do not fit; the message names both.
@@ -221,7 +211,7 @@ impl GridCrf {
         }
     }
 
-    /// One call of the fused operation, one value a picture.
+    /// One call of the fused operation, one value per picture.
     fn call(
         &self,
         emissions: Tensor<4>,
@@ -308,7 +298,8 @@ impl GridCrf {
         total.expect("a direction is always configured")
     }
 
-    /// Posterior probability of every label of every patch: `1/2 (row + column)` marginals, or the one direction's.
+    /// Posterior probability of every label of every patch: `1/2 (row + column)` marginals, or the one
+    /// direction's.
     ///
     /// # Shapes
     /// - `emissions`: `[b, l, h, w]`, logits
@@ -324,7 +315,7 @@ impl GridCrf {
             } else {
                 1.0
             };
-            // Read by no kernel when nothing is held, so one element seen as all of them will do.
+            // No kernel reads labels in this case: one element, expanded, is enough.
             let labels = Tensor::<3, Int>::zeros([1, 1, 1], &emissions.device()).expand([b, h, w]);
             let (_, unary, _) = self
                 .call(emissions, labels, Evidence::Free, share)
@@ -347,7 +338,7 @@ impl GridCrf {
         }
     }
 
-    /// The most probable label of every patch by [`Self::marginals`]; ties go to the lowest.
+    /// The most probable label of every patch, from [`Self::marginals`]; equal ones go to the lowest label.
     ///
     /// # Shapes
     /// - `emissions`: `[b, l, h, w]`, logits

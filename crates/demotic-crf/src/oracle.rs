@@ -1,9 +1,9 @@
-//! The CRF in float64, written from the formula in log space with plain loops. Shares no code with the rest of the crate; tests
-//! and `demotic doctor` hold every implementation against it.
+//! The CRF in float64, written from the formula in log space with plain loops. Shares no code with the rest
+//! of the crate; tests and `demotic doctor` hold every implementation against it.
 
 #![allow(clippy::needless_range_loop, reason = "the indices are the formula's")]
 
-use crate::FORBIDDEN;
+use crate::config::FORBIDDEN;
 
 /// One chain: `e[t * l + k]`, `a[i * l + j]`; start and end scores are folded into `e` by the caller.
 pub struct Chain {
@@ -15,7 +15,7 @@ pub struct Chain {
     pub a: Vec<f64>,
 }
 
-/// What a chain says about its labels.
+/// The posterior of a chain.
 pub struct Posterior {
     /// Log-partition.
     pub log_z: f64,
@@ -123,7 +123,7 @@ impl Chain {
         Posterior { log_z, unary, pair }
     }
 
-    /// Of one labelling.
+    /// The score of one labelling.
     pub fn score(&self, y: &[i32]) -> f64 {
         let l = self.labels;
         let emissions: f64 = y

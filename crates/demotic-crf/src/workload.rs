@@ -1,16 +1,21 @@
-//! The speed tables as work on a device, ready to be checked and timed: what `cargo bench --bench crf` and `demotic bench` share.
+//! The speed tables as work on a device, ready to be checked and timed: what `cargo bench --bench crf` and
+//! `demotic bench` share.
 
 use std::hint::black_box;
+#[cfg(feature = "wgpu")]
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use burn::module::Param;
+#[cfg(feature = "wgpu")]
+use burn::tensor::DeviceKind;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::cases::{Case, GRIDS, Numbers, SPEED};
-use crate::{
-    GridCrf, GridCrfConfig, Implementation, LinearChainCrf, LinearChainCrfConfig, Reduction,
-    WgslKernel, implementation_in_use,
-};
+use crate::chain::{LinearChainCrf, LinearChainCrfConfig, Reduction};
+use crate::config::{Implementation, WgslKernel};
+use crate::grid::{GridCrf, GridCrfConfig};
+use crate::op::implementation_in_use;
 
 /// A row of the tables: loss and all gradients at one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +84,8 @@ pub fn tasks() -> impl Iterator<Item = Task> {
     chains.chain(GRIDS.into_iter().map(Task::Grid))
 }
 
-/// What computes on a device: the loop and the reference on Flex, each WGSL kernel where there are kernels, else the reference.
+/// What computes on a device: the loop and the reference on Flex, each WGSL kernel where there are kernels,
+/// else the reference.
 pub fn ways(device: &Device) -> Vec<Way> {
     let way = |name, implementation, kernel| Way {
         name,
@@ -91,19 +97,41 @@ pub fn ways(device: &Device) -> Vec<Way> {
     if runs(Implementation::Cpu) {
         vec![way("cpu", Implementation::Cpu, WgslKernel::Auto), reference]
     } else if runs(Implementation::Wgsl) {
-        vec![
-            way("wgsl", Implementation::Wgsl, WgslKernel::Auto),
-            way("chain", Implementation::Wgsl, WgslKernel::Chain),
-            way("lanes", Implementation::Wgsl, WgslKernel::Lanes),
-            way("image", Implementation::Wgsl, WgslKernel::Image),
-        ]
+        let kernels =
+            WgslKernel::ALL.map(|kernel| way(kernel.name(), Implementation::Wgsl, kernel));
+        let automatic = way("wgsl", Implementation::Wgsl, WgslKernel::Auto);
+        core::iter::once(automatic).chain(kernels).collect()
     } else {
         vec![reference]
     }
 }
 
-/// Bytes a second of one element-wise pass over 128 MiB that lie in the device's memory already, out of reach of most caches, reads
-/// and writes counted: what a perfect kernel could move.
+/// The adapter that tests run on: the software one, or else the default one; `None`, with a line on standard
+/// error, where there is none.
+///
+/// # Panics
+/// Where there is none although `DEMOTIC_REQUIRE_ADAPTER=1` says that there must be.
+#[cfg(feature = "wgpu")]
+pub fn test_adapter() -> Option<Device> {
+    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        [DeviceKind::Cpu, DeviceKind::DefaultDevice]
+            .into_iter()
+            .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok())
+    });
+    let required = std::env::var("DEMOTIC_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
+    assert!(
+        found.is_some() || !required,
+        "no wgpu adapter, and DEMOTIC_REQUIRE_ADAPTER=1 asks for one"
+    );
+    if found.is_none() {
+        eprintln!("skipped: no wgpu adapter");
+    }
+    found.clone()
+}
+
+/// Bytes a second of one element-wise pass over 128 MiB that lie in the device's memory already, out of reach
+/// of most caches, reads and writes counted: what a perfect kernel could move.
 ///
 /// # Panics
 /// Where the device is lost.
@@ -139,11 +167,19 @@ impl Task {
         }
     }
 
+    /// Positions of the longest chains.
+    fn length(&self) -> usize {
+        match self {
+            Self::Chains(case) => case.length,
+            Self::Grid([_, _, h, w]) => *h.max(w),
+        }
+    }
+
     /// Compulsory traffic of loss and gradient.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Chains(case) => case.bytes(),
-            // Emissions read, gradient written, one label byte a patch.
+            // Emissions read, gradient written, one label byte per patch.
             Self::Grid([b, l, h, w]) => (8 * l + 1) * b * h * w,
         }
     }
@@ -160,9 +196,11 @@ impl Task {
     /// Whether this is timed that way: a kernel that is asked for has to be the one that runs.
     pub fn is_timed(&self, way: Way, device: &Device) -> bool {
         match (self, way.implementation, way.kernel) {
-            // It takes a handful of small operations a position: seconds at this length.
+            // It takes a handful of small operations per position: seconds at this length.
             (Self::Chains(case), Implementation::Reference, _) => case.length <= 64,
             (_, _, WgslKernel::Auto) => true,
+            // Its passes cost l times the work: for long chains only.
+            (_, _, WgslKernel::Scan) => self.length() >= 1024,
             (Self::Chains(case), _, asked) => {
                 let crf = case.layer(way, device);
                 crf.kernel(device, [case.chains, case.length]) == Ok(Some(asked))
@@ -294,8 +332,8 @@ impl Workload {
         }
     }
 
-    /// Holds the loss and the gradients of emissions and transitions against the reference's on Flex: a launch that failed shows
-    /// only where its output is read.
+    /// Holds the loss and the gradients of emissions and transitions against the reference's on Flex: a
+    /// launch that failed shows only where its output is read.
     ///
     /// # Errors
     /// What is off, and by how much.
@@ -313,7 +351,8 @@ impl Workload {
             return Err(format!("loss {}, reference {}", got.loss, expected.loss));
         }
         for (what, got, expected, tolerance) in [
-            // Marginals of the kernels are within 2e-6 of float64; the reference's, by differences of logarithms, are farther.
+            // Marginals of the kernels are within 2e-6 of float64; the reference's, by differences of
+            // logarithms, are farther.
             ("emissions", &got.emissions, &expected.emissions, 1e-5),
             // Sums of as many marginals as there are positions, which mostly cancel.
             ("transitions", &got.transitions, &expected.transitions, 1e-4),

@@ -1,8 +1,17 @@
 //! The command line as it is typed. What it means is `options.rs`.
 
+mod words;
+
 use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use words::{
+    DrawArgs, LanguageArg, LearnArgs, ReadArgs, RegisterArg, RephraseArgs, SayArgs,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use demotic_core::train::BUILT_IN;
+use demotic_core::train::run::Which;
 
 /// Learns how pictures are said in another hand, and says yours that way.
 #[derive(Debug, Parser)]
@@ -14,7 +23,7 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Start here:
-  demotic train configs/quickstart.toml        minutes on a processor; makes runs/00001-quickstart
+  demotic train quickstart                     minutes on a processor; makes runs/00001-quickstart
   demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
   demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
 
@@ -31,8 +40,20 @@ pub(crate) enum Command {
     Sample(SampleArgs),
     /// Score a trained run on held-out pictures, beside three baselines
     Evaluate(EvaluateArgs),
-    /// Say which style pictures are in, how sure, and which of their patches look made
+    /// Say which style pictures are in, how sure, and which of their patches look fake
     Recognize(RecognizeArgs),
+    /// Take a run's network away: weights, ONNX, or a page that runs it in the browser
+    Export(ExportArgs),
+    /// Draw what a phrase says, in any style of a run
+    Draw(DrawArgs),
+    /// Say what pictures show, in words
+    Say(SayArgs),
+    /// Say a phrase formally, or as people say it
+    Rephrase(RephraseArgs),
+    /// Label the words of a text: fake, of a real name, or as people really say it
+    Read(ReadArgs),
+    /// Teach a run its words: phrase encoder, speakers, text discriminator
+    LearnWords(LearnArgs),
     /// Write a run as one page of HTML: curves, pictures through time, label maps, scores
     Report(ReportArgs),
     /// Train variants over several seeds and print what one choice is worth
@@ -48,41 +69,57 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Time the CRF layer on a device, every implementation and kernel, each checked first
     Bench(BenchArgs),
+    /// Open a page in the browser: draw and see every style, or watch a training
+    Serve(ServeArgs),
+    /// Lend this machine's devices: other machines train, translate and score on them
+    #[cfg(feature = "remote")]
+    Lend(LendArgs),
+    /// List the recipes in the program, or print one
+    Configs(ConfigsArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Write the manual as man pages
+    Man(ManArgs),
 }
 
 /// `--device`, alike everywhere.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// auto: a discrete GPU, else an integrated one, else flex; flex: this machine's processor cores; wgpu: the first
-    /// adapter of `demotic devices`; wgpu:N: adapter N; for training also several with commas between, such as
-    /// wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of those names also know cuda:N,
-    /// rocm:N, tch (libtorch on the processor) and tch:N
+    /// auto: a discrete GPU, else an integrated one, else flex; flex or cpu: this machine's processor cores;
+    /// wgpu: the first adapter of `demotic devices`; wgpu:N: adapter N; for training also several with commas
+    /// between, such as wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of
+    /// those names also know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT,
+    /// a device of another machine, where `demotic lend` runs
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }
 
 /// `demotic train`
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key. \
-The run folder gets config.toml (all settings), log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, report.html \
-and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
+The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, \
+report.html and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
 smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and \
 ends with the same weights, to the bit on flex, as if it had never stopped.
 
 Examples:
-  demotic train configs/quickstart.toml
+  demotic train quickstart
   demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
   demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
+  demotic train --from built-in --data pictures/ --time 5m      a few drawings, a few minutes
   demotic train configs/quickstart.toml --resume            the newest run of that name
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
-    /// Settings, in TOML; without it, the defaults
-    #[arg(value_name = "CONFIG.toml")]
+    /// Settings, in TOML, or a recipe of `demotic configs`; without it, the defaults
+    #[arg(value_name = "CONFIG.toml|RECIPE")]
     pub(crate) config: Option<PathBuf>,
-    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
+    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set
+    /// made by `demotic data import`
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     /// Run folder, new or empty; without it `runs/<number>-<config name>`
@@ -90,59 +127,126 @@ pub(crate) struct TrainArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Train this many steps in all (train.steps). With --resume it makes the run longer or shorter; learning rates fall
-    /// towards the new end
+    /// Train this many steps in all (train.steps). With --resume it makes the run longer or shorter; learning
+    /// rates fall towards the new end
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) steps: Option<u64>,
+    /// Train for about this long, such as 20m or 2h30m: a few steps are timed on the device first, and
+    /// train.steps is set to what fits. With --resume: for this long from here
+    #[arg(long, value_name = "TIME", conflicts_with = "steps", value_parser = parse_time)]
+    pub(crate) time: Option<Duration>,
     /// Change one setting, such as train.batch=8; may be repeated
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     pub(crate) set: Vec<String>,
-    /// Go on with the run in --out, or with the newest one of this config's name; the run's own config.toml counts
+    /// Start from the weights of a run, of a file made by `demotic export`, or of the program, rather than
+    /// from nothing: their networks, side length and channels; any styles
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", conflicts_with = "resume")]
+    pub(crate) from: Option<PathBuf>,
+    /// Which of its checkpoints: latest, best or a step
+    #[arg(
+        long,
+        requires = "from",
+        default_value = "latest",
+        value_name = "latest|best|STEP"
+    )]
+    pub(crate) from_checkpoint: Which,
+    /// Go on without damaged pictures, and say which (data.damaged = "skip")
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
+    /// Go on with the run in --out, or with the newest one of this config's name; the run's own config.toml
+    /// counts
     #[arg(long)]
     pub(crate) resume: bool,
+    /// With --resume: go on although pictures were added, removed or changed since; the log says so. Styles
+    /// stay the same
+    #[arg(long, requires = "resume")]
+    pub(crate) data_changed: bool,
+    /// Show the whole header and what every figure means
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Show nothing but errors; log.txt has all of it
+    #[arg(long, conflicts_with_all = ["explain", "json"])]
+    pub(crate) quiet: bool,
+    /// Print a JSON object a tick and event, as stats.jsonl has them, and the figures at the end
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) json: bool,
     /// Read everything, print every setting and what would be trained, write nothing
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
 }
 
+/// `90s`, `20m`, `2h30m`: whole numbers with their units, the larger one first.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let refuse = || format!("expected a time such as 90s, 20m or 2h30m, got `{text}`");
+    let mut secs = 0_u64;
+    let mut rest = text.trim();
+    let mut is_given = false;
+    for (unit, of_one) in [('h', 3600), ('m', 60), ('s', 1)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            let number: u64 = number.parse().map_err(|_no_number| refuse())?;
+            secs = number
+                .checked_mul(of_one)
+                .and_then(|part| secs.checked_add(part))
+                .ok_or_else(refuse)?;
+            (rest, is_given) = (after, true);
+        }
+    }
+    // A century is a slip of the finger.
+    if is_given && rest.is_empty() && (1..100 * 365 * 86_400).contains(&secs) {
+        Ok(Duration::from_secs(secs))
+    } else {
+        Err(refuse())
+    }
+}
+
 /// `demotic translate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each picture is fitted to the square that the run was trained on, translated, and brought back to its own size as \
-OUT/<name>.png; an SVG drawing keeps its stated size, or the run's where that is larger. Transparency is laid on the \
-run's background for the network and given back afterwards.
+Each picture is fitted to the square that the run was trained on and translated; what that changes is enlarged and spread \
+within regions of the picture at its own size, up to their edges (with generator.filter = on), so that OUT/<name>.png is as \
+large and as sharp as its input. An SVG drawing keeps its stated size, or the run's where that is larger. Transparency is \
+laid on the run's background for the network and given back afterwards.
 
 Examples:
   demotic translate --run runs/00001-quickstart --to openmoji --out out/ doodle.png
-  demotic translate --run runs/00001-quickstart --to openmoji --alpha redraw --out out/ line-art/*.svg")]
+  demotic translate --run runs/00001-quickstart --to openmoji --size-px 1024 --out out/ line-art/*.svg")]
 pub(crate) struct TranslateArgs {
-    /// Run folder made by `demotic train`
-    #[arg(long, value_name = "RUN_DIR")]
+    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
     /// Style to translate into; the run's config.toml and log.txt name them
     #[arg(long, value_name = "STYLE")]
     pub(crate) to: String,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: CheckpointArg,
-    /// Folder for the translations; made if absent
-    #[arg(long, value_name = "DIR")]
+    pub(crate) checkpoint: Which,
+    /// Folder for the translations, made if absent; for a single picture also a file, such as out.png
+    #[arg(long, value_name = "DIR|FILE.png")]
     pub(crate) out: PathBuf,
+    /// Longer side of the results: drawings (SVG) are drawn and pictures resized to it first; without it, the
+    /// input's own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub(crate) size_px: Option<u32>,
     /// What becomes of transparency
-    #[arg(long, value_enum, default_value_t = AlphaArg::Keep)]
+    #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
-    /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or reference)
+    /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or
+    /// reference)
     #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
     pub(crate) reference: Option<PathBuf>,
-    /// Translate in a hand drawn by this number, the same for all pictures (runs with generator.style = latent)
+    /// Translate in a hand drawn by this number, the same for all pictures (runs with generator.style =
+    /// latent)
     #[arg(long, value_name = "N")]
     pub(crate) style_seed: Option<u64>,
     /// Replace translations that are already there
-    #[arg(long)]
+    #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) force: bool,
+    /// Leave translations that are already there, and their pictures, alone
+    #[arg(long)]
+    pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
@@ -159,12 +263,12 @@ Examples:
   demotic sample --run runs/00001-quickstart --style openmoji -n 16 --out sample.png
   demotic sample --run runs/00001-quickstart --seed 7 --temperature 0.7")]
 pub(crate) struct SampleArgs {
-    /// Run folder made by `demotic train`
-    #[arg(long, value_name = "RUN_DIR")]
+    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: CheckpointArg,
+    pub(crate) checkpoint: Which,
     /// Style to draw in; may be repeated; without it, all of the run
     #[arg(long, value_name = "STYLE")]
     pub(crate) style: Vec<String>,
@@ -209,6 +313,8 @@ fn temperature(text: &str) -> Result<f32, String> {
 /// `--alpha`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AlphaArg {
+    /// redraw where keep would hide what the translation paints, on more than 2 % of the picture; else keep
+    Auto,
     /// The input's own, pixel by pixel
     Keep,
     /// The input's, and opaque also where the translation paints: for line art that is hollow inside
@@ -220,36 +326,74 @@ pub(crate) enum AlphaArg {
 #[command(after_help = "\
 Every held-out picture is translated into every style that has its counterpart, and compared with it: L1 (mean absolute \
 difference, 0 to 1, lower is better), PSNR (decibels, higher is better), SSIM (up to 1, higher is better), a perceptual \
-distance (0 to 2, lower is better) and, for the translations as a set, the kernel distance KID (0 is the target style \
-itself, lower is better); both look through a small network that is built in. In brackets the 95 % interval over families \
-of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine colour map) and `nearest` (the \
-counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) or `loose` (drawn anew: there L1 also punishes honest \
-redrawing). Last, how well the discriminator tells the styles of real held-out pictures.
+distance (0 to 16, lower is better) and, for the translations as a set, the kernel distance KID x1000 (about 0 is the target style \
+itself, lower is better); both look through EfficientNet-Lite0, a network trained on photographs that is built in. In brackets \
+the 95 % interval over families of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine \
+colour map) and `nearest` (the counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) \
+or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator tells the styles of real \
+held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are chance.
 
 Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
 (alpha_l1). docs/scoring.md explains every figure and the JSON.
 
+With --pictures, translations by any other program are scored in the same way, without a run: one file for every held-out picture \
+that has a counterpart, DIR/<from>/<to>/<name>.png; directions without a folder are left out. `demotic data export` writes the pictures \
+to translate.
+
 Examples:
   demotic evaluate --run runs/00001-quickstart
-  demotic evaluate --run runs/00001-quickstart --split validation --json scores.json")]
+  demotic evaluate --run runs/00001-quickstart --split validation --json scores.json
+  demotic evaluate --pictures translated/ --styles openmoji-line,openmoji --size-px 32")]
 pub(crate) struct EvaluateArgs {
-    /// Run folder made by `demotic train`
-    #[arg(long, value_name = "RUN_DIR")]
+    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN, conflicts_with = "pictures")]
     pub(crate) run: PathBuf,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: CheckpointArg,
+    pub(crate) checkpoint: Which,
+    /// Score these translations, `DIR/<from>/<to>/<name>.png`, in place of a run's
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["checkpoint", "device"])]
+    pub(crate) pictures: Option<PathBuf>,
+    /// With --pictures: only these styles
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "pictures",
+        value_name = "STYLE,STYLE"
+    )]
+    pub(crate) styles: Vec<String>,
+    /// With --pictures: side of the pictures, in pixels
+    #[arg(long, default_value_t = 32, requires = "pictures", value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
+    pub(crate) size_px: u32,
     /// Which held-out pictures
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
     pub(crate) split: SplitArg,
-    /// Also write the figures as JSON, to a file that is not there yet
-    #[arg(long, value_name = "FILE")]
+    /// Score the words instead: phrases that training never saw and a list of challenges, by every method;
+    /// docs/words.md explains the tables
+    #[arg(long, conflicts_with_all = ["data", "checkpoint"])]
+    pub(crate) words: bool,
+    /// Score line drawings without counterparts instead: how much of what their lines enclose is coloured, and
+    /// how much of the canvas, which should stay; docs/scoring.md
+    #[arg(long, value_name = "DIR|PICTURE", num_args = 1.., conflicts_with_all = ["pictures", "words", "data", "split"])]
+    pub(crate) drawings: Vec<PathBuf>,
+    /// With --drawings: only into these styles
+    #[arg(
+        long,
+        value_delimiter = ',',
+        requires = "drawings",
+        value_name = "STYLE,STYLE"
+    )]
+    pub(crate) to: Vec<String>,
+    /// Also write the figures as JSON, to a file that is not there yet; `-` prints them in place of the
+    /// tables
+    #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
     /// Replace the JSON file
     #[arg(long, requires = "json")]
     pub(crate) force: bool,
-    /// The pictures at another place; without it, where the run found them. Other ones than training saw are scored too, with a
-    /// note: what is held out of them may have been trained on under another name
+    /// The pictures at another place; without it, where the run found them, or the built-in emoji. Other ones
+    /// than training saw are scored too, with a note: what is held out of them may have been trained on under
+    /// another name
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
@@ -265,26 +409,83 @@ pub(crate) enum SplitArg {
     Validation,
 }
 
+/// `demotic export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+weights: model.safetensors, the averaged generator (average.*) and the discriminator (discriminator.*) in half precision, and in \
+its metadata the styles, the step and every setting; `translate`, `sample`, `evaluate` and `recognize` take it as --run.
+
+onnx: model.onnx, for any runtime: pictures [batch, channels, height, width] from -1 to 1 and the numbers of their styles go in, \
+translations come out; operator set 18, every generator.
+
+safetensors: generator.safetensors, the averaged generator alone by named arrays in single precision.
+
+README.md beside it is the model card; complete it before you publish. docs/export.md says more.
+
+--web writes a page that runs the network in the browser, for any server of files: nothing is sent anywhere. It needs three files \
+of onnxruntime-web, which `npm pack onnxruntime-web` fetches; --runtime names the folder that they are in.
+
+Examples:
+  demotic export runs/00001-quickstart --out quickstart-weights/
+  demotic translate --run quickstart-weights/model.safetensors --to openmoji --out out/ doodle.png
+  demotic export built-in --format onnx --out onnx/
+  demotic export built-in --web site/ --runtime package/dist/ && python3 -m http.server --directory site")]
+pub(crate) struct ExportArgs {
+    /// Run folder made by `demotic train`, a file of weights, or the weights in the program
+    #[arg(value_name = "RUN_DIR|FILE|built-in")]
+    pub(crate) run: PathBuf,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: Which,
+    /// What is written
+    #[arg(long, value_enum, default_value_t = FormatArg::Weights)]
+    pub(crate) format: FormatArg,
+    /// Folder for the file and its model card; made if absent
+    #[arg(long, value_name = "DIR", required_unless_present = "web")]
+    pub(crate) out: Option<PathBuf>,
+    /// Folder for a page that runs the network in the browser; made if absent
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "format"])]
+    pub(crate) web: Option<PathBuf>,
+    /// Folder with the files of onnxruntime-web: `package/dist` of what `npm pack onnxruntime-web` fetches
+    #[arg(long, value_name = "DIR", requires = "web")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// Replace files that are already there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `demotic export --format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// Generator and discriminator, for --run of this program
+    Weights,
+    /// The averaged generator as named arrays
+    Safetensors,
+    /// The averaged generator as a graph for any runtime
+    Onnx,
+}
+
 /// `demotic recognize`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Asks the discriminator of a run: the style that a picture is most likely in, the probability of that among the run's \
-styles, and how made it looks: the mean over its patches of the probability that they are made rather than real. Pictures of \
+styles, and how fake it looks: the mean over its patches of the probability that they are fake rather than real. Pictures of \
 any size are fitted to the run's square and laid on its background; patches beside a picture have no say. With --out, \
-OUT/<name>.png shows the picture in grey with the patches that look made in red. --json prints all of it, every patch's \
+OUT/<name>.png shows the picture in grey with the patches that look fake in red. --json prints all of it, every patch's \
 probability too.
 
 Examples:
   demotic recognize --run runs/00001-quickstart picture.png
   demotic recognize --run runs/00001-quickstart --json --out heat/ drawings/ | jq '.[].style'")]
 pub(crate) struct RecognizeArgs {
-    /// Run folder made by `demotic train`
-    #[arg(long, value_name = "RUN_DIR")]
+    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: CheckpointArg,
-    /// As JSON: [{"picture":..,"style":..,"probability":..,"styles":{..},"made":..,"patches":[[..]],"place":{..}}]
+    pub(crate) checkpoint: Which,
+    /// As JSON:
+    /// [{"picture":..,"style":..,"probability":..,"styles":{..},"fake":..,"patches":[[..]],"place":{..}}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Folder for heat maps; made if absent
@@ -295,34 +496,9 @@ pub(crate) struct RecognizeArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
-}
-
-/// `--checkpoint`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CheckpointArg {
-    /// The newest
-    Latest,
-    /// The best by `train.best_metric`
-    Best,
-    /// That of a step
-    Step(u64),
-}
-
-impl std::str::FromStr for CheckpointArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "latest" => Ok(Self::Latest),
-            "best" => Ok(Self::Best),
-            step => step.parse().map(Self::Step).map_err(|_not_a_number| {
-                "expected latest, best or the number of a step".to_owned()
-            }),
-        }
-    }
 }
 
 /// `demotic report`
@@ -337,7 +513,8 @@ pub(crate) struct ReportArgs {
     /// Run folder made by `demotic train`
     #[arg(value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
-    /// Where to write it, to a file that is not there yet; without it, the run's own report.html is written anew
+    /// Where to write it, to a file that is not there yet; without it, the run's own report.html is written
+    /// anew
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// Replace the file
@@ -349,10 +526,12 @@ pub(crate) struct ReportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set); \
-the first variant is what the others are held against. Every variant is trained with every seed on the same pictures in \
+the first variant is what the others are held against. [sweep.keys] goes through lists of values, \"loss.cycle\" = [2, 5], in every \
+combination, or in as many as [sweep] random = N draws; with [sweep] patience = N a training ends after N checkpoints without a \
+better validation figure. Every variant is trained with every seed on the same pictures in \
 the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites \
 of held-out pictures are made, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means \
-over seeds with 95 % intervals, and differences from the first variant.
+over seeds with 95 % intervals, and differences from the first variant; OUT/report.html shows all runs on one page.
 
 Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
 
@@ -360,7 +539,7 @@ Examples:
   demotic ablate configs/ablation.toml
   demotic ablate configs/ablation.toml --out /tmp/ablation --device flex")]
 pub(crate) struct AblateArgs {
-    /// What is varied
+    /// What is varied: a file, or `ablation`, the plan in the program
     #[arg(value_name = "PLAN.toml")]
     pub(crate) plan: PathBuf,
     /// Folder of the ablation: new, empty, or of the same plan; without it `runs/<plan name>`
@@ -377,35 +556,40 @@ pub(crate) enum DataCommand {
     Import(ImportArgs),
     /// Show what a data set holds: styles, splits, pairs
     Inspect(InspectArgs),
-    /// Teach the feature network of `evaluate` anew, on the built-in emoji
-    Features(FeaturesArgs),
+    /// Write a data set's pictures as PNG files at one size, a folder a split and style
+    Export(DataExportArgs),
 }
 
-/// `demotic data features`
+/// `demotic data export`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The network that KID and the perceptual distance look with is built in; this command is how it was made. It is taught on \
-training families alone, always on the processor, and ranked on validation families. The same seed gives the same file.
+What training and scoring see: fitted to one size, laid on white, split by family. OUT/<split>/<style>/<name>.png, with train, \
+validation and test as splits: for other programs that are to be trained on the same pictures. `demotic evaluate --pictures` \
+scores what they translate.
 
 Examples:
-  demotic data features --out features.safetensors
-  demotic data features --steps 1000 --seed 1 --out other.safetensors")]
-pub(crate) struct FeaturesArgs {
-    /// File to write, not there yet
-    #[arg(long, value_name = "FILE")]
+  demotic data export emoji --out pictures --styles openmoji-line,openmoji --size-px 32
+  demotic data export my-set/ --out pictures")]
+pub(crate) struct DataExportArgs {
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// Folder to write; new or empty
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Replace the file
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Steps
-    #[arg(long, default_value_t = demotic_core::metric::TeachOptions::default().steps, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) steps: u64,
-    /// Source of every random number
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) seed: u64,
+    /// Side that pictures are fitted to, in pixels
+    #[arg(long, default_value_t = 32, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
+    pub(crate) size_px: u32,
+    /// Only these styles
+    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE")]
+    pub(crate) styles: Vec<String>,
 }
 
 /// `demotic data import`
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Archives are read as `npm pack` leaves them: @iconify-json/* emoji packages and openmoji. Drawings stay vector graphics; \
@@ -414,18 +598,27 @@ names, codepoints, groups and licences go with them. The same sources give the s
 Examples:
   npm pack @iconify-json/noto@1.2.9 openmoji@17.0.0
   demotic data import --out my-emoji iconify-json-noto-1.2.9.tgz openmoji-17.0.0.tgz
-  demotic data import --out my-set pictures/                pictures/<style>/<name>.png")]
+  demotic data import --out my-set pictures/                pictures/<style>/<name>.png
+  demotic data import --phrases --out phrases/ emojilib-4.0.3.tgz kaomoji_dataset-1.0.6-py3-none-any.whl mine.tsv")]
 pub(crate) struct ImportArgs {
+    /// Import phrases of the built-in emoji instead, from npm archives (cldr-annotations-full,
+    /// cldr-annotations-derived-full, emojilib, emojibase-data, @emoji-mart/data), the wheel of
+    /// kaomoji-dataset, and lists `emoji<tab>language<tab>rude<tab>phrase`
+    #[arg(long, conflicts_with = "emoji")]
+    pub(crate) phrases: bool,
     /// Keep only base emoji that every style draws: no flags, no skin tones, none with less than 8 % ink
     #[arg(long)]
     pub(crate) emoji: bool,
     /// Folder to write; new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Leave damaged pictures out, and say which
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
     /// Replace an earlier data set there
     #[arg(long, visible_alias = "force")]
     pub(crate) replace: bool,
-    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|svg`
+    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
 }
@@ -438,9 +631,13 @@ Examples:
   demotic data inspect --sheet sheet.png --size-px 64 pictures/
   demotic data inspect --json my-emoji | jq .pairs")]
 pub(crate) struct InspectArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set made by `demotic data
+    /// import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
+    /// Go on without damaged pictures, and say which
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
     /// The summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -469,6 +666,10 @@ Examples:
   demotic devices
   demotic devices --json | jq '.adapters[].name'")]
 pub(crate) struct DevicesArgs {
+    /// The devices of another machine instead: remote:ID@HOST:PORT, as `demotic lend` there prints it
+    #[cfg(feature = "remote")]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// As JSON: flex, adapters, further and unused ones, auto and reason, backends in the build and not
     #[arg(long)]
     pub(crate) json: bool,
@@ -512,7 +713,8 @@ pub(crate) struct DoctorArgs {
     /// The findings as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Be the process that may be killed: findings go to standard output as they come, in lines for the one that started it
+    /// Be the process that may be killed: findings go to standard output as they come, in lines for the one
+    /// that started it
     #[arg(long, hide = true)]
     pub(crate) watched: bool,
 }
@@ -554,6 +756,9 @@ pub(crate) struct CompareArgs {
     /// Steps on each device; the first two are not timed
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub(crate) steps: u64,
+    /// Also print each device's kernel launches of a step, by phase and by kernel (JSON has them anyway)
+    #[arg(long)]
+    pub(crate) profile: bool,
     /// The figures as JSON, every step among them
     #[arg(long)]
     pub(crate) json: bool,
@@ -564,7 +769,7 @@ pub(crate) struct CompareArgs {
 #[command(after_help = "\
 Loss and gradient of the CRF layer over fixed sizes, chains (T positions, B chains, L labels) and grids (B pictures of so many \
 patches), by every implementation and kernel of the device: `cpu` and `reference` on flex, `wgsl` (the kernel that is chosen) and \
-`chain`, `lanes`, `image` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
+`chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
 `op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
 median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
 that is wrong or fails is told by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
@@ -591,6 +796,100 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(value) if (0.001..=600.0).contains(&value) => Ok(value),
         _ => Err("expected seconds, from 0.001 to 600".into()),
     }
+}
+
+/// `demotic serve`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints the address of the page, one line, and serves it until Ctrl-C, which ends it with exit code 0. Draw, drop, paste or choose a \
+picture: every style shows its version while the pen moves, two of them can be compared, the discriminator's labels laid over \
+them, and each saved as PNG at the picture's size. With run folders the page also shows their curves, samples through time, time left and \
+warnings, also while they train.
+
+Only this machine is answered. --listen opens the page to others: the address then ends with a token, without which nothing is \
+answered; the connection is not encrypted, so use it in a network that you trust, or leave it out and use `ssh -L 7500:localhost:7500`. \
+Pictures stay in the memory of this program and of the browser; nothing is written.
+
+Examples:
+  demotic serve
+  demotic serve --run runs/00001-quickstart
+  demotic serve --run runs/00002-a --run runs/00003-b --port 8000
+  demotic serve --listen 0.0.0.0:7500")]
+pub(crate) struct ServeArgs {
+    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program;
+    /// several times for several
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
+    pub(crate) run: Vec<PathBuf>,
+    /// Which checkpoint: latest, also while it trains, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: Which,
+    /// Port on 127.0.0.1; 0 takes any that is free
+    #[arg(long, value_name = "PORT", default_value_t = 7500)]
+    pub(crate) port: u16,
+    /// Answer other machines too, by a token
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "port")]
+    pub(crate) listen: Option<String>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// `demotic configs`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+`train`, `doctor` and `compare` take a recipe by its name in place of a file, `ablate` its plan. configs/README.md explains every key.
+
+Examples:
+  demotic configs
+  demotic train quickstart
+  demotic configs quickstart > mine.toml")]
+pub(crate) struct ConfigsArgs {
+    /// Recipe to print; without it, all are listed
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// `demotic man`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  demotic man ~/.local/share/man/man1 && man demotic-train
+  demotic man pages/ && man pages/demotic.1")]
+pub(crate) struct ManArgs {
+    /// Folder for the pages; made if absent
+    #[arg(value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Replace pages that are already there
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `demotic lend`
+#[cfg(feature = "remote")]
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints a token, and for each device what the other machine types as --device: id and address. Its files stay there; what travels is \
+operations and their numbers, the pictures of a batch and weights among them, over QUIC (UDP): encrypted, the server known by its id, \
+the client by the token. \
+Whoever has the token computes here, and can make this machine do any amount of work: give it to nobody else. Nothing is written, but \
+the file of --identity. Both machines need the same demotic. Standard error says who comes, takes a device, is refused and leaves. \
+With DEMOTIC_TOKEN set, that is the token, so that several machines share one. docs/machines.md says more.
+
+Examples:
+  demotic lend --device wgpu
+  demotic lend --device wgpu:0,wgpu:1 --listen 192.168.1.7:7501
+  demotic lend --device flex --identity ~/.demotic-identity      the same id after a restart")]
+pub(crate) struct LendArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Address of this machine and UDP port; port 0 takes any that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:7501")]
+    pub(crate) listen: String,
+    /// Keep the id in this file, made where it is absent: names on other machines stay as they are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+    /// Print token and names as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `demotic completions`

@@ -1,4 +1,5 @@
-//! How failures reach the person: one message on standard error, an exit code, and never a raw panic.
+//! How a command ends, and how failures reach the person: one message on standard error, an exit code, and
+//! never a raw panic.
 
 use std::fmt;
 use std::io::{IsTerminal, Write};
@@ -14,6 +15,15 @@ const FAILED: u8 = 1;
 const INPUT: u8 = 2;
 /// Exit code after Ctrl-C or a request to terminate.
 pub(crate) const INTERRUPTED: u8 = 130;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All of it.
+    Done,
+    /// Stopped on request, with a checkpoint saved.
+    Interrupted,
+}
 
 /// A fault in what was typed or given, found by the launcher itself.
 #[derive(Debug)]
@@ -67,8 +77,8 @@ fn print(message: &str) {
     );
 }
 
-/// The place of the latest panic. Libraries catch panics of their own (a kernel that a device refuses while candidates
-/// are measured), so a panic is told only when it reaches the top.
+/// The place of the latest panic. Libraries catch panics of their own (a kernel that a device refuses while
+/// candidates are measured), so a panic is told only when it reaches the top.
 static LATEST: Mutex<String> = Mutex::new(String::new());
 
 /// Runs the program; a panic becomes a message that asks for a report.

@@ -1,16 +1,23 @@
-//! The launcher: what was typed, what it means, then the library's work. Exit codes: 0 done, 1 failed, 2 usage,
-//! configuration or input, 130 interrupted.
+//! The launcher: what was typed, what it means, then the library's work. Exit codes: 0 done, 1 failed, 2
+//! usage, configuration or input, 130 interrupted.
 
 mod cli;
 mod commands;
+mod examination;
 mod failure;
+mod findings;
+mod greeting;
 mod options;
 mod output;
+mod page;
 mod progress;
-mod run_dir;
+mod recipes;
+mod recorder;
 mod samples;
+mod serve;
 mod sheet;
 mod tensorboard;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -23,9 +30,9 @@ fn main() -> ExitCode {
     quiet_driver();
     failure::catch_bugs(|| {
         let cli = cli::Cli::parse();
-        match commands::run(&cli.command) {
-            Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
-            Ok(commands::Outcome::Interrupted) => ExitCode::from(failure::INTERRUPTED),
+        match run(&cli.command) {
+            Ok(failure::Outcome::Done) => ExitCode::SUCCESS,
+            Ok(failure::Outcome::Interrupted) => ExitCode::from(failure::INTERRUPTED),
             // Whoever read the output has seen enough.
             Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error),
@@ -33,8 +40,20 @@ fn main() -> ExitCode {
     })
 }
 
-/// Mesa's device-selection layer asks for a Wayland display while adapters are listed, and without any session prints a
-/// line that looks like an error of ours.
+/// Runs a command, on devices of other machines where it is told to: those that are lost are an error and no
+/// bug, and the others are told when it is over.
+#[cfg(feature = "remote")]
+fn run(command: &cli::Command) -> anyhow::Result<failure::Outcome> {
+    let result = demotic_core::device::attended(|| commands::run(command));
+    demotic_core::device::leave();
+    result
+}
+
+#[cfg(not(feature = "remote"))]
+use commands::run;
+
+/// Mesa's device-selection layer asks for a Wayland display while adapters are listed, and without any
+/// session prints a line that looks like an error of ours.
 fn quiet_driver() {
     const LAYER_OFF: &str = "NODEVICE_SELECT";
     let set = |name| std::env::var_os(name).is_some();

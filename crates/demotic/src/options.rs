@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use demotic_core::config::Config;
-use demotic_core::data::{CachePolicy, DatasetOptions};
+use demotic_core::data::{CachePolicy, Damaged, DatasetOptions};
+use demotic_core::settings::Config;
+use demotic_core::train::{Checkpoint, run};
 
 use crate::cli::TrainArgs;
-use crate::run_dir;
+use crate::recipes::settings_over;
 
 /// The quickstart without a file: its styles and sizes.
 const QUICKSTART: &str = "\
@@ -21,7 +22,7 @@ batch = 8
 /// The settings of a file, or the quickstart's, with assignments laid over them.
 pub(crate) fn settings(file: Option<&Path>, assignments: &[String]) -> Result<Config> {
     Ok(match file {
-        Some(path) => Config::load(path, assignments)?,
+        Some(path) => settings_over(&Config::default(), path, assignments)?,
         None => Config::resolve(Some(QUICKSTART), assignments)?,
     })
 }
@@ -48,28 +49,36 @@ pub(crate) struct TrainPlan {
     pub(crate) config: Config,
     pub(crate) target: Target,
     pub(crate) device: String,
+    /// What a new run starts from; nothing for fresh weights.
+    pub(crate) from: Option<Checkpoint>,
 }
 
 impl TrainPlan {
     /// Reads the configuration that counts.
     pub(crate) fn new(args: &TrainArgs) -> Result<Self> {
         let name = run_name(args.config.as_deref());
+        let mut from_weights = None;
         let (mut config, target) = if args.resume {
             let folder = match &args.out {
                 Some(out) => out.clone(),
-                None => run_dir::newest(Path::new(RUNS), &name)?,
+                None => run::newest(Path::new(RUNS), &name)?,
             };
-            (run_dir::config(&folder)?, Target::Existing(folder))
+            (run::config(&folder)?, Target::Existing(folder))
         } else {
+            let from = args.from.as_deref();
+            from_weights = from
+                .map(|from| run::trained(from, args.from_checkpoint))
+                .transpose()?;
+            let defaults = from_weights
+                .as_ref()
+                .map_or_else(Config::default, Config::starting_from);
             let config = match &args.config {
-                Some(path) => Config::load(path, &args.set)?,
-                None => Config::resolve(None, &args.set)?,
+                Some(path) => settings_over(&defaults, path, &args.set)?,
+                None => defaults.resolve_over(None, &args.set)?,
             };
             let target = match &args.out {
                 _ if args.dry_run => {
-                    args.out
-                        .as_deref()
-                        .map_or(Ok(()), run_dir::require_unused)?;
+                    args.out.as_deref().map_or(Ok(()), run::require_unused)?;
                     Target::Nowhere
                 }
                 Some(out) => Target::Folder(out.clone()),
@@ -84,6 +93,9 @@ impl TrainPlan {
             config.data.source.clone_from(data);
         }
         config.data.source = located(&config.data.source);
+        if args.skip_damaged {
+            config.data.damaged = Damaged::Skip;
+        }
         if let Some(steps) = args.steps {
             config.train.steps = steps;
         }
@@ -91,6 +103,7 @@ impl TrainPlan {
             config,
             target,
             device: args.device.device.clone(),
+            from: from_weights,
         })
     }
 }
@@ -103,7 +116,8 @@ fn run_name(config: Option<&Path>) -> String {
     stem.unwrap_or_else(|| "default".into())
 }
 
-/// A source as a run remembers it: folders by their whole path, so that the run is found to fit from anywhere.
+/// A source as a run remembers it: folders by their whole path, so that the run is found to fit from
+/// anywhere.
 pub(crate) fn located(source: &str) -> String {
     if source == "emoji" {
         return source.to_owned();

@@ -25,8 +25,8 @@ pub(crate) fn note(text: &str) {
     }
 }
 
-/// Writes to standard output for whoever still looks. Work that takes hours does not end because a pipe was closed or a
-/// terminal went away: what it says is in its files, too.
+/// Writes to standard output for whoever still looks. Work that takes hours does not end because a pipe was
+/// closed or a terminal went away: what it says is in its files, too.
 pub(crate) fn tell(text: &str) {
     let _ = say(text);
 }

@@ -1,51 +1,120 @@
-//! What a training run shows: the same lines on standard output and in log.txt, a bar below them on a terminal, and Ctrl-C.
+//! What a training run shows: short lines on standard output and whole ones in log.txt, a bar below them on a
+//! terminal, and Ctrl-C.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc;
+use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::train::{Phases, Tick};
+use demotic_core::files::{add_line, append};
+use demotic_core::train::{Chart, Column, Figure, Phases, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
 
-use crate::failure::INTERRUPTED;
+use crate::failure::{INTERRUPTED, io};
 use crate::output::{duration, tell};
-use crate::run_dir;
+use crate::terminal::{Terminal, fitted, spark};
 
 /// Meaning of the columns of [`tick_line`], as the header states it.
-pub(crate) const LEGEND: &str = "\
-columns  step done/all, kimg: thousand source pictures shown
-columns  d_*: the discriminator's loss on real, made and mixed pictures, nats a patch
-columns  D(real), D(fake): mean probability that a patch is real, of real and of made pictures, by the patch's own scores
-columns  g_rec, g_cyc, g_pair: mean absolute error drawn again, there and back, against the true picture (0 to 2)
-columns  g_style, g_lat: error of a style code, a latent read back; g_div: difference of two hands (larger is better); d_r1: squared gradient
-columns  g_kl: nats a picture value; g_adv, g_prior: nats a patch; stay: log-odds that a patch has its neighbour's label
-columns  reach: patches over which a label's influence falls to 1/e
-columns  sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; device: taken on it; left: time to the end
-columns  ms: milliseconds of the last step: G and D forward+backward+step, J discriminator's view of translations";
+pub(crate) fn legend() -> String {
+    let mut lines = vec!["step done/all, kimg: thousand source pictures shown".to_owned()];
+    for chart in Chart::ALL {
+        let rows = chart.figures().map(Figure::row);
+        let shown = rows.filter(|row| row.column != Column::Never);
+        let names: Vec<&str> = shown.map(|row| row.name).collect();
+        if !names.is_empty() {
+            let (title, note) = chart.texts();
+            lines.push(format!("{}: {title}: {note}", names.join(", ")));
+        }
+    }
+    let further = [
+        "stay: log-odds that a patch has its neighbour's label; reach: patches over which a label's influence falls to 1/e",
+        "sec/kimg: seconds for a thousand pictures; wait: share of it waiting for pictures; mem: peak; device: taken on it; left: time to the end",
+        "ms: milliseconds of the last step: G and D forward+backward+step, J discriminator's view of translations",
+    ];
+    lines.extend(further.map(str::to_owned));
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| format!("columns  {line}"))
+        .collect();
+    lines.join("\n")
+}
+
+/// What of a run is shown on the screen; its files have all of it in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// A few lines, then a short one a tick.
+    #[default]
+    Short,
+    /// The whole header and what every column means, too.
+    Explained,
+    /// Nothing but errors.
+    Quiet,
+    /// A JSON object a tick and event, as in stats.jsonl.
+    Json,
+}
 
 /// The lines of a run.
 pub(crate) struct Journal {
     /// None in a dry run.
     log: Option<(PathBuf, File)>,
     bar: ProgressBar,
+    terminal: Terminal,
+    pub(crate) voice: Voice,
+    pace: Option<Pace>,
+    /// The error that the sparkline shows, of every tick of the session.
+    errors: Vec<f32>,
+}
+
+/// How fast the steps of a session are. The first two compile and tune.
+struct Pace {
+    begun: Option<(u64, Instant)>,
+    first: u64,
+    steps: u64,
+    is_told: bool,
+}
+
+impl Pace {
+    /// Seconds a step and seconds left, from the third step on.
+    fn at(&mut self, step: u64) -> Option<(f64, f64)> {
+        if step < self.first + 2 {
+            return None;
+        }
+        let (start, begun) = *self.begun.get_or_insert_with(|| (step, Instant::now()));
+        // After a roll-back, steps come again.
+        let taken = step.checked_sub(start).filter(|taken| *taken > 0)?;
+        let secs = begun.elapsed().as_secs_f64() / taken as f64;
+        Some((secs, secs * self.steps.saturating_sub(step) as f64))
+    }
 }
 
 impl Journal {
     /// Without a log file.
-    pub(crate) fn to_screen() -> Self {
+    pub(crate) fn to_screen(voice: Voice) -> Self {
         Self {
             log: None,
             bar: ProgressBar::hidden(),
+            terminal: Terminal::of_output(),
+            voice,
+            pace: None,
+            errors: Vec::new(),
         }
     }
 
     /// Writes to a log file from now on, at its end.
     pub(crate) fn log_to(&mut self, path: PathBuf) -> Result<()> {
-        let file = run_dir::append(&path)?;
+        let file = append(&path)?;
         self.log = Some((path, file));
         Ok(())
+    }
+
+    /// Where its lines go.
+    pub(crate) fn terminal(&self) -> Terminal {
+        self.terminal
     }
 
     /// A text of one or more lines: screen and log.
@@ -56,20 +125,49 @@ impl Journal {
 
     /// A text for the screen alone, above the bar.
     pub(crate) fn show(&self, text: &str) {
-        self.bar.suspend(|| tell(&format!("{}\n", text.trim_end())));
+        if matches!(self.voice, Voice::Short | Voice::Explained) {
+            let text = self.terminal.painted(text.trim_end());
+            self.bar.suspend(|| tell(&format!("{text}\n")));
+        }
+    }
+
+    /// An object for a program that reads the screen.
+    pub(crate) fn emit(&self, record: &impl Serialize) -> Result<()> {
+        if self.voice == Voice::Json {
+            tell(&format!("{}\n", serde_json::to_string(record)?));
+        }
+        Ok(())
     }
 
     /// A text for the log alone.
     pub(crate) fn note(&mut self, text: &str) -> Result<()> {
         if let Some((path, file)) = &mut self.log {
-            run_dir::add_line(file, path, text.trim_end())?;
+            add_line(file, path, text.trim_end())?;
         }
         Ok(())
     }
 
+    /// Length of the log file now.
+    pub(crate) fn log_bytes(&self) -> Result<u64> {
+        match &self.log {
+            Some((path, file)) => {
+                let metadata = file.metadata().map_err(|e| io("measure", path, &e))?;
+                Ok(metadata.len())
+            }
+            None => Ok(0),
+        }
+    }
+
     /// Starts the bar where standard error is a terminal.
     pub(crate) fn start(&mut self, step: u64, steps: u64) {
-        if std::io::stderr().is_terminal() {
+        self.pace = Some(Pace {
+            begun: None,
+            first: step,
+            steps,
+            is_told: false,
+        });
+        let is_shown = matches!(self.voice, Voice::Short | Voice::Explained);
+        if is_shown && std::io::stderr().is_terminal() {
             let style = ProgressStyle::with_template("{bar:16} {pos}/{len}  {wide_msg}")
                 .expect("the template is well formed");
             self.bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr())
@@ -78,15 +176,38 @@ impl Journal {
         }
     }
 
-    /// One step done.
-    pub(crate) fn advance(&self, step: u64) {
+    /// One step done: from the third on, how fast they are and what is left.
+    pub(crate) fn advance(&mut self, step: u64) {
         self.bar.set_position(step);
+        let Some(pace) = &mut self.pace else { return };
+        let Some((secs, left)) = pace.at(step) else {
+            return;
+        };
+        let is_first = !std::mem::replace(&mut pace.is_told, true);
+        let rate = format!("{secs:.3} s a step, {} left", duration(left));
+        if self.bar.is_hidden() {
+            if is_first {
+                self.show(&format!("pace   {rate}"));
+            }
+            return;
+        }
+        let error = self.errors.last().map_or_else(String::new, |error| {
+            format!("g_rec {error:.3} {}  ", spark(&self.errors, 16))
+        });
+        self.bar.set_message(format!("{error}{rate}"));
     }
 
-    /// A tick: a line, and the few figures of it that fit beside the bar.
+    /// A tick: a line that fits the screen, and all figures in the log.
     pub(crate) fn tick(&mut self, tick: &Tick, steps: u64) -> Result<()> {
-        self.bar.set_message(bar_message(tick));
-        self.say(&tick_line(tick, steps))
+        self.errors.push(tick[Figure::GReconstruction]);
+        let errors = if self.terminal.is_screen {
+            &self.errors[..]
+        } else {
+            &[]
+        };
+        self.show(&short_line(tick, steps, errors, self.terminal.columns));
+        self.emit(tick)?;
+        self.note(&tick_line(tick, steps))
     }
 
     /// Takes the bar away.
@@ -96,22 +217,63 @@ impl Journal {
     }
 }
 
-/// One aligned line of figures; those of terms that a run does not have are left out.
+/// The figures of a tick that fit into a line, the most telling ones first to stay. `errors`: of all ticks,
+/// for the sparkline; none for none.
+fn short_line(tick: &Tick, steps: u64, errors: &[f32], columns: usize) -> String {
+    let width = steps.to_string().len();
+    let figure = |rank: usize, figure: Figure, digits: usize| {
+        let (name, value) = (figure.row().name, tick[figure]);
+        (rank, format!("{name} {value:.digits$}"))
+    };
+    let mut parts = vec![(0, format!("step {:>width$}/{steps}", tick.step))];
+    parts.push(figure(1, Figure::GReconstruction, 3));
+    if !errors.is_empty() {
+        // Columns stay where they are while it grows.
+        parts.push((4, format!("{:<12}", spark(errors, 12))));
+    }
+    parts.push(figure(2, Figure::GCycle, 3));
+    parts.push(figure(2, Figure::GAdversarial, 2));
+    for further in [Figure::GKl, Figure::GPaired] {
+        if tick[further] != 0.0 {
+            parts.push(figure(6, further, 3));
+        }
+    }
+    let [real, fake] = [Figure::DRealProb, Figure::DFakeProb].map(|figure| tick[figure]);
+    parts.push((3, format!("D {real:.2}/{fake:.2}")));
+    for loss in [Figure::DReal, Figure::DFake, Figure::DComposite] {
+        parts.push(figure(7, loss, 2));
+    }
+    parts.push((5, format!("{:.1} s/kimg", tick.secs_per_kimg)));
+    if tick.peak_memory_bytes > 0 {
+        parts.push((8, format!("{} MiB", tick.peak_memory_bytes >> 20)));
+    }
+    parts.push((0, format!("left {}", duration(tick.secs_left))));
+    fitted(&parts, columns)
+}
+
+/// One aligned line of all figures, for the log; those of terms that a run does not have are left out.
 fn tick_line(tick: &Tick, steps: u64) -> String {
     let width = steps.to_string().len();
-    let further = [
-        ("g_style", tick.g_style),
-        ("g_div", tick.g_diversity),
-        ("g_prior", tick.g_prior),
-        ("g_lat", tick.g_latent),
-        ("d_r1", tick.d_r1.unwrap_or(0.0)),
-    ];
-    let further: String = further
-        .iter()
-        .filter(|(_, value)| *value != 0.0)
-        .fold(String::new(), |line, (name, value)| {
-            line + &format!("{name} {value:>6.4}  ")
-        });
+    let mut figures = String::new();
+    for (figure, value) in tick.figures.iter() {
+        let row = figure.row();
+        let is_shown = match row.column {
+            Column::Always => true,
+            Column::WhereUsed => value != 0.0,
+            Column::Never => false,
+        };
+        if is_shown {
+            // Probabilities have no sign and no tens.
+            let width = if row.chart == Chart::Probability {
+                5
+            } else {
+                6
+            };
+            let (name, digits) = (row.name, row.digits);
+            // A write into a String cannot fail.
+            let _ = write!(figures, "{name} {value:>width$.digits$}  ");
+        }
+    }
     let device = tick.device_memory_bytes.map_or_else(String::new, |bytes| {
         format!("device {:>5} MiB  ", bytes >> 20)
     });
@@ -121,20 +283,10 @@ fn tick_line(tick: &Tick, steps: u64) -> String {
         mib => format!("mem {mib:>5} MiB  "),
     };
     format!(
-        "step {:>width$}/{steps}  kimg {:>8.2}  d_real {:>6.3}  d_fake {:>6.3}  d_mix {:>6.3}  D(real) {:>5.3}  D(fake) {:>5.3}  g_rec {:>6.4}  g_cyc {:>6.4}  g_kl {:>6.4}  \
-         g_adv {:>6.3}  g_pair {:>6.4}  {further}stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  {}{host}{device}left {:>6}",
+        "step {:>width$}/{steps}  kimg {:>8.2}  {figures}stay {:>5.2}  reach {:>5.2}  sec/kimg {:>7.2}  wait {:>4.1}%  \
+         {}{host}{device}left {:>6}",
         tick.step,
         tick.kimg,
-        tick.d_real,
-        tick.d_fake,
-        tick.d_composite,
-        tick.d_real_prob,
-        tick.d_fake_prob,
-        tick.g_reconstruction,
-        tick.g_cycle,
-        tick.g_kl,
-        tick.g_adversarial,
-        tick.g_paired,
         tick.crf_stay_log_odds,
         tick.crf_coupling_length,
         tick.secs_per_kimg,
@@ -159,18 +311,6 @@ fn phases(phases: &Phases) -> String {
     )
 }
 
-/// The few figures that fit beside a bar.
-fn bar_message(tick: &Tick) -> String {
-    format!(
-        "g_rec {:.3}  g_cyc {:.3}  g_adv {:.2}  {:.1} sec/kimg  left {}",
-        tick.g_reconstruction,
-        tick.g_cycle,
-        tick.g_adversarial,
-        tick.secs_per_kimg,
-        duration(tick.secs_left)
-    )
-}
-
 /// A signal ends the process at once.
 const UNGUARDED: u8 = 0;
 /// The first signal asks the training to stop.
@@ -180,9 +320,9 @@ const REQUESTED: u8 = 2;
 
 static STATE: AtomicU8 = AtomicU8::new(UNGUARDED);
 
-/// A terminal that goes away: the system, the shell and the end of the shell each send SIGHUP, so that only the first is a
-/// request and the others must not end the process before its checkpoint is saved. A run under `nohup` is meant to outlive
-/// its terminal; listening for Ctrl-C would undo that.
+/// A terminal that goes away: the system, the shell and the end of the shell each send SIGHUP, so that only
+/// the first is a request and the others must not end the process before its checkpoint is saved. A run under
+/// `nohup` is meant to outlive its terminal; listening for Ctrl-C would undo that.
 mod hangup {
     #[cfg(unix)]
     use nix::sys::signal::{SigHandler, Signal, signal};
@@ -268,6 +408,20 @@ impl Drop for InterruptGuard {
     }
 }
 
+/// Told when a person, or the system, asks the process to end; asked twice, it ends at once.
+pub(crate) fn stop_requests() -> Result<mpsc::Receiver<()>> {
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    let (tell, stop) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        if ASKED.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+        let _ = tell.send(());
+    })
+    .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
+    Ok(stop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,23 +430,21 @@ mod tests {
         Tick {
             step,
             kimg: step as f64 * 0.016,
-            d_real: 0.5,
-            d_fake: 0.25,
-            d_composite: 1.0,
-            d_real_prob: 0.75,
-            d_fake_prob: 0.25,
-            d_r1: None,
-            g_reconstruction: 0.125,
-            g_kl: 0.5,
-            g_cycle: 0.25,
-            g_adversarial: 2.0,
-            g_paired: 0.0,
-            g_style: 0.0,
-            g_diversity: 0.0,
-            g_prior: 0.0,
-            g_latent: 0.0,
-            d_norm: 1.0,
-            g_norm: 1.0,
+            figures: [
+                (Figure::DReal, 0.5),
+                (Figure::DFake, 0.25),
+                (Figure::DComposite, 1.0),
+                (Figure::DRealProb, 0.75),
+                (Figure::DFakeProb, 0.25),
+                (Figure::GReconstruction, 0.125),
+                (Figure::GKl, 0.5),
+                (Figure::GCycle, 0.25),
+                (Figure::GAdversarial, 2.0),
+                (Figure::DNorm, 1.0),
+                (Figure::GNorm, 1.0),
+            ]
+            .into_iter()
+            .collect(),
             crf_stay_log_odds: 0.5,
             crf_coupling_length: 1.0,
             secs_per_kimg: 10.0,
@@ -306,10 +458,63 @@ mod tests {
     }
 
     #[test]
+    fn a_short_line_fits_its_terminal_and_says_more_in_a_wider_one() {
+        let errors = [0.5, 0.25, 0.125];
+        let mut before = 0;
+        for (columns, told) in [(80, "D 0.75/0.25"), (120, "s/kimg"), (200, "d_mix 1.00")] {
+            for (step, steps) in [(5, 1000), (100_000, 100_000)] {
+                let line = short_line(&tick(step), steps, &errors, columns);
+                let width = line.chars().count();
+                let is_told = steps > 1000 || line.contains(told);
+                assert!(width <= columns && is_told, "{columns}: {line}");
+                assert!(line.ends_with("left 2m39s"), "{line}");
+            }
+            let width = short_line(&tick(5), 1000, &errors, columns).len();
+            assert!(width > before, "{columns} columns");
+            before = width;
+        }
+        let piped = short_line(&tick(5), 1000, &[], 80);
+        assert!(
+            piped.is_ascii() && piped.starts_with("step    5/1000  g_rec 0.125  g_cyc"),
+            "{piped}"
+        );
+    }
+
+    #[test]
+    fn a_pace_is_known_from_the_third_step_on_and_survives_a_roll_back() {
+        let mut pace = Pace {
+            begun: None,
+            first: 100,
+            steps: 200,
+            is_told: false,
+        };
+        assert!([101, 102].into_iter().all(|step| pace.at(step).is_none()));
+        let (secs, left) = pace.at(103).expect("the third step");
+        assert!((left - 97.0 * secs).abs() < 1e-9);
+        assert_eq!(pace.at(50), None);
+    }
+
+    #[test]
+    fn every_column_has_its_meaning() {
+        let legend = legend();
+        for row in Figure::ALL.iter().map(|figure| figure.row()) {
+            let is_told = legend.contains(row.name);
+            assert_eq!(is_told, row.column != Column::Never, "{row:?}: {legend}");
+        }
+    }
+
+    #[test]
     fn lines_of_one_run_are_equally_long_and_tell_the_time_left() {
         let [early, late] = [5, 900].map(|step| tick_line(&tick(step), 1000));
         assert_eq!(early.len(), late.len(), "{early}\n{late}");
         assert!(early.ends_with("left  2m39s"), "{early}");
+        assert!(
+            early.contains(
+                "d_real  0.500  d_fake  0.250  d_mix  1.000  D(real) 0.750  D(fake) 0.250  g_rec 0.1250  g_cyc 0.2500  g_kl 0.5000  \
+                 g_adv  2.000  g_pair 0.0000  stay  0.50  reach  1.00  sec/kimg   10.00"
+            ),
+            "{early}"
+        );
         assert!(
             late.contains("step  900/1000  kimg    14.40")
                 && late.contains("wait  1.5%  mem   300 MiB"),
@@ -317,7 +522,7 @@ mod tests {
         );
         // What a run has beyond the common figures is told, and no more.
         let mut guided = tick(5);
-        (guided.g_style, guided.device_memory_bytes) = (1.25, Some(77 << 20));
+        (guided[Figure::GStyle], guided.device_memory_bytes) = (1.25, Some(77 << 20));
         let line = tick_line(&guided, 1000);
         assert!(
             line.contains("g_style 1.2500  stay")

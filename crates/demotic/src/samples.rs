@@ -1,5 +1,5 @@
-//! What a run shows as pictures: training pictures, translations of the same held-out inputs, and what the discriminator
-//! says of their patches.
+//! What a run shows as pictures: training pictures, translations of the same held-out inputs, and what the
+//! discriminator says of their patches.
 
 use demotic_core::data::{Dataset, Split};
 use demotic_core::device::Chosen;
@@ -8,7 +8,7 @@ use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
 use demotic_core::translate;
 
-use crate::sheet::{self, Block};
+use crate::sheet::{self, Block, Sheet};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
@@ -74,10 +74,11 @@ impl<'a> Samples<'a> {
     }
 
     /// What the discriminator says of patches of some of the inputs, of their translations, and of mixtures.
-    pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> image::RgbImage {
+    pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> Sheet {
         let dataset = self.dataset;
         let (styles, size) = (dataset.styles().len(), dataset.size_px() as usize);
-        // One input a style, and another round where there are few styles: of those that tell the styles apart, where there are any.
+        // One input a style, and another round where there are few styles: of those that tell the styles
+        // apart, where there are any.
         let telling = self.inputs.iter().filter(|(s, i)| !self.is_alike(*s, *i));
         let mut inputs: Vec<(usize, usize)> = telling.copied().collect();
         if inputs.is_empty() {
@@ -95,7 +96,7 @@ impl<'a> Samples<'a> {
             trainer.device(),
             &pictures,
         );
-        let names: Vec<String> = std::iter::once("made".to_owned())
+        let names: Vec<String> = std::iter::once("fake".to_owned())
             .chain(dataset.styles().iter().map(|style| style.name.clone()))
             .collect();
         // All labels where they fit, else only the one that matters most.
@@ -146,13 +147,13 @@ impl<'a> Samples<'a> {
         let heat_names = ["p 0", "0.25", "0.5", "0.75", "p 1"].map(str::to_owned);
         let blocks = [
             block(Kind::Real, "real pictures"),
-            block(Kind::Made, "translations"),
+            block(Kind::Fake, "translations"),
             block(Kind::Mixed, "mixtures"),
             Block {
                 title: if trainer.config().loss.adversarial_kind.tells_styles() {
                     "labels, and probability p".into()
                 } else {
-                    "labels, and probability p: made, or real of the style that is meant; this loss does not tell styles".into()
+                    "labels, and probability p: fake, or real of the style that is meant; this loss does not tell styles".into()
                 },
                 columns: names.iter().cloned().chain(heat_names).collect(),
                 rows: vec![
@@ -167,9 +168,9 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, false)
     }
 
-    /// A block a source style: the input, itself drawn again, and each translation beside the true picture. Where training
-    /// minds them, pictures of the prior follow, the same latents in every style.
-    pub(crate) fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> image::RgbImage {
+    /// A block a source style: the input, itself drawn again, and each translation beside the true picture.
+    /// Where training minds them, pictures of the prior follow, the same latents in every style.
+    pub(crate) fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Sheet {
         let dataset = self.dataset;
         let (styles, len) = (dataset.styles().len(), dataset.picture_len());
         let size = dataset.size_px() as usize;
@@ -181,10 +182,17 @@ impl<'a> Samples<'a> {
         let targets: Vec<u32> = (0..self.inputs.len())
             .flat_map(|_| 0..styles as u32)
             .collect();
-        let made =
-            translate::translate(trainer.average(), &chosen.device, &sources, size, &targets);
-        let made = dataset.shown(&made);
-        let made = |row: usize, style: usize| &made[(row * styles + style) * len..][..len];
+        let generator = trainer.average();
+        let fakes = translate::translate(generator, &chosen.device, &sources, size, &targets);
+        let fakes = dataset.shown(&fakes);
+        let fake = |row: usize, style: usize| &fakes[(row * styles + style) * len..][..len];
+        let (inputs, own): (Vec<Vec<f32>>, Vec<u32>) = self
+            .inputs
+            .iter()
+            .map(|&(style, item)| (dataset.network_pictures(style, &[item]), style as u32))
+            .unzip();
+        let again = translate::redraw(generator, &chosen.device, &inputs.concat(), size, &own);
+        let again = dataset.shown(&again);
         let truths: Vec<Vec<Option<Vec<f32>>>> = self
             .inputs
             .iter()
@@ -201,25 +209,34 @@ impl<'a> Samples<'a> {
         let prior = self.prior(trainer, chosen);
         let mut blocks: Vec<Block<'_>> = (0..styles)
             .map(|from| {
-                let mut columns = vec!["input".to_owned(), "again".to_owned()];
-                for to in (0..styles).filter(|&to| to != from) {
-                    columns.extend([
-                        format!("{} / true", dataset.styles()[to].name),
-                        String::new(),
-                    ]);
-                }
                 let of_block = self
                     .inputs
                     .iter()
                     .enumerate()
                     .filter(|(_, (style, _))| *style == from);
+                // A style without counterparts has no column of them.
+                let has_truths: Vec<bool> = (0..styles)
+                    .map(|to| of_block.clone().any(|(row, _)| truths[row][to].is_some()))
+                    .collect();
+                let mut columns = vec!["input".to_owned(), "again".to_owned()];
+                for to in (0..styles).filter(|&to| to != from) {
+                    let name = &dataset.styles()[to].name;
+                    if has_truths[to] {
+                        columns.extend([format!("{name} / true"), String::new()]);
+                    } else {
+                        columns.push(name.clone());
+                    }
+                }
                 let rows = of_block.map(|(row, _)| {
                     let mut cells = vec![
                         Some(&self.pictures[row * len..][..len]),
-                        Some(made(row, from)),
+                        Some(&again[row * len..][..len]),
                     ];
                     for to in (0..styles).filter(|&to| to != from) {
-                        cells.extend([Some(made(row, to)), truths[row][to].as_deref()]);
+                        cells.push(Some(fake(row, to)));
+                        if has_truths[to] {
+                            cells.push(truths[row][to].as_deref());
+                        }
                     }
                     cells
                 });
@@ -247,7 +264,8 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, styles <= 3)
     }
 
-    /// Pictures of the prior, a row a style: `[styles, PRIOR, c, size, size]`; none where training does not mind them.
+    /// Pictures of the prior, a row a style: `[styles, PRIOR, c, size, size]`; none where training does not
+    /// mind them.
     fn prior(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Vec<f32> {
         let (config, generator) = (trainer.config(), trainer.average());
         if config.loss.prior == 0.0 {
@@ -264,7 +282,7 @@ impl<'a> Samples<'a> {
 }
 
 /// Training pictures as they are, a row a style.
-pub(crate) fn reals(dataset: &Dataset) -> image::RgbImage {
+pub(crate) fn reals(dataset: &Dataset) -> Sheet {
     let pictures: Vec<Vec<Vec<f32>>> = (0..dataset.styles().len())
         .map(|style| {
             let items = dataset.items(style, Split::Train);

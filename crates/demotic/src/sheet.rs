@@ -4,8 +4,11 @@ use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::translate::to_byte;
-use image::{ImageFormat, RgbImage};
+use demotic_core::data::signed_png;
+use demotic_core::files::write_whole;
+use demotic_core::report;
+use demotic_core::translate::{Unframed, to_byte};
+use image::{ExtendedColorType, ImageFormat, RgbImage};
 
 use crate::failure::io;
 
@@ -32,8 +35,29 @@ pub(crate) struct Block<'a> {
     pub(crate) rows: Vec<Row<'a>>,
 }
 
+/// A picture of pictures, and where they are in it.
+pub(crate) struct Sheet {
+    pub(crate) image: RgbImage,
+    layout: report::Sheet,
+}
+
+impl Sheet {
+    /// As PNG, with its layout in it.
+    pub(crate) fn png(&self, path: &Path) -> Result<Vec<u8>> {
+        let (width, height) = self.image.dimensions();
+        let bytes = png(
+            self.image.as_raw(),
+            width,
+            height,
+            ExtendedColorType::Rgb8,
+            path,
+        )?;
+        Ok(self.layout.written_into(&bytes))
+    }
+}
+
 /// Draws blocks beside (`across`) or below each other.
-pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> RgbImage {
+pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet {
     let scale = SHOWN_PX.div_ceil(size_px).max(1);
     let cell = size_px * scale + GAP;
     let extent = |block: &Block<'_>| {
@@ -58,6 +82,12 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> RgbIma
         height.max(1) as u32,
         image::Rgb([255; 3]),
     );
+    let mut layout = report::Sheet {
+        cell,
+        side: size_px * scale,
+        line: LINE,
+        blocks: Vec::new(),
+    };
     let (mut left, mut top) = (GAP, GAP);
     for (block, extent) in blocks.iter().zip(extents) {
         text(
@@ -88,27 +118,63 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> RgbIma
                 }
             }
         }
+        layout.blocks.push(report::Block {
+            left,
+            top,
+            title: block.title.clone(),
+            columns: block.columns.clone(),
+            rows: block.rows.len(),
+        });
         if across {
             left += extent.0 + 4 * GAP;
         } else {
             top += extent.1;
         }
     }
-    sheet
+    Sheet {
+        image: sheet,
+        layout,
+    }
+}
+
+/// A picture by itself, `[3, size, size]` in [-1, 1].
+pub(crate) fn picture(planes: &[f32], size: usize) -> RgbImage {
+    let mut picture = RgbImage::new(size as u32, size as u32);
+    paste(&mut picture, 0, 0, planes, size, 1);
+    picture
 }
 
 /// Writes a sheet beside and renames it.
-pub(crate) fn save(sheet: &RgbImage, path: &Path) -> Result<()> {
-    crate::run_dir::write_whole(
+pub(crate) fn save(sheet: &Sheet, path: &Path) -> Result<()> {
+    Ok(write_whole(path, &sheet.png(path)?)?)
+}
+
+/// Writes a picture by itself, `[3, size, size]` in [-1, 1].
+pub(crate) fn save_picture(planes: &[f32], size: usize, path: &Path) -> Result<()> {
+    let picture = picture(planes, size);
+    let (width, height) = picture.dimensions();
+    let bytes = png(
+        picture.as_raw(),
+        width,
+        height,
+        ExtendedColorType::Rgb8,
         path,
-        &png(
-            sheet.as_raw(),
-            sheet.width(),
-            sheet.height(),
-            image::ExtendedColorType::Rgb8,
-            path,
-        )?,
-    )
+    )?;
+    Ok(write_whole(path, &bytes)?)
+}
+
+/// A translation as PNG, with alpha only where something is transparent; it says that its colours are sRGB,
+/// and who generated it.
+pub(crate) fn translation_png(picture: &Unframed, path: &Path) -> Result<Vec<u8>> {
+    let (width, height) = (picture.width_px, picture.height_px);
+    let bytes = if picture.is_opaque {
+        let pixels = picture.rgba.as_chunks::<4>().0;
+        let rgb: Vec<u8> = pixels.iter().flat_map(|p| [p[0], p[1], p[2]]).collect();
+        png(&rgb, width, height, ExtendedColorType::Rgb8, path)?
+    } else {
+        png(&picture.rgba, width, height, ExtendedColorType::Rgba8, path)?
+    };
+    Ok(signed_png(&bytes))
 }
 
 /// PNG bytes of raw pixels.
@@ -228,7 +294,7 @@ mod tests {
             columns: vec![String::new(); 2],
             rows: vec![vec![None, Some(&black[..])], vec![Some(&black[..]), None]],
         };
-        let sheet = draw(&[block], 2, false);
+        let sheet = draw(&[block], 2, false).image;
         let cell = 2 * 48 + GAP;
         let at = |c: usize, r: usize| {
             sheet

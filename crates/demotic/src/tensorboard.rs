@@ -1,15 +1,17 @@
-//! Event files for `TensorBoard`, where `train.tensorboard` asks for them: scalars of every tick and validation.
+//! Event files for `TensorBoard`, where `train.tensorboard` asks for them: scalars of every tick and
+//! validation, sample grids and label maps, and the settings.
 //!
-//! The four crates made for it were weighed and not taken. None of them can take up a file and cut it back to a step, which an exact
-//! resume needs. Beside that, `tboard` 0.1.1 needs `protoc` to build, `tensorboard-rs` 0.5.9 panics where a disk is full and brings an
-//! image library from 2021, `tfrecord` 0.15 brings a hundred crates and a TLS library, `syntaxdot-summary` 0.5.0 (scalars alone) a
-//! message compiler of 2021. What is written here is small: records of length, checksum, bytes, checksum, each a message of a time,
-//! a step and named numbers.
-//! Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a run of 20 steps, and 92 numbers of
-//! their points that were compared are those of `stats.jsonl`.
+//! The four crates made for it were weighed and not taken. None of them can take up a file and cut it back to
+//! a step, which an exact resume needs. Beside that, `tboard` 0.1.1 needs `protoc` to build, `tensorboard-rs`
+//! 0.5.9 panics where a disk is full and brings an image library from 2021, `tfrecord` 0.15 brings a hundred
+//! crates and a TLS library, `syntaxdot-summary` 0.5.0 (scalars alone) a message compiler of 2021. What is
+//! written here is small: records of length, checksum, bytes, checksum, each a message of a time, a step and
+//! named numbers. Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a
+//! run of 20 steps, and 92 numbers of their points that were compared are those of `stats.jsonl`.
 //!
 //! # Source
-//! tensorflow `core/lib/io/record_writer.h` (framing), `core/util/event.proto` and `core/framework/summary.proto`.
+//! tensorflow `core/lib/io/record_writer.h` (framing), `core/util/event.proto` and
+//! `core/framework/summary.proto`.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,10 +19,11 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use demotic_core::files::{append, write_whole};
+use demotic_core::protobuf::Message;
 use serde_json::Value;
 
 use crate::failure::io;
-use crate::run_dir;
 
 /// What every file begins with.
 const VERSION: &[u8] = b"brain.Event:2";
@@ -48,33 +51,82 @@ impl EventFile {
         }
         if kept.is_empty() {
             let mut first = head(0);
-            bytes_field(&mut first, 3, VERSION);
-            kept = framed(&first);
+            first.bytes(3, VERSION);
+            kept = framed(&first.into_bytes());
         }
-        run_dir::write_whole(&path, &kept)?;
-        let file = run_dir::append(&path)?;
+        write_whole(&path, &kept)?;
+        let file = append(&path)?;
         Ok(Self { path, file })
     }
 
     /// Adds every number of a line of figures under its key, `phases.g_forward_secs` where they are nested.
     pub(crate) fn add(&mut self, prefix: &str, step: u64, figures: &Value) -> Result<()> {
-        let mut event = head(step);
         let mut values = Vec::new();
         scalars(prefix, figures, &mut values);
+        let values = values.into_iter().map(|(tag, number)| {
+            let mut value = Message::default();
+            value.bytes(1, tag);
+            value.float(2, number);
+            value
+        });
+        self.write(step, values.collect())
+    }
+
+    /// Adds a PNG of three planes.
+    pub(crate) fn add_picture(
+        &mut self,
+        tag: &str,
+        step: u64,
+        png: &[u8],
+        (width, height): (u32, u32),
+    ) -> Result<()> {
+        let mut picture = Message::default();
+        picture.number(1, height.into());
+        picture.number(2, width.into());
+        picture.number(3, 3);
+        picture.bytes(4, png);
+        let mut value = Message::default();
+        value.bytes(1, tag);
+        value.message(4, picture);
+        self.write(step, vec![value])
+    }
+
+    /// Adds a text in Markdown.
+    pub(crate) fn add_text(&mut self, tag: &str, step: u64, text: &str) -> Result<()> {
+        let mut plugin = Message::default();
+        plugin.bytes(1, "text");
+        let mut metadata = Message::default();
+        metadata.message(1, plugin);
+        // A tensor of one string: `DT_STRING`, of no extents.
+        let mut tensor = Message::default();
+        tensor.number(1, 7);
+        tensor.message(2, Message::default());
+        tensor.bytes(8, text);
+        let mut value = Message::default();
+        value.bytes(1, tag);
+        value.message(8, tensor);
+        value.message(9, metadata);
+        self.write(step, vec![value])
+    }
+
+    /// Whether the file holds nothing yet but its version.
+    pub(crate) fn is_new(&self) -> Result<bool> {
+        let bytes = fs::read(&self.path).map_err(|e| io("read", &self.path, &e))?;
+        Ok(records(&bytes).len() < 2)
+    }
+
+    fn write(&mut self, step: u64, values: Vec<Message>) -> Result<()> {
         if values.is_empty() {
             return Ok(());
         }
-        let mut summary = Vec::new();
-        for (tag, number) in values {
-            let mut value = Vec::new();
-            bytes_field(&mut value, 1, tag.as_bytes());
-            value.push(0x15); // simple_value = 2, four bytes
-            value.extend(number.to_le_bytes());
-            bytes_field(&mut summary, 1, &value);
+        let mut summary = Message::default();
+        for value in values {
+            summary.message(1, value);
         }
-        bytes_field(&mut event, 5, &summary);
+        let mut event = head(step);
+        event.message(5, summary);
         self.file
-            .write_all(&framed(&event))
+            .write_all(&framed(&event.into_bytes()))
             .map_err(|e| io("write", &self.path, &e))
     }
 }
@@ -93,30 +145,14 @@ fn scalars(path: &str, value: &Value, found: &mut Vec<(String, f32)>) {
 }
 
 /// An event's time and step: `wall_time` = 1, eight bytes; `step` = 2, a varint.
-fn head(step: u64) -> Vec<u8> {
+fn head(step: u64) -> Message {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |t| t.as_secs_f64());
-    let mut bytes = vec![0x09];
-    bytes.extend(now.to_le_bytes());
-    bytes.push(0x10);
-    varint(&mut bytes, step);
-    bytes
-}
-
-/// A field of bytes: key, length, contents.
-fn bytes_field(out: &mut Vec<u8>, number: u8, contents: &[u8]) {
-    out.push((number << 3) | 2);
-    varint(out, contents.len() as u64);
-    out.extend(contents);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
+    let mut event = Message::default();
+    event.double(1, now);
+    event.number(2, step as i64);
+    event
 }
 
 /// A record on disk: length, its checksum, the payload, its checksum.
@@ -189,6 +225,26 @@ mod tests {
             masked.wrapping_sub(0xa282_ead8).rotate_left(15),
             0xe306_9283
         );
+    }
+
+    #[test]
+    fn pictures_and_settings_are_where_tensorboard_looks_for_them() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mut file = EventFile::open(folder.path(), 0)?;
+        assert!(file.is_new()?);
+        file.add_text("settings", 0, "| a |")?;
+        file.add_picture("samples", 300, b"PNG", (5, 4))?;
+        assert!(!file.is_new()?);
+        let bytes = fs::read(&file.path)?;
+        let found = records(&bytes);
+        // Summary (5) > value (1) > tag (1), tensor (8) of a string, metadata (9) > plugin (1) > name (1).
+        let text = b"\x2a\x23\x0a\x21\x0a\x08settings\x42\x0b\x08\x07\x12\x00\x42\x05| a |\x4a\x08\x0a\x06\x0a\x04text";
+        assert!(found[1].ends_with(text), "{:x?}", found[1]);
+        // Picture (4): height, width, planes, bytes.
+        let picture = b"\x2a\x18\x0a\x16\x0a\x07samples\x22\x0b\x08\x04\x10\x05\x18\x03\x22\x03PNG";
+        assert!(found[2].ends_with(picture), "{:x?}", found[2]);
+        assert_eq!(step_of(found[2]), Some(300));
+        Ok(())
     }
 
     #[test]

@@ -17,15 +17,15 @@ pub(crate) const MAX_ENTRIES: usize = 1_000_000;
 /// Most bytes of a header that says something of the entry after it, such as a name of more than 100 letters.
 const MAX_HEADER_BYTES: u64 = 64 << 10;
 
-/// Reads the files of a gzipped tar archive for which `wanted` holds, in the archive's order; all of them together may have
-/// `max_bytes`.
+/// Reads the files of a gzipped tar archive for which `wanted` holds, in the archive's order; all of them
+/// together may have `max_bytes`.
 ///
-/// Entry names are only ever compared and shown, never used as a path to write to. Links and devices are skipped.
-/// `label` names the archive in messages.
+/// Entry names are only ever compared and shown, never used as a path to write to. Links and devices are
+/// skipped. `label` names the archive in messages.
 ///
 /// # Errors
-/// [`DataError::Archive`] for a damaged, cut-off or oversized archive, an entry name that is absolute, goes up (`..`)
-/// or is not UTF-8.
+/// [`DataError::Archive`] for a damaged, cut-off or oversized archive, an entry name that is absolute, goes
+/// up (`..`) or is not UTF-8.
 pub(crate) fn read_tar_gz(
     reader: impl Read,
     label: &Path,

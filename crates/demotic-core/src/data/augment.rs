@@ -1,44 +1,9 @@
-//! Training pictures, varied: mirrored, shifted, scaled, turned, recoloured, then composed on the background.
-
-use serde::{Deserialize, Serialize};
+//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, recoloured, then composed
+//! on the background.
 
 use super::DataError;
-use super::picture::Channels;
 use crate::rng::{Rng, portable_sin_cos};
-
-/// How much training pictures vary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Augmentation {
-    /// Probability of a left-right mirror image. Turn it off for writing.
-    pub flip_prob: f32,
-    /// Probability of a shift, scaling and turn (together); pictures left out stay sharp to the pixel.
-    pub affine_prob: f32,
-    /// Largest shift along each axis, as a share of the side.
-    pub shift_max: f32,
-    /// Largest scaling, up or down, as a share: 0.1 is 0.9 to 1.1.
-    pub scale_max: f32,
-    /// Largest turn either way.
-    pub rotate_max_degrees: f32,
-    /// Largest turn of hues either way; 0 is off.
-    pub hue_max_degrees: f32,
-    /// Largest brightening or darkening, as a share; 0 is off.
-    pub brightness_max: f32,
-}
-
-impl Default for Augmentation {
-    fn default() -> Self {
-        Self {
-            flip_prob: 0.5,
-            affine_prob: 0.5,
-            shift_max: 0.06,
-            scale_max: 0.1,
-            rotate_max_degrees: 8.0,
-            hue_max_degrees: 0.0,
-            brightness_max: 0.0,
-        }
-    }
-}
+use crate::settings::{Augmentation, Channels};
 
 impl Augmentation {
     /// Pictures as they are.
@@ -50,6 +15,7 @@ impl Augmentation {
         rotate_max_degrees: 0.0,
         hue_max_degrees: 0.0,
         brightness_max: 0.0,
+        stroke_max: 0.0,
     };
 
     /// All keys out of range, by name.
@@ -65,27 +31,8 @@ impl Augmentation {
         }
     }
 
-    /// What is out of range, one line a key.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        for (name, value, high) in [
-            ("flip_prob", self.flip_prob, 1.0),
-            ("affine_prob", self.affine_prob, 1.0),
-            ("shift_max", self.shift_max, 0.5),
-            ("scale_max", self.scale_max, 0.5),
-            ("rotate_max_degrees", self.rotate_max_degrees, 180.0),
-            ("hue_max_degrees", self.hue_max_degrees, 180.0),
-            ("brightness_max", self.brightness_max, 1.0),
-        ] {
-            if !(0.0..=high).contains(&value) {
-                problems.push(format!("augment.{name}: expected 0 to {high}, got {value}"));
-            }
-        }
-        problems
-    }
-
-    /// Draws one variation; always takes the same count of random numbers, so that switching one kind of change off
-    /// leaves the others as they were.
+    /// Draws one variation; always takes the same count of random numbers, so that switching one kind of
+    /// change off leaves the others as they were.
     pub(crate) fn draw(&self, rng: &mut Rng) -> Variation {
         let flip = rng.chance(self.flip_prob);
         let is_affine = rng.chance(self.affine_prob);
@@ -102,21 +49,31 @@ impl Augmentation {
             flip,
             affine: (is_affine && moves).then_some(affine),
             colour: (hue != 0.0 || brightness != 0.0).then(|| colour_matrix(hue, 1.0 + brightness)),
+            stroke: 0.0,
         }
+    }
+
+    /// Draws how far the ink of a picture grows to every side, as a share of the side: nothing for half of
+    /// the pictures, small growth more often than large.
+    pub(crate) fn draw_stroke(&self, rng: &mut Rng) -> f32 {
+        let share = (2.0 * rng.uniform_in(0.0, 1.0) - 1.0).max(0.0);
+        self.stroke_max * share * share
     }
 }
 
 /// One variation; the same one may be applied to both pictures of a pair.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Variation {
-    flip: bool,
-    affine: Option<Affine>,
+    pub(super) flip: bool,
+    pub(super) affine: Option<Affine>,
     /// Row-major, applied to colour.
-    colour: Option<[[f32; 3]; 3]>,
+    pub(super) colour: Option<[[f32; 3]; 3]>,
+    /// Growth of the ink to every side, as a share of the side.
+    pub(crate) stroke: f32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Affine {
+pub(super) struct Affine {
     /// Shares of the side.
     shift_x: f32,
     shift_y: f32,
@@ -156,6 +113,9 @@ pub(crate) fn render(
     channels: Channels,
     planes: &mut [f32],
 ) {
+    let radius = variation.stroke * side as f32;
+    let grown = (radius > 0.0).then(|| grow_ink(premultiplied, side, radius));
+    let premultiplied = grown.as_deref().unwrap_or(premultiplied);
     if variation.affine.is_none() && variation.colour.is_none() {
         channels.write(premultiplied, background, planes);
         if variation.flip {
@@ -193,6 +153,40 @@ pub(crate) fn render(
             }
         }
     }
+}
+
+/// Grey dilation of what covers a picture: each pixel takes, of all within `radius` pixels, the one that covers
+/// the most; at the disc's rim by the share that the disc covers. Strokes get wider by twice the radius,
+/// plain fills grow to every side, and what lies within them stays.
+///
+/// # Shapes
+/// `[side, side, 4]` premultiplied, in and out.
+fn grow_ink(premultiplied: &[u8], side: usize, radius: f32) -> Vec<u8> {
+    let pixels = premultiplied.as_chunks::<4>().0;
+    let reach = radius.ceil() as isize;
+    let disc: Vec<(isize, isize, f32)> = (-reach..=reach)
+        .flat_map(|y| (-reach..=reach).map(move |x| (y, x)))
+        .map(|(y, x)| (y, x, (radius + 1.0 - (y as f32).hypot(x as f32)).min(1.0)))
+        .filter(|(y, x, share)| *share > 0.0 && (*y, *x) != (0, 0))
+        .collect();
+    let mut grown = premultiplied.to_vec();
+    for (i, out) in grown.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let (y, x) = ((i / side) as isize, (i % side) as isize);
+        let mut most = f32::from(out[3]);
+        for (down, right, share) in &disc {
+            let (y, x) = (y + down, x + right);
+            if y < 0 || x < 0 || y >= side as isize || x >= side as isize {
+                continue;
+            }
+            let from = pixels[y as usize * side + x as usize];
+            let covers = share * f32::from(from[3]);
+            if covers > most {
+                most = covers;
+                *out = from.map(|value| (share * f32::from(value)).round() as u8);
+            }
+        }
+    }
+    grown
 }
 
 /// Where a pixel of the result comes from, both counted from the first pixel's centre:
@@ -287,7 +281,50 @@ mod tests {
             flip,
             affine,
             colour: None,
+            stroke: 0.0,
         }
+    }
+
+    #[test]
+    fn ink_grows_by_the_radius_and_fills_keep_what_is_in_them() {
+        let grown = |radius: f32| {
+            let stroke = radius / 5.0;
+            ink(&rendered(
+                &dot(2, 2),
+                &Variation {
+                    stroke,
+                    ..variation(false, None)
+                },
+            ))
+        };
+        assert_eq!(grown(0.0), [(2, 2)]);
+        assert_eq!(
+            grown(1.0).len(),
+            9,
+            "a disc of radius one, its corners in part"
+        );
+        assert_eq!(
+            grown(2.0).len(),
+            25,
+            "a disc of radius two, its corners in part"
+        );
+        let full: Vec<u8> = (0..25).flat_map(|i| [i * 10, 0, 0, 255]).collect();
+        assert_eq!(grow_ink(&full, 5, 2.0), full);
+    }
+
+    #[test]
+    fn half_of_the_pictures_keep_their_strokes() {
+        let augmentation = Augmentation {
+            stroke_max: 0.1,
+            ..Augmentation::OFF
+        };
+        let mut rng = Rng::new(1, Stream::TEST, 0);
+        let drawn: Vec<f32> = (0..1000)
+            .map(|_| augmentation.draw_stroke(&mut rng))
+            .collect();
+        let kept = drawn.iter().filter(|stroke| **stroke == 0.0).count();
+        assert!((450..550).contains(&kept), "{kept}");
+        assert!(drawn.iter().all(|stroke| (0.0..=0.1).contains(stroke)));
     }
 
     /// A 5 x 5 picture, transparent but for one opaque red pixel.

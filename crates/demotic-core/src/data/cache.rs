@@ -1,5 +1,5 @@
-//! Rasterised pictures kept between runs. A cache: nothing depends on it, a damaged file is made anew, failing to write
-//! one is no error.
+//! Rasterised pictures kept between runs. A cache: nothing depends on it, a damaged file is made anew,
+//! failing to write one is no error.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Raised when rasterising changes, so that old pictures are not met again.
-pub(crate) const RASTERISER_VERSION: u32 = 1;
+pub(crate) const RASTERISER_VERSION: u32 = 3;
 /// First bytes of a cache file; the last is the layout's version.
 const MAGIC: [u8; 8] = *b"DEMOTIC\x01";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 8 + 4;
@@ -130,7 +130,8 @@ pub(crate) fn write(folder: &Path, key: BlockKey, pictures: &[u8]) {
     }
 }
 
-/// Removes the oldest blocks beyond [`MAX_CACHE_BYTES`], never `keep`, and what a process that was killed left half written.
+/// Removes the oldest blocks beyond [`MAX_CACHE_BYTES`], never `keep`, and what a process that was killed
+/// left half written.
 fn prune(folder: &Path, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;

@@ -1,96 +1,38 @@
 //! A data set at one size: every picture rasterised, the split made, pairs found. Training reads it through
 //! [`TrainingView`], which cannot reach a held-out picture.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::cache::{self, BlockKey, RASTERISER_VERSION};
-use super::overlap::{overlap, reduced, silhouette};
-use super::picture::{Channels, Drawing};
-use super::source::{Contents, DataSource, StyleContents};
+use super::drawing::Drawing;
+use super::pairing::{self, Look};
+use super::passed_over::PassedOver;
+use super::rasterised::{Rasterised, rasterise};
+use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::split::{fnv1a64, fnv1a64_from};
-use super::{CachePolicy, DataError, Split, split_of_family};
+use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
+use super::{DataError, DatasetOptions, Split, split_of_family};
+use crate::settings::{Channels, Counterparts, Fit};
 
 /// Least mean silhouette overlap of aligned pairs.
 ///
-/// Measured on the embedded emoji on white: the two pairs of styles that share their outlines have 0.94 (`openmoji`,
-/// `openmoji-line`) and 0.85 (`fluent-flat`, `fluent-high-contrast`), the thirteen others 0.46 to 0.74. The threshold
-/// stands in the middle of the gap.
+/// Measured on the embedded emoji on white: the two pairs of styles that share their outlines have 0.94
+/// (`openmoji`, `openmoji-line`) and 0.85 (`fluent-flat`, `fluent-high-contrast`), the thirteen others 0.46
+/// to 0.74. The threshold stands in the middle of the gap.
 const ALIGNED_OVERLAP: f32 = 0.8;
 /// Most training pairs looked at for one overlap.
 const OVERLAP_PAIRS: usize = 256;
+/// Difference of two styles' bars, as a share of the square, from which on they are warned about.
+const BARS_DIFFER: f32 = 0.1;
+/// One copy of a training picture in so many held-out ones passes: of the built-in emoji, a few are drawn
+/// alike in some style.
+const COPIES_PASS: usize = 100;
+/// Of so many pictures of a style, at least one is for validation and one for the test.
+const SMALL_SET: usize = 20;
 /// Largest side of a picture in a data set.
 const MAX_SIZE_PX: u32 = 4096;
-
-/// How a data set is loaded.
-#[derive(Debug, Clone)]
-pub struct DatasetOptions {
-    /// Side of the square that every picture is fitted into.
-    pub size_px: u32,
-    /// Styles to load, in this order; all, by name, if empty.
-    pub styles: Vec<String>,
-    /// What transparent pixels show.
-    pub background: [u8; 3],
-    /// Colour channels.
-    pub channels: Channels,
-    /// Where rasterised pictures are kept between runs.
-    pub cache: CachePolicy,
-}
-
-impl Default for DatasetOptions {
-    /// 32 px, all styles, on white.
-    fn default() -> Self {
-        Self {
-            size_px: 32,
-            styles: Vec::new(),
-            background: [255; 3],
-            channels: Channels::Rgb,
-            cache: CachePolicy::Platform,
-        }
-    }
-}
-
-/// A style and whose art it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StyleInfo {
-    /// Its name, as on the command line.
-    pub name: String,
-    /// SPDX identifier, or what the source says.
-    pub licence: String,
-    /// Whom to name.
-    pub attribution: String,
-    /// Pictures in all splits.
-    pub pictures: usize,
-}
-
-/// What equal names mean for two styles: whether one was drawn over the other, told by the mean overlap of silhouettes
-/// over training pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PairKind {
-    /// The same shapes in the same place: differences by pixel mean what they say.
-    Aligned,
-    /// The same idea drawn anew: differences by pixel also punish honest redrawing. Also if there is no training pair.
-    Loose,
-}
-
-impl PairKind {
-    /// Lower-case name, as in the files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Aligned => "aligned",
-            Self::Loose => "loose",
-        }
-    }
-}
-
-impl std::fmt::Display for PairKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
 
 struct Item {
     family: String,
@@ -131,18 +73,23 @@ pub struct Dataset {
     train_indices: Vec<Vec<usize>>,
     /// `[from * styles + to]` -> mean silhouette overlap, if there is a training pair.
     overlaps: Vec<Option<f32>>,
+    passed_over: Vec<PassedOver>,
+    left_out: Vec<LeftOut>,
+    near_misses: Vec<String>,
+    warnings: Vec<String>,
     fingerprint: u64,
 }
 
 impl Dataset {
-    /// Loads `source`: `emoji` (built in), a folder with one sub-folder of pictures a style, or a data set made by
-    /// `demotic data import`.
+    /// Loads `source`: `emoji` (built in), a folder with one sub-folder of pictures a style, or a data set
+    /// made by `demotic data import`.
     ///
-    /// SVG is drawn at the size asked for, other pictures are fitted: see [`super::Picture::fit`]. Uses all cores.
+    /// SVG is drawn at the size asked for, other pictures are fitted: see [`super::Picture::fit`]. Uses all
+    /// cores.
     ///
     /// # Errors
-    /// [`DataError`] for an unknown source or style, fewer than two styles, a style without a training picture, or a
-    /// picture that cannot be read.
+    /// [`DataError`] for an unknown source or style, fewer than two styles, a style without a training
+    /// picture, or a picture that cannot be read.
     pub fn load(source: &str, options: &DatasetOptions) -> Result<Self, DataError> {
         if !(1..=MAX_SIZE_PX).contains(&options.size_px) {
             return Err(DataError::Option(format!(
@@ -150,23 +97,22 @@ impl Dataset {
                 options.size_px
             )));
         }
-        let contents = DataSource::find(source)?.read(&options.styles)?;
-        if contents.styles.len() < 2 {
-            return Err(DataError::TooFewStyles {
-                found: contents.styles.len(),
-                names: contents
-                    .styles
-                    .iter()
-                    .map(|s| s.info.name.clone())
-                    .collect(),
-                path: contents.label,
-            });
-        }
-        let splits: Vec<Split> = contents
-            .items
-            .iter()
-            .map(|item| split_of_family(&item.family))
-            .collect();
+        let mut contents = DataSource::find(source)?.read(&options.styles)?;
+        require_two_styles(&contents)?;
+        let near_misses = match options.pairs {
+            Counterparts::Names => near_misses(&contents),
+            Counterparts::None => {
+                contents = without_pairs(contents);
+                Vec::new()
+            }
+        };
+        let Rasterised {
+            pixels,
+            hashes,
+            left_out,
+            not_drawn,
+        } = rasterise(&mut contents, options)?;
+        let splits = splits(&contents);
         let in_split = |style: &StyleContents, split: Split| -> Vec<usize> {
             (0..splits.len())
                 .filter(|&item| splits[item] == split && style.drawings[item].is_some())
@@ -187,28 +133,7 @@ impl Dataset {
             }
         }
         let (validation, test) = (by_style(Split::Validation), by_style(Split::Test));
-
-        let mut pixels = Vec::new();
-        let mut hashes = Vec::new();
-        for style in &contents.styles {
-            let (style_pixels, hash) = rasterise_style(&contents, style, options)?;
-            pixels.push(style_pixels);
-            hashes.push(hash);
-        }
-        let places = contents
-            .styles
-            .iter()
-            .map(|style| {
-                let mut next = 0;
-                let place = |drawing: &Option<Drawing>| {
-                    drawing.as_ref().map(|_| {
-                        next += 1;
-                        next - 1
-                    })
-                };
-                style.drawings.iter().map(place).collect()
-            })
-            .collect();
+        let places = contents.styles.iter().map(places).collect();
         let mut dataset = Self {
             fingerprint: fingerprint(&contents, &hashes),
             label: contents.label,
@@ -243,8 +168,17 @@ impl Dataset {
             test,
             train_indices,
             overlaps: Vec::new(),
+            passed_over: contents.passed_over,
+            left_out,
+            near_misses,
+            warnings: not_drawn,
         };
-        dataset.overlaps = dataset.measure_overlaps();
+        if options.fit == Fit::Pad {
+            dataset.look_at_shapes();
+        }
+        dataset.look_at_pairs();
+        dataset.look_for_copies();
+        dataset.look_for_blanks();
         Ok(dataset)
     }
 
@@ -324,8 +258,8 @@ impl Dataset {
         &self.pixels[style][place * len..(place + 1) * len]
     }
 
-    /// A picture as a person sees it: `[3, size_px, size_px]` in [-1, 1], composed on the background; grey where the network
-    /// sees grey.
+    /// A picture as a person sees it: `[3, size_px, size_px]` in [-1, 1], composed on the background; grey
+    /// where the network sees grey.
     ///
     /// # Panics
     /// As [`Self::rgba`].
@@ -422,8 +356,8 @@ impl Dataset {
         self.items[item].split
     }
 
-    /// Mean silhouette overlap (intersection over union) of training pairs of two styles, over at most 256 of them;
-    /// `None` without a training pair.
+    /// Mean silhouette overlap (intersection over union) of training pairs of two styles, over at most 256 of
+    /// them; `None` without a training pair.
     pub fn pair_overlap(&self, from: usize, to: usize) -> Option<f32> {
         self.overlaps[from * self.styles.len() + to]
     }
@@ -440,6 +374,25 @@ impl Dataset {
     pub fn pairs_known(&self) -> bool {
         let k = self.styles.len();
         (0..k).any(|from| (0..k).any(|to| from != to && self.pair_overlap(from, to).is_some()))
+    }
+
+    /// Training pictures that have a counterpart in another style, and all there are.
+    pub fn paired_pictures(&self) -> [usize; 2] {
+        let k = self.styles.len();
+        let mut counts = [0, 0];
+        for style in 0..k {
+            let items = self.items(style, Split::Train);
+            let is_paired =
+                |item: &&usize| (0..k).any(|to| to != style && self.has_picture(to, **item));
+            counts[0] += items.iter().filter(is_paired).count();
+            counts[1] += items.len();
+        }
+        counts
+    }
+
+    /// Sentences on names of two styles that are nearly equal.
+    pub fn near_misses(&self) -> &[String] {
+        &self.near_misses
     }
 
     /// Hash of names, families and drawings of the loaded styles; size and background do not enter.
@@ -485,90 +438,304 @@ impl Dataset {
                 })
                 .collect(),
             pairs,
+            passed_over: self.passed_over.clone(),
+            left_out: self.left_out.clone(),
+            warnings: [&self.near_misses[..], &self.warnings].concat(),
         }
     }
 
-    fn measure_overlaps(&self) -> Vec<Option<f32>> {
-        let k = self.styles.len();
-        let side = self.size_px as usize;
-        let measured: Vec<Option<f32>> = (0..k * k)
-            .into_par_iter()
-            .map(|direction| {
-                let (a, b) = (direction / k, direction % k);
-                if a >= b {
-                    return None;
-                }
+    /// Measures how training pairs overlap, and warns where they are no more alike than shuffled pictures.
+    fn look_at_pairs(&mut self) {
+        let (k, side) = (self.styles.len(), self.size_px as usize);
+        let directions: Vec<(usize, usize)> = (0..k)
+            .flat_map(|a| (a + 1..k).map(move |b| (a, b)))
+            .collect();
+        let seen: Vec<(Option<f32>, Option<String>)> = directions
+            .par_iter()
+            .map(|&(a, b)| {
                 let pairs = self.training().pairs(a, b);
                 // Evenly chosen, for the same answer every time.
                 let stride = pairs.len().div_ceil(OVERLAP_PAIRS).max(1);
-                let overlaps: Vec<f32> = pairs
+                let look = |style, item: &TrainItem| {
+                    Look::new(self.rgba(style, item.index()), side, self.background)
+                };
+                let looks: Vec<(Look, Look)> = pairs
                     .iter()
                     .step_by(stride)
-                    .map(|item| {
-                        let of = |style| {
-                            let (small, side) = reduced(self.rgba(style, item.index()), side);
-                            silhouette(&small, side, self.background)
-                        };
-                        overlap(&of(a), &of(b))
-                    })
+                    .map(|item| (look(a, item), look(b, item)))
                     .collect();
-                (!overlaps.is_empty()).then(|| overlaps.iter().sum::<f32>() / overlaps.len() as f32)
+                let overlaps = looks.iter().map(|(a, b)| a.overlap(b));
+                let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len() as f32);
+                let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
+                    let numbered = pairs.iter().filter(|item| {
+                        let name = &self.items[item.index()].key;
+                        pairing::is_numbered(name)
+                    });
+                    let names = if 2 * numbered.count() > pairs.len() {
+                        ", and the names are numbers"
+                    } else {
+                        ""
+                    };
+                    format!(
+                        "{} and {}: equal names may mean nothing: their pictures are no more alike than shuffled ones (likeness \
+                         {own:.2}, shuffled {shuffled:.2}){names}; where they are no pairs, say data.pairs = \"none\": figures against \
+                         counterparts are chance",
+                        self.styles[a].name, self.styles[b].name
+                    )
+                });
+                (overlap, warning)
             })
             .collect();
-        (0..k * k)
-            .map(|direction| {
-                let (a, b) = (direction / k, direction % k);
-                measured[a.min(b) * k + a.max(b)]
+        self.overlaps = vec![None; k * k];
+        for ((a, b), (overlap, warning)) in directions.into_iter().zip(seen) {
+            self.overlaps[a * k + b] = overlap;
+            self.overlaps[b * k + a] = overlap;
+            self.warnings.extend(warning);
+        }
+    }
+
+    /// Warns where bars at the edges of opaque pictures tell a style: their share of the square, across and
+    /// upright, differs.
+    fn look_at_shapes(&mut self) {
+        let side = self.size_px as usize;
+        let bars: Vec<[f32; 2]> = (0..self.styles.len())
+            .map(|style| {
+                let items = self.items(style, Split::Train);
+                let sums = items
+                    .par_iter()
+                    .map(|&item| bars(self.rgba(style, item), side))
+                    .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+                sums.map(|sum| sum as f32 / (items.len() * side) as f32)
             })
-            .collect()
+            .collect();
+        let differ =
+            |a: &[f32; 2], b: &[f32; 2]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > BARS_DIFFER);
+        let shapes = |[upright, across]: [f32; 2]| {
+            format!(
+                "{:.0} % above and below, {:.0} % at the sides",
+                100.0 * across,
+                100.0 * upright
+            )
+        };
+        let found = (0..bars.len())
+            .find_map(|b| (0..b).find(|&a| differ(&bars[a], &bars[b])).map(|a| (a, b)));
+        if let Some((a, b)) = found {
+            self.warnings.push(format!(
+                "pictures of {} and {} differ in shape: their squares have bars ({}; {}), which become part of the style; \
+                 data.fit = \"mirror\" or \"crop\" leaves none",
+                self.styles[a].name,
+                self.styles[b].name,
+                shapes(bars[a]),
+                shapes(bars[b])
+            ));
+        }
+    }
+
+    /// Warns of held-out pictures that training has, to the pixel, in the same style.
+    fn look_for_copies(&mut self) {
+        for style in 0..self.styles.len() {
+            let trained: BTreeMap<&[u8], usize> = self
+                .items(style, Split::Train)
+                .iter()
+                .map(|&item| (self.rgba(style, item), item))
+                .collect();
+            let held_out = [Split::Validation, Split::Test].map(|split| self.items(style, split));
+            let copies: Vec<[usize; 2]> = held_out
+                .concat()
+                .into_iter()
+                .filter_map(|item| Some([item, *trained.get(self.rgba(style, item))?]))
+                .collect();
+            let all = self.validation[style].len() + self.test[style].len();
+            if let Some(&[held_out, trained]) = copies.first()
+                && copies.len() * COPIES_PASS > all
+            {
+                self.warnings.push(format!(
+                    "{}: {} of {} held-out pictures are in training under another name, such as {} as {}; remove copies, or \
+                     figures are too good",
+                    self.styles[style].name,
+                    copies.len(),
+                    all,
+                    self.items[held_out].key,
+                    self.items[trained].key,
+                ));
+            }
+        }
+    }
+
+    /// Warns of styles whose pictures show nothing on the background.
+    fn look_for_blanks(&mut self) {
+        let [r, g, b] = self.background;
+        for style in 0..self.styles.len() {
+            let all: Vec<usize> = Split::ALL
+                .iter()
+                .flat_map(|&split| self.items(style, split))
+                .copied()
+                .collect();
+            let blank = all
+                .par_iter()
+                .filter(|&&item| self.is_flat(style, item))
+                .count();
+            if 2 * blank > all.len() {
+                self.warnings.push(format!(
+                    "{}: {blank} of {} pictures are one flat colour on the background #{r:02x}{g:02x}{b:02x}; another shows them: \
+                     data.background = \"#808080\", say",
+                    self.styles[style].name,
+                    all.len()
+                ));
+            }
+        }
+    }
+
+    /// Whether all pixels of a picture show the same colour, within 2 of 255.
+    fn is_flat(&self, style: usize, item: usize) -> bool {
+        let mut range = [[255_u32, 0]; 3];
+        for pixel in self.rgba(style, item).as_chunks::<4>().0 {
+            let uncovered = u32::from(255 - pixel[3]);
+            for (c, [low, high]) in range.iter_mut().enumerate() {
+                let shown =
+                    u32::from(pixel[c]) + (uncovered * u32::from(self.background[c]) + 127) / 255;
+                (*low, *high) = ((*low).min(shown), (*high).max(shown));
+            }
+        }
+        range.iter().all(|[low, high]| high - low <= 2)
     }
 }
 
-/// A style's pictures and the hash of its drawings; from the cache where that has them.
-fn rasterise_style(
-    contents: &Contents,
-    style: &StyleContents,
-    options: &DatasetOptions,
-) -> Result<(Vec<u8>, u64), DataError> {
-    let present: Vec<(&str, &Drawing)> = contents
+fn require_two_styles(contents: &Contents) -> Result<(), DataError> {
+    if contents.styles.len() < 2 {
+        return Err(DataError::TooFewStyles {
+            found: contents.styles.len(),
+            names: contents
+                .styles
+                .iter()
+                .map(|s| s.info.name.clone())
+                .collect(),
+            unread: contents
+                .passed_over
+                .iter()
+                .filter(|folder| !folder.is_style)
+                .map(ToString::to_string)
+                .collect(),
+            path: contents.label.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Each item's place among the style's pictures.
+fn places(style: &StyleContents) -> Vec<Option<u32>> {
+    let mut next = 0;
+    let place = |drawing: &Option<Drawing>| {
+        drawing.as_ref().map(|_| {
+            next += 1;
+            next - 1
+        })
+    };
+    style.drawings.iter().map(place).collect()
+}
+
+/// Columns of a square, `[side, side, 4]`, in bars at the left and right, and rows in bars above and below,
+/// where the rest is opaque.
+fn bars(rgba: &[u8], side: usize) -> [usize; 2] {
+    let pixels = rgba.as_chunks::<4>().0;
+    let middle = side / 2;
+    let clear = |pixel: &&[u8; 4]| pixel[3] == 0;
+    let row = &pixels[middle * side..(middle + 1) * side];
+    let upright = row.iter().filter(clear).count();
+    let across = pixels[middle..].iter().step_by(side).filter(clear).count();
+    // Anything but bars is a picture with transparency of its own.
+    let is_bars = pixels.iter().filter(clear).count() == side * (upright + across)
+        && (upright == 0 || across == 0);
+    if is_bars { [upright, across] } else { [0; 2] }
+}
+
+/// The split of every item: as the source says it, else by the hash of the family. Where that holds none of a
+/// style's [`SMALL_SET`] pictures and more out, the training family with the smallest hash is, in every
+/// style.
+fn splits(contents: &Contents) -> Vec<Split> {
+    let mut splits: Vec<Split> = contents
         .items
         .iter()
-        .zip(&style.drawings)
-        .filter_map(|(item, drawing)| Some((item.key.as_str(), drawing.as_ref()?)))
+        .map(|item| item.split.unwrap_or_else(|| split_of_family(&item.family)))
         .collect();
-    let hashes: Result<Vec<u64>, DataError> = present
-        .par_iter()
-        .map(|(_, drawing)| Ok(fnv1a64(&drawing.read()?)))
-        .collect();
-    let content = present
+    for style in &contents.styles {
+        let own: Vec<usize> = (0..splits.len())
+            .filter(|&item| style.drawings[item].is_some())
+            .collect();
+        for held_out in [Split::Test, Split::Validation] {
+            let is_empty = own.iter().all(|&item| splits[item] != held_out);
+            if own.len() < SMALL_SET || !is_empty {
+                continue;
+            }
+            let trained = own.iter().filter(|&&item| splits[item] == Split::Train);
+            let families = trained.map(|&item| contents.items[item].family.as_str());
+            let first = families.min_by_key(|family| (fnv1a64(family.as_bytes()), *family));
+            for (split, item) in splits.iter_mut().zip(&contents.items) {
+                if Some(item.family.as_str()) == first {
+                    *split = held_out;
+                }
+            }
+        }
+    }
+    splits
+}
+
+/// The same pictures where equal names mean nothing: an item a picture.
+fn without_pairs(contents: Contents) -> Contents {
+    let places: Vec<(usize, usize)> = contents
+        .styles
         .iter()
-        .zip(hashes?)
-        .fold(fnv1a64(b""), |hash, ((key, _), drawing)| {
-            let hash = fnv1a64_from(hash, key.as_bytes());
-            fnv1a64_from(hash, &drawing.to_le_bytes())
-        });
-    let key = BlockKey {
-        content: fnv1a64_from(content, &RASTERISER_VERSION.to_le_bytes()),
-        size_px: options.size_px,
-        pictures: present.len(),
-    };
-    let folder = options.cache.folder();
-    if let Some(pixels) = folder.as_ref().and_then(|folder| cache::read(folder, key)) {
-        return Ok((pixels, content));
+        .enumerate()
+        .flat_map(|(style, of)| {
+            let present = of.drawings.iter().enumerate();
+            present.filter_map(move |(item, drawing)| drawing.is_some().then_some((style, item)))
+        })
+        .collect();
+    let items = places.iter().map(|&(_, item)| contents.items[item].clone());
+    let items: Vec<ContentItem> = items.collect();
+    let styles = contents.styles.into_iter().enumerate();
+    let styles = styles.map(|(style, mut of)| StyleContents {
+        drawings: places
+            .iter()
+            .map(|&(owner, item)| (owner == style).then(|| of.drawings[item].take()).flatten())
+            .collect(),
+        info: of.info,
+    });
+    Contents {
+        styles: styles.collect(),
+        items,
+        ..contents
     }
-    let len = options.size_px as usize * options.size_px as usize * 4;
-    let mut pixels = vec![0; present.len() * len];
-    pixels
-        .par_chunks_mut(len)
-        .zip(&present)
-        .try_for_each(|(pixels, (_, drawing))| {
-            pixels.copy_from_slice(&drawing.rasterise(options.size_px)?.premultiplied);
-            Ok::<_, DataError>(())
-        })?;
-    if let Some(folder) = &folder {
-        cache::write(folder, key, &pixels);
+}
+
+/// A warning for every two styles of which names are nearly equal.
+fn near_misses(contents: &Contents) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (i, a) in contents.styles.iter().enumerate() {
+        for b in &contents.styles[i + 1..] {
+            let lone = |own: &StyleContents, other: &StyleContents| -> Vec<&str> {
+                let pairs = own
+                    .drawings
+                    .iter()
+                    .zip(&other.drawings)
+                    .zip(&contents.items);
+                pairs
+                    .filter(|((own, other), _)| own.is_some() && other.is_none())
+                    .map(|(_, item)| &*item.key)
+                    .collect()
+            };
+            let (of_a, of_b) = (lone(a, b), lone(b, a));
+            let found = pairing::near_misses(of_a.into_iter(), of_b.into_iter());
+            if let Some((count, [x, y])) = found {
+                warnings.push(format!(
+                    "{} and {}: {count} names differ by letters' case, Unicode form or zeros alone, such as {x} and {y}: rename \
+                     them where they are pairs",
+                    a.info.name, b.info.name
+                ));
+            }
+        }
     }
-    Ok((pixels, content))
+    warnings
 }
 
 fn fingerprint(contents: &Contents, style_hashes: &[u64]) -> u64 {
@@ -670,96 +837,5 @@ impl<'a> TrainingView<'a> {
         self.dataset
             .write_shown(self.rgba(style, item), &mut planes);
         planes
-    }
-}
-
-/// What a data set holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DatasetSummary {
-    /// Where it came from.
-    pub source: String,
-    /// Side of a picture.
-    pub size_px: u32,
-    /// What transparent pixels show.
-    pub background: [u8; 3],
-    /// Ideas, in whatever style.
-    pub items: usize,
-    /// How families, by which the split is made, are told.
-    pub family_rule: String,
-    /// [`Dataset::fingerprint`] in hexadecimal.
-    pub fingerprint: String,
-    /// One a style.
-    pub styles: Vec<StyleSummary>,
-    /// One for every two styles.
-    pub pairs: Vec<PairSummary>,
-}
-
-/// Pictures of one style by split.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StyleSummary {
-    /// The style.
-    #[serde(flatten)]
-    pub info: StyleInfo,
-    /// Training pictures.
-    pub train: usize,
-    /// Validation pictures.
-    pub validation: usize,
-    /// Held-out pictures.
-    pub test: usize,
-}
-
-/// Pairs of two styles by split.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PairSummary {
-    /// One style.
-    pub a: String,
-    /// The other.
-    pub b: String,
-    /// Redrawn in place or not.
-    pub kind: PairKind,
-    /// Mean silhouette overlap of training pairs.
-    pub overlap: Option<f32>,
-    /// Training pairs.
-    pub train: usize,
-    /// Validation pairs.
-    pub validation: usize,
-    /// Held-out pairs.
-    pub test: usize,
-}
-
-impl std::fmt::Display for DatasetSummary {
-    /// Aligned lines, the first word of which says what they are about.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [r, g, b] = self.background;
-        writeln!(
-            f,
-            "data   {}  {} items, {} px on #{r:02x}{g:02x}{b:02x}, fingerprint {}",
-            self.source, self.items, self.size_px, self.fingerprint
-        )?;
-        writeln!(
-            f,
-            "split  by hash of the family ({}): test 1 in 10, validation 1 in 10",
-            self.family_rule
-        )?;
-        let width = self.styles.iter().map(|s| s.info.name.len()).max();
-        let width = width.unwrap_or(0);
-        for style in &self.styles {
-            writeln!(
-                f,
-                "style  {:width$}  {:>6} train {:>6} validation {:>6} test  {}",
-                style.info.name, style.train, style.validation, style.test, style.info.licence
-            )?;
-        }
-        for pair in &self.pairs {
-            let overlap = pair
-                .overlap
-                .map_or_else(|| "   -".into(), |overlap| format!("{overlap:.2}"));
-            writeln!(
-                f,
-                "pair   {:width$}  {:width$}  {:7}  overlap {overlap}  {:>6} train {:>6} validation {:>6} test",
-                pair.a, pair.b, pair.kind, pair.train, pair.validation, pair.test
-            )?;
-        }
-        Ok(())
     }
 }

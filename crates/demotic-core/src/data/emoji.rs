@@ -1,4 +1,5 @@
-//! The embedded data set `emoji`: the files of `assets/emoji`, made by `demotic data import` (see its README).
+//! The embedded data set `emoji`: the files of `assets/emoji`, made by `demotic data import` (see its
+//! README).
 
 macro_rules! embedded {
     ($($name:literal),* $(,)?) => {

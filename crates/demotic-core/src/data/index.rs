@@ -1,5 +1,5 @@
-//! The folder that an import writes and a data set is loaded from: `index.json`, one gzipped tar archive of drawings a
-//! style (entries `KEY.svg|png|jpg|webp`), licences.
+//! The folder that an import writes and a data set is loaded from: `index.json`, one gzipped tar archive of
+//! drawings a style (entries `KEY.svg|png|jpg|webp`), licences.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,32 +1,45 @@
 //! Pictures on disk -> a data set of styles x names -> batches.
 //!
-//! `import` turns published archives into a data-set folder; `dataset` rasterises a data set at one size and splits it;
-//! `sampler` draws training batches from the part that training may see. Nothing here knows a tensor.
+//! `import` turns published archives into a data-set folder; `dataset` rasterises a data set at one size and
+//! splits it; `sampler` draws training batches from the part that training may see. Nothing here knows a
+//! tensor.
 
-mod archive;
+pub(crate) mod archive;
 mod augment;
 mod cache;
+mod colour;
 mod dataset;
+mod drawing;
 mod emoji;
-mod error;
+mod font;
 pub(crate) mod import;
 pub(crate) mod index;
+mod jpeg;
+mod layout;
+mod options;
 mod overlap;
+mod pairing;
+mod passed_over;
 mod picture;
+mod rasterised;
 mod sampler;
-mod source;
+pub(crate) mod source;
 mod split;
+mod summary;
+mod svg;
+pub(crate) mod svg_text;
 
-pub use augment::Augmentation;
-pub(crate) use augment::render;
+pub use crate::error::DataError;
+pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit};
 pub use cache::CachePolicy;
-pub use dataset::{
-    Dataset, DatasetOptions, DatasetSummary, PairKind, PairSummary, StyleInfo, StyleSummary,
-    TrainItem, TrainingView,
-};
-pub use error::DataError;
+pub use dataset::{Dataset, TrainItem, TrainingView};
+pub use drawing::PICTURE_ENDINGS;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
+pub use options::DatasetOptions;
+pub use passed_over::{Leftovers, PassedOver};
 pub(crate) use picture::multiplied;
-pub use picture::{Channels, MAX_PICTURE_PIXELS, Picture};
+pub use picture::{MAX_PICTURE_PIXELS, Picture, signed_png};
 pub use sampler::{Batch, MixedBatch, PairedBatch, Sampler, SamplerOptions};
+pub use source::StyleInfo;
 pub use split::{Split, emoji_family, fnv1a64, split_of_family};
+pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

@@ -3,11 +3,12 @@
 /// A pixel is ink if a channel differs from the background by more than this, of 255.
 const INK_DISTANCE: u8 = 24;
 
-/// Side at which silhouettes are compared: the answer does not change with the size of training, and gaps in an outline
-/// stay closed.
+/// Side at which silhouettes are compared: the answer does not change with the size of training, and gaps in
+/// an outline stay closed.
 pub(crate) const SILHOUETTE_SIDE_PX: usize = 32;
 
-/// Mean over equal blocks, down to [`SILHOUETTE_SIDE_PX`]; smaller pictures as they are. Returns pixels and side.
+/// Mean over equal blocks, down to [`SILHOUETTE_SIDE_PX`]; smaller pictures as they are. Returns pixels and
+/// side.
 pub(crate) fn reduced(premultiplied: &[u8], side: usize) -> (Vec<u8>, usize) {
     let target = SILHOUETTE_SIDE_PX;
     if side <= target {
@@ -33,8 +34,8 @@ pub(crate) fn reduced(premultiplied: &[u8], side: usize) -> (Vec<u8>, usize) {
     (small, target)
 }
 
-/// Silhouette of a picture: everything that is not background connected to the border. The inside of a closed outline
-/// belongs to it, so that line art has the silhouette of its coloured counterpart.
+/// Silhouette of a picture: everything that is not background connected to the border. The inside of a closed
+/// outline belongs to it, so that line art has the silhouette of its coloured counterpart.
 ///
 /// `premultiplied`: `[side, side, 4]`. Connected means by an edge, not by a corner. Returns `[side, side]`.
 pub(crate) fn silhouette(premultiplied: &[u8], side: usize, background: [u8; 3]) -> Vec<bool> {

@@ -1,23 +1,74 @@
-//! One picture: decoded or drawn, fitted to a square, composed on a background.
+//! One picture: decoded, fitted to a square, composed on a background.
 //!
 //! Pixels are RGBA, 8 bits, **premultiplied** by alpha: what resampling and composing need.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use image::{ImageDecoder, ImageReader, RgbaImage};
-use resvg::{tiny_skia, usvg};
-use serde::{Deserialize, Serialize};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
-use super::DataError;
+use super::colour::Meaning;
+use super::{DataError, jpeg};
+use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
 pub const MAX_PICTURE_PIXELS: u64 = 64 << 20;
-/// Most bytes of a drawing (SVG) that is parsed.
-const MAX_DRAWING_BYTES: usize = 16 << 20;
 
-/// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
-const MAX_ARC: f64 = 1e9;
+/// Most bytes of a picture's file: pixels of 8 bytes, not packed at all.
+const MAX_FILE_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
+
+/// Bytes of a PNG before its second chunk.
+pub(crate) const PNG_HEADER_BYTES: usize = 33;
+/// The second chunk of a PNG that this program generated, without its checksum: text, `Software`, `demotic`.
+pub(crate) const OWN_MARK: &[u8; 24] = b"\0\0\0\x10tEXtSoftware\0demotic";
+
+/// A PNG with two chunks behind its header: that demotic generated it, so that it is not taken for a picture
+/// to train on, and that its colours are sRGB.
+#[must_use]
+pub fn signed_png(png: &[u8]) -> Vec<u8> {
+    let (header, rest) = png.split_at(PNG_HEADER_BYTES.min(png.len()));
+    let mut signed = header.to_vec();
+    for chunk in [&OWN_MARK[..], b"\0\0\0\x01sRGB\0"] {
+        signed.extend(chunk);
+        signed.extend(crc32fast::hash(&chunk[4..]).to_be_bytes());
+    }
+    signed.extend(rest);
+    signed
+}
+
+/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content with
+/// all pixels.
+fn is_whole_png(bytes: &[u8]) -> bool {
+    // After the signature; a chunk is its length, kind, content and checksum.
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let end = (u32::from_be_bytes(*length) as usize).saturating_add(8);
+        if end > after.len() {
+            return false;
+        }
+        if after.starts_with(b"IEND") {
+            return true;
+        }
+        rest = &after[end..];
+    }
+    false
+}
+
+/// The bytes of a picture's file.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let fail = DataError::io("read picture", path);
+    let size = match std::fs::metadata(path) {
+        Ok(meta) => meta.len(),
+        Err(source) => return Err(fail(source)),
+    };
+    if size > MAX_FILE_BYTES {
+        return Err(DataError::Picture {
+            problem: format!("a file of {size} bytes; at most {MAX_FILE_BYTES} are read"),
+            path: path.to_path_buf(),
+        });
+    }
+    std::fs::read(path).map_err(fail)
+}
 
 /// A picture of any size: RGBA, 8 bits a channel, rows from the top, colour premultiplied by alpha.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,103 +81,17 @@ pub struct Picture {
     pub premultiplied: Vec<u8>,
 }
 
-/// What a file holds, told by its name's ending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Svg,
-    Raster,
-}
-
-impl Format {
-    /// `None` for anything that is not a picture.
-    pub(crate) fn of_extension(extension: &str) -> Option<Self> {
-        match extension.to_ascii_lowercase().as_str() {
-            "svg" => Some(Self::Svg),
-            "png" | "jpg" | "jpeg" | "webp" => Some(Self::Raster),
-            _ => None,
-        }
-    }
-}
-
-/// Where a drawing's bytes are.
-#[derive(Debug, Clone)]
-pub(crate) enum Bytes {
-    Memory(Vec<u8>),
-    File(PathBuf),
-}
-
-/// A picture before it is decoded.
-#[derive(Debug, Clone)]
-pub(crate) struct Drawing {
-    pub(crate) bytes: Bytes,
-    pub(crate) format: Format,
-    /// File ending, without the point.
-    pub(crate) extension: String,
-    /// The file, or the archive and the entry in it: for messages.
-    pub(crate) origin: PathBuf,
-}
-
-impl Drawing {
-    pub(crate) fn svg(text: String, origin: PathBuf) -> Self {
-        Self {
-            bytes: Bytes::Memory(text.into_bytes()),
-            format: Format::Svg,
-            extension: "svg".into(),
-            origin,
-        }
-    }
-
-    pub(crate) fn read(&self) -> Result<std::borrow::Cow<'_, [u8]>, DataError> {
-        match &self.bytes {
-            Bytes::Memory(bytes) => Ok(bytes.as_slice().into()),
-            Bytes::File(path) => std::fs::read(path)
-                .map(Into::into)
-                .map_err(DataError::io("read picture", path)),
-        }
-    }
-
-    /// Decodes and fits into a square of `size_px`: see [`Picture::fit`].
-    pub(crate) fn rasterise(&self, size_px: u32) -> Result<Picture, DataError> {
-        let bytes = self.read()?;
-        match self.format {
-            Format::Svg => Picture::draw(&bytes, size_px, &self.origin),
-            Format::Raster => Ok(Picture::decode(&bytes, &self.origin)?.fit(size_px)),
-        }
-    }
-}
-
 impl Picture {
-    /// Reads a PNG, JPEG or WebP file at its own size; grey is widened to colour, 16 bits narrowed to 8, a camera's
-    /// turn (EXIF orientation) applied.
+    /// Reads a PNG, JPEG, WebP, GIF (its first frame) or BMP file at its own size; grey is widened to colour,
+    /// 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours become sRGB: by the file's
+    /// ICC profile for RGB, grey or, in JPEG, CMYK, or by PNG's gamma and chromaticities; without either they
+    /// are sRGB.
     ///
     /// # Errors
-    /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off or has more
-    /// than [`MAX_PICTURE_PIXELS`].
+    /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
+    /// or has more than [`MAX_PICTURE_PIXELS`].
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(DataError::io("read picture", path))?;
-        Self::decode(&bytes, path)
-    }
-
-    /// Like [`Picture::open`], and draws SVG as well: at the size it states, enlarged where its longer side is below
-    /// `least_px`.
-    ///
-    /// # Errors
-    /// As [`Picture::open`]; [`DataError::Picture`] also where the name ends in none of png, jpg, jpeg, webp and svg.
-    pub fn open_or_draw(path: &Path, least_px: u32) -> Result<Self, DataError> {
-        match path
-            .extension()
-            .and_then(|e| Format::of_extension(e.to_str()?))
-        {
-            Some(Format::Raster) => Self::open(path),
-            Some(Format::Svg) => {
-                let bytes = std::fs::read(path).map_err(DataError::io("read picture", path))?;
-                draw_svg_whole(&bytes, least_px, path)
-            }
-            None => Err(DataError::Picture {
-                problem: "the name ends in none of png, jpg, jpeg, webp, svg".into(),
-                path: path.to_path_buf(),
-            }),
-        }
+        Self::decode(&read_file(path)?, path)
     }
 
     /// Like [`Picture::open`], from memory; `origin` names the picture in messages.
@@ -134,77 +99,82 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`].
     pub fn decode(bytes: &[u8], origin: &Path) -> Result<Self, DataError> {
-        let fail = |problem: String| DataError::Picture {
+        Self::decoded(bytes, MAX_PICTURE_PIXELS).map_err(|problem| DataError::Picture {
             problem,
             path: origin.to_path_buf(),
-        };
-        let mut reader = ImageReader::new(Cursor::new(bytes))
-            .with_guessed_format()
-            .map_err(DataError::io("read picture", origin))?;
-        let mut limits = image::Limits::default();
-        // Decoded (up to 16 bytes a pixel) and working memory: the pixel limit below is the one a person meets.
-        limits.max_alloc = Some(MAX_PICTURE_PIXELS * 20);
-        reader.limits(limits);
-        let mut decoder = reader.into_decoder().map_err(|source| {
-            fail(format!(
-                "expected a PNG, JPEG or WebP file, got {} bytes of something else or a damaged one ({})",
-                bytes.len(),
-                // Some decoders end their words with a line.
-                source.to_string().trim_end()
-            ))
-        })?;
-        let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_PICTURE_PIXELS {
-            return Err(fail(format!(
-                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
-                MAX_PICTURE_PIXELS >> 20
-            )));
-        }
-        if width == 0 || height == 0 {
-            return Err(fail(format!("{width} x {height} pixels: it is empty")));
-        }
-        let orientation = decoder
-            .orientation()
-            .unwrap_or(image::metadata::Orientation::NoTransforms);
-        let mut decoded = image::DynamicImage::from_decoder(decoder)
-            .map_err(|source| fail(format!("it is damaged or cut off ({source})")))?;
-        decoded.apply_orientation(orientation);
-        let mut pixels = decoded.into_rgba8();
-        for pixel in pixels.pixels_mut() {
-            let alpha = u32::from(pixel.0[3]);
-            for colour in &mut pixel.0[..3] {
-                *colour = ((u32::from(*colour) * alpha + 127) / 255) as u8;
-            }
-        }
-        Ok(Self {
-            width_px: pixels.width(),
-            height_px: pixels.height(),
-            premultiplied: pixels.into_raw(),
         })
     }
 
-    /// Draws an SVG document from memory into a square, proportions kept, centred. References to other files are not
-    /// followed; `origin` names it in messages.
-    pub(crate) fn draw(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Self, DataError> {
-        let tree = parse_svg(bytes, origin)?;
-        let size = tree.size();
-        let side = size_px as f32;
-        let scale = side / size.width().max(size.height());
-        let shift = |length: f32| (side - length * scale) / 2.0;
-        draw_tree(
-            &tree,
-            [size_px, size_px],
-            scale,
-            [shift(size.width()), shift(size.height())],
-            origin,
-        )
+    /// [`Picture::decode`] of at most `max_pixels`.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub(super) fn decoded(bytes: &[u8], max_pixels: u64) -> Result<Self, String> {
+        let mut reader = ImageReader::new(Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(|source| source.to_string())?;
+        let mut limits = image::Limits::default();
+        // Decoded (up to 16 bytes a pixel) and working memory: the pixel limit below is the one a person
+        // meets.
+        limits.max_alloc = Some(max_pixels * 20);
+        reader.limits(limits);
+        let format = reader.format();
+        let mut decoder = reader.into_decoder().map_err(|source| {
+            format!(
+                "expected a PNG, JPEG, WebP, GIF or BMP file, got {} bytes of something else or a damaged one ({})",
+                bytes.len(),
+                // Some decoders end their words with a line.
+                source.to_string().trim_end()
+            )
+        })?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > max_pixels {
+            return Err(format!(
+                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
+                max_pixels >> 20
+            ));
+        }
+        if width == 0 || height == 0 {
+            return Err(format!("{width} x {height} pixels: it is empty"));
+        }
+        if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
+            return Err("it is cut off: a JPEG without its end; copy or save it again".into());
+        }
+        let profile = decoder
+            .icc_profile()
+            .map_err(|source| format!("its colour profile is damaged ({source})"))?;
+        let meaning = Meaning::of(format, bytes, profile);
+        let orientation = decoder
+            .orientation()
+            .unwrap_or(image::metadata::Orientation::NoTransforms);
+        let inks = match (format, &meaning) {
+            // The decoder's own way from inks to colours knows no profile.
+            (Some(ImageFormat::Jpeg), Meaning::Icc(_)) => jpeg::inks(bytes)?,
+            _ => None,
+        };
+        let inks = inks.map(|inks| meaning.inks_to_srgb(&inks, width, height));
+        let colours = match inks.transpose()?.flatten() {
+            Some(colours) => colours,
+            None => meaning.to_srgb(
+                DynamicImage::from_decoder(decoder)
+                    .map_err(|source| format!("it is damaged or cut off ({source})"))?,
+            )?,
+        };
+        if format == Some(ImageFormat::Png) && !is_whole_png(bytes) {
+            return Err(
+                "it is damaged or cut off: a PNG without its end; copy or save it again".into(),
+            );
+        }
+        let mut colours = DynamicImage::ImageRgba8(colours);
+        colours.apply_orientation(orientation);
+        Ok(colours.into_rgba8().into())
     }
 
-    /// Fits the picture into a square of `size_px` without changing its proportions: the longer side fills the
-    /// square, the rest stays transparent, shared evenly.
+    /// Fits the picture into a square of `size_px` without changing its proportions: the longer side fills
+    /// the square, the rest stays transparent, shared evenly.
     ///
-    /// Resampled with a Catmull-Rom filter whose support grows when shrinking, on premultiplied colour, so that
-    /// transparent pixels bleed no colour.
+    /// Resampled with a Catmull-Rom filter whose support grows when shrinking, on premultiplied colour, so
+    /// that transparent pixels bleed no colour.
     ///
     /// # Panics
     /// If `size_px` is 0.
@@ -226,6 +196,73 @@ impl Picture {
         Self {
             width_px: size_px,
             height_px: size_px,
+            premultiplied,
+        }
+    }
+
+    /// Brings the picture into a square of `size_px`, as training sees it.
+    ///
+    /// # Panics
+    /// If `size_px` is 0.
+    #[must_use]
+    pub fn fitted(&self, size_px: u32, fit: Fit) -> Self {
+        match fit {
+            Fit::Pad => self.fit(size_px),
+            Fit::Mirror => self.mirrored(size_px),
+            Fit::Crop => self.middle().resized(size_px, size_px),
+        }
+    }
+
+    /// Like [`Picture::fitted`] for a picture that is shown as a whole afterwards: with [`Fit::Crop`] it is
+    /// mirrored.
+    ///
+    /// # Panics
+    /// If `size_px` is 0.
+    #[must_use]
+    pub fn fitted_whole(&self, size_px: u32, fit: Fit) -> Self {
+        match fit {
+            Fit::Pad => self.fit(size_px),
+            Fit::Mirror | Fit::Crop => self.mirrored(size_px),
+        }
+    }
+
+    /// Like [`Picture::fit`], with the rest of the square filled by the picture's mirror images.
+    fn mirrored(&self, size_px: u32) -> Self {
+        let [left, top, width, height] = self.place_in(size_px);
+        let resized = self.resized(width, height);
+        let reflected = |place: u32, start: u32, length: u32| {
+            let place = (i64::from(place) - i64::from(start)).rem_euclid(2 * i64::from(length));
+            place.min(2 * i64::from(length) - 1 - place) as usize
+        };
+        let mut premultiplied = Vec::with_capacity(size_px as usize * size_px as usize * 4);
+        for y in 0..size_px {
+            let row = reflected(y, top, height) * width as usize;
+            for x in 0..size_px {
+                let pixel = 4 * (row + reflected(x, left, width));
+                premultiplied.extend(&resized.premultiplied[pixel..pixel + 4]);
+            }
+        }
+        Self {
+            width_px: size_px,
+            height_px: size_px,
+            premultiplied,
+        }
+    }
+
+    /// The largest square in the middle.
+    fn middle(&self) -> Self {
+        let side = self.width_px.min(self.height_px);
+        let [left, top] =
+            [self.width_px, self.height_px].map(|length| (length - side) as usize / 2);
+        let side = side as usize;
+        let mut premultiplied = Vec::with_capacity(4 * side * side);
+        for y in top..top + side {
+            let start = 4 * (y * self.width_px as usize + left);
+            premultiplied.extend(&self.premultiplied[start..start + 4 * side]);
+        }
+        Self {
+            width_px: side as u32,
+            height_px: side as u32,
             premultiplied,
         }
     }
@@ -310,35 +347,29 @@ impl Picture {
     }
 }
 
-/// Colour channels of a picture as a network sees it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Channels {
-    /// Red, green, blue on the background; grey pictures are widened.
-    #[default]
-    Rgb,
-    /// Red, green, blue on the background, and alpha: transparency is drawn. Colour multiplied by alpha is what the first
-    /// three planes show less the background's share; so a line is a line to the network, as it is to the eye, where
-    /// multiplied colour alone has black lines on nothing all 0.
-    Rgba,
-    /// Brightness on the background.
-    Grey,
+/// Of colour that is not multiplied by alpha.
+impl From<RgbaImage> for Picture {
+    fn from(straight: RgbaImage) -> Self {
+        let (width_px, height_px) = straight.dimensions();
+        let mut premultiplied = straight.into_raw();
+        for pixel in premultiplied.as_chunks_mut::<4>().0 {
+            let alpha = u32::from(pixel[3]);
+            for colour in &mut pixel[..3] {
+                *colour = ((u32::from(*colour) * alpha + 127) / 255) as u8;
+            }
+        }
+        Self {
+            width_px,
+            height_px,
+            premultiplied,
+        }
+    }
 }
 
 /// Shares of red, green and blue in brightness (ITU-R BT.601).
 const BRIGHTNESS: [f32; 3] = [0.299, 0.587, 0.114];
 
 impl Channels {
-    /// Planes of a picture.
-    #[must_use]
-    pub const fn count(self) -> usize {
-        match self {
-            Self::Rgb => 3,
-            Self::Rgba => 4,
-            Self::Grey => 1,
-        }
-    }
-
     /// Premultiplied RGBA as planes, each value in [-1, 1].
     ///
     /// # Shapes
@@ -404,8 +435,8 @@ impl Channels {
     }
 }
 
-/// Colour multiplied by alpha, and alpha, in [0, 1], of what [`Channels::Rgba`] has of a pixel in [-1, 1]: a colour on the
-/// background, and alpha. Colour below nothing and beyond alpha means nothing.
+/// Colour multiplied by alpha, and alpha, in [0, 1], of what [`Channels::Rgba`] has of a pixel in [-1, 1]: a
+/// colour on the background, and alpha. Colour below nothing and beyond alpha means nothing.
 pub(crate) fn multiplied(shown: f32, alpha: f32, background: u8) -> [f32; 2] {
     let alpha = f32::midpoint(alpha, 1.0).clamp(0.0, 1.0);
     let colour = f32::midpoint(shown, 1.0) - (1.0 - alpha) * f32::from(background) / 255.0;
@@ -429,116 +460,39 @@ pub(crate) fn compose_into(premultiplied: &[u8], background: [u8; 3], planes: &m
     }
 }
 
-/// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
-fn draw_svg_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture, DataError> {
-    let tree = parse_svg(bytes, origin)?;
-    let size = tree.size();
-    let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
-    let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
-    if f64::from(sides[0]) * f64::from(sides[1]) > MAX_PICTURE_PIXELS as f64 {
-        return Err(DataError::Picture {
-            problem: format!(
-                "a drawing of {} x {} pixels; at most {} megapixels are drawn: make it smaller",
-                sides[0],
-                sides[1],
-                MAX_PICTURE_PIXELS >> 20
-            ),
-            path: origin.to_path_buf(),
-        });
-    }
-    draw_tree(
-        &tree,
-        sides.map(|side| side as u32),
-        scale,
-        [0.0, 0.0],
-        origin,
-    )
-}
-
-fn parse_svg(bytes: &[u8], origin: &Path) -> Result<usvg::Tree, DataError> {
-    let fail = |problem: String| DataError::Picture {
-        problem,
-        path: origin.to_path_buf(),
-    };
-    if bytes.len() > MAX_DRAWING_BYTES {
-        return Err(fail(format!(
-            "a drawing of {} bytes; at most {MAX_DRAWING_BYTES} are read",
-            bytes.len()
-        )));
-    }
-    let options = usvg::Options {
-        image_href_resolver: usvg::ImageHrefResolver {
-            resolve_data: Box::new(|_, _, _| None),
-            resolve_string: Box::new(|_, _| None),
-        },
-        ..usvg::Options::default()
-    };
-    let text = std::str::from_utf8(bytes)
-        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
-    let parsing = usvg::roxmltree::ParsingOptions {
-        allow_dtd: true,
-        ..usvg::roxmltree::ParsingOptions::default()
-    };
-    let document = usvg::roxmltree::Document::parse_with_options(text, parsing)
-        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))?;
-    if document.descendants().any(|node| has_vast_arc(&node)) {
-        return Err(fail(format!(
-            "a path has an arc with a number beyond {MAX_ARC}: mend or leave out that path"
-        )));
-    }
-    usvg::Tree::from_xmltree(&document, &options)
-        .map_err(|source| fail(format!("not a drawing that can be read as SVG ({source})")))
-}
-
-/// Whether an element has a path with an arc that would be cut into curves without end: their number grows with its
-/// radius.
-fn has_vast_arc(node: &usvg::roxmltree::Node<'_, '_>) -> bool {
-    let is_vast = |segment: svgtypes::PathSegment| match segment {
-        svgtypes::PathSegment::EllipticalArc { rx, ry, x, y, .. } => {
-            // Also what is no number.
-            [rx, ry, x, y]
-                .iter()
-                .any(|v| v.is_nan() || v.abs() > MAX_ARC)
-        }
-        _ => false,
-    };
-    node.attribute("d").is_some_and(|path| {
-        svgtypes::PathParser::from(path)
-            // What cannot be parsed ends the path, for the renderer too.
-            .map_while(Result::ok)
-            .any(is_vast)
-    })
-}
-
-/// Draws at `scale` with the corner at `shift`.
-fn draw_tree(
-    tree: &usvg::Tree,
-    sides: [u32; 2],
-    scale: f32,
-    shift: [f32; 2],
-    origin: &Path,
-) -> Result<Picture, DataError> {
-    let [width_px, height_px] = sides;
-    let mut pixmap =
-        tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
-            problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
-            path: origin.to_path_buf(),
-        })?;
-    let transform =
-        tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
-    resvg::render(tree, transform, &mut pixmap.as_mut());
-    Ok(Picture {
-        width_px,
-        height_px,
-        premultiplied: pixmap.take(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const GROUND: [u8; 3] = [255, 204, 51];
+
+    #[test]
+    fn a_long_picture_fills_the_square_by_its_mirror_or_its_middle() {
+        let value = |i: u32| [i as u8 * 10, 0, 0, 255];
+        let row = Picture {
+            width_px: 6,
+            height_px: 2,
+            premultiplied: (0..12).flat_map(value).collect(),
+        };
+        let reds = |picture: &Picture| -> Vec<u8> {
+            assert_eq!(picture.width_px, picture.height_px);
+            picture.premultiplied.iter().step_by(4).copied().collect()
+        };
+        let [first, second]: [[u8; 6]; 2] = [[0, 10, 20, 30, 40, 50], [60, 70, 80, 90, 100, 110]];
+        // The two rows stand in the middle; above and below them they come again, the nearest first.
+        let expected = [second, first, first, second, second, first];
+        assert_eq!(
+            reds(&row.fitted(6, Fit::Mirror)),
+            [second, first, first, second, second, first].concat()
+        );
+        assert_eq!(expected[2..4], [first, second]);
+        assert_eq!(reds(&row.fitted(2, Fit::Crop)), [20, 30, 80, 90]);
+        assert_eq!(row.fitted_whole(6, Fit::Crop), row.fitted(6, Fit::Mirror));
+        let square = row.fitted(2, Fit::Crop);
+        for fit in [Fit::Pad, Fit::Mirror, Fit::Crop] {
+            assert_eq!(square.fitted(2, fit), square, "a square stays as it is");
+        }
+    }
 
     #[test]
     fn what_is_shown_of_any_channels_is_what_a_composed_picture_shows() {

@@ -1,12 +1,13 @@
 //! Training batches as a pure function of (seed, step): nothing to save, resuming asks for the next step.
 //!
-//! Styles take turns. Within a style every picture is drawn once an epoch, in an order shuffled anew each epoch.
+//! Styles take turns. Within a style every picture is drawn once an epoch, in an order shuffled anew each
+//! epoch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::augment::render;
+use super::augment::{Variation, render};
 use super::dataset::TrainItem;
 use super::{Augmentation, DataError, TrainingView};
 use crate::rng::{Rng, Stream};
@@ -18,7 +19,8 @@ pub struct SamplerOptions {
     pub seed: u64,
     /// Pictures a batch.
     pub batch_size: usize,
-    /// Samplers with different numbers draw independently under one seed, e.g. 0 for sources and 1 for real targets.
+    /// Samplers with different numbers draw independently under one seed, e.g. 0 for sources and 1 for real
+    /// targets.
     pub draw: u16,
     /// How pictures vary.
     pub augmentation: Augmentation,
@@ -118,8 +120,9 @@ impl<'a> Sampler<'a> {
         self.render(styles, items, &variations)
     }
 
-    /// The batch of `step` in which a share of the pictures comes with its counterpart, spread evenly over the run: at 0
-    /// it is [`Self::batch`], at 1 [`Self::paired_batch`]. `None` if a share is wanted and no pair is there.
+    /// The batch of `step` in which a share of the pictures comes with its counterpart, spread evenly over
+    /// the run: at 0 it is [`Self::batch`], at 1 [`Self::paired_batch`]. `None` if a share is wanted and no
+    /// pair is there.
     pub fn mixed_batch(&self, step: u64, share: f32) -> Option<MixedBatch> {
         if share > 0.0 && self.paired.is_empty() {
             return None;
@@ -143,7 +146,11 @@ impl<'a> Sampler<'a> {
             }
         }
         let variations = self.variations(step);
-        let same: Vec<_> = rows.iter().map(|row| variations[*row].clone()).collect();
+        let same = rows.iter().map(|row| Variation {
+            stroke: 0.0,
+            ..variations[*row].clone()
+        });
+        let same: Vec<_> = same.collect();
         Some(MixedBatch {
             source: self.render(styles, items, &variations),
             truth: self.render(to_styles, to_items, &same),
@@ -151,7 +158,8 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// Pictures of the given styles, drawn anew each with the same chance, by generator number `lane` of its stream.
+    /// Pictures of the given styles, drawn anew each with the same chance, by generator number `lane` of its
+    /// stream.
     pub fn of_styles(&self, step: u64, lane: u16, styles: &[u32]) -> Batch {
         let mut rng = Rng::new(self.options.seed, Stream::STYLE.lane(lane), step);
         let mut draw = |style: &u32| {
@@ -186,8 +194,8 @@ impl<'a> Sampler<'a> {
         (*from, *to, deck.draw(count / directions, &self.options))
     }
 
-    /// The paired batch of `step`: directions in turn, source and target of the same item under the same augmentation;
-    /// `None` if the data set has no training pair.
+    /// The paired batch of `step`: directions in turn, source and target of the same item under the same
+    /// augmentation; `None` if the data set has no training pair.
     pub fn paired_batch(&self, step: u64) -> Option<PairedBatch> {
         if self.paired.is_empty() {
             return None;
@@ -212,20 +220,24 @@ impl<'a> Sampler<'a> {
         step * n..(step + 1) * n
     }
 
-    fn variations(&self, step: u64) -> Vec<super::augment::Variation> {
+    fn variations(&self, step: u64) -> Vec<Variation> {
         let stream = Stream::AUGMENT.lane(self.options.draw);
         let mut rng = Rng::new(self.options.seed, stream, step);
+        // Strokes have numbers of their own: without them, all else is as it was before they were there.
+        let mut strokes = Rng::new(
+            self.options.seed,
+            Stream::AUGMENT.lane(2 + self.options.draw),
+            step,
+        );
         (0..self.options.batch_size)
-            .map(|_| self.options.augmentation.draw(&mut rng))
+            .map(|_| Variation {
+                stroke: self.options.augmentation.draw_stroke(&mut strokes),
+                ..self.options.augmentation.draw(&mut rng)
+            })
             .collect()
     }
 
-    fn render(
-        &self,
-        styles: Vec<usize>,
-        items: Vec<TrainItem>,
-        variations: &[super::augment::Variation],
-    ) -> Batch {
+    fn render(&self, styles: Vec<usize>, items: Vec<TrainItem>, variations: &[Variation]) -> Batch {
         let channels = self.view.channels();
         let side = self.view.size_px() as usize;
         let len = channels.count() * side * side;

@@ -1,5 +1,5 @@
-//! Which pictures are held out: decided by the *family* of a picture alone, so that near-copies stay together and
-//! nothing moves when pictures are added.
+//! Which pictures are held out: decided by the *family* of a picture alone, so that near-copies stay together
+//! and nothing moves when pictures are added.
 
 use serde::{Deserialize, Serialize};
 
@@ -59,10 +59,10 @@ pub fn split_of_family(family: &str) -> Split {
     }
 }
 
-/// The family of an emoji: its first codepoint in lower-case hexadecimal, except that clock faces, phases of the moon,
-/// keycaps, hearts, plain circles, plain squares and books are one family each (the same drawing in another colour or
-/// turned), and a person doing something (`person ZWJ object`) belongs to the object, since man, woman and person with the
-/// same object are near-copies.
+/// The family of an emoji: its first codepoint in lower-case hexadecimal, except that clock faces, phases of
+/// the moon, keycaps, hearts, plain circles, plain squares and books are one family each (the same drawing in
+/// another colour or turned), and a person doing something (`person ZWJ object`) belongs to the object, since
+/// man, woman and person with the same object are near-copies.
 ///
 /// `codepoints`: without variation selectors.
 pub fn emoji_family(codepoints: &[u32]) -> String {

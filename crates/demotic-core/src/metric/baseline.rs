@@ -1,5 +1,6 @@
-//! What a translation must beat: the best affine colour map, and the most similar training picture's counterpart.
-//! Both are fitted on training pairs alone. (The third baseline, the input itself, needs no fitting.)
+//! What a translation must beat: the best affine colour map, and the most similar training picture's
+//! counterpart. Both are fitted on training pairs alone. (The third baseline, the input itself, needs no
+//! fitting.)
 
 use rayon::prelude::*;
 
@@ -10,8 +11,8 @@ const TERMS: usize = 4;
 /// Added to the diagonal, relative to its mean: grey sources leave channels undetermined.
 const RIDGE: f64 = 1e-9;
 
-/// The affine map of colours `y = M (r, g, b, 1)`, clamped to [-1, 1], that comes nearest to the target style over all
-/// pixels of all training pairs, by least squares.
+/// The affine map of colours `y = M (r, g, b, 1)`, clamped to [-1, 1], that comes nearest to the target style
+/// over all pixels of all training pairs, by least squares.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remap {
     /// Row a target channel; columns red, green, blue, constant.
@@ -177,8 +178,8 @@ impl<'a> Nearest<'a> {
         }
     }
 
-    /// The training item nearest to a picture among those that style `to` has, the first of equals; `None` if there is
-    /// none.
+    /// The training item nearest to a picture among those that style `to` has, the first of equals; `None` if
+    /// there is none.
     pub fn item(&self, picture: usize, to: usize) -> Option<TrainItem> {
         let with_target: std::collections::BTreeSet<TrainItem> =
             self.view.items(to).iter().copied().collect();
@@ -197,8 +198,8 @@ impl<'a> Nearest<'a> {
             .map(|(&item, _)| item)
     }
 
-    /// The counterparts in style `to` of the nearest training pictures of some of the pictures: `[n, 3, side, side]`;
-    /// `None` if the styles have no training pair.
+    /// The counterparts in style `to` of the nearest training pictures of some of the pictures: `[n, 3, side,
+    /// side]`; `None` if the styles have no training pair.
     pub fn pictures(&self, chosen: &[usize], to: usize) -> Option<Vec<f32>> {
         let with_target = self.view.items(to).iter().copied().collect();
         let mut planes = Vec::with_capacity(chosen.len() * self.view.picture_len());

@@ -1,24 +1,20 @@
 //! Translations of pictures that training never saw, held against the true picture and against the baselines.
 
 use std::collections::BTreeMap;
+use std::ops::{Index, IndexMut};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
-use super::features::{FeatureSet, Features};
-use super::interval::{Bootstrap, Estimate, Spread};
-use super::kid::{Gram, Grams};
+use super::features::{Seen, pooled, see};
+use super::interval::{Bootstrap, Estimate, Spread, families};
+use super::kid::{Gram, Grams, LEAST_SET};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
+use crate::model::CHUNK;
 
-/// Pictures handed to the translator at a time: bounds memory.
-const CHUNK: usize = 64;
-/// Draws behind each interval.
-pub(super) const RESAMPLES: usize = 500;
-/// Of those draws: the same for every run, so that intervals of two runs are of the same pictures.
-pub(super) const SEED: u64 = 0x0de3_071c;
 /// Most pictures of a direction that enter the kernel distance, whose cost grows with their square.
 const KERNEL_PICTURES: usize = 1000;
 
@@ -75,7 +71,8 @@ pub struct SetMeasured {
 pub struct DrawnMeasured {
     /// [`super::kernel_distance`] to held-out pictures of the style; lower is better.
     pub kid: Estimate,
-    /// Mean over pictures of the least mean absolute difference from any training picture of the style: 0 is a copy.
+    /// Mean over pictures of the least mean absolute difference from any training picture of the style: 0 is
+    /// a copy.
     pub nearest_l1: Estimate,
 }
 
@@ -155,10 +152,10 @@ pub struct Measured {
     pub psnr: Estimate,
     /// Structural similarity, at most 1; higher is better.
     pub ssim: Estimate,
-    /// [`FeatureSet::perceptual`], 0 to 2; lower is better.
+    /// [`Seen::perceptual`], 0 to 16; lower is better.
     pub perceptual: Estimate,
-    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one distribution.
-    /// `None` (`null`) of fewer than two pictures.
+    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
+    /// distribution. `None` (`null`) of fewer than [`LEAST_SET`] pictures.
     pub kid: Option<Estimate>,
     /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none
     /// ([`Channels::Rgba`] does), and of methods that have none.
@@ -177,15 +174,16 @@ pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> O
     super::mean_scores(translations, truths, side_px)
 }
 
-/// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1], their style and the style wanted; returns as
-/// many as it draws them, of the same shape.
-pub type Translate<'a, E> = dyn FnMut(&[f32], usize, usize) -> Result<Vec<f32>, E> + 'a;
+/// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1], their items, their style and the
+/// style wanted; returns translations of the same shape, or nothing where it does not translate in this
+/// direction.
+pub type Translate<'a, E> = dyn FnMut(&[f32], &[usize], usize, usize) -> Result<Vec<f32>, E> + 'a;
 
-/// Translates every picture of `split` into every style that has its counterpart, and scores that and the baselines; into
-/// a style without any counterpart too, where the translations are scored as a set.
+/// Translates every picture of `split` into every style that has its counterpart, and scores that and the
+/// baselines; into a style without any counterpart too, where the translations are scored as a set.
 ///
-/// `translate` gets at most 64 pictures at a time; without it only baselines are scored. Use a held-out split: for
-/// [`Split::Train`] the nearest training picture is the picture itself.
+/// `translate` gets at most 64 pictures at a time; without it only baselines are scored. Use a held-out
+/// split: for [`Split::Train`] the nearest training picture is the picture itself.
 ///
 /// # Errors
 /// What `translate` reports.
@@ -201,8 +199,10 @@ pub fn evaluate<E>(
     let view = dataset.training();
     let side = dataset.size_px() as usize;
     let (families, bootstrap) = families(dataset, split);
-    let mut measured: Vec<(Direction, [Option<Spreads>; 4])> = Vec::new();
+    let mut measured: Vec<(Direction, ByMethod<Option<Spreads>>)> = Vec::new();
     let mut unpaired = Vec::new();
+    let mut memory = Memory::new(dataset);
+    let looked = |pictures: Vec<f32>| Looked::new(pictures, side);
     for from in 0..styles.len() {
         let items = dataset.items(from, split);
         // Distances to training pictures serve all targets.
@@ -212,9 +212,8 @@ pub fn evaluate<E>(
         }
         for to in (0..styles.len()).filter(|&to| to != from) {
             let remap = Remap::fit(view, from, to);
-            let mut rows = [const { Rows::new() }; 4];
-            let [model, copy, mapped, neighbour] = &mut rows;
-            let mut truth_look = Vec::new();
+            let mut rows = ByMethod([const { Rows::new() }; 4]);
+            let mut true_pooled = Vec::new();
             let mut family = Vec::new();
             for (chunk, nearest) in items.chunks(CHUNK).zip(&nearest) {
                 let places: Vec<usize> = (0..chunk.len())
@@ -229,74 +228,55 @@ pub fn evaluate<E>(
                         .iter()
                         .map(|&item| families[dataset.item_family(item)]),
                 );
-                let sources = dataset.pictures(from, &paired);
-                let truths = Truths::new(dataset.pictures(to, &paired), side);
+                let sources = memory.look(from, &paired);
+                let truths = memory.look(to, &paired);
                 let seen = dataset.network_pictures(from, &paired);
                 let true_alpha = alpha(dataset, &dataset.network_pictures(to, &paired));
-                copy.add(&sources, &truths);
-                copy.add_alpha(&alpha(dataset, &seen), &true_alpha, side);
+                rows[Method::Copy].add(&sources, &truths);
+                rows[Method::Copy].add_alpha(&alpha(dataset, &seen), &true_alpha, side);
                 if let Some(remap) = &remap {
-                    mapped.add(&remap.apply(&sources, side * side), &truths);
+                    let remapped = remap.apply(&sources.pictures, side * side);
+                    rows[Method::Remap].add(&looked(remapped), &truths);
                 }
                 if let Some(pictures) = nearest.pictures(&places, to) {
-                    neighbour.add(&pictures, &truths);
+                    rows[Method::Nearest].add(&looked(pictures), &truths);
                 }
                 if let Some(translate) = &mut translate {
-                    let drawn = translate(&seen, from, to)?;
-                    model.add(&dataset.shown(&drawn), &truths);
-                    model.add_alpha(&alpha(dataset, &drawn), &true_alpha, side);
+                    let drawn = translate(&seen, &paired, from, to)?;
+                    if !drawn.is_empty() {
+                        rows[Method::Model].add(&looked(dataset.shown(&drawn)), &truths);
+                        rows[Method::Model].add_alpha(&alpha(dataset, &drawn), &true_alpha, side);
+                    }
                 }
-                truth_look.extend(truths.seen.look);
+                true_pooled.extend(truths.seen.into_iter().flat_map(|seen| seen.pooled));
             }
             if family.is_empty() {
                 let sets = Sets::new(dataset, split, &families, &bootstrap, from, to);
                 unpaired.extend(sets.measured(&mut translate)?);
                 continue;
             }
-            let truth_look = KernelSet::of(&truth_look, &family);
-            let spreads = rows.map(|rows| rows.spreads(&family, &truth_look, &bootstrap));
-            let Some(copy) = spreads[1].as_ref().map(Spreads::measured) else {
+            let true_pooled =
+                (family.len() >= LEAST_SET).then(|| KernelSet::of(&true_pooled, &family));
+            let spread = |rows: Rows| rows.spreads(&family, true_pooled.as_ref(), &bootstrap);
+            let spreads = ByMethod(rows.0.map(spread));
+            let of = |method: Method| spreads[method].as_ref().map(Spreads::measured);
+            let Some(copy) = of(Method::Copy) else {
                 continue;
             };
-            let of = |method: usize| spreads[method].as_ref().map(Spreads::measured);
             let direction = Direction {
                 from: styles[from].name.clone(),
                 to: styles[to].name.clone(),
                 kind: dataset.pair_kind(from, to),
                 n: family.len(),
-                model: of(0),
+                model: of(Method::Model),
                 copy,
-                remap: of(2),
-                nearest: of(3),
+                remap: of(Method::Remap),
+                nearest: of(Method::Nearest),
             };
             measured.push((direction, spreads));
         }
     }
-    let kinds = [PairKind::Aligned, PairKind::Loose]
-        .into_iter()
-        .filter_map(|kind| {
-            let of_kind: Vec<&[Option<Spreads>; 4]> = measured
-                .iter()
-                .filter(|(direction, _)| direction.kind == kind)
-                .map(|(_, spreads)| spreads)
-                .collect();
-            let mean = |method: usize| {
-                let all: Option<Vec<&Spreads>> = of_kind
-                    .iter()
-                    .map(|spreads| spreads[method].as_ref())
-                    .collect();
-                Some(Spreads::mean(&all?)?.measured())
-            };
-            Some(KindMeans {
-                kind,
-                directions: of_kind.len(),
-                model: mean(0),
-                copy: mean(1)?,
-                remap: mean(2),
-                nearest: mean(3),
-            })
-        })
-        .collect();
+    let (kinds, notes) = (kind_means(&measured), notes(&measured, split));
     Ok(Evaluation {
         directions: measured
             .into_iter()
@@ -306,17 +286,63 @@ pub fn evaluate<E>(
         unpaired,
         prior: Vec::new(),
         recognition: None,
-        notes: Vec::new(),
+        notes,
     })
 }
 
-/// Draws pictures of every style without an input and holds them, as sets, against the held-out pictures of `split`; a style of
-/// fewer than two held-out pictures has no figures.
+/// Means over the directions of each kind that occurs.
+fn kind_means(measured: &[(Direction, ByMethod<Option<Spreads>>)]) -> Vec<KindMeans> {
+    [PairKind::Aligned, PairKind::Loose]
+        .into_iter()
+        .filter_map(|kind| {
+            let of_kind: Vec<&ByMethod<Option<Spreads>>> = measured
+                .iter()
+                .filter(|(direction, _)| direction.kind == kind)
+                .map(|(_, spreads)| spreads)
+                .collect();
+            let mean = |method: Method| {
+                let all: Option<Vec<&Spreads>> = of_kind
+                    .iter()
+                    .map(|spreads| spreads[method].as_ref())
+                    .collect();
+                Some(Spreads::mean(&all?)?.measured())
+            };
+            Some(KindMeans {
+                kind,
+                directions: of_kind.len(),
+                model: mean(Method::Model),
+                copy: mean(Method::Copy)?,
+                remap: mean(Method::Remap),
+                nearest: mean(Method::Nearest),
+            })
+        })
+        .collect()
+}
+
+/// What a reader of figures of few pictures must know.
+fn notes(measured: &[(Direction, ByMethod<Option<Spreads>>)], split: Split) -> Vec<String> {
+    let few: Vec<String> = measured
+        .iter()
+        .filter(|(direction, _)| direction.n < LEAST_SET)
+        .map(|(d, _)| format!("{} -> {} ({})", d.from, d.to, d.n))
+        .collect();
+    let note = (!few.is_empty()).then(|| {
+        format!(
+            "* fewer than {LEAST_SET} {split} pictures: {}: there is no KID of so few, and other pictures may well give other \
+             figures; give more pictures, or read none of this as a score",
+            few.join(", ")
+        )
+    });
+    note.into_iter().collect()
+}
+
+/// Draws pictures of every style without an input and holds them, as sets, against the held-out pictures of
+/// `split`; a style of fewer than [`LEAST_SET`] held-out pictures has no figures.
 ///
-/// `draw(style, n)` returns two times `n` pictures as the network draws them, `[n, c, side, side]` in [-1, 1]: from N(0, 1) and from the
-/// fitted density. A drawn picture shows
-/// nobody's idea: in the intervals the `i`-th stands or falls with the family of the `i`-th held-out one, as a training
-/// picture in its place does.
+/// `draw(style, n)` returns two times `n` pictures as the network draws them, `[n, c, side, side]` in [-1,
+/// 1]: from N(0, 1) and from the fitted density. A drawn picture shows nobody's idea: in the intervals the
+/// `i`-th stands or falls with the family of the `i`-th held-out one, as a training picture in its place
+/// does.
 ///
 /// # Errors
 /// What `draw` reports.
@@ -330,7 +356,7 @@ pub fn from_prior<E>(
 ) -> Result<Vec<FromPrior>, E> {
     let side = dataset.size_px() as usize;
     let (numbers, bootstrap) = families(dataset, split);
-    let look = |pictures: &[f32]| Features::embedded().of(pictures, side).look;
+    let look = |pictures: &[f32]| pooled(pictures, side);
     let mut all = Vec::new();
     for (style, info) in dataset.styles().iter().enumerate() {
         let held_out = dataset.items(style, split);
@@ -339,18 +365,18 @@ pub fn from_prior<E>(
         let trained = dataset.items(style, Split::Train);
         let n = held_out.len().min(trained.len());
         let held_out = &held_out[..n];
-        if n < 2 {
+        if n < LEAST_SET {
             continue;
         }
         let of_family: Vec<usize> = held_out
             .iter()
             .map(|&item| numbers[dataset.item_family(item)])
             .collect();
-        let true_look = look(&dataset.pictures(style, held_out));
-        let gram = Gram::own(&true_look, Features::DIMENSION);
+        let true_pooled = look(&dataset.pictures(style, held_out));
+        let gram = Gram::own(&true_pooled, Seen::POOLED);
         let measured = |pictures: &[f32]| {
             let set = look(pictures);
-            let grams = Grams::of(&set, &true_look, Features::DIMENSION, &[], &gram);
+            let grams = Grams::of(&set, &true_pooled, Seen::POOLED, &[], &gram);
             let spread = grams.spread([&of_family, &of_family], &bootstrap)?;
             Some(SetMeasured {
                 kid: spread.estimate(),
@@ -386,7 +412,8 @@ pub fn from_prior<E>(
     Ok(all)
 }
 
-/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it so.
+/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it
+/// so.
 fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
     let len = dataset.picture_len();
     let mut least = vec![f64::INFINITY; pictures.len() / len];
@@ -404,18 +431,6 @@ fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
             });
     }
     least
-}
-
-/// Numbers of the families of a split's pictures, and draws among them.
-pub(super) fn families(dataset: &Dataset, split: Split) -> (BTreeMap<&str, usize>, Bootstrap) {
-    let items = (0..dataset.item_count()).filter(|&item| dataset.item_split(item) == split);
-    let mut families: BTreeMap<&str, usize> =
-        items.map(|item| (dataset.item_family(item), 0)).collect();
-    for (number, family) in families.values_mut().enumerate() {
-        *family = number;
-    }
-    let bootstrap = Bootstrap::new(families.len(), RESAMPLES, SEED);
-    (families, bootstrap)
 }
 
 /// The last planes of a network's pictures where those are transparency, `[n, side, side]`; else nothing.
@@ -462,30 +477,31 @@ impl<'a> Sets<'a> {
         }
     }
 
-    /// `None` where a set has fewer than two pictures.
+    /// `None` where a set has fewer than [`LEAST_SET`] pictures.
     fn measured<E>(
         &self,
         translate: &mut Option<&mut Translate<'_, E>>,
     ) -> Result<Option<Unpaired>, E> {
         let [from, to] = self.styles;
         let [sources, targets] = &self.items;
-        if sources.len() < 2 || targets.len() < 2 {
+        if sources.len().min(targets.len()) < LEAST_SET {
             return Ok(None);
         }
         let side = self.dataset.size_px() as usize;
-        let look = |pictures: &[f32]| Features::embedded().of(pictures, side).look;
-        let mut made = Vec::new();
+        let look = |pictures: &[f32]| pooled(pictures, side);
+        let mut drawn_pooled = Vec::new();
         if let Some(translate) = translate {
             for chunk in sources.chunks(CHUNK) {
-                let drawn = translate(&self.dataset.network_pictures(from, chunk), from, to)?;
-                made.extend(look(&self.dataset.shown(&drawn)));
+                let seen = self.dataset.network_pictures(from, chunk);
+                let drawn = translate(&seen, chunk, from, to)?;
+                drawn_pooled.extend(look(&self.dataset.shown(&drawn)));
             }
         }
         let there = look(&self.dataset.pictures(to, targets));
-        let gram = Gram::own(&there, Features::DIMENSION);
+        let gram = Gram::own(&there, Seen::POOLED);
         let [own, other] = &self.families;
         let measured = |set: &[f32]| {
-            let grams = Grams::of(set, &there, Features::DIMENSION, &[], &gram);
+            let grams = Grams::of(set, &there, Seen::POOLED, &[], &gram);
             let kid = grams.spread([own, other], self.bootstrap)?.estimate();
             Some(SetMeasured { kid })
         };
@@ -496,24 +512,70 @@ impl<'a> Sets<'a> {
             to: name(to),
             n: sources.len(),
             against: targets.len(),
-            model: (!made.is_empty()).then(|| measured(&made)).flatten(),
+            model: (!drawn_pooled.is_empty())
+                .then(|| measured(&drawn_pooled))
+                .flatten(),
             copy,
         }))
     }
 }
 
-/// True pictures and what the feature network makes of them.
-struct Truths {
+/// Pictures and how they look to the network.
+struct Looked {
     pictures: Vec<f32>,
-    seen: FeatureSet,
+    seen: Vec<Seen>,
     side: usize,
 }
 
-impl Truths {
+impl Looked {
     fn new(pictures: Vec<f32>, side: usize) -> Self {
         Self {
-            seen: Features::embedded().of(&pictures, side),
+            seen: see(&pictures, side),
             pictures,
+            side,
+        }
+    }
+}
+
+/// Looks at a data set's pictures, and remembers some: the input of one direction is the truth of another.
+struct Memory<'a> {
+    dataset: &'a Dataset,
+    /// By style and item; at most [`REMEMBERED`].
+    seen: BTreeMap<(usize, usize), Seen>,
+}
+
+/// Pictures whose maps are kept, of 430 kB each: 500 MB, enough for the held-out emoji of all six styles.
+const REMEMBERED: usize = 1200;
+
+impl<'a> Memory<'a> {
+    fn new(dataset: &'a Dataset) -> Self {
+        Self {
+            dataset,
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn look(&mut self, style: usize, items: &[usize]) -> Looked {
+        let side = self.dataset.size_px() as usize;
+        let is_new = |item: &usize| !self.seen.contains_key(&(style, *item));
+        let fresh: Vec<usize> = items.iter().copied().filter(is_new).collect();
+        let mut fresh_seen = see(&self.dataset.pictures(style, &fresh), side).into_iter();
+        let mut seen = Vec::with_capacity(items.len());
+        for &item in items {
+            let key = (style, item);
+            if let Some(known) = self.seen.get(&key) {
+                seen.push(known.clone());
+                continue;
+            }
+            let new = fresh_seen.next().expect("every new picture was looked at");
+            if self.seen.len() < REMEMBERED {
+                self.seen.insert(key, new.clone());
+            }
+            seen.push(new);
+        }
+        Looked {
+            pictures: self.dataset.pictures(style, items),
+            seen,
             side,
         }
     }
@@ -523,7 +585,7 @@ impl Truths {
 struct Rows {
     scores: Vec<Scores>,
     perceptual: Vec<f64>,
-    look: Vec<f32>,
+    pooled: Vec<f32>,
     alpha: Vec<f64>,
 }
 
@@ -532,7 +594,7 @@ impl Rows {
         Self {
             scores: Vec::new(),
             perceptual: Vec::new(),
-            look: Vec::new(),
+            pooled: Vec::new(),
             alpha: Vec::new(),
         }
     }
@@ -546,20 +608,20 @@ impl Rows {
             .extend(pairs.map(|(plane, truth)| l1(plane, truth)));
     }
 
-    fn add(&mut self, pictures: &[f32], truths: &Truths) {
+    fn add(&mut self, looked: &Looked, truths: &Looked) {
         self.scores
-            .extend(each_score(pictures, &truths.pictures, truths.side));
-        let seen = Features::embedded().of(pictures, truths.side);
-        let distances = (0..seen.len()).map(|i| seen.perceptual(i, &truths.seen, i));
-        self.perceptual.extend(distances);
-        self.look.extend(seen.look);
+            .extend(each_score(&looked.pictures, &truths.pictures, truths.side));
+        for (seen, truth) in looked.seen.iter().zip(&truths.seen) {
+            self.perceptual.push(seen.perceptual(truth));
+            self.pooled.extend(&seen.pooled);
+        }
     }
 
     /// `None` where the method has no picture.
     fn spreads(
         self,
         families: &[usize],
-        truths: &KernelSet,
+        truths: Option<&KernelSet>,
         bootstrap: &Bootstrap,
     ) -> Option<Spreads> {
         if self.scores.is_empty() {
@@ -569,20 +631,18 @@ impl Rows {
             let values: Vec<f64> = self.scores.iter().map(figure).collect();
             bootstrap.mean(&values, families)
         };
-        let own = KernelSet::chosen(&self.look, families.len());
+        let kid = truths.and_then(|truths| {
+            let own = KernelSet::chosen(&self.pooled, families.len());
+            let dimension = Seen::POOLED;
+            let grams = Grams::of(&own, &truths.look, dimension, &truths.itself, &truths.gram);
+            grams.spread([&truths.families, &truths.families], bootstrap)
+        });
         Some(Spreads {
             l1: mean(|s| s.l1)?,
             psnr: mean(|s| s.psnr)?,
             ssim: mean(|s| s.ssim)?,
             perceptual: bootstrap.mean(&self.perceptual, families)?,
-            kid: Grams::of(
-                &own,
-                &truths.look,
-                Features::DIMENSION,
-                &truths.itself,
-                &truths.gram,
-            )
-            .spread([&truths.families, &truths.families], bootstrap),
+            kid,
             alpha_l1: (!self.alpha.is_empty())
                 .then(|| bootstrap.mean(&self.alpha, families))
                 .flatten(),
@@ -605,7 +665,7 @@ impl KernelSet {
         let stride = Self::stride(families.len());
         let families: Vec<usize> = families.iter().copied().step_by(stride).collect();
         Self {
-            gram: Gram::own(&look, Features::DIMENSION),
+            gram: Gram::own(&look, Seen::POOLED),
             itself: (0..families.len()).map(Some).collect(),
             families,
             look,
@@ -614,7 +674,7 @@ impl KernelSet {
 
     /// Vectors evenly chosen among `n`.
     fn chosen(look: &[f32], n: usize) -> Vec<f32> {
-        let rows = look.chunks_exact(Features::DIMENSION);
+        let rows = look.chunks_exact(Seen::POOLED);
         rows.step_by(Self::stride(n)).flatten().copied().collect()
     }
 
@@ -665,23 +725,25 @@ impl Spreads {
 }
 
 impl std::fmt::Display for Evaluation {
-    /// One line a method of each direction, then of the mean of each kind: every figure with its interval. Then what the
-    /// discriminator tells of real pictures, then the notes.
+    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
+    /// Then what the discriminator tells of real pictures, then the notes. In fewer columns than the lines
+    /// take (`{:80}`), headings of directions with values alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !(self.directions.is_empty() && self.unpaired.is_empty()) {
             self.write_figures(f)?;
         }
         for p in &self.prior {
+            let kid = |e: &Estimate| format!("{:.1} ({:.1} {:.1})", e.value, e.low, e.high);
             let text = |e: &Estimate| format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high);
             writeln!(
                 f,
-                "sample {}: kid of {} pictures drawn without an input {} from the fitted prior, {} from N(0, 1), {} for training \
+                "sample {}: kid x1000 of {} pictures drawn without an input {} from the fitted prior, {} from N(0, 1), {} for training \
                  pictures in their place; l1 from the nearest training picture {}, {}, {} for held-out ones",
                 p.style,
                 p.n,
-                text(&p.fitted.kid),
-                text(&p.normal.kid),
-                text(&p.training.kid),
+                kid(&p.fitted.kid),
+                kid(&p.normal.kid),
+                kid(&p.training.kid),
                 text(&p.fitted.nearest_l1),
                 text(&p.normal.nearest_l1),
                 text(&p.held_out.nearest_l1),
@@ -689,6 +751,9 @@ impl std::fmt::Display for Evaluation {
         }
         if let Some(recognition) = &self.recognition {
             write!(f, "{recognition}")?;
+        }
+        if let Some(verdict) = self.verdict() {
+            writeln!(f, "in sum {verdict}")?;
         }
         for note in &self.notes {
             writeln!(f, "note   {note}")?;
@@ -699,48 +764,161 @@ impl std::fmt::Display for Evaluation {
 
 impl Evaluation {
     fn write_figures(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = |name: fn(&Direction) -> &String, of_sets: fn(&Unpaired) -> &String| {
-            let names = self.directions.iter().map(move |d| name(d).len());
-            names.chain(self.unpaired.iter().map(move |d| of_sets(d).len()))
-        };
-        let from = names(|d| &d.from, |d| &d.from).max().unwrap_or(0);
-        let to = names(|d| &d.to, |d| &d.to).max().unwrap_or(0);
-        let (from, to) = (from.max("mean of".len()), to.max("99 directions".len()));
         // Only networks that draw transparency have the last figure.
         let has_alpha = self.directions.iter().any(|d| d.copy.alpha_l1.is_some());
         let figures = &FIGURES[..FIGURES.len() - usize::from(!has_alpha)];
-        write!(
-            f,
-            "{:from$}  {:to$}  {:8}  {:>5}  {:7}",
-            "from", "to", "kind", "n", "method"
-        )?;
-        for (figure, digits) in figures {
-            let width = interval_width(*digits);
-            write!(f, "  {figure:width$}")?;
+        let directions = self.directions.len() + self.unpaired.len();
+        let rows = self.rows(directions <= DIRECTIONS_SHOWN);
+        let widest = |of: fn(&Row) -> &String, least: &str| {
+            let widths = rows.iter().map(|row| of(row).len());
+            widths.max().unwrap_or(0).max(least.len())
+        };
+        let columns = [widest(|row| &row.from, "from"), widest(|row| &row.to, "to")];
+        let of_figures = |width: fn(&str, usize) -> usize| -> usize {
+            figures
+                .iter()
+                .map(|(name, digits)| 2 + width(name, *digits))
+                .sum()
+        };
+        let whole = columns[0] + columns[1] + HEAD + of_figures(|_, digits| interval_width(digits));
+        if f.width().is_none_or(|width| width >= whole) {
+            write_wide(f, &rows, figures, columns)?;
+        } else {
+            write_narrow(f, &rows, figures)?;
         }
-        writeln!(f)?;
-        for d in &self.directions {
-            let head = format!("{:from$}  {:to$}  {:8}  {:>5}", d.from, d.to, d.kind, d.n);
-            let rows = [d.model, Some(d.copy), d.remap, d.nearest];
-            write_methods(f, &head, figures, &rows.map(|row| row.map(Measured::row)))?;
-        }
-        for k in &self.kinds {
-            let count = format!("{} directions", k.directions);
-            let head = format!("{:from$}  {count:to$}  {:8}  {:>5}", "mean of", k.kind, "");
-            let rows = [k.model, Some(k.copy), k.remap, k.nearest];
-            write_methods(f, &head, figures, &rows.map(|row| row.map(Measured::row)))?;
-        }
-        for d in &self.unpaired {
-            let head = format!(
-                "{:from$}  {:to$}  {:8}  {:>5}",
-                d.from, d.to, "unpaired", d.n
-            );
-            let rows = [d.model, Some(d.copy)];
-            let rows = rows.map(|row| row.map(|m| [None, None, None, None, Some(m.kid), None]));
-            write_methods(f, &head, figures, &rows)?;
+        if directions > DIRECTIONS_SHOWN {
+            writeln!(
+                f,
+                "{directions} directions: the figures of each are in the JSON"
+            )?;
         }
         Ok(())
     }
+
+    /// The rows of the table: directions, where they are asked for, means over kinds, then sets.
+    fn rows(&self, is_each: bool) -> Vec<Row> {
+        let mut rows = Vec::new();
+        let each = usize::from(is_each);
+        for d in self.directions.iter().take(each * self.directions.len()) {
+            let methods = ByMethod([d.model, Some(d.copy), d.remap, d.nearest]);
+            rows.push(Row {
+                from: d.from.clone(),
+                to: d.to.clone(),
+                kind: d.kind.to_string(),
+                n: format!("{}{}", d.n, if d.n < LEAST_SET { "*" } else { " " }),
+                methods: methods.map(Measured::row),
+            });
+        }
+        for k in &self.kinds {
+            let methods = ByMethod([k.model, Some(k.copy), k.remap, k.nearest]);
+            rows.push(Row {
+                from: "mean of".into(),
+                to: format!("{} directions", k.directions),
+                kind: k.kind.to_string(),
+                n: String::new(),
+                methods: methods.map(Measured::row),
+            });
+        }
+        for d in self.unpaired.iter().take(each * self.unpaired.len()) {
+            let row = |m: SetMeasured| [None, None, None, None, Some(m.kid), None];
+            rows.push(Row {
+                from: d.from.clone(),
+                to: d.to.clone(),
+                kind: "unpaired".into(),
+                n: format!("{} ", d.n),
+                methods: ByMethod([d.model, Some(d.copy), None, None]).map(row),
+            });
+        }
+        rows
+    }
+}
+
+/// One direction of the table.
+struct Row {
+    from: String,
+    to: String,
+    kind: String,
+    n: String,
+    methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
+}
+
+/// Letters of a line before its figures, without the names of styles.
+const HEAD: usize = 2 + 2 + 8 + 2 + 6 + 2 + 7;
+
+/// A line a method, every figure with its interval.
+fn write_wide(
+    f: &mut std::fmt::Formatter<'_>,
+    rows: &[Row],
+    figures: &[(&str, usize)],
+    [from, to]: [usize; 2],
+) -> std::fmt::Result {
+    write!(
+        f,
+        "{:from$}  {:to$}  {:8}  {:>5}   {:7}",
+        "from", "to", "kind", "n", "method"
+    )?;
+    for (figure, digits) in figures {
+        write!(f, "  {figure:0$}", interval_width(*digits))?;
+    }
+    writeln!(f)?;
+    for row in rows {
+        for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
+            let Some(values) = values else { continue };
+            write!(
+                f,
+                "{:from$}  {:to$}  {:8}  {:>6}  {:7}",
+                row.from,
+                row.to,
+                row.kind,
+                row.n,
+                method.name()
+            )?;
+            for (estimate, (_, digits)) in values.iter().zip(figures) {
+                let text = estimate.map_or_else(
+                    || "-".into(),
+                    |e| {
+                        format!(
+                            "{:.digits$} ({:.digits$} {:.digits$})",
+                            e.value, e.low, e.high
+                        )
+                    },
+                );
+                write!(f, "  {text:0$}", interval_width(*digits))?;
+            }
+            writeln!(f)?;
+        }
+    }
+    Ok(())
+}
+
+/// A heading a direction, and values alone: the intervals have no room.
+fn write_narrow(
+    f: &mut std::fmt::Formatter<'_>,
+    rows: &[Row],
+    figures: &[(&str, usize)],
+) -> std::fmt::Result {
+    for row in rows {
+        let count = match row.n.trim() {
+            "" => String::new(),
+            n => format!(", {n} pictures"),
+        };
+        writeln!(f, "{} -> {}  ({}{count})", row.from, row.to, row.kind)?;
+        write!(f, "  {:7}", "")?;
+        for (figure, digits) in figures {
+            write!(f, "  {figure:>0$}", figure.len().max(digits + 3))?;
+        }
+        writeln!(f)?;
+        for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
+            let Some(values) = values else { continue };
+            write!(f, "  {:7}", method.name())?;
+            for (estimate, (figure, digits)) in values.iter().zip(figures) {
+                let text = estimate.map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value));
+                write!(f, "  {text:>0$}", figure.len().max(digits + 3))?;
+            }
+            writeln!(f)?;
+        }
+    }
+    writeln!(f, "intervals (95 %): in a wider terminal, and in the JSON")
 }
 
 impl Measured {
@@ -757,45 +935,69 @@ impl Measured {
     }
 }
 
+/// Most directions with lines of their own: those of eight styles.
+const DIRECTIONS_SHOWN: usize = 56;
 /// Figures with the digits they are shown with.
 const FIGURES: [(&str, usize); 6] = [
     ("l1", 4),
     ("psnr", 2),
     ("ssim", 4),
-    ("perceptual", 4),
-    ("kid", 3),
+    ("perceptual", 3),
+    ("kid x1000", 1),
     ("alpha_l1", 4),
 ];
-const METHODS: [&str; 4] = ["model", "copy", "remap", "nearest"];
+
+/// What is held against the true picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Method {
+    /// The translation.
+    Model,
+    /// The input as it is.
+    Copy,
+    /// The input under the best affine map of colours.
+    Remap,
+    /// The counterpart of the nearest training picture.
+    Nearest,
+}
+
+impl Method {
+    /// In the order of the tables.
+    const ALL: [Self; 4] = [Self::Model, Self::Copy, Self::Remap, Self::Nearest];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Copy => "copy",
+            Self::Remap => "remap",
+            Self::Nearest => "nearest",
+        }
+    }
+}
+
+/// A value for each [`Method`], in the order of [`Method::ALL`].
+struct ByMethod<T>([T; Method::ALL.len()]);
+
+impl<T> ByMethod<Option<T>> {
+    fn map<U>(self, of: impl Fn(T) -> U) -> ByMethod<Option<U>> {
+        ByMethod(self.0.map(|value| value.map(&of)))
+    }
+}
+
+impl<T> Index<Method> for ByMethod<T> {
+    type Output = T;
+
+    fn index(&self, method: Method) -> &T {
+        &self.0[method as usize]
+    }
+}
+
+impl<T> IndexMut<Method> for ByMethod<T> {
+    fn index_mut(&mut self, method: Method) -> &mut T {
+        &mut self.0[method as usize]
+    }
+}
 
 /// Letters of `value (low high)`.
 fn interval_width(digits: usize) -> usize {
-    3 * (digits + 3) + 4
-}
-
-fn write_methods(
-    f: &mut std::fmt::Formatter<'_>,
-    head: &str,
-    figures: &[(&str, usize)],
-    methods: &[Option<[Option<Estimate>; FIGURES.len()]>],
-) -> std::fmt::Result {
-    for (name, row) in METHODS.into_iter().zip(methods) {
-        let Some(row) = row else { continue };
-        write!(f, "{head}  {name:7}")?;
-        for (estimate, (_, digits)) in row.iter().zip(figures) {
-            let width = interval_width(*digits);
-            let text = estimate.map_or_else(
-                || "-".into(),
-                |e| {
-                    format!(
-                        "{:.digits$} ({:.digits$} {:.digits$})",
-                        e.value, e.low, e.high
-                    )
-                },
-            );
-            write!(f, "  {text:width$}")?;
-        }
-        writeln!(f)?;
-    }
-    Ok(())
+    (3 * (digits + 3) + 4).max(3 * "1234.5".len() + 4)
 }

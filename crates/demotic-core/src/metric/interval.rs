@@ -1,13 +1,21 @@
-//! Figures with their 95 % intervals, by resampling families: pictures of one family are near-copies, so they are drawn
-//! together, and the same draws serve every figure, so that differences and means of figures can be resampled too.
+//! Figures with their 95 % intervals, by resampling families: pictures of one family are near-copies, so they
+//! are drawn together, and the same draws serve every figure, so that differences and means of figures can be
+//! resampled too.
+
+use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::data::{Dataset, Split};
 use crate::rng::{Rng, Stream};
 
 /// Share of resamples left out at each end of an interval.
 const TAIL: f64 = 0.025;
+/// Draws behind each interval.
+const RESAMPLES: usize = 500;
+/// Of those draws: the same for every run, so that intervals of two runs are of the same pictures.
+const SEED: u64 = 0x0de3_071c;
 
 /// A figure with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,12 +44,24 @@ pub struct Spread {
     resampled: Vec<f64>,
 }
 
+/// Numbers of the families of a split's pictures, and draws among them.
+pub(super) fn families(dataset: &Dataset, split: Split) -> (BTreeMap<&str, usize>, Bootstrap) {
+    let items = (0..dataset.item_count()).filter(|&item| dataset.item_split(item) == split);
+    let mut families: BTreeMap<&str, usize> =
+        items.map(|item| (dataset.item_family(item), 0)).collect();
+    for (number, family) in families.values_mut().enumerate() {
+        *family = number;
+    }
+    let bootstrap = Bootstrap::new(families.len(), RESAMPLES, SEED);
+    (families, bootstrap)
+}
+
 impl Bootstrap {
     /// Draws `resamples` times among `families`.
     ///
     /// # Source
-    /// Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, section 13.3 (percentile interval) and 8.6
-    /// (dependent data drawn as blocks).
+    /// Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, section 13.3 (percentile interval) and
+    /// 8.6 (dependent data drawn as blocks).
     pub fn new(families: usize, resamples: usize, seed: u64) -> Self {
         let draw = |step: usize| {
             let mut rng = Rng::new(seed, Stream::BOOTSTRAP, step as u64);
@@ -56,8 +76,9 @@ impl Bootstrap {
         }
     }
 
-    /// A figure of weighted pictures: `figure` gets each picture's weight, all one at first, then as often as its family
-    /// was drawn; `families[i]` is the family of picture `i`. `None` where the figure has no value for all of them.
+    /// A figure of weighted pictures: `figure` gets each picture's weight, all one at first, then as often as
+    /// its family was drawn; `families[i]` is the family of picture `i`. `None` where the figure has no value
+    /// for all of them.
     pub fn spread(
         &self,
         families: &[usize],

@@ -1,17 +1,23 @@
-//! Distance between two sets of feature vectors: whether translations as a whole look like the target style, where
-//! pixel differences also punish honest redrawing.
+//! Distance between two sets of feature vectors: whether translations as a whole look like the target style,
+//! where pixel differences also punish honest redrawing.
 
 use rayon::prelude::*;
 
 use super::interval::{Bootstrap, Spread};
 
-/// Squared maximum mean discrepancy of two sets under the kernel `k(x, y) = (x . y / d + 1)^3`, without bias:
-/// `mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i, y_j)`. It may fall below 0 for
-/// sets of the same distribution; `None` if a set has fewer than two vectors.
+/// Fewest pictures of a set whose kernel distance is reported: that of fewer is mostly chance.
+pub const LEAST_SET: usize = 30;
+/// Kernel distances are reported in thousandths.
+const THOUSANDTHS: f64 = 1000.0;
+
+/// 1000 times the squared maximum mean discrepancy of two sets under the kernel `k(x, y) = (x . y / d +
+/// 1)^3`, without bias: `mean over i != j of k(x_i, x_j) + mean over i != j of k(y_i, y_j) - 2 mean of k(x_i,
+/// y_j)`. It may fall below 0 for sets of the same distribution; `None` if a set has fewer than two vectors.
 ///
-/// `counterparts[i]` is the place in `b` of what shows the same as vector `i` of `a`, if there is one. Such a pair is left
-/// out of the last mean: it was not drawn independently, and would pull the distance down. Two sets that are equal, pair
-/// by pair, are then 0 apart, exactly. `&[]` where the sets have nothing to do with each other.
+/// `counterparts[i]` is the place in `b` of what shows the same as vector `i` of `a`, if there is one. Such a
+/// pair is left out of the last mean: it was not drawn independently, and would pull the distance down. Two
+/// sets that are equal, pair by pair, are then 0 apart, exactly. `&[]` where the sets have nothing to do with
+/// each other.
 ///
 /// # Shapes
 /// - `a`: `[n, dimension]`, `b`: `[m, dimension]`, `counterparts`: `[n]`, or nothing
@@ -20,8 +26,8 @@ use super::interval::{Bootstrap, Spread};
 /// If `dimension` is 0 or a length is not a multiple of it, and for a counterpart beyond `b`.
 ///
 /// # Source
-/// Binkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018 (KID); Gretton et al., *A Kernel Two-Sample
-/// Test*, JMLR 2012, equation 3 for sets drawn independently, 4 for sets of pairs.
+/// Binkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018 (KID); Gretton et al., *A Kernel
+/// Two-Sample Test*, JMLR 2012, equation 3 for sets drawn independently, 4 for sets of pairs.
 pub fn kernel_distance(
     a: &[f32],
     b: &[f32],
@@ -34,8 +40,8 @@ pub fn kernel_distance(
     grams.distance(&ones(&grams.own), &ones(&there))
 }
 
-/// [`kernel_distance`] with resampled families; those of both sets are drawn together. A vector is never paired with its
-/// own copy, nor with that of its counterpart: that would bias the estimate.
+/// [`kernel_distance`] with resampled families; those of both sets are drawn together. A vector is never
+/// paired with its own copy, nor with that of its counterpart: that would bias the estimate.
 ///
 /// # Panics
 /// As [`kernel_distance`], and if there are not as many families as vectors.
@@ -57,6 +63,21 @@ pub(super) struct Gram {
     columns: usize,
     /// By row, the column that does not count.
     left_out: Vec<Option<usize>>,
+}
+
+/// `x . y` in sixteen sums side by side: several times faster than one after the other.
+fn product(x: &[f32], y: &[f32]) -> f64 {
+    let (x, x_rest) = x.as_chunks::<16>();
+    let (y, y_rest) = y.as_chunks::<16>();
+    let mut sums = [0.0_f64; 16];
+    for (x, y) in x.iter().zip(y) {
+        for (sum, (&x, &y)) in sums.iter_mut().zip(x.iter().zip(y)) {
+            *sum += f64::from(x) * f64::from(y);
+        }
+    }
+    let rest = x_rest.iter().zip(y_rest);
+    let rest = rest.map(|(&x, &y)| f64::from(x) * f64::from(y));
+    sums.iter().sum::<f64>() + rest.sum::<f64>()
 }
 
 /// One set, another, and both together.
@@ -89,8 +110,7 @@ impl Gram {
             .zip(a.par_chunks_exact(dimension))
             .for_each(|(row, x)| {
                 for (value, y) in row.iter_mut().zip(b.chunks_exact(dimension)) {
-                    let products = x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y));
-                    *value = (products.sum::<f64>() / dimension as f64 + 1.0).powi(3);
+                    *value = (product(x, y) / dimension as f64 + 1.0).powi(3);
                 }
             });
         Self {
@@ -139,7 +159,7 @@ impl<'a> Grams<'a> {
     /// The distance with every vector counted by its weight; `None` if a set has no pair.
     fn distance(&self, a: &[f64], b: &[f64]) -> Option<f64> {
         let (own, there) = (self.own.mean(a, a)?, self.there.mean(b, b)?);
-        Some(own + there - 2.0 * self.across.mean(a, b)?)
+        Some(THOUSANDTHS * (own + there - 2.0 * self.across.mean(a, b)?))
     }
 
     pub(super) fn spread(&self, families: [&[usize]; 2], bootstrap: &Bootstrap) -> Option<Spread> {

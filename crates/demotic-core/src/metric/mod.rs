@@ -1,24 +1,30 @@
-//! How good translations are: differences to the true picture, three baselines to hold them against, and a distance
-//! between two sets of features. Everything here is host arithmetic on composed pictures.
+//! How good translations are: differences to the true picture, three baselines to hold them against, and a
+//! distance between two sets of features. Everything here is host arithmetic on composed pictures.
 
 mod baseline;
+mod coloured;
 mod evaluation;
 mod features;
 mod interval;
 mod kid;
+mod network;
+mod networks;
 mod recognition;
 mod scores;
-mod teach;
+mod validation;
+mod verdict;
 
 pub use baseline::{Nearest, Remap};
+pub use coloured::Coloured;
 pub use evaluation::{
     Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, Measured, NearestMeasured,
     SetMeasured, Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
 };
-pub use features::{FeatureSet, Features};
+pub use features::{Seen, pooled, see};
 pub use interval::{Bootstrap, Estimate, Spread};
-pub use kid::{kernel_distance, kernel_spread};
+pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
+pub use networks::{NO_STYLES_TOLD, evaluate_networks, evaluate_translations};
 pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
 pub(crate) use scores::summed;
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};
-pub use teach::{Ranks, TeachOptions, TeachTick, rank, teach};
+pub use validation::Validator;

@@ -2,16 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evaluation::families;
-use super::interval::Estimate;
+use super::interval::{Estimate, families};
 use crate::data::{Dataset, Split};
+use crate::model::CHUNK;
 use crate::recognize::Opinion;
 
-/// Pictures labelled at a time: bounds memory.
-const CHUNK: usize = 64;
-
-/// Shares of real, held-out pictures and of their patches that the discriminator labels right, with 95 % intervals over
-/// families.
+/// Shares of real, held-out pictures and of their patches that the discriminator labels right, with 95 %
+/// intervals over families.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognition {
@@ -41,14 +38,16 @@ pub struct Recognized {
     pub picture: Estimate,
     /// Patches whose most probable label is *real, the picture's style*.
     pub patch: Estimate,
-    /// Patches of these real pictures whose most probable label is *made*: false alarms.
-    pub made: Estimate,
+    /// Patches of these real pictures whose most probable label is *fake*: false alarms.
+    #[serde(alias = "made")]
+    pub fake: Estimate,
 }
 
 /// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1]; returns an opinion each.
 pub type Judge<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
 
-/// Labels every real picture of `split`; styles without any are left out, and `None` is returned where all are.
+/// Labels every real picture of `split`; styles without any are left out, and `None` is returned where all
+/// are.
 ///
 /// # Errors
 /// What `judge` reports.
@@ -76,7 +75,7 @@ pub fn recognition<E>(
                 rows.picture
                     .push(f64::from(u8::from(opinion.style() == style)));
                 rows.patch.push(share(1 + style));
-                rows.made.push(share(0));
+                rows.fake.push(share(0));
                 rows.families.push(numbers[dataset.item_family(item)]);
             }
         }
@@ -88,7 +87,7 @@ pub fn recognition<E>(
         Some(Recognized {
             picture: mean(&rows.picture)?,
             patch: mean(&rows.patch)?,
-            made: mean(&rows.made)?,
+            fake: mean(&rows.fake)?,
         })
     };
     let styles: Vec<StyleRecognition> = by_style
@@ -110,7 +109,7 @@ pub fn recognition<E>(
 struct Rows {
     picture: Vec<f64>,
     patch: Vec<f64>,
-    made: Vec<f64>,
+    fake: Vec<f64>,
     families: Vec<usize>,
 }
 
@@ -118,7 +117,7 @@ impl Rows {
     fn extend(&mut self, other: &Self) {
         self.picture.extend(&other.picture);
         self.patch.extend(&other.patch);
-        self.made.extend(&other.made);
+        self.fake.extend(&other.fake);
         self.families.extend(&other.families);
     }
 }
@@ -149,7 +148,7 @@ impl std::fmt::Display for Recognition {
                 "{name:width$}  {n:>5}  {:22}  {:22}  {:22}",
                 text(shares.picture),
                 text(shares.patch),
-                text(shares.made)
+                text(shares.fake)
             )?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Differences between a picture and the truth. Pictures are `[3, side, side]` in [-1, 1]; every figure is in units of
-//! the range [0, 1].
+//! Differences between a picture and the truth. Pictures are `[3, side, side]` in [-1, 1]; every figure is in
+//! units of the range [0, 1].
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,8 @@ pub struct Scores {
     pub ssim: f64,
 }
 
-/// Sum of `term` over two equally long runs of values, in sixteen sums side by side: several times faster than one after the other.
+/// Sum of `term` over two equally long runs of values, in sixteen sums side by side: several times faster
+/// than one after the other.
 pub(crate) fn summed(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let (a, a_rest) = a.as_chunks::<16>();
     let (b, b_rest) = b.as_chunks::<16>();
@@ -55,7 +56,8 @@ pub fn l1(a: &[f32], b: &[f32]) -> f64 {
     total / (2.0 * a.len() as f64)
 }
 
-/// Peak signal-to-noise ratio in dB with a peak of 1: `-10 log10(mean ((a - b) / 2)^2)` for values in [-1, 1].
+/// Peak signal-to-noise ratio in dB with a peak of 1: `-10 log10(mean ((a - b) / 2)^2)` for values in [-1,
+/// 1].
 ///
 /// Identical pictures have [`MAX_PSNR`], so that means over pictures stay finite.
 ///
@@ -72,11 +74,12 @@ pub fn psnr(a: &[f32], b: &[f32]) -> f64 {
     -10.0 * mean_square.max(1e-10).log10()
 }
 
-/// Structural similarity, per channel, averaged over red, green and blue:
-/// `mean over windows of (2 m_a m_b + C1)(2 s_ab + C2) / ((m_a^2 + m_b^2 + C1)(s_a^2 + s_b^2 + C2))`.
+/// Structural similarity, per channel, averaged over red, green and blue: `mean over windows of (2 m_a m_b +
+/// C1)(2 s_ab + C2) / ((m_a^2 + m_b^2 + C1)(s_a^2 + s_b^2 + C2))`.
 ///
-/// The window is an 11 x 11 Gaussian of standard deviation 1.5; only windows inside the picture count ("valid"). A
-/// picture smaller than 11 px gets the largest odd window that fits, its standard deviation scaled alike.
+/// The window is an 11 x 11 Gaussian of standard deviation 1.5; only windows inside the picture count
+/// ("valid"). A picture smaller than 11 px gets the largest odd window that fits, its standard deviation
+/// scaled alike.
 ///
 /// # Shapes
 /// - `a`, `b`: `[3, side_px, side_px]`, in [-1, 1]
@@ -85,7 +88,8 @@ pub fn psnr(a: &[f32], b: &[f32]) -> f64 {
 /// If a length is not that of the shape.
 ///
 /// # Source
-/// Wang, Bovik, Sheikh, Simoncelli, *Image Quality Assessment*, IEEE TIP 2004, equation 13, K1 = 0.01, K2 = 0.03.
+/// Wang, Bovik, Sheikh, Simoncelli, *Image Quality Assessment*, IEEE TIP 2004, equation 13, K1 = 0.01, K2 =
+/// 0.03.
 pub fn ssim(a: &[f32], b: &[f32], side_px: usize) -> f64 {
     let plane = side_px * side_px;
     assert!(plane > 0, "an empty picture");
@@ -140,7 +144,8 @@ fn channel_ssim(a: &[f32], b: &[f32], side: usize, window: &[f64]) -> f64 {
     total / mean_a.len() as f64
 }
 
-/// Windowed means at every place where the window fits: `[side, side] -> [valid, valid]`, rows first, then columns.
+/// Windowed means at every place where the window fits: `[side, side] -> [valid, valid]`, rows first, then
+/// columns.
 fn blurred(plane: &[f64], side: usize, window: &[f64]) -> Vec<f64> {
     let valid = side + 1 - window.len();
     let mut rows = vec![0.0; side * valid];
@@ -191,7 +196,8 @@ impl Scores {
     }
 }
 
-/// Means of the figures over pictures, in parallel, the same to the bit on any number of cores; `None` of no picture.
+/// Means of the figures over pictures, in parallel, the same to the bit on any number of cores; `None` of no
+/// picture.
 ///
 /// # Shapes
 /// - `pictures`, `truths`: `[n, 3, side_px, side_px]`, in [-1, 1]

@@ -1,128 +1,12 @@
-//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head ties patches
-//! together, by default a grid CRF.
+//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head ties
+//! patches together, by default a grid CRF.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use demotic_crf::{Directions, GridCrf, GridCrfConfig, Transitions};
-use serde::{Deserialize, Serialize};
 
-use super::Domain;
-use super::layers::{Conv, Init, halve, leaky, unshuffle};
-use crate::config::WordOrNumber;
-
-/// What stands on the trunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DiscriminatorHead {
-    /// Chains over rows and columns.
-    Crf,
-    /// The same with all transitions zero: independent patches (Isola et al. 2017).
-    Patch,
-    /// Two 3x3 convolutions over the patches' scores, added to them; then independent patches.
-    Conv,
-    /// Two fully connected layers over all scores of a picture, added to them; then independent patches.
-    Dense,
-}
-
-/// Where the chains' transition scores come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum TransitionKind {
-    /// Trained with the rest, bounded by `a_max`.
-    Learned,
-    /// Fixed: `potts` from a label to itself, zero to others.
-    Potts,
-}
-
-/// Sizes of the [`Discriminator`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DiscriminatorConfig {
-    /// How patches are tied together.
-    pub head: DiscriminatorHead,
-    /// Channels at half the picture's size; doubled at a quarter of it.
-    pub channels: usize,
-    /// Bound of the learned transitions, in nats.
-    pub a_max: f32,
-    /// Learned or fixed transitions; the CRF's alone.
-    pub transitions: TransitionKind,
-    /// Score of staying at a label where transitions are fixed, in nats.
-    pub potts: f32,
-    /// Which chains count; the CRF's alone.
-    pub directions: Directions,
-    /// Whether the chains' scores come from the whole picture: two fully connected layers over all scores, added to them,
-    /// before they are tied; the CRF's alone (`dense` is the same without ties).
-    pub global: bool,
-    /// Width of the hidden layer of the `conv` and `dense` heads and of `global`.
-    pub head_width: usize,
-    /// Whether the trunk's weights are divided by their largest singular value.
-    pub spectral_norm: bool,
-    /// Probability of each kind of change that pictures undergo before they are judged.
-    pub augment_prob: AugmentProb,
-}
-
-/// How likely each kind of change in front of the discriminator is.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "WordOrNumber", into = "WordOrNumber")]
-pub enum AugmentProb {
-    /// By the number of training pictures: `1 - n / 1000` for the style with the fewest, within 0 and 0.8. An own choice,
-    /// after Zhao et al. 2020 and Karras et al. 2020, whose gains vanish as pictures grow many.
-    Auto,
-    /// This, 0 to 1.
-    Fixed(f32),
-}
-
-impl AugmentProb {
-    /// The probability for a data set whose rarest style has `pictures` in training.
-    pub fn prob(self, pictures: usize) -> f32 {
-        match self {
-            Self::Auto => (1.0 - pictures as f32 / 1000.0).clamp(0.0, 0.8),
-            Self::Fixed(prob) => prob,
-        }
-    }
-}
-
-impl TryFrom<WordOrNumber> for AugmentProb {
-    type Error = String;
-
-    fn try_from(value: WordOrNumber) -> Result<Self, String> {
-        match value {
-            WordOrNumber::Word(word) if word == "auto" => Ok(Self::Auto),
-            WordOrNumber::Number(prob) if (0.0..=1.0).contains(&prob) => {
-                Ok(Self::Fixed(prob as f32))
-            }
-            other => Err(format!(
-                "discriminator.augment_prob: expected auto or 0 to 1, got {other}"
-            )),
-        }
-    }
-}
-
-impl From<AugmentProb> for WordOrNumber {
-    fn from(value: AugmentProb) -> Self {
-        match value {
-            AugmentProb::Auto => Self::Word("auto".into()),
-            AugmentProb::Fixed(prob) => Self::number(prob),
-        }
-    }
-}
-
-impl Default for DiscriminatorConfig {
-    fn default() -> Self {
-        Self {
-            head: DiscriminatorHead::Crf,
-            channels: 72,
-            a_max: 1.0,
-            transitions: TransitionKind::Learned,
-            potts: 2.0,
-            directions: Directions::Both,
-            global: false,
-            head_width: 64,
-            spectral_norm: false,
-            augment_prob: AugmentProb::Auto,
-        }
-    }
-}
+use super::layers::{Conv, Domain, Init, halve, leaky, unshuffle};
+use crate::settings::{DiscriminatorConfig, DiscriminatorHead, TransitionKind};
 
 impl DiscriminatorConfig {
     /// Pixels of the picture's side to one patch label.
@@ -203,8 +87,8 @@ impl DiscriminatorConfig {
 /// Labels patches of a picture 0 (fake) or `k` (real, style `k - 1`).
 ///
 /// # Source
-/// Patch decisions: Isola et al. 2017; N + 1 classes a position: Sushko et al. 2021; the chain likelihood in their
-/// place: own derivation (`demotic_crf`).
+/// Patch decisions: Isola et al. 2017; N + 1 classes a position: Sushko et al. 2021; the chain likelihood in
+/// their place: own derivation (`demotic_crf`).
 #[derive(Module, Debug)]
 pub struct Discriminator {
     stem: Conv,
@@ -239,13 +123,14 @@ impl Discriminator {
     /// Scores of every patch and label, in nats.
     ///
     /// # Shapes
-    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by 4 (where patches see everything, those it was made for); returns
-    /// `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head, everything under a dense one and with `global`.
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by 4 (where patches see everything, those it
+    /// was made for); returns `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head,
+    /// everything under a dense one and with `global`.
     pub fn emissions(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let x = leaky(self.stem.forward(unshuffle(pictures)));
-        let x = halve(leaky(self.fine.forward(x)));
-        let x = leaky(self.coarse.forward(x));
-        let x = self.emissions.forward(leaky(self.mix.forward(x)));
+        let x = self.stem.forward_leaky(unshuffle(pictures));
+        let x = halve(self.fine.forward_leaky(x));
+        let x = self.coarse.forward_leaky(x);
+        let x = self.emissions.forward(self.mix.forward_leaky(x));
         match (&self.conv_head, &self.dense_head) {
             (Some(head), _) => head.forward(x),
             (None, Some(head)) => head.forward(x),
@@ -323,13 +208,13 @@ impl ConvHead {
     fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
         let tied = self
             .second
-            .forward(leaky(self.first.forward(scores.clone())));
+            .forward(self.first.forward_leaky(scores.clone()));
         scores + tied
     }
 }
 
-/// `scores + B leaky(A scores)` over all patches and labels of a picture at once. The narrow hidden layer keeps the
-/// weights proportional to the number of patches rather than to its square.
+/// `scores + B leaky(A scores)` over all patches and labels of a picture at once. The narrow hidden layer
+/// keeps the weights proportional to the number of patches rather than to its square.
 #[derive(Module, Debug)]
 struct DenseHead {
     inward: Param<Tensor<2>>,

@@ -1,87 +1,16 @@
-//! The generator: a convolutional variational auto-encoder with one latent for all styles, and a style code a style.
+//! The generator: a convolutional variational auto-encoder with one latent for all styles, and a style code a
+//! style.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
-use super::Domain;
-use super::layers::{AdaNorm, AdaResidual, Conv, Init, Norm, Residual, halve, unshuffle, upsample};
+use super::layers::{
+    AdaNorm, AdaResidual, Conv, Domain, Init, Norm, Residual, halve, unshuffle, upsample,
+};
 use super::recurrent::Drawing;
 use super::style::{Mapping, StyleEncoder};
-
-/// How a latent becomes a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum GeneratorKind {
-    /// At once.
-    Conv,
-    /// In steps on a canvas, each with a latent of its own.
-    Recurrent,
-}
-
-/// Where style codes come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StyleKind {
-    /// One learned code a style.
-    Table,
-    /// From noise, by a mapping network; the table holds each style's mean code.
-    Latent,
-    /// From a picture in the style, by an encoder; the table holds each style's mean code.
-    Reference,
-}
-
-/// Sizes of the [`Generator`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GeneratorConfig {
-    /// At once or in steps.
-    pub kind: GeneratorKind,
-    /// Steps of a recurrent generator.
-    pub draw_steps: usize,
-    /// Channels of the latent `z`; of each step's, where drawing goes in steps.
-    pub latent_channels: usize,
-    /// Pixels of the picture's side to one cell of the latent: 2, 4 or 8.
-    pub latent_stride: usize,
-    /// Channels at the latent's size; halved each time the picture doubles, down to `channels_min`.
-    pub channels: usize,
-    /// The fewest channels of any stage.
-    pub channels_min: usize,
-    /// Residual blocks of the encoder at the latent's size.
-    pub encoder_blocks: usize,
-    /// Residual blocks of the decoder at the latent's size.
-    pub decoder_blocks: usize,
-    /// Residual blocks of the decoder at half the latent's size: they see more of the picture for a quarter of the cost.
-    pub context_blocks: usize,
-    /// Where style codes come from.
-    pub style: StyleKind,
-    /// Entries of a style code.
-    pub style_dims: usize,
-    /// Noise values that a latent-guided style code is made from.
-    pub style_noise_dims: usize,
-    /// Channels of the style encoder at half the picture's size, doubled below; a quarter of the mapping network's width.
-    pub style_channels: usize,
-}
-
-impl Default for GeneratorConfig {
-    fn default() -> Self {
-        Self {
-            kind: GeneratorKind::Conv,
-            draw_steps: 4,
-            latent_channels: 16,
-            latent_stride: 2,
-            channels: 48,
-            channels_min: 24,
-            encoder_blocks: 2,
-            decoder_blocks: 2,
-            context_blocks: 2,
-            style: StyleKind::Table,
-            style_dims: 32,
-            style_noise_dims: 16,
-            style_channels: 24,
-        }
-    }
-}
+use crate::ops::{self, Filter};
+use crate::settings::{FilterKind, GeneratorConfig, GeneratorKind, StyleKind};
 
 impl GeneratorConfig {
     /// Doublings between the latent and the picture.
@@ -89,7 +18,17 @@ impl GeneratorConfig {
         self.latent_stride.trailing_zeros() as usize
     }
 
-    /// The latent of a picture of `size` pixels a side: `[z, h, w]`, all steps of drawing one after the other.
+    /// The filter's numbers, whether or not it is on.
+    pub(crate) fn filter_scalars(&self) -> Filter {
+        Filter {
+            reach: self.filter_reach,
+            edge: self.filter_edge,
+            edge_fake: self.filter_edge_fake,
+        }
+    }
+
+    /// The latent of a picture of `size` pixels a side: `[z, h, w]`, all steps of drawing one after the
+    /// other.
     pub fn latent_shape(&self, size: usize) -> [usize; 3] {
         let side = size / self.latent_stride;
         let steps = match self.kind {
@@ -158,6 +97,7 @@ impl GeneratorConfig {
             drawing,
             mapping,
             style_encoder,
+            filter: (self.filter == FilterKind::On).then(|| self.filter_scalars()),
         }
     }
 }
@@ -171,8 +111,8 @@ struct UpStage {
 /// Variational auto-encoder over all styles: `encode` knows no style, `decode` is told one.
 ///
 /// # Source
-/// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and Belongie
-/// 2017 (adaptive normalisation).
+/// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and
+/// Belongie 2017 (adaptive normalisation).
 #[derive(Module, Debug)]
 pub struct Generator {
     stem: Conv,
@@ -190,6 +130,8 @@ pub struct Generator {
     drawing: Option<Drawing>,
     mapping: Option<Mapping>,
     style_encoder: Option<StyleEncoder>,
+    #[module(skip)]
+    filter: Option<Filter>,
 }
 
 /// Diagonal normal `q(z | x)` over a grid.
@@ -233,7 +175,8 @@ impl Generator {
     /// The posterior of pictures of any style.
     ///
     /// # Shapes
-    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context blocks).
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context
+    /// blocks).
     pub fn encode(&self, pictures: Tensor<4>) -> Posterior {
         let mut x = self.stem.forward(unshuffle(pictures));
         for down in &self.downs {
@@ -304,27 +247,50 @@ impl Generator {
             .tanh()
     }
 
-    /// Deterministic translation: the posterior's mean, decoded.
-    pub fn translate(&self, pictures: Tensor<4>, styles: &[u32]) -> Tensor<4> {
-        self.decode(self.encode(pictures).mean, styles)
+    /// How translations are laid into their inputs; `None` where they are what the decoder draws.
+    pub fn filter(&self) -> Option<Filter> {
+        self.filter
     }
 
-    /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping network.
+    /// What the decoder drew of pictures, as their translation: laid into them along edges, where the
+    /// generator does so.
+    ///
+    /// # Shapes
+    /// `pictures`, `drawn`: `[b, c, H, W]` in [-1, 1], as the result.
+    pub fn laid_in(&self, pictures: Tensor<4>, drawn: Tensor<4>) -> Tensor<4> {
+        match self.filter {
+            Some(filter) => ops::lay_in(pictures, drawn, filter),
+            None => drawn,
+        }
+    }
+
+    /// Deterministic translation by style codes: the posterior's mean, decoded and laid in.
+    ///
+    /// # Shapes
+    /// `pictures`: `[b, c, H, W]` in [-1, 1], as the result; `code`: `[b, style_dims]`.
+    pub fn translate_as(&self, pictures: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
+        let drawn = self.decode_as(self.encode(pictures.clone()).mean, code);
+        self.laid_in(pictures, drawn)
+    }
+
+    /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping
+    /// network.
     pub fn mapped_codes(&self, noise: Tensor<2>, styles: &[u32]) -> Option<Tensor<2>> {
         self.mapping
             .as_ref()
             .map(|mapping| mapping.forward(noise, styles))
     }
 
-    /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None` without a
-    /// style encoder.
+    /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None`
+    /// without a style encoder.
     pub fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
         self.style_encoder
             .as_ref()
             .map(|encoder| encoder.forward(pictures, styles))
     }
 
-    /// Rows of the style table: `[b, style_dims]`. A product with one-hot rows: its gradient is a sum in fixed order.
+    /// Rows of the style table: `[b, style_dims]`. A product with one-hot rows: its gradient is a sum in
+    /// fixed order.
     pub fn table_codes(&self, styles: &[u32]) -> Tensor<2> {
         let table = self.style.val();
         let [count, _] = table.dims();

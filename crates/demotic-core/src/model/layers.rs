@@ -6,9 +6,32 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::ops;
 pub(crate) use crate::ops::{halve, upsample};
 use crate::rng::{Rng, Stream};
+use crate::settings::Config;
 
 /// Slope of every leaky ReLU below zero.
 pub(crate) const SLOPE: f32 = 0.2;
+
+/// What both networks are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// Number of styles.
+    pub styles: usize,
+    /// Planes of a picture.
+    pub channels: usize,
+    /// Side of a picture.
+    pub size_px: usize,
+}
+
+impl Config {
+    /// What the networks of `styles` styles are made for.
+    pub fn domain(&self, styles: usize) -> Domain {
+        Domain {
+            styles,
+            channels: self.data.channels.count(),
+            size_px: self.data.size_px as usize,
+        }
+    }
+}
 
 /// Source of initial weights: a run of normals keyed by the seed, and the device they go to.
 #[derive(Debug)]
@@ -61,8 +84,8 @@ impl Init {
 pub(crate) struct Conv {
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
-    /// Left singular vector of the weights `[to, from * k * k]`, as far as power iteration has come: with it, the weights
-    /// are divided by their largest singular value. Never trained.
+    /// Left singular vector of the weights `[to, from * k * k]`, as far as power iteration has come: with it,
+    /// the weights are divided by their largest singular value. Never trained.
     spectral: Option<Param<Tensor<1>>>,
 }
 
@@ -94,7 +117,8 @@ impl Conv {
         (0..10).fold(self, |conv, _| conv.power_iteration())
     }
 
-    /// One power iteration, `u <- W v / |W v|` with `v = W' u / |W' u|`; nothing without spectral normalisation.
+    /// One power iteration, `u <- W v / |W v|` with `v = W' u / |W' u|`; nothing without spectral
+    /// normalisation.
     pub(crate) fn power_iteration(mut self) -> Self {
         let weight = self.weight.val();
         let is_autodiff = weight.is_autodiff();
@@ -121,13 +145,19 @@ impl Conv {
         ops::conv_same(x, self.effective_weight(), self.bias.val())
     }
 
+    /// The same, then leaky ReLU with the house slope.
+    pub(crate) fn forward_leaky(&self, x: Tensor<4>) -> Tensor<4> {
+        ops::conv_leaky(x, self.effective_weight(), self.bias.val(), SLOPE)
+    }
+
     /// The weights, divided by their largest singular value where that is asked for.
     fn effective_weight(&self) -> Tensor<4> {
         let weight = self.weight.val();
         let Some(u) = &self.spectral else {
             return weight;
         };
-        // sigma = u' W v: the vectors are constants, the weights in it are not (Miyato et al. 2018, equation 12).
+        // sigma = u' W v: the vectors are constants, the weights in it are not (Miyato et al. 2018, equation
+        // 12).
         let u = u.val().detach();
         let (_, v) = right_vector(weight.clone().detach(), u.clone());
         let [to, from, k, _] = weight.dims();
@@ -152,7 +182,7 @@ fn unit(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Channels that share their statistics: eight where that divides, otherwise all in one group.
-fn groups(channels: usize) -> usize {
+pub(crate) fn groups(channels: usize) -> usize {
     if channels.is_multiple_of(8) {
         channels / 8
     } else {
@@ -176,13 +206,14 @@ impl Norm {
     }
 
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [b, c, ..] = x.dims();
-        let wide = |p: &Param<Tensor<1>>| p.val().reshape([1, c]).expand([b, c]);
-        ops::norm_act(x, wide(&self.scale), wide(&self.shift), groups(c), SLOPE)
+        let [_, c, ..] = x.dims();
+        let row = |p: &Param<Tensor<1>>| p.val().reshape([1, c]);
+        ops::norm_act(x, row(&self.scale), row(&self.shift), groups(c), SLOPE)
     }
 }
 
-/// Group normalisation whose scale and shift come from a style code (adaptive normalisation), then leaky ReLU.
+/// Group normalisation whose scale and shift come from a style code (adaptive normalisation), then leaky
+/// ReLU.
 #[derive(Module, Debug)]
 pub(crate) struct AdaNorm {
     weight: Param<Tensor<2>>,
@@ -201,13 +232,8 @@ impl AdaNorm {
     /// `x [b, c, h, w]`, `code [b, style]`
     pub(crate) fn forward(&self, x: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
         let [_, c, ..] = x.dims();
-        let affine = code.matmul(self.weight.val()) + self.bias.val().unsqueeze(); // [b, 2c]
-        let mut halves = affine.split(c, 1).into_iter();
-        let (scale, shift) = halves
-            .next()
-            .zip(halves.next())
-            .expect("2c columns split into two");
-        ops::norm_act(x, scale + 1.0, shift, groups(c), SLOPE)
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        ops::style_norm_act(x, code, weight, bias, groups(c), SLOPE)
     }
 }
 
@@ -289,7 +315,7 @@ mod tests {
         let mut conv = Conv::new(&mut Init::new(3, 0, &device), 6, 10, 3, 2.0)
             .spectral(&mut Init::new(4, 0, &device));
         conv = (0..60).fold(conv, |conv, _| conv.power_iteration());
-        let values = crate::train::values_of(conv.effective_weight().inner());
+        let values = crate::arrays::values_of(conv.effective_weight().inner());
         let rows: Vec<Vec<f64>> = values
             .chunks(6 * 9)
             .map(|row| row.iter().map(|v| f64::from(*v)).collect())

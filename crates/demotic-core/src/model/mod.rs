@@ -1,4 +1,5 @@
-//! The networks: a variational translator ([`Generator`]) and its patch-labelling adversary ([`Discriminator`]).
+//! The networks: a variational translator ([`Generator`]) and its patch-labelling adversary
+//! ([`Discriminator`]).
 
 mod discriminator;
 mod generator;
@@ -6,21 +7,14 @@ pub(crate) mod layers;
 mod recurrent;
 mod style;
 
-pub use demotic_crf::Directions;
-pub use discriminator::{
-    AugmentProb, Discriminator, DiscriminatorConfig, DiscriminatorHead, TransitionKind,
+pub use crate::settings::{
+    AugmentProb, DiscriminatorConfig, DiscriminatorHead, GeneratorConfig, GeneratorKind, StyleKind,
+    TransitionKind,
 };
-pub use generator::{Generator, GeneratorConfig, GeneratorKind, Posterior, StyleKind};
-pub(crate) use layers::{Conv, Norm, halve, leaky, unshuffle};
-pub use layers::{Init, Residual};
+pub use demotic_crf::Directions;
+pub use discriminator::Discriminator;
+pub use generator::{Generator, Posterior};
+pub use layers::{Domain, Init, Residual};
 
-/// What both networks are made for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Domain {
-    /// Number of styles.
-    pub styles: usize,
-    /// Planes of a picture.
-    pub channels: usize,
-    /// Side of a picture.
-    pub size_px: usize,
-}
+/// Pictures through a network at a time: bounds memory, and is enough to keep a device busy.
+pub(crate) const CHUNK: usize = 64;

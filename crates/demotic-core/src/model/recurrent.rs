@@ -1,11 +1,12 @@
-//! Drawing in steps: each step reads its own part of the latent and adds to a canvas; while coding, each step sees what the
-//! steps before it have drawn.
+//! Drawing in steps: each step reads its own part of the latent and adds to a canvas; while coding, each step
+//! sees what the steps before it have drawn.
 //!
 //! # Source
-//! Gregor, Danihelka, Graves, Rezende, Wierstra 2015 (DRAW) and Gregor, Besse, Rezende, Danihelka, Wierstra 2016 (`ConvDRAW`);
-//! the unit: Cho et al. 2014 with convolutions (Ballas, Yao, Pal, Courville 2016). Two departures, which keep coding and
-//! drawing apart as in the convolutional generator: coding looks at the canvas that the *means* of the earlier latents draw,
-//! not their samples, so the posterior is a product over steps given the picture; and it looks at it in a neutral style.
+//! Gregor, Danihelka, Graves, Rezende, Wierstra 2015 (DRAW) and Gregor, Besse, Rezende, Danihelka, Wierstra
+//! 2016 (`ConvDRAW`); the unit: Cho et al. 2014 with convolutions (Ballas, Yao, Pal, Courville 2016). Two
+//! departures, which keep coding and drawing apart as in the convolutional generator: coding looks at the
+//! canvas that the *means* of the earlier latents draw, not their samples, so the posterior is a product over
+//! steps given the picture; and it looks at it in a neutral style.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
@@ -75,7 +76,8 @@ impl Drawing {
 
     /// Means and raw log-variances of all steps' latents, one step after the other: `[b, steps * 2z, h, w]`.
     ///
-    /// `features`: `[b, c, h, w]`; `to_posterior`: `c -> 2z`; `from_latent`: `z -> c`; `neutral`: a style code, `[b, d]`.
+    /// `features`: `[b, c, h, w]`; `to_posterior`: `c -> 2z`; `from_latent`: `z -> c`; `neutral`: a style
+    /// code, `[b, d]`.
     pub(crate) fn read(
         &self,
         features: Tensor<4>,

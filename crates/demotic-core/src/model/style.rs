@@ -6,8 +6,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::Domain;
-use super::layers::{Conv, Init, SLOPE, halve, leaky, unshuffle};
+use super::layers::{Conv, Domain, Init, SLOPE, halve, leaky, unshuffle};
 
 /// `x W + b`
 #[derive(Module, Debug)]
@@ -92,11 +91,11 @@ impl StyleEncoder {
 
     /// `pictures [b, c, H, W] -> [b, dims]`
     pub(crate) fn forward(&self, pictures: Tensor<4>, styles: &[u32]) -> Tensor<2> {
-        let stem = leaky(self.stem.forward(unshuffle(pictures)));
+        let stem = self.stem.forward_leaky(unshuffle(pictures));
         let x = self
             .convs
             .iter()
-            .fold(stem, |x, conv| leaky(conv.forward(halve(x))));
+            .fold(stem, |x, conv| conv.forward_leaky(halve(x)));
         let [b, c, h, w] = x.dims();
         let mean = x.reshape([b, c, h * w]).mean_dim(2).reshape([b, c]);
         of_styles(self.output.forward(mean), styles, self.styles)

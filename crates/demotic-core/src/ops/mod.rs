@@ -1,11 +1,20 @@
-//! Network operations with a fast path on the CPU: same-size convolution, and group norm with affine map and leaky ReLU.
+//! Network operations with kernels of our own: same-size convolution, group norm with affine map and leaky
+//! ReLU, changes of sides; and the edge-aware filter.
 //!
-//! On a GPU both are Burn's own tensor operations (fusion and autotune serve them); on Flex they run `conv_cpu` and
-//! `norm_cpu` with a hand-written backward pass.
+//! On Flex they run `conv_cpu` and `norm_cpu`, on `wgpu` devices that take WGSL the kernels under `wgsl`,
+//! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
+//! and autotune serve.
 
 mod conv_cpu;
+mod filter;
+mod filter_cpu;
+mod filter_large;
 mod norm_cpu;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 mod shapes;
+#[cfg(feature = "wgpu")]
+mod wgsl;
 
 use burn::backend::autodiff::{
     Autodiff,
@@ -13,23 +22,57 @@ use burn::backend::autodiff::{
     grads::Gradients,
     ops::{Backward, Ops, OpsKind},
 };
+#[cfg(feature = "wgpu")]
+use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData, module};
+use burn::tensor::{Device, Shape as TensorShape, Tensor, TensorData, module};
 use burn_flex::FlexTensor;
 
 use conv_cpu::ConvShape;
+pub use filter::{Filter, lay_in};
+pub(crate) use filter_cpu::ROUNDS;
+pub(crate) use filter_large::{Enlarged, Large};
+pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
 
-/// True where tensors of this device live in [`Flex`].
+/// True where a device is another machine's.
+#[cfg(feature = "remote")]
+pub(crate) fn is_far(device: &Device) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Remote(_)
+    )
+}
+
+/// There is none in this build.
+#[cfg(not(feature = "remote"))]
+pub(crate) fn is_far(_: &Device) -> bool {
+    false
+}
+
+/// True where tensors of this device live in [`Flex`], on this machine or another.
 pub(crate) fn is_flex(device: &Device) -> bool {
+    if is_far(device) {
+        return demotic_crf::runtime_name(device) == "flex";
+    }
     matches!(
         device.clone().inner().as_dispatch(),
         DispatchDevice::Flex(_)
     )
+}
+
+/// True where the networks' operations run kernels under `wgsl`.
+pub(crate) fn has_wgsl(device: &Device) -> bool {
+    !is_flex(device) && demotic_crf::runtime_name(device) == "wgpu<wgsl>"
+}
+
+/// True where [`NetOps`] serves a device.
+fn is_served(device: &Device) -> bool {
+    is_flex(device) || has_wgsl(device)
 }
 
 /// Stride-1 convolution that keeps height and width (zero border).
@@ -40,6 +83,11 @@ pub(crate) fn is_flex(device: &Device) -> bool {
 /// - `bias`: `[o]`
 /// - returns `[b, o, H, W]`
 pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    conv_leaky(x, weight, bias, 1.0)
+}
+
+/// [`conv_same`], then [`leaky`]; `slope = 1` leaves the activation out.
+pub fn conv_leaky(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, slope: f32) -> Tensor<4> {
     let [channels_out, channels_in, _, kernel] = weight.dims();
     let [_, _, side, _] = x.dims();
     meet(&x, || Shape::Convolution {
@@ -48,29 +96,31 @@ pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> 
         side,
         kernel,
     });
-    if is_flex(&x.device()) && (kernel == 1 || kernel == 3) {
+    if is_served(&x.device()) && (kernel == 1 || kernel == 3) {
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias.into_dispatch(),
+            slope,
         ));
     }
     let border = kernel / 2;
-    module::conv2d(
+    let y = module::conv2d(
         x,
         weight,
         Some(bias),
         ConvOptions::new([1, 1], [border, border], [1, 1], 1),
-    )
+    );
+    if slope == 1.0 { y } else { leaky(y, slope) }
 }
 
 /// Group normalisation (Wu and He 2018) with a scale and a shift a picture and channel, then a leaky ReLU:
-/// `leaky(xhat * scale + shift)`. With style-dependent scale and shift this is adaptive normalisation (Huang and
-/// Belongie 2017); `slope = 1` leaves the activation out.
+/// `leaky(xhat * scale + shift)`. With style-dependent scale and shift this is adaptive normalisation (Huang
+/// and Belongie 2017); `slope = 1` leaves the activation out.
 ///
 /// # Shapes
 /// - `x`: `[b, c, H, W]`; `groups` divides `c`
-/// - `scale`, `shift`: `[b, c]`
+/// - `scale`, `shift`: `[b, c]`, or `[1, c]` for all pictures alike
 pub fn norm_act(
     x: Tensor<4>,
     scale: Tensor<2>,
@@ -84,7 +134,16 @@ pub fn norm_act(
         side: h,
         groups,
     });
-    if is_flex(&x.device()) {
+    let rows = |row: Tensor<2>| match row.dims() {
+        [rows, _] if rows == b => row,
+        _ => row.expand([b, c]),
+    };
+    if is_served(&x.device()) {
+        let (scale, shift) = if has_wgsl(&x.device()) {
+            (scale, shift)
+        } else {
+            (rows(scale), rows(shift))
+        };
         return Tensor::from_dispatch(<Dispatch as NetOps>::norm_act(
             x.into_dispatch(),
             scale.into_dispatch(),
@@ -93,6 +152,7 @@ pub fn norm_act(
             slope,
         ));
     }
+    let (scale, shift) = (rows(scale), rows(shift));
     let grouped = x.reshape([b, groups, c / groups * h * w]);
     let centred = grouped.clone() - grouped.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);
@@ -105,12 +165,51 @@ pub fn norm_act(
     }
 }
 
+/// [`norm_act`] whose scale and shift come from a style code: `scale = 1 + (code W + bias)[:c]`, `shift =
+/// (code W + bias)[c:]`.
+///
+/// # Shapes
+/// - `x`: `[b, c, H, W]`; `groups` divides `c`
+/// - `code`: `[b, s]`; `weight`: `[s, 2c]`; `bias`: `[2c]`
+pub fn style_norm_act(
+    x: Tensor<4>,
+    code: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Tensor<1>,
+    groups: usize,
+    slope: f32,
+) -> Tensor<4> {
+    let [_, c, h, _] = x.dims();
+    if has_wgsl(&x.device()) {
+        meet(&x, || Shape::Normalisation {
+            channels: c,
+            side: h,
+            groups,
+        });
+        return Tensor::from_dispatch(<Dispatch as NetOps>::style_norm_act(
+            x.into_dispatch(),
+            code.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            groups,
+            slope,
+        ));
+    }
+    let affine = code.matmul(weight) + bias.unsqueeze(); // [b, 2c]
+    let mut halves = affine.split(c, 1).into_iter();
+    let (scale, shift) = halves
+        .next()
+        .zip(halves.next())
+        .expect("2c columns split into two");
+    norm_act(x, scale + 1.0, shift, groups, slope)
+}
+
 /// Leaky ReLU: `max(x, slope * x)`, `slope` in (0, 1]; its derivative at 0 is 1.
 ///
 /// # Shapes
 /// `x`: any, as the result
 pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
-    if is_flex(&x.device()) {
+    if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::leaky(x.into_dispatch(), slope);
         return Tensor::from_dispatch(y);
     }
@@ -123,7 +222,7 @@ pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
 /// `x`: `[b, c, 2h, 2w]`; returns `[b, c, h, w]`
 pub fn halve(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Halve);
-    if is_flex(&x.device()) {
+    if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::pool(x.into_dispatch(), 0.25);
         return Tensor::from_dispatch(y);
     }
@@ -140,7 +239,7 @@ pub fn halve(x: Tensor<4>) -> Tensor<4> {
 /// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
-    if is_flex(&x.device()) {
+    if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
         return Tensor::from_dispatch(y);
     }
@@ -159,7 +258,8 @@ pub(crate) struct AdamScalars {
     pub(crate) epsilon: f32,
 }
 
-/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`: `[w, m, v]`.
+/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`:
+/// `[w, m, v]`.
 pub(crate) fn adam(
     weight: Tensor<1>,
     gradient: Tensor<1>,
@@ -183,24 +283,85 @@ pub(crate) fn adam(
     [weight - change.mul_scalar(s.rate), first, second]
 }
 
-/// The Flex side; other backends never get here.
-#[backend_extension(Flex, Autodiff)]
+/// Arrays that one [`NetOps::gather`] takes: with the buffer they go to, eight bindings.
+pub(crate) const GATHERED: usize = 7;
+
+/// Elements that an array takes in a flat buffer: a view of it has to begin where a device can bind it.
+pub(crate) fn padded(elements: usize) -> usize {
+    elements.next_multiple_of(64)
+}
+
+/// What [`NetOps::gather`] writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gather {
+    /// Where in the buffer.
+    pub(crate) start: usize,
+    /// The first of the arrays; the rest is not looked at.
+    pub(crate) count: usize,
+}
+
+/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros.
+pub(crate) fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>) -> Tensor<1> {
+    let count = parts.len();
+    assert!((1..=GATHERED).contains(&count), "{count} arrays at once");
+    let mut parts = parts.into_iter();
+    let first = parts.next().expect("there is one");
+    let mut next = || {
+        parts
+            .next()
+            .unwrap_or_else(|| first.clone())
+            .into_dispatch()
+    };
+    let (b, c, d, e, f, g) = (next(), next(), next(), next(), next(), next());
+    Tensor::from_dispatch(<Dispatch as NetOps>::gather(
+        flat.into_dispatch(),
+        first.into_dispatch(),
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        Gather { start, count },
+    ))
+}
+
+/// Part of a flat buffer as a tensor, without a copy; `start` as [`padded`] arrays lie.
+pub(crate) fn view<const D: usize>(flat: Tensor<1>, start: usize, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as NetOps>::view(
+        flat.into_dispatch(),
+        start,
+        TensorShape::new(shape),
+    ))
+}
+
+/// The operations of Flex and of `wgpu`, on this machine and others; other backends never get here.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "an operation's tensors are its arguments: the macro takes them one by one"
+)]
+#[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Remote: cfg(feature = "remote"), Autodiff, Fusion: cfg(feature = "wgpu"))]
 pub(crate) trait NetOps: Backend {
+    #[fusion(meta = |x, weight, _, _| conv_spec(x, weight))]
     fn conv_same(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        slope: f32,
     ) -> FloatTensor<Self>;
+    #[fusion(meta = data_gradient_spec)]
     fn conv_same_data_gradient(
         weight: FloatTensor<Self>,
         dy: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
-    fn conv_same_weight_gradient(
+    /// By the weights and by the bias.
+    #[fusion(meta = |x, dy, kernel| weight_gradient_specs(x, dy, *kernel))]
+    fn conv_same_weight_gradients(
         x: FloatTensor<Self>,
         dy: FloatTensor<Self>,
         kernel: usize,
-    ) -> FloatTensor<Self>;
-    fn conv_same_bias_gradient(dy: FloatTensor<Self>) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    #[fusion(dtype = x, shape = x)]
     fn norm_act(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -208,6 +369,7 @@ pub(crate) trait NetOps: Backend {
         groups: usize,
         slope: f32,
     ) -> FloatTensor<Self>;
+    #[fusion(meta = |x, scale, shift, _, _, _| (x.clone(), scale.clone(), shift.clone()))]
     fn norm_act_gradients(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -216,14 +378,46 @@ pub(crate) trait NetOps: Backend {
         groups: usize,
         slope: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// On `wgpu` alone, as all that follow which name a code or a flat buffer.
+    #[fusion(dtype = x, shape = x)]
+    fn style_norm_act(
+        x: FloatTensor<Self>,
+        code: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> FloatTensor<Self>;
+    /// By the first four, in their order.
+    #[fusion(meta = |x, code, weight, bias, _, _, _| (x.clone(), code.clone(), weight.clone(), bias.clone()))]
+    fn style_norm_act_gradients(
+        x: FloatTensor<Self>,
+        code: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
+    #[fusion(dtype = x, shape = x)]
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self>;
     /// Sums of 2x2 patches times `factor`.
+    #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, h / 2, w / 2]) })]
     fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// Each value times `factor` as a 2x2 patch: the transpose of [`NetOps::pool`].
+    #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, 2 * h, 2 * w]) })]
     fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// `y`: the result of [`NetOps::leaky`].
+    #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
+    /// On Flex alone.
+    #[fusion(meta = |weight, _, first, second, _| (weight.clone(), first.clone(), second.clone()))]
     fn adam(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -231,6 +425,50 @@ pub(crate) trait NetOps: Backend {
         second: FloatTensor<Self>,
         scalars: AdamScalars,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    #[fusion(dtype = flat, shape = flat)]
+    fn gather(
+        flat: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        f: FloatTensor<Self>,
+        g: FloatTensor<Self>,
+        plan: Gather,
+    ) -> FloatTensor<Self>;
+    #[fusion(meta = |flat, _, shape| TensorSpec::new(shape.clone(), flat.dtype))]
+    fn view(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> FloatTensor<Self>;
+}
+
+#[cfg(feature = "wgpu")]
+fn four(shape: &TensorShape) -> [usize; 4] {
+    std::array::from_fn(|axis| shape[axis])
+}
+
+#[cfg(feature = "wgpu")]
+fn conv_spec(x: &TensorSpec, weight: &TensorSpec) -> TensorSpec {
+    let [b, _, h, w] = four(&x.shape);
+    TensorSpec::new(TensorShape::new([b, weight.shape[0], h, w]), x.dtype)
+}
+
+#[cfg(feature = "wgpu")]
+fn data_gradient_spec(weight: &TensorSpec, dy: &TensorSpec) -> TensorSpec {
+    let [b, _, h, w] = four(&dy.shape);
+    TensorSpec::new(TensorShape::new([b, weight.shape[1], h, w]), dy.dtype)
+}
+
+#[cfg(feature = "wgpu")]
+fn weight_gradient_specs(
+    x: &TensorSpec,
+    dy: &TensorSpec,
+    kernel: usize,
+) -> (TensorSpec, TensorSpec) {
+    let (o, c) = (dy.shape[1], x.shape[1]);
+    (
+        TensorSpec::new(TensorShape::new([o, c, kernel, kernel]), x.dtype),
+        TensorSpec::new(TensorShape::new([o]), x.dtype),
+    )
 }
 
 fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
@@ -266,7 +504,7 @@ fn conv_shape(x: &FlexTensor, channels_out: usize, kernel: usize) -> ConvShape {
 }
 
 impl NetOps for Flex {
-    fn conv_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+    fn conv_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, slope: f32) -> FlexTensor {
         let [o, _, k, _] = dims(&weight);
         let shape = conv_shape(&x, o, k);
         let (x, weight, bias) = (
@@ -274,7 +512,10 @@ impl NetOps for Flex {
             weight.to_contiguous(),
             bias.to_contiguous(),
         );
-        let y = conv_cpu::forward(host(&x), host(&weight), Some(host(&bias)), shape);
+        let mut y = conv_cpu::forward(host(&x), host(&weight), Some(host(&bias)), shape);
+        if slope != 1.0 {
+            norm_cpu::leaky(&mut y, slope);
+        }
         tensor(y, [shape.batch, o, shape.height, shape.width])
     }
 
@@ -296,22 +537,20 @@ impl NetOps for Flex {
         )
     }
 
-    fn conv_same_weight_gradient(x: FlexTensor, dy: FlexTensor, kernel: usize) -> FlexTensor {
+    fn conv_same_weight_gradients(
+        x: FlexTensor,
+        dy: FlexTensor,
+        kernel: usize,
+    ) -> (FlexTensor, FlexTensor) {
         let [_, o, _, _] = dims(&dy);
         let shape = conv_shape(&x, o, kernel);
         let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
-        tensor(
-            conv_cpu::weight_gradient(host(&x), host(&dy), shape),
-            [o, shape.channels_in, kernel, kernel],
-        )
-    }
-
-    fn conv_same_bias_gradient(dy: FlexTensor) -> FlexTensor {
-        let [_, o, _, _] = dims(&dy);
-        let shape = conv_shape(&dy, o, 1);
-        tensor(
-            conv_cpu::bias_gradient(host(&dy.to_contiguous()), shape),
-            [o],
+        (
+            tensor(
+                conv_cpu::weight_gradient(host(&x), host(&dy), shape),
+                [o, shape.channels_in, kernel, kernel],
+            ),
+            tensor(conv_cpu::bias_gradient(host(&dy), shape), [o]),
         )
     }
 
@@ -376,6 +615,47 @@ impl NetOps for Flex {
         )
     }
 
+    fn style_norm_act(
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: usize,
+        _: f32,
+    ) -> FlexTensor {
+        unreachable!("`style_norm_act` is a product and `norm_act` here")
+    }
+
+    fn style_norm_act_gradients(
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: usize,
+        _: f32,
+    ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
+        unreachable!("`style_norm_act` is a product and `norm_act` here")
+    }
+
+    fn gather(
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
+        _: Gather,
+    ) -> FlexTensor {
+        unreachable!("an update goes through the parameters one by one here")
+    }
+
+    fn view(_: FlexTensor, _: usize, _: TensorShape) -> FlexTensor {
+        unreachable!("an update goes through the parameters one by one here")
+    }
+
     fn pool(x: FlexTensor, factor: f32) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
         let (h, w) = (h / 2, w / 2);
@@ -429,21 +709,42 @@ impl NetOps for Flex {
 #[derive(Debug)]
 struct ConvSameBackward;
 
+/// What a convolution leaves for its backward pass.
+#[derive(Clone, Debug)]
+struct Convolved<F> {
+    x: F,
+    weight: F,
+    kernel: usize,
+    /// The result and the slope, where a leaky ReLU follows.
+    leaky: Option<(F, f32)>,
+}
+
 impl<B: NetOps> Backward<B, 3> for ConvSameBackward {
-    type State = (FloatTensor<B>, FloatTensor<B>, usize);
+    type State = Convolved<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [x_node, weight_node, bias_node] = ops.parents;
-        let dy = grads.consume::<B>(&ops.node);
-        let (x, weight, kernel) = ops.state;
+        let mut dy = grads.consume::<B>(&ops.node);
+        let Convolved {
+            x,
+            weight,
+            kernel,
+            leaky,
+        } = ops.state;
+        if let Some((y, slope)) = leaky {
+            dy = B::leaky_gradient(y, dy, slope);
+        }
         if let Some(node) = x_node {
             grads.register::<B>(node.id, B::conv_same_data_gradient(weight, dy.clone()));
         }
-        if let Some(node) = weight_node {
-            grads.register::<B>(node.id, B::conv_same_weight_gradient(x, dy.clone(), kernel));
+        if weight_node.is_none() && bias_node.is_none() {
+            return;
         }
-        if let Some(node) = bias_node {
-            grads.register::<B>(node.id, B::conv_same_bias_gradient(dy));
+        let (dweight, dbias) = B::conv_same_weight_gradients(x, dy, kernel);
+        for (node, gradient) in [(weight_node, dweight), (bias_node, dbias)] {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
         }
     }
 }
@@ -513,11 +814,43 @@ impl<B: NetOps> Backward<B, 3> for NormActBackward {
     }
 }
 
+#[derive(Debug)]
+struct StyleNormActBackward;
+
+/// What [`NetOps::style_norm_act`] leaves for its backward pass: `x`, code, weight, bias.
+#[derive(Clone, Debug)]
+struct StyleNormed<F> {
+    inputs: [F; 4],
+    groups: usize,
+    slope: f32,
+}
+
+impl<B: NetOps> Backward<B, 4> for StyleNormActBackward {
+    type State = StyleNormed<FloatTensor<B>>;
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = grads.consume::<B>(&ops.node);
+        let StyleNormed {
+            inputs: [x, code, weight, bias],
+            groups,
+            slope,
+        } = ops.state;
+        let (dx, dcode, dweight, dbias) =
+            B::style_norm_act_gradients(x, code, weight, bias, dy, groups, slope);
+        for (node, gradient) in ops.parents.into_iter().zip([dx, dcode, dweight, dbias]) {
+            if let Some(node) = node {
+                grads.register::<B>(node.id, gradient);
+            }
+        }
+    }
+}
+
 impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
     fn conv_same(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        slope: f32,
     ) -> FloatTensor<Self> {
         use burn::backend::TensorMetadata;
         let kernel = weight.shape()[3];
@@ -528,13 +861,20 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         {
             OpsKind::Tracked(prep) => {
                 let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let y = B::conv_same(x.clone(), weight.clone(), bias.into_primitive());
-                prep.finish((x, weight, kernel), y)
+                let y = B::conv_same(x.clone(), weight.clone(), bias.into_primitive(), slope);
+                let state = Convolved {
+                    x,
+                    weight,
+                    kernel,
+                    leaky: (slope != 1.0).then(|| (y.clone(), slope)),
+                };
+                prep.finish(state, y)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::conv_same(
                 x.into_primitive(),
                 weight.into_primitive(),
                 bias.into_primitive(),
+                slope,
             )),
         }
     }
@@ -567,6 +907,42 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
                 groups,
                 slope,
             )),
+        }
+    }
+
+    fn style_norm_act(
+        x: FloatTensor<Self>,
+        code: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+        slope: f32,
+    ) -> FloatTensor<Self> {
+        let nodes = [x.node(), code.node(), weight.node(), bias.node()];
+        let inputs = [
+            x.into_primitive(),
+            code.into_primitive(),
+            weight.into_primitive(),
+            bias.into_primitive(),
+        ];
+        let run = |[x, code, weight, bias]: [FloatTensor<B>; 4]| {
+            B::style_norm_act(x, code, weight, bias, groups, slope)
+        };
+        match StyleNormActBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let y = run(inputs.clone());
+                let state = StyleNormed {
+                    inputs,
+                    groups,
+                    slope,
+                };
+                prep.finish(state, y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
         }
     }
 
@@ -614,16 +990,47 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
-    fn conv_same_weight_gradient(
+    fn conv_same_weight_gradients(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: usize,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
-    fn conv_same_bias_gradient(_: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn style_norm_act_gradients(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: usize,
+        _: f32,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn gather(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Gather,
+    ) -> FloatTensor<Self> {
+        unreachable!("parameters are updated outside the graph")
+    }
+
+    fn view(_: FloatTensor<Self>, _: usize, _: TensorShape) -> FloatTensor<Self> {
+        unreachable!("parameters are updated outside the graph")
     }
 
     fn norm_act_gradients(

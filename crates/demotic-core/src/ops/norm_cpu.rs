@@ -1,7 +1,7 @@
 //! Group normalisation, affine map and leaky ReLU in one pass each way on the CPU.
 //!
-//! Used by [`super`] on Burn's Flex backend, where the same chain of tensor operations takes about eight passes over
-//! memory forward and sixteen backward.
+//! Used by [`super`] on Burn's Flex backend, where the same chain of tensor operations takes about eight
+//! passes over memory forward and sixteen backward.
 
 #![expect(
     unsafe_code,
@@ -16,7 +16,7 @@ use wide::f32x8;
 use super::conv_cpu::{plane_sum, written};
 
 /// Added to the variance under the root.
-pub(super) const EPSILON: f32 = 1e-5;
+pub(crate) const EPSILON: f32 = 1e-5;
 
 /// Shape of a normalisation: `groups` divides `channels`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,8 @@ pub(crate) struct NormGradients {
     pub(crate) shift: Vec<f32>,
 }
 
-/// `y = leaky(xhat * scale[b, c] + shift[b, c])`, `xhat = (x - mean) / sqrt(var + epsilon)` over a group's channels.
+/// `y = leaky(xhat * scale[b, c] + shift[b, c])`, `xhat = (x - mean) / sqrt(var + epsilon)` over a group's
+/// channels.
 pub(crate) fn forward(
     x: &[f32],
     scale: &[f32],
@@ -89,7 +90,8 @@ fn affine_leaky(y: &mut [MaybeUninit<f32>], x: &[f32], [gain, offset, slope]: [f
 
 /// By lane: `taken` where `u >= 0`, else `other`. A branch a number would be guessed wrong half of the time.
 ///
-/// At 0 as Burn has it on other devices: a hole cut into a picture is all zeros, and layers without a bias yet keep them.
+/// At 0 as Burn has it on other devices: a hole cut into a picture is all zeros, and layers without a bias
+/// yet keep them.
 pub(super) fn select_not_negative(u: f32x8, taken: f32x8, other: f32x8) -> f32x8 {
     u.simd_ge(f32x8::ZERO).select(taken, other)
 }

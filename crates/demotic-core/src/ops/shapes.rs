@@ -1,5 +1,5 @@
-//! Which shapes the networks' operations meet: noted on this thread while somebody asks, so that the doctor checks what a
-//! configuration computes and not what somebody thought it does.
+//! Which shapes the networks' operations meet: noted on this thread while somebody asks, so that the doctor
+//! checks what a configuration computes and not what somebody thought it does.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub(crate) enum Shape {
         channels: usize,
         side: usize,
     },
+    /// The edge-aware filter over `[b, channels, side, side]`.
+    Filter { channels: usize, side: usize },
 }
 
 /// How sides change.

@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use super::escape;
+use super::html::escape;
 
 /// Drawing units; a chart is shown at about this many pixels, on a phone too.
 const WIDTH: f64 = 380.0;
-const HEIGHT: f64 = 210.0;
+const HEIGHT: f64 = 222.0;
 const LEFT: f64 = 48.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 10.0;
-const BOTTOM: f64 = 24.0;
+const BOTTOM: f64 = 36.0;
 /// A line has at most this many points; longer ones are averaged.
 const POINTS_MAX: usize = 240;
 
@@ -95,18 +95,7 @@ impl Chart {
                 number(*tick)
             );
         }
-        for tick in self::ticks(x_low, x_high, 4)
-            .into_iter()
-            .filter(|t| (x_low..=x_high).contains(t))
-        {
-            let _ = write!(
-                out,
-                "<text class=\"x\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                x(tick).clamp(LEFT, WIDTH - 20.0),
-                HEIGHT - 7.0,
-                number(tick)
-            );
-        }
+        write_steps(&mut out, [x_low, x_high], x);
         if let Some(limit) = self.limit {
             let _ = write!(
                 out,
@@ -141,6 +130,27 @@ impl Chart {
         );
         out
     }
+}
+
+/// The labels of the axis of steps, and its name. `x`: where a step is.
+fn write_steps(out: &mut String, [low, high]: [f64; 2], x: impl Fn(f64) -> f64) {
+    let within = |tick: &f64| (low..=high).contains(tick);
+    for tick in ticks(low, high, 4).into_iter().filter(within) {
+        // A write into a String cannot fail.
+        let _ = write!(
+            out,
+            "<text class=\"x\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x(tick).clamp(LEFT, WIDTH - 20.0),
+            HEIGHT - BOTTOM + 15.0,
+            number(tick)
+        );
+    }
+    let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
+    let _ = write!(
+        out,
+        "<text class=\"x\" x=\"{middle:.1}\" y=\"{:.1}\">step</text>",
+        HEIGHT - 5.0
+    );
 }
 
 /// The numbers behind the lines, for the page's script: it shows them under the pointer.

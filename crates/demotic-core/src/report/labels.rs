@@ -3,20 +3,21 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::arrays::values_of;
 use crate::data::Dataset;
 use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
 use crate::rng::{Rng, Stream};
-use crate::train::{Composites, Layout, plan, style_planes, values_of};
+use crate::train::{Composites, Layout, plan, style_planes};
 use crate::translate;
 
-/// What a picture is made of.
+/// What a picture is put together from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A picture of the data set.
     Real,
     /// A translation.
-    Made,
+    Fake,
     /// Patches of both.
     Mixed,
 }
@@ -24,22 +25,22 @@ pub enum Kind {
 /// A picture, the truth about its patches, and what the discriminator says of them.
 #[derive(Clone, Debug)]
 pub struct LabelMap {
-    /// What the picture is made of.
+    /// What the picture is put together from.
     pub kind: Kind,
     /// `[c, size, size]` in [-1, 1].
     pub picture: Vec<f32>,
     /// Patches along a side.
     pub grid: usize,
-    /// `[grid, grid]`: 0 for made, `1 + style` for real.
+    /// `[grid, grid]`: 0 for fake, `1 + style` for real.
     pub truth: Vec<u32>,
-    /// `[1 + styles, grid, grid]`: posterior of each label, sums to one over labels. Under a loss that does not tell styles: that
-    /// of made and of the style that the patch has or was made for, zero for the others.
+    /// `[1 + styles, grid, grid]`: posterior of each label, sums to one over labels. Under a loss that does
+    /// not tell styles: that of fake and of the style that the patch has or was translated into, zero for the
+    /// others.
     pub probs: Vec<f32>,
 }
 
-/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of both, most of which hold
-/// made patches beside real ones. `kind`: what
-/// the discriminator was trained by.
+/// Maps of the given pictures `(style, item)`, of their translations into the next style, and of mixtures of
+/// both, most of which hold fake patches beside real ones. `kind`: what the discriminator was trained by.
 pub fn label_maps(
     generator: &Generator,
     discriminator: &Discriminator,
@@ -65,39 +66,18 @@ pub fn label_maps(
         .iter()
         .flat_map(|&(style, item)| dataset.network_pictures(style, &[item]))
         .collect();
-    let made = translate::translate(generator, device, &real, size, &targets);
+    let fakes = translate::translate(generator, device, &real, size, &targets);
     let layout = Layout {
         grid,
         stride: DiscriminatorConfig::PATCH_STRIDE,
     };
-    // Some draws hold seams that mean nothing only. The first with as many of made and real as there may be.
-    let draw = |number| {
-        plan(
-            Rng::new(0, Stream::COMPOSITE, number),
-            n,
-            1.0,
-            &own,
-            &targets,
-            layout,
-        )
-    };
-    let telling = |draw: &Composites| {
-        let labels = draw.labels.chunks_exact(grid * grid);
-        labels
-            .filter(|labels| labels.contains(&0) && labels.iter().any(|label| *label > 0))
-            .count()
-    };
-    let mixtures = (0..64)
-        .map(draw)
-        .find(|draw| telling(draw) + 1 >= n)
-        .unwrap_or_else(|| draw(0));
-
+    let mixtures = telling_mixtures(n, &own, &targets, layout);
     let picture = |i: i32| {
         let i = i as usize;
         if i < n {
             &real[i * len..][..len]
         } else {
-            &made[(i - n) * len..][..len]
+            &fakes[(i - n) * len..][..len]
         }
     };
     let mut maps: Vec<LabelMap> = Vec::new();
@@ -119,7 +99,7 @@ pub fn label_maps(
     }
     for i in 0..n {
         add(
-            Kind::Made,
+            Kind::Fake,
             picture((n + i) as i32).to_vec(),
             vec![0; grid * grid],
         );
@@ -142,22 +122,15 @@ pub fn label_maps(
         .iter()
         .flat_map(|map| map.picture.iter().copied())
         .collect();
-    let judge = discriminator.valid();
     let shape = [maps.len(), channels, size, size];
     let pictures = Tensor::<4>::from_data(TensorData::new(all, shape), device);
-    let emissions = judge.emissions(pictures);
-    let probs = values_of(if kind.tells_styles() {
-        judge.marginals(emissions)
-    } else {
-        let patches = grid * grid;
+    let styles_at = || {
         let whole = own.iter().chain(&targets);
-        let mut at: Vec<u32> = whole.flat_map(|s| vec![*s; patches]).collect();
+        let mut at: Vec<u32> = whole.flat_map(|s| vec![*s; grid * grid]).collect();
         at.extend(&mixtures.styles);
-        let planes = style_planes(&at, &emissions);
-        let real = kind.real_prob(Discriminator::real_logits(emissions, planes.clone()));
-        let real = real.unsqueeze_dim::<4>(1); // [m, 1, grid, grid]
-        Tensor::cat(vec![real.clone().neg() + 1.0, planes * real], 1)
-    });
+        at
+    };
+    let probs = label_probs(&discriminator.valid(), kind, pictures, styles_at);
     for (map, probs) in maps
         .iter_mut()
         .zip(probs.chunks_exact((1 + styles) * grid * grid))
@@ -166,6 +139,52 @@ pub fn label_maps(
         map.picture = dataset.shown(&map.picture);
     }
     maps
+}
+
+/// A plan of `n` mixtures, most of which hold fake patches beside real ones.
+fn telling_mixtures(n: usize, own: &[u32], targets: &[u32], layout: Layout) -> Composites {
+    // Some draws hold seams that mean nothing only. The first with as many fake and real ones as there may
+    // be.
+    let draw = |number| {
+        plan(
+            Rng::new(0, Stream::COMPOSITE, number),
+            n,
+            1.0,
+            own,
+            targets,
+            layout,
+        )
+    };
+    let patches = layout.grid * layout.grid;
+    let telling = |draw: &Composites| {
+        let labels = draw.labels.chunks_exact(patches);
+        labels
+            .filter(|labels| labels.contains(&0) && labels.iter().any(|label| *label > 0))
+            .count()
+    };
+    (0..64)
+        .map(draw)
+        .find(|draw| telling(draw) + 1 >= n)
+        .unwrap_or_else(|| draw(0))
+}
+
+/// Posteriors as [`LabelMap::probs`] holds them, one picture after the other. `styles_at`: the style that
+/// each patch has or was translated into.
+fn label_probs(
+    discriminator: &Discriminator,
+    kind: AdversarialKind,
+    pictures: Tensor<4>,
+    styles_at: impl FnOnce() -> Vec<u32>,
+) -> Vec<f32> {
+    let emissions = discriminator.emissions(pictures);
+    values_of(if kind.tells_styles() {
+        discriminator.marginals(emissions)
+    } else {
+        let planes = style_planes(&styles_at(), &emissions);
+        let real = kind.real_prob(Discriminator::real_logits(emissions, planes.clone()));
+        let real = real.unsqueeze_dim::<4>(1); // [m, 1, grid, grid]
+        Tensor::cat(vec![real.clone().neg() + 1.0, planes * real], 1)
+    })
 }
 
 impl LabelMap {
@@ -193,7 +212,7 @@ impl LabelMap {
     }
 }
 
-/// Colour of a label, red, green and blue in 0 to 1: vermilion for made, then one a style.
+/// Colour of a label, red, green and blue in 0 to 1: vermilion for fake, then one a style.
 pub fn label_colour(label: u32) -> [f32; 3] {
     // After Okabe and Ito, told apart with any colour vision.
     const COLOURS: [[u8; 3]; 8] = [

@@ -1,9 +1,13 @@
-//! A run as one page of HTML: no server, no network, no file beside it. Takes what a run folder holds; pictures are read one
-//! at a time while the page is written, so that a training run's memory does not grow with its pictures.
+//! A run as one page of HTML: no server, no network, no file beside it. Takes what a run folder holds;
+//! pictures are read one at a time while the page is written, so that a training run's memory does not grow
+//! with its pictures.
 
 mod chart;
+mod html;
 pub mod labels;
+mod runs;
 mod scores;
+mod sheet;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,8 +18,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use crate::metric::Evaluation;
 use crate::model::DiscriminatorConfig;
+use crate::settings::Config;
+use crate::train::figures::{self, Figure};
+use crate::train::{Event, Fact, Record, Tick};
 use chart::{Chart, Series, number};
+use html::{escape, section};
+pub use runs::{Run, Runs, Table};
+pub use sheet::{Block, Sheet};
 
 /// Pictures of one kind through time.
 #[derive(Clone, Debug)]
@@ -33,120 +44,115 @@ pub struct Film {
 pub struct Report {
     /// The run's name.
     pub name: String,
-    /// What the log said of program, device, data and networks.
-    pub facts: Vec<String>,
-    /// The resolved configuration as `Config::to_toml(true)` writes it.
-    pub config: String,
+    /// Program, devices, data and networks.
+    pub facts: Vec<Fact>,
+    /// The resolved configuration; none where this build does not read it.
+    pub config: Option<Config>,
     /// Lines of `stats.jsonl`.
-    pub stats: Vec<Value>,
+    pub stats: Vec<Record>,
     /// The figures on held-out pictures, once there are any.
     pub evaluation: Option<Value>,
     /// Pictures through time.
     pub films: Vec<Film>,
 }
 
-/// A chart over the ticks: title, note, (key of the tick, name).
-type Plan = (
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+/// A name, and the value of a tick where it has one.
+type Curve = (&'static str, Box<dyn Fn(&Tick) -> Option<f64>>);
 
-/// The chart that has a limit.
-const REACH: &str = "CRF: reach";
+/// A chart over the ticks.
+struct Plan {
+    title: &'static str,
+    note: &'static str,
+    curves: Vec<Curve>,
+    /// Whether it shows the reach of the CRF, which has a limit.
+    is_reach: bool,
+}
 
-/// What of a tick is drawn; what a run does not have is left out.
-const CHARTS: [Plan; 13] = [
-    (
-        "Discriminator",
-        "its loss by kind of picture, nats a patch",
-        &[
-            ("d_real", "real"),
-            ("d_fake", "made"),
-            ("d_composite", "mixed"),
-        ],
-    ),
-    (
-        "D(x)",
-        "mean probability that a patch is real, by its own scores",
-        &[("d_real_prob", "real"), ("d_fake_prob", "made")],
-    ),
-    (
-        "Generator against it",
-        "lower: more convincing",
-        &[
-            ("g_adversarial", "translations"),
-            ("g_prior", "from the prior"),
-        ],
-    ),
-    (
-        "Drawn again",
-        "mean absolute error of the range 2",
-        &[
-            ("g_reconstruction", "itself"),
-            ("g_cycle", "there and back"),
-            ("g_paired", "true pair"),
-        ],
-    ),
-    (
-        "Latent",
-        "read from a picture of the prior: mean absolute error",
-        &[("g_latent", "latent")],
-    ),
-    (
-        "Style codes",
-        "mean absolute error of a code read back; difference between two hands of a style",
-        &[("g_style", "error"), ("g_diversity", "difference")],
-    ),
-    ("Divergence", "nats a picture value", &[("g_kl", "KL")]),
-    (
-        "CRF: stay",
-        "log-odds that a patch has its neighbour's label",
-        &[("crf_stay_log_odds", "stay")],
-    ),
-    (
-        REACH,
-        "patches over which a label's influence falls to 1/e",
-        &[("crf_coupling_length", "coupling length")],
-    ),
-    (
-        "Gradients",
-        "norm before clipping",
-        &[("g_norm", "generator"), ("d_norm", "discriminator")],
-    ),
-    (
-        "R1",
-        "squared gradient of the discriminator at real pictures",
-        &[("d_r1", "r1")],
-    ),
-    (
-        "Pace",
-        "seconds for a thousand pictures",
-        &[("secs_per_kimg", "sec/kimg")],
-    ),
-    (
-        "Memory",
-        "MiB",
-        &[
-            ("memory_bytes", "now"),
-            ("peak_memory_bytes", "highest so far"),
-            ("device_memory_bytes", "on the device"),
-        ],
-    ),
-];
+/// Every chart over the ticks: those of the figures, then what else a tick holds.
+fn plans() -> Vec<Plan> {
+    fn curve(name: &'static str, value: impl Fn(&Tick) -> Option<f64> + 'static) -> Curve {
+        (name, Box::new(value))
+    }
+    let plan = |title, note, curves| Plan {
+        title,
+        note,
+        curves,
+        is_reach: false,
+    };
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let of_figure = |figure: Figure| {
+        let value = move |tick: &Tick| tick.figures.get(figure).map(f64::from);
+        curve(figure.row().series, value)
+    };
+    let mut plans: Vec<Plan> = figures::Chart::ALL
+        .into_iter()
+        .map(|chart| {
+            let (title, note) = chart.texts();
+            plan(title, note, chart.figures().map(of_figure).collect())
+        })
+        .collect();
+    plans.extend([
+        plan(
+            "CRF: stay",
+            "log-odds that a patch has its neighbour's label",
+            vec![curve("stay", |tick| Some(tick.crf_stay_log_odds.into()))],
+        ),
+        Plan {
+            is_reach: true,
+            ..plan(
+                "CRF: reach",
+                "patches over which a label's influence falls to 1/e",
+                vec![curve("coupling length", |tick| {
+                    Some(tick.crf_coupling_length.into())
+                })],
+            )
+        },
+        plan(
+            "Pace",
+            "seconds for a thousand pictures",
+            vec![curve("sec/kimg", |tick| Some(tick.secs_per_kimg))],
+        ),
+        plan(
+            "Memory",
+            "MiB",
+            vec![
+                curve("now", move |tick| Some(mib(tick.memory_bytes))),
+                curve("highest so far", move |tick| {
+                    Some(mib(tick.peak_memory_bytes))
+                }),
+                curve("on the device", move |tick| {
+                    tick.device_memory_bytes.map(mib)
+                }),
+            ],
+        ),
+    ]);
+    plans
+}
 
 /// Figures of a validation, in this order; others follow.
-const VALIDATION: [(&str, &str); 6] = [
+const VALIDATION: [(&str, &str); 7] = [
+    ("overall", "perceptual + kid / 200, lower is better"),
     (
         "perceptual",
-        "distance by the feature network, lower is better",
+        "distance as EfficientNet-Lite0 sees it, lower is better",
     ),
     ("ssim", "higher is better"),
     ("l1", "lower is better"),
     ("psnr", "decibels, higher is better"),
-    ("kid", "kernel distance, lower is better"),
+    ("kid", "kernel distance x1000, lower is better"),
     ("cycle_l1", "there and back, lower is better"),
 ];
+
+/// Where a figure of a validation stands.
+fn place(name: &str) -> usize {
+    let known = VALIDATION.iter().position(|(known, _)| *known == name);
+    known.unwrap_or(VALIDATION.len())
+}
+
+/// What a figure of a validation is.
+fn validation_note(name: &str) -> &'static str {
+    VALIDATION.get(place(name)).map_or("", |(_, note)| note)
+}
 
 impl Report {
     /// Writes the whole page.
@@ -159,9 +165,10 @@ impl Report {
             page,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
-             <header><h1>{name}</h1><p class=\"status\">{}</p></header>{}",
+             <header><h1>{name}</h1><p class=\"status\">{}</p>{}</header>{}",
             include_str!("page.css"),
             self.status(),
+            self.verdict(),
             self.notices()
         )?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
@@ -180,14 +187,19 @@ impl Report {
         let mut body = String::new();
         if let Some(evaluation) = &self.evaluation {
             let tables = scores::tables(evaluation);
+            let has_pairs = evaluation["directions"]
+                .as_array()
+                .is_some_and(|directions| !directions.is_empty());
+            let note = if has_pairs {
+                "Mean over the pairs of a direction; bold is best of its row. copy: the input unchanged; remap: the best affine \
+                 colour map; nearest: the counterpart of the nearest training picture."
+            } else {
+                "Of whole sets of pictures; bold is best of its row. copy: the input unchanged."
+            };
             if !tables.is_empty() {
                 body += &section(
                     "Scores on held-out pictures",
-                    &format!(
-                        "<p class=\"note\">Mean over the pairs of a direction; bold is best of its row. copy: the input \
-                         unchanged; remap: the best affine colour map; nearest: the counterpart of the nearest training \
-                         picture.</p>{tables}"
-                    ),
+                    &format!("<p class=\"note\">{note}</p>{tables}"),
                 );
             }
         }
@@ -197,7 +209,7 @@ impl Report {
             .map(scores::recognition)
             .unwrap_or_default();
         if !recognition.is_empty() {
-            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls made.";
+            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls fake.";
             body += &section(
                 "How well the discriminator tells the styles",
                 &format!("<p class=\"note\">{note}</p>{recognition}"),
@@ -207,13 +219,16 @@ impl Report {
         body += &self.curves();
         body += &self.settings();
         if !self.facts.is_empty() {
-            let facts = self.facts.iter().fold(String::new(), |all, line| {
-                let (head, rest) = line.split_once(' ').unwrap_or((line, ""));
-                format!(
-                    "{all}<tr><th>{}<td>{}</tr>",
-                    escape(head),
-                    escape(rest.trim())
-                )
+            // Of styles that share nothing there is nothing to say.
+            let is_empty = |fact: &&Fact| {
+                let words: Vec<&str> = fact.text.split_whitespace().collect();
+                fact.topic == "pair"
+                    && words.ends_with(&["0", "train", "0", "validation", "0", "test"])
+            };
+            let facts = self.facts.iter().filter(|fact| !is_empty(fact));
+            let facts = facts.fold(String::new(), |all, fact| {
+                let (topic, text) = (escape(&fact.topic), escape(fact.text.trim()));
+                format!("{all}<tr><th>{topic}<td>{text}</tr>")
             });
             body += &section(
                 "Machine, data and networks",
@@ -224,12 +239,31 @@ impl Report {
     }
 
     /// The lines of `stats.jsonl` that are ticks.
-    fn ticks(&self) -> impl Iterator<Item = &Value> {
-        self.stats.iter().filter(|line| line.get("event").is_none())
+    fn ticks(&self) -> impl Iterator<Item = &Tick> {
+        self.stats.iter().filter_map(|record| match record {
+            Record::Tick(tick) => Some(&**tick),
+            Record::Event(_) => None,
+        })
     }
 
-    fn events<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.stats.iter().filter(move |line| line["event"] == kind)
+    fn events(&self) -> impl Iterator<Item = &Event> {
+        self.stats.iter().filter_map(|record| match record {
+            Record::Event(event) => Some(event),
+            Record::Tick(_) => None,
+        })
+    }
+
+    /// What the figures on held-out pictures come to, in a sentence; nothing before there are any.
+    fn verdict(&self) -> String {
+        let evaluation = self.evaluation.clone();
+        let read = evaluation.and_then(|value| serde_json::from_value::<Evaluation>(value).ok());
+        read.and_then(|evaluation| evaluation.verdict())
+            .map_or_else(String::new, |verdict| {
+                format!(
+                    "<p class=\"verdict\">The translations are {}.</p>",
+                    escape(&verdict)
+                )
+            })
     }
 
     /// How far the run is, in one line.
@@ -237,51 +271,43 @@ impl Report {
         let Some(tick) = self.ticks().last() else {
             return "no figures yet".into();
         };
-        let step = tick["step"].as_u64().unwrap_or(0);
-        let mut parts = vec![match self.setting("train", "steps") {
-            Some(steps) => format!("step {step} of {steps}"),
+        let step = tick.step;
+        let mut parts = vec![match &self.config {
+            Some(config) => format!("step {step} of {}", config.train.steps),
             None => format!("step {step}"),
         }];
-        if let Some(kimg) = tick["kimg"].as_f64() {
-            parts.push(format!("{} thousand pictures", number(kimg)));
-        }
-        if let Some(pace) = tick["secs_per_kimg"].as_f64() {
-            parts.push(format!("{} sec/kimg", number(pace)));
-        }
-        let best = self.events("validation").filter(|e| e["is_best"] == true);
-        if let Some(best) = best.last() {
-            let metric = best["metric"].as_str().unwrap_or_default();
-            let value = best["figures"][metric].as_f64().unwrap_or(f64::NAN);
+        parts.push(format!("{} thousand pictures", number(tick.kimg)));
+        parts.push(format!("{} sec/kimg", number(tick.secs_per_kimg)));
+        let best = self.events().filter_map(|event| match event {
+            Event::Validation {
+                step,
+                figures,
+                metric,
+                is_best: true,
+                ..
+            } => Some((step, figures, metric)),
+            _ => None,
+        });
+        if let Some((step, figures, metric)) = best.last() {
+            let value = figures.get(metric).copied().unwrap_or(f32::NAN);
+            let metric = escape(metric);
             parts.push(format!(
-                "best checkpoint at step {}: {} {value:.4}",
-                best["step"],
-                escape(metric)
+                "best checkpoint at step {step}: {metric} {value:.4}"
             ));
         }
         parts.join(" · ")
     }
 
-    /// One setting of the resolved configuration, as it is written there.
-    fn setting(&self, section: &str, key: &str) -> Option<&str> {
-        let lines = self
-            .config
-            .lines()
-            .skip_while(|line| *line != format!("[{section}]"));
-        let mut own = lines.skip(1).take_while(|line| !line.starts_with('['));
-        own.find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "))
-            .map(|value| value.split("  #").next().unwrap_or(value))
-    }
-
     /// Warnings and roll-backs.
     fn notices(&self) -> String {
-        let mut lines = String::new();
-        for event in &self.stats {
-            let text = match event["event"].as_str() {
-                Some("warning" | "rollback") => event["text"].as_str().unwrap_or_default(),
-                _ => continue,
-            };
-            let _ = write!(lines, "<li><b>step {}</b> {}", event["step"], escape(text));
-        }
+        let lines = self
+            .events()
+            .fold(String::new(), |lines, event| match event {
+                Event::Warning { step, text, .. } | Event::Rollback { step, text, .. } => {
+                    format!("{lines}<li><b>step {step}</b> {}", escape(text))
+                }
+                Event::Validation { .. } => lines,
+            });
         if lines.is_empty() {
             return lines;
         }
@@ -290,45 +316,45 @@ impl Report {
 
     /// Curves of the figures on validation pictures.
     fn validation(&self) -> String {
-        let events: Vec<&Value> = self.events("validation").collect();
-        let Some(figures) = events.last().and_then(|event| event["figures"].as_object()) else {
+        let validations = self.events().filter_map(|event| match event {
+            Event::Validation {
+                step,
+                what,
+                figures,
+                is_best,
+                ..
+            } => Some((*step, what, figures, *is_best)),
+            _ => None,
+        });
+        let validations: Vec<_> = validations.collect();
+        let Some((_, what, figures, _)) = validations.last() else {
             return String::new();
         };
         let mut names: Vec<&str> = figures.keys().map(String::as_str).collect();
-        let place = |name: &str| {
-            VALIDATION
-                .iter()
-                .position(|(known, _)| *known == name)
-                .unwrap_or(VALIDATION.len())
-        };
         names.sort_by_key(|name| (place(name), *name));
-        let best = events.iter().rfind(|event| event["is_best"] == true);
-        let mut html = String::new();
-        for name in names {
-            let chart = Chart {
-                title: name.to_owned(),
-                note: VALIDATION
-                    .get(place(name))
-                    .map_or_else(String::new, |(_, note)| (*note).to_owned()),
-                series: vec![Series {
-                    name: name.to_owned(),
-                    points: points(events.iter().copied(), |event| &event["figures"][name]),
-                }],
-                marks: best
-                    .and_then(|event| event["step"].as_f64())
-                    .into_iter()
-                    .collect(),
-                limit: None,
-            };
-            html += &chart.html();
-        }
+        let best = validations.iter().rfind(|(.., is_best)| *is_best);
+        let html: String = names
+            .into_iter()
+            .map(|name| {
+                let values = validations
+                    .iter()
+                    .map(|(step, _, figures, _)| (*step, figures.get(name).map(|v| f64::from(*v))));
+                Chart {
+                    title: name.to_owned(),
+                    note: validation_note(name).into(),
+                    series: vec![Series {
+                        name: name.to_owned(),
+                        points: points(values),
+                    }],
+                    marks: best.map(|(step, ..)| *step as f64).into_iter().collect(),
+                    limit: None,
+                }
+                .html()
+            })
+            .collect();
         if html.is_empty() {
             return html;
         }
-        let what = events
-            .last()
-            .and_then(|event| event["what"].as_str())
-            .unwrap_or_default();
         section(
             "Validation",
             &format!(
@@ -341,27 +367,25 @@ impl Report {
     /// Curves of the ticks.
     fn curves(&self) -> String {
         let rollbacks: Vec<f64> = self
-            .events("rollback")
-            .filter_map(|event| event["step"].as_f64())
+            .events()
+            .filter_map(|event| match event {
+                Event::Rollback { step, .. } => Some(*step as f64),
+                _ => None,
+            })
             .collect();
         let mut html = String::new();
-        for (title, note, keys) in CHARTS {
-            let series = keys.iter().map(|(key, name)| Series {
-                name: (*name).to_owned(),
-                points: points(self.ticks(), |tick| &tick[*key]),
+        for plan in plans() {
+            let series = plan.curves.into_iter().map(|(name, value)| Series {
+                name: name.to_owned(),
+                points: points(self.ticks().map(|tick| (tick.step, value(tick)))),
             });
             let mut series: Vec<Series> = series.collect();
-            if title == "Memory" {
-                for point in series.iter_mut().flat_map(|s| &mut s.points) {
-                    point.1 /= f64::from(1 << 20);
-                }
-            }
             // A figure that a run does not have is zero throughout.
             series.retain(|s| s.points.iter().any(|p| p.1 != 0.0));
             html += &Chart {
-                title: title.into(),
-                note: note.into(),
-                limit: (title == REACH).then(|| self.half_grid(&series)).flatten(),
+                title: plan.title.into(),
+                note: plan.note.into(),
+                limit: plan.is_reach.then(|| self.half_grid(&series)).flatten(),
                 series,
                 marks: rollbacks.clone(),
             }
@@ -384,7 +408,7 @@ impl Report {
 
     /// Half of the patch grid, where the CRF counts as saturated; nothing while its reach is far below.
     fn half_grid(&self, series: &[Series]) -> Option<f64> {
-        let size: f64 = self.setting("data", "size_px")?.trim().parse().ok()?;
+        let size = f64::from(self.config.as_ref()?.data.size_px);
         let half = 0.5 * size / DiscriminatorConfig::PATCH_STRIDE as f64;
         let highest = series
             .iter()
@@ -396,20 +420,23 @@ impl Report {
 
     /// Where the time of a step goes, if the ticks say so.
     fn phases(&self) -> String {
-        let Some(phases) = self
-            .ticks()
-            .filter_map(|tick| tick["phases"].as_object())
-            .last()
-        else {
+        let Some(latest) = self.ticks().filter_map(|tick| tick.phases).last() else {
             return String::new();
         };
-        let series = phases.keys().map(|key| Series {
-            name: key.trim_end_matches("_secs").replace('_', " "),
-            points: points(self.ticks(), |tick| &tick["phases"][key])
-                .into_iter()
-                .map(|(step, secs)| (step, 1000.0 * secs))
-                .collect(),
-        });
+        let series = latest
+            .named()
+            .into_iter()
+            .enumerate()
+            .map(|(place, (key, _))| {
+                let values = self.ticks().map(|tick| {
+                    let secs = tick.phases.map(|phases| phases.named()[place].1);
+                    (tick.step, secs.map(|secs| 1000.0 * secs))
+                });
+                Series {
+                    name: key.trim_end_matches("_secs").replace('_', " "),
+                    points: points(values),
+                }
+            });
         Chart {
             title: "Where a step's time goes".into(),
             note: "milliseconds".into(),
@@ -422,41 +449,28 @@ impl Report {
 
     /// The configuration: what was changed, then everything.
     fn settings(&self) -> String {
-        let (mut changed, mut all) = (String::new(), String::new());
-        let mut table = "";
-        for line in self.config.lines() {
-            if let Some(name) = line.strip_prefix('[') {
-                table = name.trim_end_matches(']');
-                let _ = write!(
-                    all,
-                    "<tr><th colspan=\"2\" class=\"head\">{}</tr>",
-                    escape(line)
-                );
-                continue;
-            }
-            let Some((key, value)) = line.split_once(" = ") else {
-                continue;
-            };
-            let dot = if table.is_empty() { "" } else { "." };
-            match value.strip_suffix("# not the default") {
-                Some(value) => {
-                    let value = escape(value.trim_end());
-                    let _ = write!(changed, "<tr><th>{table}{dot}{key}<td>{value}</tr>");
-                    let _ = write!(all, "<tr class=\"changed\"><th>{key}<td>{value}</tr>");
-                }
-                None => {
-                    let _ = write!(all, "<tr><th>{key}<td>{}</tr>", escape(value));
-                }
-            }
-        }
-        if all.is_empty() {
-            return all;
-        }
-        let changed = if changed.is_empty() {
-            "<tr><td>nothing: all defaults</tr>".into()
-        } else {
-            changed
+        let Some(config) = &self.config else {
+            return String::new();
         };
+        let (mut changed, mut all, mut section_now) = (String::new(), String::new(), String::new());
+        for entry in config.entries() {
+            let value = escape(&entry.value);
+            let (name, key) = (&entry.section, &entry.key);
+            if *name != section_now {
+                let _ = write!(all, "<tr><th colspan=\"2\" class=\"head\">[{name}]</tr>");
+                section_now.clone_from(name);
+            }
+            if entry.is_default {
+                let _ = write!(all, "<tr><th>{key}<td>{value}</tr>");
+                continue;
+            }
+            let dot = if name.is_empty() { "" } else { "." };
+            let _ = write!(changed, "<tr><th>{name}{dot}{key}<td>{value}</tr>");
+            let _ = write!(all, "<tr class=\"changed\"><th>{key}<td>{value}</tr>");
+        }
+        if changed.is_empty() {
+            changed = "<tr><td>nothing: all defaults</tr>".into();
+        }
         section(
             "Configuration",
             &format!(
@@ -468,27 +482,16 @@ impl Report {
     }
 }
 
-/// Step and value of the lines that have a finite one.
-fn points<'a>(
-    lines: impl Iterator<Item = &'a Value>,
-    value: impl Fn(&'a Value) -> &'a Value,
-) -> Vec<(f64, f64)> {
-    lines
-        .filter_map(|line| {
-            Some((
-                line["step"].as_f64()?,
-                value(line).as_f64().filter(|v| v.is_finite())?,
-            ))
-        })
-        .collect()
-}
-
-fn section(title: &str, inner: &str) -> String {
-    format!("<section><h2>{}</h2>{inner}</section>", escape(title))
+/// The finite values of some steps.
+fn points(values: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<(f64, f64)> {
+    let finite =
+        values.filter_map(|(step, value)| Some((step as f64, value.filter(|v| v.is_finite())?)));
+    finite.collect()
 }
 
 impl Film {
-    /// Pictures on top of each other, one shown, with a slider where there are several. Without scripts the last one shows.
+    /// Pictures on top of each other, one shown, with a slider where there are several. Without scripts the
+    /// last one shows.
     fn write(&self, page: &mut dyn Write) -> io::Result<()> {
         write!(
             page,
@@ -500,10 +503,11 @@ impl Film {
         for (i, (name, file)) in self.frames.iter().enumerate() {
             let png = fs::read(file)
                 .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
+            let labels = Sheet::of(&png).map_or_else(String::new, |sheet| sheet.html());
             write!(
                 page,
-                "<img{} alt=\"{name}\" title=\"{name}\" src=\"data:image/png;base64,{}\">",
-                if i == last { " class=\"on\"" } else { "" },
+                "<div class=\"moment{}\"><img alt=\"{name}\" title=\"{name}\" src=\"data:image/png;base64,{}\">{labels}</div>",
+                if i == last { " on" } else { "" },
                 STANDARD.encode(png),
                 name = escape(name)
             )?;
@@ -518,12 +522,4 @@ impl Film {
         }
         page.write_all(b"</figure></section>")
     }
-}
-
-/// Text that means nothing to a browser.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

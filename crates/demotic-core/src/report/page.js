@@ -1,13 +1,30 @@
 "use strict";
 // The slider shows one picture of a film.
 for (const film of document.querySelectorAll(".film")) {
-  const images = film.querySelectorAll("img"), slider = film.querySelector("input"), name = film.querySelector("output");
+  const moments = film.querySelectorAll(".moment"), slider = film.querySelector("input"), name = film.querySelector("output");
   if (!slider) continue;
   slider.oninput = () => {
-    images.forEach((image, i) => image.classList.toggle("on", i == slider.value));
-    name.value = images[slider.value].title;
+    moments.forEach((moment, i) => moment.classList.toggle("on", i == slider.value));
+    name.value = moments[slider.value].querySelector("img").title;
   };
 }
+// A picture of a sheet, or a sheet without a layout, enlarged until the next click.
+const dialog = document.body.appendChild(document.createElement("dialog"));
+const large = dialog.appendChild(document.createElement("canvas")), told = dialog.appendChild(document.createElement("p"));
+dialog.onclick = () => dialog.close();
+function enlarge(image, [x, y, width, height], text) {
+  Object.assign(large, {width, height});
+  large.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
+  told.textContent = text;
+  dialog.showModal();
+}
+document.addEventListener("click", event => {
+  const cell = event.target.closest(".cell"), image = event.target.closest(".moment")?.querySelector("img");
+  if (!image || (event.target !== image && !cell)) return;
+  const {offsetLeft: x, offsetTop: y, offsetWidth: width, offsetHeight: height} = cell ?? image;
+  const place = cell ? [x, y, width, height] : [0, 0, image.naturalWidth, image.naturalHeight];
+  enlarge(image, place, cell ? `${image.title}: ${cell.getAttribute("aria-label").replace("enlarge: ", "")}` : image.title);
+});
 // The numbers under the pointer, in the legend.
 for (const chart of document.querySelectorAll(".chart")) {
   const data = JSON.parse(chart.querySelector("script").textContent), svg = chart.querySelector("svg");

@@ -1,11 +1,12 @@
-//! The score table of an evaluation, whatever figures it holds: read from its JSON, so that a new figure needs no new page.
+//! The score table of an evaluation, whatever figures it holds: read from its JSON, so that a new figure
+//! needs no new page.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::escape;
+use super::html::escape;
 
 /// Figures that are better the lower they are; all others are better the higher.
 const LOWER_IS_BETTER: [&str; 6] = ["l1", "alpha_l1", "kid", "perceptual", "lpips", "cycle_l1"];
@@ -60,7 +61,6 @@ pub(crate) fn tables(evaluation: &Value) -> String {
     methods.sort_by_key(|name| (*name != "model", *name));
     let mut out = String::new();
     for name in figures {
-        let lower = LOWER_IS_BETTER.contains(&name);
         // Only what has the figure.
         let cell = |direction: &Map<String, Value>, method: &str| {
             figure(direction.get(method)?.get(name)?)
@@ -73,65 +73,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         let directions = directions
             .iter()
             .filter(|d| methods.iter().any(|method| cell(d, method).is_some()));
-        let _ = write!(
-            out,
-            "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
-            escape(name),
-            if name == NEAREST {
-                "0 is a copy of a training picture; held-out pictures are what new ones come to"
-            } else if lower {
-                "lower is better"
-            } else {
-                "higher is better"
-            }
-        );
-        for method in &methods {
-            let _ = write!(out, "<th>{}", escape(method));
-        }
-        out += "</tr>";
-        for direction in directions {
-            let text = |key: &str| {
-                direction.get(key).map_or_else(String::new, |v| match v {
-                    Value::String(text) => escape(text),
-                    other => escape(&other.to_string()),
-                })
-            };
-            let cells: Vec<Option<[f64; 3]>> = methods
-                .iter()
-                .map(|method| cell(direction, method))
-                .collect();
-            let best = cells
-                .iter()
-                .flatten()
-                .map(|cell| if lower { -cell[0] } else { cell[0] })
-                .fold(f64::NEG_INFINITY, f64::max);
-            let row = if direction.contains_key("from") {
-                format!("{} → {}", text("from"), text("to"))
-            } else if direction.contains_key("style") {
-                format!("no input → {}", text("style"))
-            } else {
-                "mean over directions".into()
-            };
-            let _ = write!(out, "<tr><td>{row}<td>{}<td>{}", text("kind"), text("n"));
-            for cell in cells {
-                let Some([middle, low, high]) = cell else {
-                    out += "<td>–";
-                    continue;
-                };
-                let is_best = name != NEAREST && (if lower { -middle } else { middle }) >= best;
-                let tag = if is_best {
-                    "<td class=\"best\">"
-                } else {
-                    "<td>"
-                };
-                let _ = write!(out, "{tag}{middle:.4}");
-                if high > low {
-                    let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
-                }
-            }
-            out += "</tr>";
-        }
-        out += "</table></div>";
+        write_table(&mut out, name, &methods, directions, cell);
     }
     let notes = evaluation.get("notes").and_then(Value::as_array);
     for note in notes.into_iter().flatten().filter_map(Value::as_str) {
@@ -140,7 +82,78 @@ pub(crate) fn tables(evaluation: &Value) -> String {
     out
 }
 
-/// How well the discriminator tells the styles of real pictures, if it was asked: a row a style, a column a share.
+/// The table of one figure.
+fn write_table<'a>(
+    out: &mut String,
+    name: &str,
+    methods: &[&str],
+    directions: impl Iterator<Item = &'a &'a Map<String, Value>>,
+    cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
+) {
+    let lower = LOWER_IS_BETTER.contains(&name);
+    let _ = write!(
+        out,
+        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
+        escape(name),
+        if name == NEAREST {
+            "0 is a copy of a training picture; held-out pictures are what new ones come to"
+        } else if lower {
+            "lower is better"
+        } else {
+            "higher is better"
+        }
+    );
+    for method in methods {
+        let _ = write!(out, "<th>{}", escape(method));
+    }
+    *out += "</tr>";
+    for direction in directions {
+        let text = |key: &str| {
+            direction.get(key).map_or_else(String::new, |v| match v {
+                Value::String(text) => escape(text),
+                other => escape(&other.to_string()),
+            })
+        };
+        let cells: Vec<Option<[f64; 3]>> = methods
+            .iter()
+            .map(|method| cell(direction, method))
+            .collect();
+        let best = cells
+            .iter()
+            .flatten()
+            .map(|cell| if lower { -cell[0] } else { cell[0] })
+            .fold(f64::NEG_INFINITY, f64::max);
+        let row = if direction.contains_key("from") {
+            format!("{} → {}", text("from"), text("to"))
+        } else if direction.contains_key("style") {
+            format!("no input → {}", text("style"))
+        } else {
+            "mean over directions".into()
+        };
+        let _ = write!(out, "<tr><td>{row}<td>{}<td>{}", text("kind"), text("n"));
+        for cell in cells {
+            let Some([middle, low, high]) = cell else {
+                *out += "<td>–";
+                continue;
+            };
+            let is_best = name != NEAREST && (if lower { -middle } else { middle }) >= best;
+            let tag = if is_best {
+                "<td class=\"best\">"
+            } else {
+                "<td>"
+            };
+            let _ = write!(out, "{tag}{middle:.4}");
+            if high > low {
+                let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
+            }
+        }
+        *out += "</tr>";
+    }
+    *out += "</table></div>";
+}
+
+/// How well the discriminator tells the styles of real pictures, if it was asked: a row a style, a column a
+/// share.
 pub(crate) fn recognition(evaluation: &Value) -> String {
     let found = &evaluation["recognition"];
     let Some(styles) = found["styles"].as_array() else {
@@ -227,7 +240,8 @@ mod tests {
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
-        // A row and a column stand where they have the figure, and no draw is the best for being far from training pictures.
+        // A row and a column stand where they have the figure, and no draw is the best for being far from
+        // training pictures.
         let of = |kid: f64| serde_json::json!({"kid": kid, "nearest_l1": 10.0 * kid});
         let html = tables(&serde_json::json!({"directions": [{
             "from": "a", "to": "b", "kind": "loose", "n": 9, "model": {"kid": 0.5, "l1": 0.25}, "copy": {"kid": 0.75, "l1": 0.5},

@@ -1,7 +1,8 @@
 //! Checkpoints: one safetensors file with every array, one small JSON beside it that says what it belongs to.
 //!
-//! Both are written under another name, synced and renamed, the JSON last: a checkpoint without its JSON does not count,
-//! so a run cut at any byte loses at most the one being written. Both carry a checksum: what is cut or altered is refused.
+//! Both are written under another name, synced and renamed, the JSON last: a checkpoint without its JSON does
+//! not count, so a run cut at any byte loses at most the one being written. Both carry a checksum: what is
+//! cut or altered is refused.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,17 +13,21 @@ use burn::module::Module;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::validation::Best;
-use super::weights::{Array, Arrays, trained_names, weights_of, with_weights};
-use super::{FIGURES, Trainer, Window};
-use crate::config::Config;
-use crate::data::{Dataset, fnv1a64};
+use super::best::Best;
+use super::figures::{Figure, Sums};
+use super::trainer::Trainer;
+use super::window::Window;
+use crate::arrays::{Array, Arrays, trained_names, weights_of, with_weights};
+use crate::data::{DataError, Dataset, fnv1a64};
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
+use crate::settings::{Config, drop_removed};
 
-/// Changes when old checkpoints cannot be read any more.
-const FORMAT: u32 = 4;
-/// Figures gathered since the last tick.
+/// Changes with what is written.
+const FORMAT: u32 = 5;
+/// Read too: held the figures since the last tick as one array, [`WINDOW_SUMS`], in an order of its own.
+const EARLIER_FORMAT: u32 = 4;
+/// Figures gathered since the last tick, in a checkpoint of [`EARLIER_FORMAT`].
 const WINDOW_SUMS: &str = "window.sums";
 
 /// The JSON of a checkpoint.
@@ -59,8 +64,21 @@ pub struct CheckpointInfo {
 const NO_CHECKSUM: &str = "0000000000000000";
 
 impl CheckpointInfo {
+    /// A style's number in the networks.
+    ///
+    /// # Errors
+    /// [`DataError::UnknownStyle`] naming the styles that there are.
+    pub fn style_number(&self, name: &str) -> Result<u32, DataError> {
+        let place = self.styles.iter().position(|known| known == name);
+        let place = place.ok_or_else(|| DataError::UnknownStyle {
+            asked: name.to_owned(),
+            known: self.styles.clone(),
+        })?;
+        Ok(place as u32)
+    }
+
     /// The JSON file's bytes, with their checksum in them.
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let open = Self {
             description_fnv1a64: NO_CHECKSUM.into(),
             ..self.clone()
@@ -77,18 +95,42 @@ impl CheckpointInfo {
         let damaged = |problem: String| format!("checkpoint description is damaged: {problem}");
         let text = fs::read(path).map_err(|e| format!("cannot read checkpoint: {e}"))?;
         let text = String::from_utf8(text).map_err(|e| damaged(e.to_string()))?;
-        let version =
-            serde_json::from_str::<serde_json::Value>(&text).map_err(|e| damaged(e.to_string()))?;
-        if version.get("format") != Some(&FORMAT.into()) {
+        Self::parse(&text)
+    }
+
+    /// Reads the JSON; what is wrong with it in words.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let damaged = |problem: String| format!("checkpoint description is damaged: {problem}");
+        let mut version =
+            serde_json::from_str::<serde_json::Value>(text).map_err(|e| damaged(e.to_string()))?;
+        let is_known = |format: &serde_json::Value| {
+            [EARLIER_FORMAT, FORMAT]
+                .iter()
+                .any(|known| *format == *known)
+        };
+        if !version.get("format").is_some_and(is_known) {
             let got = version
                 .get("format")
                 .map_or_else(|| "none".to_owned(), ToString::to_string);
             return Err(format!(
-                "checkpoint has format {got}, this build reads {FORMAT}"
+                "checkpoint has format {got}, this build reads {EARLIER_FORMAT} and {FORMAT}"
             ));
         }
+        if let Some(config) = version
+            .get_mut("config")
+            .filter(|config| config.is_object())
+        {
+            let mut table: toml::Table =
+                serde_json::from_value(config.take()).map_err(|e| damaged(e.to_string()))?;
+            let problems = drop_removed(&mut table);
+            if !problems.is_empty() {
+                let problems = problems.join("; ");
+                return Err(format!("checkpoint of an earlier version: {problems}"));
+            }
+            *config = serde_json::to_value(table).expect("a table is JSON");
+        }
         let info: Self = serde_json::from_value(version).map_err(|e| damaged(e.to_string()))?;
-        if !info.is_whole(&text) {
+        if !info.is_whole(text) {
             return Err("checkpoint description is altered: the checksum differs".into());
         }
         Ok(info)
@@ -178,8 +220,14 @@ fn way_out(path: &Path) -> String {
     )
 }
 
-/// Deletes all but the newest `kept` checkpoints and the best one that each of them names, and what an interrupted
-/// write left.
+/// What a checkpoint of any version says of the best one.
+#[derive(Deserialize)]
+struct Naming {
+    best: Option<Best>,
+}
+
+/// Deletes all but the newest `kept` checkpoints and the best one that each of them names, and what an
+/// interrupted write left.
 fn prune(folder: &Path, kept: usize) -> Result<(), Error> {
     let all = list(folder)?;
     let newest = &all[all.len().saturating_sub(kept)..];
@@ -187,9 +235,9 @@ fn prune(folder: &Path, kept: usize) -> Result<(), Error> {
     for path in newest {
         steps.extend(step_of(path));
         let text = fs::read(path).unwrap_or_default();
-        let best = serde_json::from_slice::<CheckpointInfo>(&text)
+        let best = serde_json::from_slice::<Naming>(&text)
             .ok()
-            .and_then(|info| info.best);
+            .and_then(|naming| naming.best);
         steps.extend(best.map(|best| best.step));
     }
     let mut surplus = Vec::new();
@@ -221,7 +269,8 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        // The name itself must survive a loss of power; where folders cannot be synced the system does it in its time.
+        // The name itself must survive a loss of power; where folders cannot be synced the system does it in
+        // its time.
         #[cfg(unix)]
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
@@ -260,11 +309,7 @@ impl Trainer<'_> {
             .chain(prefixed("adam_generator", generator_state))
             .chain(prefixed("adam_discriminator", discriminator_state))
             .chain(prefixed("pool", self.pool.state()))
-            .chain((self.window.steps > 0).then(|| {
-                let values = self.window.sums.clone();
-                let shape = vec![values.len()];
-                (WINDOW_SUMS.to_owned(), Array { shape, values })
-            }))
+            .chain(prefixed("window", self.window.sums.arrays()))
             .collect();
         (arrays, [generator_steps, discriminator_steps])
     }
@@ -274,12 +319,12 @@ impl Trainer<'_> {
         to_safetensors(&self.arrays().0).len() + self.config.to_toml(false).len()
     }
 
-    /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept` and the
-    /// best.
+    /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept`
+    /// and the best.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Diverged`] where a figure or a weight is not a finite number; earlier checkpoints are
-    /// untouched then.
+    /// [`Error::Io`], and [`Error::Diverged`] where a figure or a weight is not a finite number; earlier
+    /// checkpoints are untouched then.
     pub fn save(&mut self, folder: &Path) -> Result<PathBuf, Error> {
         self.window.settle(self.step)?;
         fs::create_dir_all(folder).map_err(Error::io("make the checkpoint folder", folder))?;
@@ -298,7 +343,7 @@ impl Trainer<'_> {
             format: FORMAT,
             step: self.step,
             optimiser_steps,
-            window_steps: self.window.steps,
+            window_steps: self.window.sums.steps(),
             rollbacks: self.rollbacks,
             best: self.best.clone(),
             styles: self
@@ -308,7 +353,7 @@ impl Trainer<'_> {
                 .map(|s| s.name.clone())
                 .collect(),
             dataset: format!("{:016x}", self.dataset.fingerprint()),
-            config: self.config.clone(),
+            config: Config::clone(&self.config),
             tensors_bytes: bytes.len() as u64,
             tensors_fnv1a64: format!("{:016x}", fnv1a64(&bytes)),
             description_fnv1a64: String::new(),
@@ -331,8 +376,8 @@ impl Trainer<'_> {
         Ok(path)
     }
 
-    /// Goes back to the newest checkpoint in `folder` that loads, with smaller rates from there on; the checkpoint is
-    /// told so, so that a run that is cut and resumed does not go through it again.
+    /// Goes back to the newest checkpoint in `folder` that loads, with smaller rates from there on; the
+    /// checkpoint is told so, so that a run that is cut and resumed does not go through it again.
     ///
     /// # Errors
     /// [`Error::Run`] where no checkpoint loads or the newest belongs to something else, [`Error::Io`].
@@ -356,15 +401,16 @@ impl Trainer<'_> {
     /// Takes a checkpoint's state: what follows is what would have followed without the break.
     ///
     /// # Errors
-    /// [`Error::Run`] where it belongs to another network or data set. Its configuration is not compared: a resumed run may
-    /// have other steps or rates.
+    /// [`Error::Run`] where it belongs to another network or data set. Its configuration is not compared: a
+    /// resumed run may have other steps or rates.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let refuse = |problem: String| Error::run(problem, &checkpoint.path);
         let fingerprint = format!("{:016x}", self.dataset.fingerprint());
         let info = &checkpoint.info;
         if info.dataset != fingerprint {
             return Err(refuse(format!(
-                "the checkpoint was trained on other pictures (contents {}, now {fingerprint}); give the same data or start a new run",
+                "the checkpoint was trained on other pictures (contents {}, now {fingerprint}); give the same data, go on with these by \
+                 --resume --data-changed, or start a new run",
                 info.dataset
             )));
         }
@@ -393,7 +439,7 @@ impl Trainer<'_> {
                 generator_steps,
                 weights("adam_generator"),
                 &trained(&self.generator, weights("generator")),
-                &self.device,
+                &self.devices[0],
             )
             .map_err(load)?;
         self.adam_discriminator
@@ -401,27 +447,16 @@ impl Trainer<'_> {
                 discriminator_steps,
                 weights("adam_discriminator"),
                 &trained(&self.discriminator, weights("discriminator")),
-                &self.device,
+                &self.devices[0],
             )
             .map_err(load)?;
         self.pool
-            .restore(weights("pool"), &self.device)
+            .restore(weights("pool"), &self.devices[0])
             .map_err(load)?;
         self.step = info.step;
         self.rollbacks = info.rollbacks;
         self.best.clone_from(&info.best);
-        self.window = Window::new();
-        if let Some(Array { values, .. }) = checkpoint.arrays.get(WINDOW_SUMS) {
-            if values.len() != FIGURES.len() {
-                return Err(refuse(format!(
-                    "the checkpoint has {} running figures, expected {}",
-                    values.len(),
-                    FIGURES.len()
-                )));
-            }
-            self.window.sums.clone_from(values);
-            self.window.steps = info.window_steps;
-        }
+        self.window = Window::of(checkpoint.sums(&self.config).map_err(refuse)?);
         Ok(())
     }
 }
@@ -430,8 +465,8 @@ impl Checkpoint {
     /// Reads and checks a checkpoint by its JSON file.
     ///
     /// # Errors
-    /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which, and which earlier
-    /// checkpoint is whole.
+    /// [`Error::Run`] for a file that is missing, cut, altered or of another version, saying which, and which
+    /// earlier checkpoint is whole.
     pub fn load(path: &Path) -> Result<Self, Error> {
         Self::read(path)
             .map_err(|(problem, file)| Error::run(format!("{problem}; {}", way_out(path)), &file))
@@ -465,8 +500,45 @@ impl Checkpoint {
         })
     }
 
+    /// One of arrays that were read elsewhere.
+    pub(super) fn from_parts(info: CheckpointInfo, path: &Path, arrays: Arrays) -> Self {
+        Self {
+            info,
+            path: path.to_owned(),
+            arrays,
+        }
+    }
+
+    /// Every array, by its name.
+    pub(super) fn arrays(&self) -> &Arrays {
+        &self.arrays
+    }
+
+    /// Sums of the figures since the last tick; what is wrong with them in words.
+    fn sums(&self, config: &Config) -> Result<Sums, String> {
+        let steps = self.info.window_steps;
+        let Some(Array { values, .. }) = self.arrays.get(WINDOW_SUMS) else {
+            return Sums::restored(steps, &self.part("window")).map_err(|problems| {
+                format!("the checkpoint's running figures: {}", problems.join("; "))
+            });
+        };
+        // The window is the last steps: those of them that the penalty was due in.
+        let due = |end: u64| end.div_ceil(config.loss.r1_interval_steps);
+        let measured = |figure: Figure| match figure {
+            Figure::DR1 if config.loss.r1 == 0.0 => 0,
+            Figure::DR1 => due(self.info.step) - due(self.info.step - steps),
+            _ => steps,
+        };
+        Sums::of_format_4(steps, values, measured).ok_or_else(|| {
+            format!(
+                "the checkpoint has {} running figures, expected 17",
+                values.len()
+            )
+        })
+    }
+
     /// The arrays under one prefix, without it.
-    fn part(&self, prefix: &str) -> Arrays {
+    pub(super) fn part(&self, prefix: &str) -> Arrays {
         let start = format!("{prefix}.");
         let named = self
             .arrays
@@ -539,6 +611,22 @@ impl Checkpoint {
         Err(Error::run(problem, &self.path))
     }
 
+    /// Takes a data set of the same styles, whose pictures were changed, for the one that it was trained on,
+    /// and says so in its file: a run can go on with it. Returns the contents before, where they were others.
+    ///
+    /// # Errors
+    /// [`Error::Run`] for other styles, [`Error::Io`].
+    pub fn take_data(&mut self, dataset: &Dataset) -> Result<Option<String>, Error> {
+        self.check_styles(dataset)?;
+        let now = format!("{:016x}", dataset.fingerprint());
+        if self.info.dataset == now {
+            return Ok(None);
+        }
+        let before = std::mem::replace(&mut self.info.dataset, now);
+        write_whole(&self.path, &self.info.to_bytes())?;
+        Ok(Some(before))
+    }
+
     /// What to tell of a data set whose contents are not those of training: none where they are.
     pub fn other_data(&self, dataset: &Dataset) -> Option<String> {
         let (trained, now) = (
@@ -594,4 +682,86 @@ fn from_safetensors(bytes: &[u8]) -> Result<Arrays, String> {
         );
     }
     Ok(arrays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info() -> CheckpointInfo {
+        CheckpointInfo {
+            format: FORMAT,
+            step: 1,
+            optimiser_steps: [1, 1],
+            window_steps: 0,
+            rollbacks: 0,
+            best: None,
+            styles: vec!["a".into(), "b".into()],
+            dataset: String::new(),
+            config: Config::default(),
+            tensors_bytes: 0,
+            tensors_fnv1a64: NO_CHECKSUM.into(),
+            description_fnv1a64: NO_CHECKSUM.into(),
+        }
+    }
+
+    #[test]
+    fn a_description_of_an_earlier_version_is_read_or_names_the_key_that_is_gone() {
+        let info = info();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("step-00000001.json");
+        let read = |smoothness: &str| {
+            let open = serde_json::to_string(&info).expect("plain data is JSON");
+            let key = format!("\"loss\":{{\"smoothness\":{smoothness},");
+            let open = open.replacen("\"loss\":{", &key, 1);
+            let sum = format!("{:016x}", fnv1a64(open.as_bytes()));
+            let at = open.rfind(NO_CHECKSUM).expect("it is there");
+            let text = format!("{}{sum}{}", &open[..at], &open[at + sum.len()..]);
+            fs::write(&path, text).expect("it can be written");
+            CheckpointInfo::load(&path)
+        };
+        assert_eq!(read("0.0").expect("it changed nothing").config, info.config);
+        let refused = read("0.5").expect_err("it had an effect");
+        assert!(refused.contains("loss.smoothness"), "{refused}");
+    }
+
+    #[test]
+    fn running_figures_of_the_earlier_format_are_taken_up() {
+        let mut config = Config::default();
+        (config.loss.r1, config.loss.r1_interval_steps) = (1.0, 16);
+        let checkpoint = |values: Vec<f32>| {
+            let array = Array {
+                shape: vec![values.len()],
+                values,
+            };
+            Checkpoint {
+                info: CheckpointInfo {
+                    format: EARLIER_FORMAT,
+                    step: 20,
+                    window_steps: 6,
+                    ..info()
+                },
+                path: PathBuf::new(),
+                arrays: [(WINDOW_SUMS.to_owned(), array)].into(),
+            }
+        };
+        let sums = checkpoint((0..17_u8).map(f32::from).collect()).sums(&config);
+        let means = sums.expect("a sum for each figure").means();
+        // In its order, the penalty stands before the reconstruction; of steps 14 to 19 it was due in one.
+        assert_eq!(
+            [
+                Figure::DFake,
+                Figure::DR1,
+                Figure::GReconstruction,
+                Figure::GNorm
+            ]
+            .map(|figure| means[figure]),
+            [1.0 / 6.0, 5.0, 1.0, 16.0 / 6.0]
+        );
+        let refused = checkpoint(vec![0.0; 3]).sums(&config).expect_err("too few");
+        assert!(
+            refused.contains("3 running figures, expected 17"),
+            "{refused}"
+        );
+    }
 }

@@ -1,11 +1,12 @@
-//! Pictures put together from real and made patches, with the label grid that the chains learn their ties from.
+//! Pictures put together from real and fake patches, with the label grid that the chains learn their
+//! transitions from.
 //!
-//! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7; `CutMix` in Schonfeld
-//! et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
+//! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7;
+//! `CutMix` in Schonfeld et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
 
 use crate::rng::Rng;
 
-/// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` made ones.
+/// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` fakes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Composites {
     /// Pool index shown where the mask is 1: `[m]`.
@@ -16,7 +17,7 @@ pub(crate) struct Composites {
     pub(crate) mask: Vec<f32>,
     /// `[m, h, w]`
     pub(crate) labels: Vec<i32>,
-    /// `[m, h, w]`: the style that a patch has or was made for.
+    /// `[m, h, w]`: the style that a patch has or was translated into.
     pub(crate) styles: Vec<u32>,
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn plan(
     count: usize,
     prob: f32,
     styles_real: &[u32],
-    styles_made: &[u32],
+    styles_fake: &[u32],
     layout: Layout,
 ) -> Composites {
     let shape = |rng: &mut Rng, grid: usize| {
@@ -45,11 +46,12 @@ pub(crate) fn plan(
             blobs(rng, grid)
         }
     };
-    plan_in(rng, count, prob, [styles_real, styles_made], layout, shape)
+    plan_in(rng, count, prob, [styles_real, styles_fake], layout, shape)
 }
 
-/// Draws `count` mixed pictures. `styles[0][i]` and `styles[1][i]` are the styles of the pool's real and made half; a
-/// picture is mixed with probability `prob`, otherwise left pure. `shape` draws which patches of a grid lie inside.
+/// Draws `count` mixed pictures. `styles[0][i]` and `styles[1][i]` are the styles of the pool's real and fake
+/// half; a picture is mixed with probability `prob`, otherwise left pure. `shape` draws which patches of a
+/// grid lie inside.
 pub(crate) fn plan_in(
     mut rng: Rng,
     count: usize,
@@ -58,13 +60,13 @@ pub(crate) fn plan_in(
     layout: Layout,
     shape: impl Fn(&mut Rng, usize) -> Vec<bool>,
 ) -> Composites {
-    let [styles_real, styles_made] = styles;
+    let [styles_real, styles_fake] = styles;
     let n = styles_real.len();
     let style = |i: usize| {
         if i < n {
             styles_real[i]
         } else {
-            styles_made[i - n]
+            styles_fake[i - n]
         }
     };
     let label = |i: usize| if i < n { 1 + styles_real[i] as i32 } else { 0 };
@@ -77,21 +79,21 @@ pub(crate) fn plan_in(
         styles: vec![],
     };
     for _ in 0..count {
-        // Half of the mixtures: made and real of one style. A quarter: real of two styles. The rest are controls whose
-        // seams mean nothing: made with made, real with real of the same style. A batch that lacks the partner leaves the
-        // picture pure.
+        // Half of the mixtures: fake and real of one style. A quarter: real of two styles. The rest are
+        // controls whose seams mean nothing: fake with fake, real with real of the same style. A batch that
+        // lacks the partner leaves the picture pure.
         let kind = rng.uniform();
         let is_real_alone = (0.5..0.75).contains(&kind);
         let choices = if is_real_alone { n } else { 2 * n };
         let first = rng.below(choices as u32) as usize;
         let fits = |other: usize| {
-            let made = (first >= n, other >= n);
+            let fake = (first >= n, other >= n);
             if kind < 0.5 {
-                made.0 != made.1 && style(first) == style(other)
+                fake.0 != fake.1 && style(first) == style(other)
             } else if is_real_alone {
-                !made.1 && style(first) != style(other)
+                !fake.1 && style(first) != style(other)
             } else {
-                made.0 == made.1 && style(first) == style(other) && first != other
+                fake.0 == fake.1 && style(first) == style(other) && first != other
             }
         };
         let partners: Vec<usize> = (0..2 * n).filter(|&other| fits(other)).collect();
@@ -168,8 +170,8 @@ mod tests {
 
     #[test]
     fn labels_name_what_the_mask_shows() {
-        let (real, made) = ([0, 1, 0, 1], [1, 0, 1, 0]);
-        let plan = plan(rng(2), 64, 1.0, &real, &made, LAYOUT);
+        let (real, fake) = ([0, 1, 0, 1], [1, 0, 1, 0]);
+        let plan = plan(rng(2), 64, 1.0, &real, &fake, LAYOUT);
         let label = |i: i32| {
             if i < 4 {
                 1 + real[i as usize] as i32
@@ -189,12 +191,12 @@ mod tests {
                         plan.outside[m]
                     };
                     assert_eq!(plan.labels[(m * 8 + y) * 8 + x], label(shown));
-                    let style = real.iter().chain(&made).nth(shown as usize);
+                    let style = real.iter().chain(&fake).nth(shown as usize);
                     assert_eq!(Some(&plan.styles[(m * 8 + y) * 8 + x]), style);
                 }
             }
         }
-        // Made with real, two real styles, and both controls all occur.
+        // Fake with real, two real styles, and both controls all occur.
         for kind in [(0, 1), (1, 0), (1, 2), (0, 0), (1, 1)] {
             assert!(kinds.contains(&kind), "{kind:?} in {kinds:?}");
         }
@@ -202,12 +204,12 @@ mod tests {
 
     #[test]
     fn half_are_made_with_real_a_quarter_two_real_styles_and_a_quarter_controls() {
-        // Eight of each of two styles, real and made: every kind finds a partner.
+        // Eight of each of two styles, real and fake: every kind finds a partner.
         let styles: Vec<u32> = (0..16).map(|i| i % 2).collect();
-        let drawn = 16_000;
+        let planned = 16_000;
         let mut counts = [0; 4];
         let layout = Layout { grid: 2, stride: 1 };
-        let plan = plan(rng(5), drawn, 1.0, &styles, &styles, layout);
+        let plan = plan(rng(5), planned, 1.0, &styles, &styles, layout);
         for (&a, &b) in plan.inside.iter().zip(&plan.outside) {
             let is_one_style = a % 2 == b % 2;
             let kind = match (a < 16, b < 16) {
@@ -221,9 +223,9 @@ mod tests {
         }
         for (count, share) in counts.into_iter().zip([0.5, 0.25, 0.25, 0.0]) {
             // Four standard errors of a share of this many.
-            let off = f64::from(count) / drawn as f64 - share;
+            let off = f64::from(count) / planned as f64 - share;
             assert!(
-                off.abs() <= 4.0 * (share * (1.0 - share) / drawn as f64).sqrt(),
+                off.abs() <= 4.0 * (share * (1.0 - share) / planned as f64).sqrt(),
                 "{counts:?}"
             );
         }

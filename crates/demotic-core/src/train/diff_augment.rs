@@ -1,8 +1,9 @@
-//! Pictures varied in front of the discriminator, real and made alike, so that it cannot learn a small data set by heart:
-//! colour, translation, cutout. Differentiable; the random parameters come from the host.
+//! Pictures varied in front of the discriminator, real and fake alike, so that it cannot learn a small data
+//! set by heart: colour, translation, cutout. Differentiable; the random parameters come from the host.
 //!
 //! # Source
-//! Zhao, Liu, Lin, Zhu, Han 2020 (`DiffAugment`); one probability for each kind of change as in Karras et al. 2020.
+//! Zhao, Liu, Lin, Zhu, Han 2020 (`DiffAugment`); one probability for each kind of change as in Karras et al.
+//! 2020.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -15,7 +16,8 @@ pub(crate) struct Variations {
     colour: Vec<f32>,
     /// Rows and columns that each picture moves by: `[n, 2]`.
     shift_px: Vec<i32>,
-    /// First row, first column and side of the square that is left out: `[n, 3]`; a side of 0 leaves out nothing.
+    /// First row, first column and side of the square that is left out: `[n, 3]`; a side of 0 leaves out
+    /// nothing.
     hole_px: Vec<i32>,
 }
 
@@ -67,9 +69,11 @@ impl Variations {
         self
     }
 
-    /// The pictures varied: colour and contrast about their means, then moved (what comes in is grey), then the hole (grey).
+    /// The pictures varied: colour and contrast about their means, then moved (what comes in is grey), then
+    /// the hole (grey).
     ///
-    /// `pictures`: `[n, c, H, W]`, with or without a graph; a fourth plane, alpha, keeps its values and moves along.
+    /// `pictures`: `[n, c, H, W]`, with or without a graph; a fourth plane, alpha, keeps its values and moves
+    /// along.
     pub(crate) fn apply(&self, pictures: Tensor<4>, device: &Device) -> Tensor<4> {
         let [n, c, h, w] = pictures.dims();
         let column = |i: usize| {
@@ -140,8 +144,8 @@ impl Variations {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrays::values_of;
     use crate::rng::Stream;
-    use crate::train::values_of;
 
     const N: usize = 3;
     const SIDE: usize = 8;
@@ -226,7 +230,8 @@ mod tests {
             let x = tensor(&values).require_grad();
             let sum = (all.apply(x.clone(), &device) * tensor(&weights)).sum();
             let gradient = values_of(x.grad(&sum.backward()).expect("pictures count"));
-            // Every change is linear in the pictures, so a difference over a whole unit is as good as a small one.
+            // Every change is linear in the pictures, so a difference over a whole unit is as good as a small
+            // one.
             let at = |i: usize, by: f32| -> f64 {
                 let mut moved = values.clone();
                 moved[i] += by;

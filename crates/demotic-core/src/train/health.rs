@@ -4,21 +4,23 @@ use std::collections::{BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::Tick;
-use crate::config::Config;
+use super::figures::Figure;
+use super::tick::Tick;
 use crate::loss::AdversarialKind;
 use crate::model::{DiscriminatorConfig, TransitionKind};
+use crate::settings::Config;
 
 /// Ticks in a row that must agree before a state begins or ends: one tick may be chance.
 const AGREEING_TICKS: usize = 3;
 /// Loss of a discriminator that is right about nearly every patch, nats a patch: it gives the truth 0.9.
 const SURE_NATS: f32 = 0.1;
-/// D(real) of such a discriminator. Its loss on real pictures may stay higher: a likelihood also pays for telling the styles apart, and
-/// some pictures are the same in two.
+/// D(real) of such a discriminator. Its loss on real pictures may stay higher: a likelihood also pays for
+/// telling the styles apart, and some pictures are the same in two.
 const SURE_PROB: f32 = 0.95;
-/// Generator's loss against a discriminator that it never convinces: with likelihoods, it is believed with 0.05.
+/// Generator's loss against a discriminator that it never convinces: with likelihoods, its probability of
+/// real is 0.05.
 const UNCONVINCING: f32 = 3.0;
-/// The same with least squares, whose loss is 0.5 where a translation scores 0, the target for made pictures.
+/// The same with least squares, whose loss is 0.5 where a translation scores 0, the target for fakes.
 const UNCONVINCING_SQUARES: f32 = 0.4;
 /// Divergence below which a latent says next to nothing, nats a picture value.
 const COLLAPSED_NATS: f32 = 0.01;
@@ -29,11 +31,12 @@ const STARVING_SHARE: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
-    /// The discriminator tells made from real almost everywhere: the generator learns nothing from it any more.
+    /// The discriminator tells fake from real almost everywhere: the generator learns nothing from it any
+    /// more.
     DiscriminatorWins,
     /// The latent carries next to nothing of the picture.
     PosteriorCollapse,
-    /// One label reaches over more than half of the patch grid: the ties drown what the patches say.
+    /// One label reaches over more than half of the patch grid: the transitions drown what the patches say.
     CrfSaturated,
     /// The device waits for pictures.
     DataStarves,
@@ -81,10 +84,13 @@ impl Condition {
                     AdversarialKind::LeastSquares => UNCONVINCING_SQUARES,
                     _ => UNCONVINCING,
                 };
-                let is_sure_of_real = tick.d_real < SURE_NATS || tick.d_real_prob > SURE_PROB;
-                is_sure_of_real && tick.d_fake < SURE_NATS && tick.g_adversarial > unconvincing
+                let is_sure_of_real =
+                    tick[Figure::DReal] < SURE_NATS || tick[Figure::DRealProb] > SURE_PROB;
+                is_sure_of_real
+                    && tick[Figure::DFake] < SURE_NATS
+                    && tick[Figure::GAdversarial] > unconvincing
             }
-            Self::PosteriorCollapse => tick.g_kl < COLLAPSED_NATS,
+            Self::PosteriorCollapse => tick[Figure::GKl] < COLLAPSED_NATS,
             Self::CrfSaturated => {
                 let grid = config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
                 tick.crf_coupling_length > 0.5 * grid as f32
@@ -112,7 +118,8 @@ impl Watch {
         }
     }
 
-    /// Takes the next tick; returns the states that begin with it. A state ends once as many ticks in a row lack it.
+    /// Takes the next tick; returns the states that begin with it. A state ends once as many ticks in a row
+    /// lack it.
     pub fn observe(&mut self, tick: &Tick) -> Vec<Condition> {
         if self.recent.len() == AGREEING_TICKS {
             self.recent.pop_front();
@@ -147,23 +154,21 @@ mod tests {
         Tick {
             step: 975,
             kimg: 7.8,
-            d_real: 0.305,
-            d_fake: 0.223,
-            d_composite: 0.380,
-            g_reconstruction: 0.053,
-            g_kl: 1.98,
-            g_cycle: 0.088,
-            g_adversarial: 0.306,
-            g_paired: 0.0,
-            g_style: 0.0,
-            g_diversity: 0.0,
-            g_prior: 0.0,
-            g_latent: 0.0,
-            d_real_prob: 0.83,
-            d_fake_prob: 0.15,
-            d_r1: None,
-            d_norm: 0.58,
-            g_norm: 4.57,
+            figures: [
+                (Figure::DReal, 0.305),
+                (Figure::DFake, 0.223),
+                (Figure::DComposite, 0.380),
+                (Figure::DRealProb, 0.83),
+                (Figure::DFakeProb, 0.15),
+                (Figure::GReconstruction, 0.053),
+                (Figure::GKl, 1.98),
+                (Figure::GCycle, 0.088),
+                (Figure::GAdversarial, 0.306),
+                (Figure::DNorm, 0.58),
+                (Figure::GNorm, 4.57),
+            ]
+            .into_iter()
+            .collect(),
             crf_stay_log_odds: 1.976,
             crf_coupling_length: 2.54,
             secs_per_kimg: 32.0,
@@ -185,9 +190,13 @@ mod tests {
         let mut tick = healthy();
         match condition {
             Condition::DiscriminatorWins => {
-                (tick.d_real, tick.d_fake, tick.g_adversarial) = (0.01, 0.02, 6.0);
+                (
+                    tick[Figure::DReal],
+                    tick[Figure::DFake],
+                    tick[Figure::GAdversarial],
+                ) = (0.01, 0.02, 6.0);
             }
-            Condition::PosteriorCollapse => tick.g_kl = 1e-4,
+            Condition::PosteriorCollapse => tick[Figure::GKl] = 1e-4,
             Condition::CrfSaturated => tick.crf_coupling_length = 4.1,
             Condition::DataStarves => tick.data_wait_share = 0.6,
         }
@@ -209,16 +218,17 @@ mod tests {
         }
         // The same reach is nothing on a larger grid.
         assert!(!Condition::CrfSaturated.holds(&ill(Condition::CrfSaturated), &config(&[])));
-        // With the CRF's likelihood and a generator that stands still (quickstart, 600 steps): styles cost something still.
+        // With the CRF's likelihood and a generator that stands still (quickstart, 600 steps): styles cost
+        // something still.
         let mut tick = ill(Condition::DiscriminatorWins);
-        (tick.d_real, tick.d_real_prob) = (0.14, 0.996);
+        (tick[Figure::DReal], tick[Figure::DRealProb]) = (0.14, 0.996);
         assert!(Condition::DiscriminatorWins.holds(&tick, &small));
-        // One that calls everything made has won nothing.
-        (tick.d_real, tick.d_real_prob) = (4.0, 0.02);
+        // One that calls everything fake has won nothing.
+        (tick[Figure::DReal], tick[Figure::DRealProb]) = (4.0, 0.02);
         assert!(!Condition::DiscriminatorWins.holds(&tick, &small));
         // A sure discriminator that the generator still convinces has not won.
         let mut tick = ill(Condition::DiscriminatorWins);
-        tick.g_adversarial = 0.5;
+        tick[Figure::GAdversarial] = 0.5;
         assert!(!Condition::DiscriminatorWins.holds(&tick, &small));
         // With least squares that is as bad as it gets.
         let squares = config(&[

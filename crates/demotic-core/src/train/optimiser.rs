@@ -1,21 +1,80 @@
-//! Adam with its state by parameter name, clipping by the norm of all gradients together, the moving average, and how
-//! rates and memory go with the steps.
+//! Adam with its state by parameter name, clipping by the norm of all gradients together, the moving average,
+//! and how rates and memory go with the steps.
 //!
-//! Burn's own optimiser keys its state by a number drawn at start and clips each tensor by itself; a run that resumes
-//! exactly needs names.
+//! Burn's own optimiser keys its state by a number drawn at start and clips each tensor by itself; a run that
+//! resumes exactly needs names. Where our kernels run ([`ops::has_wgsl`]) a network's weights, moments and
+//! average lie in one buffer each, its parameters are views, and an update is a few launches instead of
+//! several a parameter.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients as Graph, Tensor, TensorData};
 
-use super::weights::{Array, Arrays, array_of, update};
-use crate::config::{Schedule, TrainConfig};
+use crate::arrays::{Array, Arrays, array_of, update, values_of};
 use crate::ops;
+use crate::settings::{Schedule, TrainConfig};
 
 /// Added to the root of the second moment.
 const EPSILON: f64 = 1e-8;
+
+/// Gradients of one network, in summands: a network that draws twice in a step draws the second time by its
+/// [`twin`], and gradients of both are added up here, all parameters at once where that is faster.
+pub(crate) struct Gradients {
+    summands: Vec<GradientsParams>,
+}
+
+impl Gradients {
+    /// The gradients of a network and its twins.
+    pub(crate) fn new<M: Module>(mut graph: Graph, networks: &[&M]) -> Self {
+        let summands = networks.iter();
+        Self {
+            summands: summands
+                .map(|network| GradientsParams::from_module(&mut graph, *network))
+                .collect(),
+        }
+    }
+
+    /// The sum of two, on the first one's device.
+    pub(crate) fn added<M: Module>(self, other: Self, module: &M) -> Self {
+        let mut others = other.summands.into_iter();
+        let both = self.summands.into_iter().map(|own| match others.next() {
+            Some(other) => sum_of_gradients(module, own, other),
+            None => own,
+        });
+        let mut summands: Vec<_> = both.collect();
+        summands.extend(others);
+        Self { summands }
+    }
+
+    pub(crate) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
+        let summands = self.summands.into_iter();
+        Self {
+            summands: summands
+                .map(|summand| summand.to_device(device, module))
+                .collect(),
+        }
+    }
+
+    /// The sum, parameter by parameter.
+    fn sum<M: Module>(self, module: &M) -> GradientsParams {
+        let sum = |a, b| sum_of_gradients(module, a, b);
+        let summands = self.summands.into_iter();
+        summands.reduce(sum).unwrap_or_default()
+    }
+}
+
+/// The same weights with a graph of their own: the gradients of what they do are apart from the network's.
+pub(crate) fn twin<M: Module>(network: &M) -> M {
+    struct Apart;
+    impl ModuleMapper for Apart {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            update(param, |weight| weight)
+        }
+    }
+    network.clone().map(&mut Apart)
+}
 
 /// Adam (Kingma and Ba 2015) for one network.
 #[derive(Clone, Debug)]
@@ -25,8 +84,10 @@ pub(crate) struct Adam {
     /// Largest norm of all gradients together; 0 leaves them.
     norm_max: f32,
     steps: u64,
-    /// First and second moment of each parameter, flat.
+    /// First and second moment of each parameter, flat; none of those in `flat`.
     moments: BTreeMap<String, [Tensor<1>; 2]>,
+    /// All in one, where that is faster.
+    flat: Option<Flat>,
 }
 
 impl Adam {
@@ -37,24 +98,27 @@ impl Adam {
             norm_max,
             steps: 0,
             moments: BTreeMap::new(),
+            flat: None,
         }
     }
 
-    /// One update; `rate` gives the step size of a parameter by its name. Also returns the gradients' norm `[1]`.
+    /// One update; `rate` gives the step size of a parameter by its name. Also returns the gradients' norm
+    /// `[1]`.
+    ///
+    /// `module`: what the last update returned, unless [`Self::restore`] came between.
     pub(crate) fn step<M: Module>(
         &mut self,
         module: M,
-        mut gradients: GradientsParams,
+        gradients: Gradients,
         rate: impl Fn(&str) -> f64,
     ) -> (M, Tensor<1>) {
         self.steps += 1;
+        if module.devices().first().is_some_and(ops::has_wgsl) {
+            return self.flat_step(module, gradients, rate);
+        }
+        let mut gradients = gradients.sum(&module);
         let norm = gradient_norm(&module, &gradients);
-        let factor = (self.norm_max > 0.0).then(|| {
-            (norm.clone() + 1e-12)
-                .recip()
-                .mul_scalar(self.norm_max)
-                .clamp_max(1.0)
-        });
+        let factor = clipping(&norm, self.norm_max);
         let mut apply = Apply {
             adam: self,
             gradients: &mut gradients,
@@ -65,12 +129,133 @@ impl Adam {
         (module.map(&mut apply), norm)
     }
 
+    /// Step size and epsilon at a rate: `rate * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`, with
+    /// both corrections moved to the scalars.
+    fn corrected(&self, rate: f64) -> ops::AdamScalars {
+        let (b1, b2) = (self.beta_1, self.beta_2);
+        let time = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let correction = (1.0 - b2.powi(time)).sqrt();
+        ops::AdamScalars {
+            beta_1: b1 as f32,
+            beta_2: b2 as f32,
+            rate: (rate * correction / (1.0 - b1.powi(time))) as f32,
+            epsilon: (EPSILON * correction) as f32,
+        }
+    }
+
+    /// [`Self::step`] on all parameters at once.
+    fn flat_step<M: Module>(
+        &mut self,
+        module: M,
+        gradients: Gradients,
+        rate: impl Fn(&str) -> f64,
+    ) -> (M, Tensor<1>) {
+        let mut summands = gradients.summands.into_iter();
+        let mut first = summands.next().unwrap_or_default();
+        let (names, gradients) = collect(&module, Pick::Gradients(&mut first));
+        let layout = Layout::new(&names, &gradients);
+        if self.flat.as_ref().is_none_or(|flat| flat.layout != layout) {
+            self.give_up_flat();
+            let (_, weights) = collect(&module, Pick::Inside(&layout));
+            let moments = [0, 1].map(|which| {
+                let of = names.iter().zip(&gradients);
+                let of = of.map(|(name, gradient)| match self.moments.get(name) {
+                    Some(both) => both[which].clone(),
+                    None => gradient.zeros_like(),
+                });
+                layout.flat(&of.collect::<Vec<_>>())
+            });
+            for name in &names {
+                self.moments.remove(name);
+            }
+            self.flat = Some(Flat {
+                weights: layout.flat(&weights),
+                moments,
+                average: None,
+                rates: None,
+                layout,
+            });
+        }
+        let scalars = self.corrected(rate(&names[0]));
+        let norm_max = self.norm_max;
+        let flat = self.flat.as_mut().expect("set above");
+        let mut gradient = flat.layout.flat(&gradients);
+        for mut summand in summands {
+            let (named, arrays) = collect(&module, Pick::Gradients(&mut summand));
+            let mut arrays: BTreeMap<_, _> = named.into_iter().zip(arrays).collect();
+            let all = names.iter().zip(&gradients);
+            let all =
+                all.map(|(name, like)| arrays.remove(name).unwrap_or_else(|| like.zeros_like()));
+            gradient = gradient + flat.layout.flat(&all.collect::<Vec<_>>());
+            assert!(arrays.is_empty(), "a twin learns what its network does");
+        }
+        let norm = gradient.clone().square().sum().sqrt();
+        if let Some(factor) = clipping(&norm, norm_max) {
+            gradient = gradient * factor;
+        }
+        let rates: Vec<f64> = names.iter().map(|name| rate(name)).collect();
+        let [first, second] = flat.moments.clone();
+        let first =
+            first.mul_scalar(scalars.beta_1) + gradient.clone().mul_scalar(1.0 - scalars.beta_1);
+        let second =
+            second.mul_scalar(scalars.beta_2) + gradient.square().mul_scalar(1.0 - scalars.beta_2);
+        let mut change = first.clone() / (second.clone().sqrt() + scalars.epsilon);
+        if let Some(relative) = flat.relative_rates(&rates) {
+            change = change * relative;
+        }
+        flat.weights = flat.weights.clone() - change.mul_scalar(scalars.rate);
+        flat.moments = [first, second];
+        let module = flat.layout.views(module, &flat.weights, None);
+        (module, norm)
+    }
+
+    /// Moments by name again.
+    fn give_up_flat(&mut self) {
+        let Some(flat) = self.flat.take() else { return };
+        for (name, (start, size)) in &flat.layout.starts {
+            let of = |moments: &Tensor<1>| ops::view(moments.clone(), *start, [*size]);
+            self.moments
+                .insert(name.clone(), flat.moments.each_ref().map(of));
+        }
+    }
+
+    /// [`moving_average`] of the network that the last [`Self::step`] returned.
+    pub(crate) fn average<M: Module>(&mut self, average: M, current: &M, decay: f64) -> M {
+        let Some(flat) = &mut self.flat else {
+            return moving_average(average, current, decay);
+        };
+        let old = flat.average.take().unwrap_or_else(|| {
+            let (_, arrays) = collect(&average, Pick::Inside(&flat.layout));
+            flat.layout.flat(&arrays)
+        });
+        let share = 1.0 - decay;
+        let new = old.clone() + (flat.weights.clone() - old).mul_scalar(share);
+        // The few that are not trained by gradients, by name.
+        let (names, others) = collect(current, Pick::Outside(&flat.layout));
+        let others = names.into_iter().zip(others).collect();
+        let average = flat.layout.views(average, &new, Some((others, share)));
+        flat.average = Some(new);
+        average
+    }
+
     /// State as named arrays; the step count is kept beside them.
     pub(crate) fn state(&self) -> (u64, Arrays) {
         let mut arrays = Arrays::new();
         for (name, [first, second]) in &self.moments {
             arrays.insert(format!("first.{name}"), array_of(first.clone()));
             arrays.insert(format!("second.{name}"), array_of(second.clone()));
+        }
+        if let Some(flat) = &self.flat {
+            for (moment, values) in ["first", "second"].into_iter().zip(&flat.moments) {
+                let values = values_of(values.clone());
+                for (name, (start, size)) in &flat.layout.starts {
+                    let array = Array {
+                        shape: vec![*size],
+                        values: values[*start..][..*size].to_vec(),
+                    };
+                    arrays.insert(format!("{moment}.{name}"), array);
+                }
+            }
         }
         (self.steps, arrays)
     }
@@ -85,6 +270,7 @@ impl Adam {
     ) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();
         self.moments.clear();
+        self.flat = None;
         self.steps = steps;
         if arrays.is_empty() && steps == 0 {
             return Ok(());
@@ -123,6 +309,215 @@ impl Adam {
     }
 }
 
+/// What gradients of this norm are multiplied by, `[1]`; none where they are left.
+fn clipping(norm: &Tensor<1>, norm_max: f32) -> Option<Tensor<1>> {
+    (norm_max > 0.0).then(|| {
+        (norm.clone() + 1e-12)
+            .recip()
+            .mul_scalar(norm_max)
+            .clamp_max(1.0)
+    })
+}
+
+/// A network's state in one buffer each, by [`Layout`].
+#[derive(Clone, Debug)]
+struct Flat {
+    layout: Layout,
+    weights: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    /// The moving average, once there is one.
+    average: Option<Tensor<1>>,
+    /// Rates over the first parameter's, and the same for every element; kept while they stay.
+    rates: Option<(Vec<f64>, Tensor<1>)>,
+}
+
+impl Flat {
+    /// What the elements' rates are over the first one's, `[n]`; none where all are alike. `rates`: in the
+    /// layout's order.
+    fn relative_rates(&mut self, rates: &[f64]) -> Option<Tensor<1>> {
+        let first = rates[0];
+        let relative: Vec<f64> = rates
+            .iter()
+            .map(|rate| if first == 0.0 { 0.0 } else { rate / first })
+            .collect();
+        if relative.iter().all(|rate| *rate == relative[0]) {
+            return None;
+        }
+        // Both rates go with the schedule, so that their quotient wavers in its last digits.
+        let is_same = |old: &[f64]| {
+            old.iter()
+                .zip(&relative)
+                .all(|(a, b)| (a - b).abs() < 1e-9 * b.abs())
+        };
+        if !self.rates.as_ref().is_some_and(|(old, _)| is_same(old)) {
+            let mut values = vec![0.0_f32; self.layout.length];
+            for (name, rate) in self.layout.names.iter().zip(&relative) {
+                let (start, size) = self.layout.starts[name];
+                values[start..][..size].fill(*rate as f32);
+            }
+            let data = TensorData::new(values, [self.layout.length]);
+            let tensor = Tensor::from_data(data, &self.weights.device());
+            self.rates = Some((relative, tensor));
+        }
+        self.rates.as_ref().map(|(_, tensor)| tensor.clone())
+    }
+}
+
+/// Where the parameters of a network lie in a buffer.
+#[derive(Clone, Debug, PartialEq)]
+struct Layout {
+    /// In the network's order.
+    names: Vec<String>,
+    /// Start and size of each.
+    starts: BTreeMap<String, (usize, usize)>,
+    length: usize,
+}
+
+impl Layout {
+    fn new(names: &[String], arrays: &[Tensor<1>]) -> Self {
+        let mut length = 0;
+        let mut starts = BTreeMap::new();
+        for (name, array) in names.iter().zip(arrays) {
+            let [size] = array.dims();
+            starts.insert(name.clone(), (length, size));
+            length += ops::padded(size);
+        }
+        Self {
+            names: names.to_vec(),
+            starts,
+            length,
+        }
+    }
+
+    /// Arrays in the layout's order, in one buffer.
+    fn flat(&self, arrays: &[Tensor<1>]) -> Tensor<1> {
+        let first = arrays
+            .first()
+            .expect("a network that is trained has gradients");
+        let flat = Tensor::empty([self.length], &first.device());
+        let runs = self.names.chunks(ops::GATHERED);
+        runs.zip(arrays.chunks(ops::GATHERED))
+            .fold(flat, |flat, (names, arrays)| {
+                ops::gather(flat, self.starts[&names[0]].0, arrays.to_vec())
+            })
+    }
+
+    /// The network with views of a buffer as its parameters. The others stay, or move towards the named
+    /// values by a share.
+    fn views<M: Module>(
+        &self,
+        module: M,
+        flat: &Tensor<1>,
+        others: Option<(BTreeMap<String, Tensor<1>>, f64)>,
+    ) -> M {
+        struct Views<'a> {
+            layout: &'a Layout,
+            flat: &'a Tensor<1>,
+            others: Option<(BTreeMap<String, Tensor<1>>, f64)>,
+            path: Vec<String>,
+        }
+        impl ModuleMapper for Views<'_> {
+            fn enter_module(&mut self, name: &str, _container: &str) {
+                self.path.push(name.to_owned());
+            }
+            fn exit_module(&mut self, _name: &str, _container: &str) {
+                self.path.pop();
+            }
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                let name = self.path.join(".");
+                if let Some((start, _)) = self.layout.starts.get(&name) {
+                    return update(param, |old| {
+                        ops::view(self.flat.clone(), *start, old.dims())
+                    });
+                }
+                let Some((others, share)) = &mut self.others else {
+                    return param;
+                };
+                let current = others
+                    .remove(&name)
+                    .expect("both networks have the same parameters");
+                update(param, |old| blended(old, current, *share))
+            }
+        }
+        module.map(&mut Views {
+            layout: self,
+            flat,
+            others,
+            path: Vec::new(),
+        })
+    }
+}
+
+/// Which parameters [`collect`] takes, and what of them.
+enum Pick<'a> {
+    /// The gradients, of those that have one.
+    Gradients(&'a mut GradientsParams),
+    /// Values of those in the layout.
+    Inside(&'a Layout),
+    /// Values of the others.
+    Outside(&'a Layout),
+}
+
+/// Names and flat arrays, in the network's order, outside any graph.
+fn collect<M: Module>(module: &M, pick: Pick<'_>) -> (Vec<String>, Vec<Tensor<1>>) {
+    struct Collect<'a> {
+        pick: Pick<'a>,
+        path: Vec<String>,
+        names: Vec<String>,
+        arrays: Vec<Tensor<1>>,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.join(".");
+            let array = match &mut self.pick {
+                Pick::Gradients(gradients) => gradients.remove::<D>(param.id).map(flat),
+                Pick::Inside(layout) if layout.starts.contains_key(&name) => Some(value(param)),
+                Pick::Outside(layout) if !layout.starts.contains_key(&name) => Some(value(param)),
+                _ => None,
+            };
+            if let Some(array) = array {
+                self.names.push(name);
+                self.arrays.push(array);
+            }
+        }
+    }
+    let mut collect = Collect {
+        pick,
+        path: Vec::new(),
+        names: Vec::new(),
+        arrays: Vec::new(),
+    };
+    module.visit(&mut collect);
+    (collect.names, collect.arrays)
+}
+
+fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+    let size = tensor.shape().num_elements();
+    tensor.reshape([size])
+}
+
+/// A parameter's value outside any graph, flat.
+fn value<const D: usize>(param: &Param<Tensor<D>>) -> Tensor<1> {
+    let value = param.val();
+    flat(if value.is_autodiff() {
+        value.inner()
+    } else {
+        value
+    })
+}
+
+/// `average + share * (current - average)`
+fn blended<const D: usize>(average: Tensor<D>, current: Tensor<1>, share: f64) -> Tensor<D> {
+    let current = current.reshape(average.dims());
+    average.clone() + (current - average).mul_scalar(share)
+}
+
 /// `sqrt(sum g^2)` over all gradients of a network: `[1]`, on the device.
 fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Tensor<1> {
     struct Squares<'a> {
@@ -152,7 +547,7 @@ fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> Tensor<1
 }
 
 /// The sum of two sets of gradients of one network, on the first one's device.
-pub(crate) fn sum_of_gradients<M: Module>(
+fn sum_of_gradients<M: Module>(
     module: &M,
     mut a: GradientsParams,
     mut b: GradientsParams,
@@ -200,12 +595,7 @@ impl<F: Fn(&str) -> f64> ModuleMapper for Apply<'_, F> {
             return param;
         };
         let name = self.path.join(".");
-        let (b1, b2) = (self.adam.beta_1, self.adam.beta_2);
-        let time = i32::try_from(self.adam.steps).unwrap_or(i32::MAX);
-        let correction = (1.0 - b2.powi(time)).sqrt();
-        // rate * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon), with both corrections moved to the scalars
-        let rate = (self.rate)(&name) * correction / (1.0 - b1.powi(time));
-        let epsilon = EPSILON * correction;
+        let scalars = self.adam.corrected((self.rate)(&name));
         let len = gradient.shape().num_elements();
         let mut gradient = gradient.reshape([len]);
         if let Some(factor) = &self.factor {
@@ -219,12 +609,6 @@ impl<F: Fn(&str) -> f64> ModuleMapper for Apply<'_, F> {
         let mut moments = None;
         let param = update(param, |weight| {
             let shape = weight.dims();
-            let scalars = ops::AdamScalars {
-                beta_1: b1 as f32,
-                beta_2: b2 as f32,
-                rate: rate as f32,
-                epsilon: epsilon as f32,
-            };
             let [weight, first, second] =
                 ops::adam(weight.reshape([len]), gradient, first, second, scalars);
             moments = Some([first, second]);
@@ -259,15 +643,15 @@ pub(crate) fn scheduled_rate(t: &TrainConfig, step: u64) -> f64 {
     warm * fall
 }
 
-/// Half-life of the moving average over the steps done, while that is the smaller one: an average of 200 steps would show
-/// the first weights for hundreds. 0.25 is an own choice.
+/// Half-life of the moving average over the steps done, while that is the smaller one: an average of 200
+/// steps would show the first weights for hundreds. 0.25 is an own choice.
 const AVERAGE_RAMP: f64 = 0.25;
 
 /// What the moving average keeps of itself in the update after `step` steps, for a half-life in steps.
 ///
 /// # Source
-/// `0.5^(1 / min(half_life, ramp * step))`: the ramp-up (`ema_rampup`, there 0.05) of the training loop of Karras et al. 2020,
-/// *Training Generative Adversarial Networks with Limited Data*, counted in pictures.
+/// `0.5^(1 / min(half_life, ramp * step))`: the ramp-up (`ema_rampup`, there 0.05) of the training loop of
+/// Karras et al. 2020, *Training Generative Adversarial Networks with Limited Data*, counted in pictures.
 pub(crate) fn average_decay(half_life_steps: f64, step: u64) -> f64 {
     let half_life = half_life_steps.min(AVERAGE_RAMP * step as f64);
     if half_life > 0.0 {
@@ -284,14 +668,7 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
     }
     impl ModuleVisitor for Collect {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let value = param.val();
-            let value = if value.is_autodiff() {
-                value.inner()
-            } else {
-                value
-            };
-            let len = value.shape().num_elements();
-            self.tensors.push(value.reshape([len]));
+            self.tensors.push(value(param));
         }
     }
     struct Blend {
@@ -304,10 +681,7 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
                 .tensors
                 .next()
                 .expect("both networks have the same parameters");
-            update(param, |average| {
-                let current = current.reshape(average.dims());
-                average.clone() + (current - average).mul_scalar(self.share)
-            })
+            update(param, |average| blended(average, current, self.share))
         }
     }
     let mut collect = Collect {
@@ -323,8 +697,8 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrays::weights_of;
     use crate::model::Init;
-    use crate::train::weights_of;
 
     #[derive(Module, Debug)]
     struct Network {
@@ -392,12 +766,32 @@ mod tests {
 
     #[test]
     fn two_updates_are_those_of_the_textbook_the_first_clipped() {
-        let device = Device::flex().autodiff();
+        two_updates(&Device::flex().autodiff());
+    }
+
+    /// Where our kernels run, all parameters are updated in one buffer.
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn two_updates_on_an_adapter_are_those_of_the_textbook_the_first_clipped() {
+        if crate::device::tested_adapters().is_empty() {
+            eprintln!("skipped: no wgpu adapter");
+            return;
+        }
+        let _turn = crate::train::turn();
+        let device = crate::device::open("wgpu")
+            .expect("an adapter opens")
+            .device;
+        two_updates(&device.autodiff());
+    }
+
+    fn two_updates(device: &Device) {
         let (b1, b2, norm_max) = (0.8, 0.95, 1.0);
         let rate_of = |name: &str| if name == "flat" { 0.1 } else { 0.01 };
-        let mut network = Network::new(&device, 3);
+        let mut network = Network::new(device, 3);
         let mut adam = Adam::new(b1, b2, norm_max);
         let mut expected = network.values();
+        let mut average = Network::new(&device.clone().inner(), 3);
+        let mut averaged = expected.clone();
         let (mut first, mut second) = ([0.0; 7], [0.0; 7]);
         for (time, gradient) in [
             [3.0_f32, -4.0, 0.0, 1.0, 2.0, -2.0, 0.5],
@@ -409,16 +803,16 @@ mod tests {
             let slopes = |range: std::ops::Range<usize>, shape: &[usize]| {
                 TensorData::new(gradient[range].to_vec(), shape.to_vec())
             };
-            let flat = Tensor::<1>::from_data(slopes(0..3, &[3]), &device);
-            let square = Tensor::<2>::from_data(slopes(3..7, &[2, 2]), &device);
+            let flat = Tensor::<1>::from_data(slopes(0..3, &[3]), device);
+            let square = Tensor::<2>::from_data(slopes(3..7, &[2, 2]), device);
             let loss = (network.flat.val() * flat).sum() + (network.square.val() * square).sum();
-            let gradients = GradientsParams::from_module(&mut loss.backward(), &network);
+            let gradients = Gradients::new(loss.backward(), &[&network]);
             let (updated, norm) = adam.step(network, gradients, rate_of);
             network = updated;
 
             let wide = gradient.map(f64::from);
             let length = wide.iter().map(|g| g * g).sum::<f64>().sqrt();
-            let got = f64::from(crate::train::values_of(norm)[0]);
+            let got = f64::from(crate::arrays::values_of(norm)[0]);
             assert!((got - length).abs() < 1e-6 * length, "{got} {length}");
             assert_eq!(length > f64::from(norm_max), time == 0);
             let scale = (f64::from(norm_max) / length).min(1.0);
@@ -436,6 +830,26 @@ mod tests {
                 assert!(
                     (got - expected).abs() < 1e-6,
                     "update {t}: {got}, expected {expected}"
+                );
+            }
+            average = adam.average(average, &network, 0.75);
+            for ((got, averaged), now) in average.values().iter().zip(&mut averaged).zip(&expected)
+            {
+                *averaged += 0.25 * (now - *averaged);
+                assert!((got - *averaged).abs() < 1e-6, "average {t}: {got}");
+            }
+            let (steps, state) = adam.state();
+            assert_eq!(steps, t as u64);
+            let moment = |name: &str| -> Vec<f64> {
+                let arrays = ["flat", "square"].map(|of| &state[&format!("{name}.{of}")].values);
+                let values = arrays.into_iter().flatten();
+                values.map(|v| f64::from(*v)).collect()
+            };
+            for (got, expected) in [(moment("first"), first), (moment("second"), second)] {
+                let mut pairs = got.iter().zip(expected);
+                assert!(
+                    pairs.all(|(a, b)| (a - b).abs() < 1e-6),
+                    "{got:?} {expected:?}"
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! A step's parts on several devices at once: a replica of both networks on each device, gradients summed on the first.
+//! A step's parts on several devices at once: a replica of both networks on each device, gradients summed on
+//! the first.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -6,16 +7,23 @@ use std::thread;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use crate::config::Config;
-use crate::model::{Discriminator, Generator};
-
 use super::inputs::Inputs;
-use super::optimiser::sum_of_gradients;
 use super::phases::Clock;
-use super::step::{Computed, Drawn, Part};
+use super::step::{Generated, Part};
+use super::terms::Computed;
+use crate::model::{Discriminator, Generator};
+use crate::settings::Config;
+
+/// The devices of one step, with their shares of its inputs. The first works with the networks themselves,
+/// the others with replicas.
+pub(crate) struct Team<'a> {
+    own: Share<'a>,
+    generated: Option<Generated>,
+    others: Vec<(Share<'a>, Replica)>,
+}
 
 /// One device's share of a step: its parts, one after the other.
-pub(crate) struct Share<'a> {
+struct Share<'a> {
     config: &'a Config,
     device: &'a Device,
     inputs: &'a [Inputs],
@@ -24,30 +32,92 @@ pub(crate) struct Share<'a> {
 }
 
 /// Both networks on another device than the first, for one step.
-pub(crate) struct Replica {
+struct Replica {
     device: Device,
     generator: Generator,
     discriminator: Discriminator,
-    drawn: Option<Drawn>,
+    generated: Option<Generated>,
 }
 
-/// The shares of devices in order: an equal number of parts each.
-pub(crate) fn shares<'a>(
-    config: &'a Config,
-    first: &'a Device,
-    others: &'a [Device],
-    inputs: &'a [Inputs],
-) -> Vec<Share<'a>> {
-    std::iter::once(first)
-        .chain(others)
-        .zip(inputs.chunks(config.train.accumulate))
-        .map(|(device, share)| Share {
+impl<'a> Team<'a> {
+    /// Gives each device an equal number of parts, in order.
+    ///
+    /// # Panics
+    /// If there is no device or no part.
+    pub(crate) fn new(
+        config: &'a Config,
+        devices: &'a [Device],
+        inputs: &'a [Inputs],
+        generator: &Generator,
+        discriminator: &Discriminator,
+    ) -> Self {
+        let shares = devices.iter().zip(inputs.chunks(config.train.accumulate));
+        let mut shares = shares.map(|(device, share)| Share {
             config,
             device,
             inputs: share,
             parts: inputs.len(),
-        })
-        .collect()
+        });
+        let own = shares.next().expect("a step has a part and a device");
+        let replica = |share: Share<'a>| {
+            let replica = Replica::new(generator, discriminator, share.device);
+            (share, replica)
+        };
+        Self {
+            own,
+            generated: None,
+            others: shares.map(replica).collect(),
+        }
+    }
+
+    /// The discriminator's gradients over all parts; what was generated for them is kept for the generator.
+    ///
+    /// `shown(part, fakes, styles)`: what the discriminator sees for the fakes of a part of the first device,
+    /// both `[n, c, H, W]`.
+    pub(crate) fn discriminator_gradients(
+        &mut self,
+        generator: &Generator,
+        discriminator: &Discriminator,
+        shown: impl FnMut(usize, Tensor<4>, &[u32]) -> Tensor<4>,
+        clock: &mut Clock,
+    ) -> Computed {
+        let ((computed, generated), others) = on_all(
+            || {
+                self.own
+                    .discriminator_gradients(generator, discriminator, shown, clock)
+            },
+            self.others
+                .iter_mut()
+                .map(|(share, replica)| move || replica.discriminator_gradients(share))
+                .collect(),
+        );
+        self.generated = generated;
+        gathered(computed, others, discriminator, self.own.device)
+    }
+
+    /// The generator's gradients over all parts, against a discriminator that stays as it is.
+    pub(crate) fn generator_gradients(
+        self,
+        generator: &Generator,
+        discriminator: &Discriminator,
+        clock: &mut Clock,
+    ) -> Computed {
+        let mut others = self.others;
+        for (_, replica) in &mut others {
+            replica.follow(discriminator);
+        }
+        let (computed, others) = on_all(
+            || {
+                self.own
+                    .generator_gradients(generator, discriminator, self.generated, clock)
+            },
+            others
+                .into_iter()
+                .map(|(share, replica)| move || replica.generator_gradients(&share))
+                .collect(),
+        );
+        gathered(computed, others, generator, self.own.device)
+    }
 }
 
 impl Share<'_> {
@@ -60,47 +130,49 @@ impl Share<'_> {
         }
     }
 
-    /// The discriminator's gradients, and what was drawn for them. The graph of a share in one part is kept; of several, whose
-    /// graphs would take the memory that parts are to save, only the translations are drawn. `shown` gives what the discriminator sees for the made pictures of a
-    /// part, by its number, the pictures and their styles.
-    pub(crate) fn discriminator_gradients(
+    /// The discriminator's gradients, and what was generated for them. A share of one part keeps the graph of
+    /// what it drew for the generator's pass. A share of several parts draws fakes alone and draws again
+    /// later: it is to save the memory of such graphs.
+    fn discriminator_gradients(
         &self,
         generator: &Generator,
         discriminator: &Discriminator,
         mut shown: impl FnMut(usize, Tensor<4>, &[u32]) -> Tensor<4>,
         clock: &mut Clock,
-    ) -> (Computed, Option<Drawn>) {
-        let mut drawn = None;
+    ) -> (Computed, Option<Generated>) {
+        let mut generated = None;
         let mut sum = None;
         for (number, inputs) in self.inputs.iter().enumerate() {
             let part = self.part(inputs);
             let fake = if self.inputs.len() == 1 {
-                let pictures = part.draw(generator, clock);
-                let fake = part.made(&pictures);
-                drawn = Some(pictures);
+                let pictures = part.generate(generator, clock);
+                let fake = part.fakes(&pictures);
+                generated = Some(pictures);
                 fake
             } else {
-                part.drawn_as_made(generator, clock)
+                part.fakes_only(generator, clock)
             };
             let fake = shown(number, fake, &inputs.targets);
             let computed = part.discriminator_gradients(discriminator, fake, clock);
             sum = Some(added(sum, computed, discriminator));
         }
-        (sum.expect("a share has a part"), drawn)
+        (sum.expect("a share has a part"), generated)
     }
 
     /// The generator's gradients against a discriminator that stays as it is.
-    pub(crate) fn generator_gradients(
+    fn generator_gradients(
         &self,
         generator: &Generator,
         discriminator: &Discriminator,
-        mut drawn: Option<Drawn>,
+        mut generated: Option<Generated>,
         clock: &mut Clock,
     ) -> Computed {
         let mut sum = None;
         for inputs in self.inputs {
             let part = self.part(inputs);
-            let pictures = drawn.take().unwrap_or_else(|| part.draw(generator, clock));
+            let pictures = generated
+                .take()
+                .unwrap_or_else(|| part.generate(generator, clock));
             let computed = part.generator_gradients(generator, discriminator, pictures, clock);
             sum = Some(added(sum, computed, generator));
         }
@@ -110,47 +182,49 @@ impl Share<'_> {
 
 impl Replica {
     /// Copies of both networks, with graphs of their own.
-    pub(crate) fn new(
-        generator: &Generator,
-        discriminator: &Discriminator,
-        device: &Device,
-    ) -> Self {
+    fn new(generator: &Generator, discriminator: &Discriminator, device: &Device) -> Self {
         let autodiff = device.clone().autodiff();
         Self {
             generator: generator.clone().fork(&autodiff),
             discriminator: discriminator.clone().fork(&autodiff),
             device: device.clone(),
-            drawn: None,
+            generated: None,
         }
     }
 
-    /// The share's gradients of the discriminator; keeps what was drawn.
-    pub(crate) fn discriminator_gradients(mut self, share: &Share<'_>) -> (Computed, Self) {
+    /// The share's gradients of the discriminator; keeps what was generated.
+    fn discriminator_gradients(&mut self, share: &Share<'_>) -> Computed {
         let mut clock = Clock::new(&self.device);
-        let (computed, drawn) = share.discriminator_gradients(
+        let (computed, generated) = share.discriminator_gradients(
             &self.generator,
             &self.discriminator,
             |_, fake, _| fake,
             &mut clock,
         );
-        self.drawn = drawn;
-        (computed, self)
+        self.generated = generated;
+        computed
     }
 
     /// The discriminator as it stands after its update.
-    pub(crate) fn follow(&mut self, discriminator: &Discriminator) {
+    fn follow(&mut self, discriminator: &Discriminator) {
         self.discriminator = discriminator.clone().fork(&self.device.clone().autodiff());
     }
 
     /// The share's gradients of the generator.
-    pub(crate) fn generator_gradients(self, share: &Share<'_>) -> Computed {
+    fn generator_gradients(self, share: &Share<'_>) -> Computed {
         let mut clock = Clock::new(&self.device);
-        share.generator_gradients(&self.generator, &self.discriminator, self.drawn, &mut clock)
+        share.generator_gradients(
+            &self.generator,
+            &self.discriminator,
+            self.generated,
+            &mut clock,
+        )
     }
 }
 
-/// Does the first device's work on this thread and the others' on one each, all at once; results in the order of devices.
-pub(crate) fn on_all<Own, Other: Send>(
+/// Does the first device's work on this thread and the others' on one each, all at once; results in the order
+/// of devices.
+fn on_all<Own, Other: Send>(
     own: impl FnOnce() -> Own,
     others: Vec<impl FnOnce() -> Other + Send>,
 ) -> (Own, Vec<Other>) {
@@ -165,7 +239,7 @@ pub(crate) fn on_all<Own, Other: Send>(
 }
 
 /// The sum over devices on the first one, always in the same order.
-pub(crate) fn gathered<M: Module>(
+fn gathered<M: Module>(
     own: Computed,
     others: impl IntoIterator<Item = Computed>,
     module: &M,
@@ -173,8 +247,8 @@ pub(crate) fn gathered<M: Module>(
 ) -> Computed {
     others.into_iter().fold(own, |sum, computed| {
         let computed = Computed {
-            gradients: computed.gradients.to_device(device, module),
-            figures: computed.figures.to_device(device),
+            gradients: computed.gradients.moved_to(device, module),
+            measured: computed.measured.to_device(device),
         };
         added(Some(sum), computed, module)
     })
@@ -185,8 +259,8 @@ fn added<M: Module>(sum: Option<Computed>, computed: Computed, module: &M) -> Co
     match sum {
         None => computed,
         Some(sum) => Computed {
-            gradients: sum_of_gradients(module, sum.gradients, computed.gradients),
-            figures: sum.figures + computed.figures,
+            gradients: sum.gradients.added(computed.gradients, module),
+            measured: sum.measured.added(computed.measured),
         },
     }
 }

@@ -5,15 +5,17 @@ use std::time::Instant;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::launches;
+
 /// Wall-clock seconds of the phases of one step, mean over the steps that were measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Phases {
     /// Waiting for the host's part: pictures, noise, plan of mixtures.
     pub inputs_secs: f64,
-    /// The generator's three passes: coding, drawing, drawing back.
+    /// The generator's three passes: encode, decode, and the way back.
     pub generator_forward_secs: f64,
-    /// The discriminator over real, made and mixed pictures, with its loss.
+    /// The discriminator over real, fake and mixed pictures, with its loss.
     pub discriminator_forward_secs: f64,
     /// Gradients of that.
     pub discriminator_backward_secs: f64,
@@ -27,6 +29,58 @@ pub struct Phases {
     pub generator_step_secs: f64,
 }
 
+impl Phases {
+    /// The mean of each phase; none of nothing.
+    pub(crate) fn mean(all: &[Self]) -> Option<Self> {
+        let sum = all.iter().copied().reduce(|a, b| a.zip(b, |a, b| a + b))?;
+        Some(sum.map(|secs| secs / all.len() as f64))
+    }
+
+    /// Every phase by its key.
+    pub(crate) fn named(&self) -> [(&'static str, f64); 8] {
+        [
+            ("inputs_secs", self.inputs_secs),
+            ("generator_forward_secs", self.generator_forward_secs),
+            (
+                "discriminator_forward_secs",
+                self.discriminator_forward_secs,
+            ),
+            (
+                "discriminator_backward_secs",
+                self.discriminator_backward_secs,
+            ),
+            ("judge_forward_secs", self.judge_forward_secs),
+            ("generator_backward_secs", self.generator_backward_secs),
+            ("discriminator_step_secs", self.discriminator_step_secs),
+            ("generator_step_secs", self.generator_step_secs),
+        ]
+    }
+
+    fn map(self, of: impl Fn(f64) -> f64) -> Self {
+        self.zip(self, |secs, _| of(secs))
+    }
+
+    fn zip(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
+        let (a, b) = (self, other);
+        Self {
+            inputs_secs: of(a.inputs_secs, b.inputs_secs),
+            generator_forward_secs: of(a.generator_forward_secs, b.generator_forward_secs),
+            discriminator_forward_secs: of(
+                a.discriminator_forward_secs,
+                b.discriminator_forward_secs,
+            ),
+            discriminator_backward_secs: of(
+                a.discriminator_backward_secs,
+                b.discriminator_backward_secs,
+            ),
+            judge_forward_secs: of(a.judge_forward_secs, b.judge_forward_secs),
+            generator_backward_secs: of(a.generator_backward_secs, b.generator_backward_secs),
+            discriminator_step_secs: of(a.discriminator_step_secs, b.discriminator_step_secs),
+            generator_step_secs: of(a.generator_step_secs, b.generator_step_secs),
+        }
+    }
+}
+
 /// A phase of a step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Phase {
@@ -34,14 +88,29 @@ pub(crate) enum Phase {
     GeneratorForward,
     DiscriminatorForward,
     DiscriminatorBackward,
-    JudgeForward,
+    GeneratorLosses,
     GeneratorBackward,
     DiscriminatorStep,
     GeneratorStep,
 }
 
-/// Adds up phase times of the steps that it is switched on for. Switched on it waits for the device after every phase,
-/// so most steps go without.
+impl Phase {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::GeneratorForward => "generator_forward",
+            Self::DiscriminatorForward => "discriminator_forward",
+            Self::DiscriminatorBackward => "discriminator_backward",
+            Self::GeneratorLosses => "generator_losses",
+            Self::GeneratorBackward => "generator_backward",
+            Self::DiscriminatorStep => "discriminator_step",
+            Self::GeneratorStep => "generator_step",
+        }
+    }
+}
+
+/// Adds up phase times of the steps that it is switched on for. Switched on it waits for the device after
+/// every phase, so most steps go without.
 #[derive(Debug)]
 pub(crate) struct Clock {
     device: Device,
@@ -78,6 +147,7 @@ impl Clock {
             return;
         }
         self.wait();
+        launches::mark(phase.name());
         let now = Instant::now();
         let secs = now.duration_since(self.since).as_secs_f64();
         self.since = now;
@@ -87,7 +157,7 @@ impl Clock {
             Phase::GeneratorForward => &mut sums.generator_forward_secs,
             Phase::DiscriminatorForward => &mut sums.discriminator_forward_secs,
             Phase::DiscriminatorBackward => &mut sums.discriminator_backward_secs,
-            Phase::JudgeForward => &mut sums.judge_forward_secs,
+            Phase::GeneratorLosses => &mut sums.judge_forward_secs,
             Phase::GeneratorBackward => &mut sums.generator_backward_secs,
             Phase::DiscriminatorStep => &mut sums.discriminator_step_secs,
             Phase::GeneratorStep => &mut sums.generator_step_secs,
@@ -96,21 +166,11 @@ impl Clock {
 
     /// Means over the measured steps, which are then forgotten; none where none was measured.
     pub(crate) fn take(&mut self) -> Option<Phases> {
-        let (s, steps) = (
+        let (sums, steps) = (
             std::mem::take(&mut self.sums),
             std::mem::take(&mut self.steps),
         );
-        let mean = |secs: f64| secs / f64::from(steps);
-        (steps > 0).then(|| Phases {
-            inputs_secs: mean(s.inputs_secs),
-            generator_forward_secs: mean(s.generator_forward_secs),
-            discriminator_forward_secs: mean(s.discriminator_forward_secs),
-            discriminator_backward_secs: mean(s.discriminator_backward_secs),
-            judge_forward_secs: mean(s.judge_forward_secs),
-            generator_backward_secs: mean(s.generator_backward_secs),
-            discriminator_step_secs: mean(s.discriminator_step_secs),
-            generator_step_secs: mean(s.generator_step_secs),
-        })
+        (steps > 0).then(|| sums.map(|secs| secs / f64::from(steps)))
     }
 
     fn wait(&self) {

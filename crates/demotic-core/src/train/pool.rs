@@ -1,16 +1,17 @@
-//! Translations of earlier steps, shown to the discriminator among today's: it cannot forget what the generator did
-//! before (Shrivastava et al. 2017).
+//! Translations of earlier steps, shown to the discriminator among today's: it cannot forget what the
+//! generator did before (Shrivastava et al. 2017).
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::weights::{Array, Arrays, array_of};
+use crate::arrays::{Array, Arrays, array_of};
 use crate::rng::Rng;
 
-/// At most `capacity` made pictures, all styles together.
+/// At most `capacity` fakes, all styles together.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     capacity: usize,
-    /// The style that each picture was made for, and the picture: `[1, c, H, W]`, without a graph, in memory of its own.
+    /// The style that each picture was translated into, and the picture: `[1, c, H, W]`, without a graph, in
+    /// memory of its own.
     pictures: Vec<(u32, Tensor<4>)>,
 }
 
@@ -22,17 +23,17 @@ impl Pool {
         }
     }
 
-    /// What the discriminator is shown for `made`: until the pool is full each picture itself, which is also kept; then,
-    /// half the time, an earlier one of the same style, whose place the new one takes.
+    /// What the discriminator is shown for `fakes`: until the pool is full each picture itself, which is also
+    /// kept; then, half the time, an earlier one of the same style, whose place the new one takes.
     ///
-    /// `made`: `[n, c, H, W]` for `styles`; the result likewise.
-    pub(crate) fn exchange(&mut self, mut rng: Rng, made: Tensor<4>, styles: &[u32]) -> Tensor<4> {
+    /// `fakes`: `[n, c, H, W]` for `styles`; the result likewise.
+    pub(crate) fn exchange(&mut self, mut rng: Rng, fakes: Tensor<4>, styles: &[u32]) -> Tensor<4> {
         if self.capacity == 0 {
-            return made;
+            return fakes;
         }
-        let device = made.device();
+        let device = fakes.device();
         let shown = styles.iter().enumerate().map(|(number, style)| {
-            let new = made.clone().narrow(0, number, 1);
+            let new = fakes.clone().narrow(0, number, 1);
             if self.pictures.len() < self.capacity {
                 self.pictures.push((*style, own(new.clone())));
                 return new;
@@ -89,12 +90,12 @@ impl Pool {
         }
         let (Some(pictures), Some(styles)) = (arrays.remove("pictures"), arrays.remove("styles"))
         else {
-            return Err(vec!["the pool of made pictures is not whole".into()]);
+            return Err(vec!["the pool of fakes is not whole".into()]);
         };
         let shape: Result<[usize; 4], _> = pictures.shape.try_into();
         let Some(shape) = shape.ok().filter(|s| s[0] == styles.values.len()) else {
             return Err(vec![format!(
-                "the pool of made pictures does not hold one for each of its {} styles",
+                "the pool of fakes does not hold one for each of its {} styles",
                 styles.values.len()
             )]);
         };
@@ -117,11 +118,11 @@ fn own(picture: Tensor<4>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrays::values_of;
     use crate::rng::Stream;
-    use crate::train::values_of;
 
     /// Pictures of one value each.
-    fn made(values: &[f32]) -> Tensor<4> {
+    fn fakes(values: &[f32]) -> Tensor<4> {
         let shape = [values.len(), 1, 1, 1];
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
     }
@@ -130,7 +131,7 @@ mod tests {
     fn a_full_pool_shows_half_the_time_an_earlier_picture_of_the_same_style_and_resumes_exactly() {
         let mut pool = Pool::new(4);
         let rng = |step| Rng::new(1, Stream::POOL, step);
-        let first = values_of(pool.exchange(rng(0), made(&[0.0, 1.0, 2.0, 3.0]), &[0, 1, 0, 1]));
+        let first = values_of(pool.exchange(rng(0), fakes(&[0.0, 1.0, 2.0, 3.0]), &[0, 1, 0, 1]));
         assert_eq!(first, [0.0, 1.0, 2.0, 3.0]);
         let mut old = 0;
         for step in 1..200_u64 {
@@ -143,13 +144,13 @@ mod tests {
                 pool = again;
             }
             let mut unbroken = pool.clone();
-            let shown = values_of(pool.exchange(rng(step), made(&now), &[0, 1, 0, 1]));
+            let shown = values_of(pool.exchange(rng(step), fakes(&now), &[0, 1, 0, 1]));
             assert_eq!(
                 shown,
-                values_of(unbroken.exchange(rng(step), made(&now), &[0, 1, 0, 1]))
+                values_of(unbroken.exchange(rng(step), fakes(&now), &[0, 1, 0, 1]))
             );
             for (i, value) in shown.iter().enumerate() {
-                // Even numbers were made for style 0, odd ones for 1.
+                // Even numbers are of style 0, odd ones for 1.
                 assert_eq!(*value as usize % 2, i % 2);
                 old += usize::from(*value != now[i]);
             }

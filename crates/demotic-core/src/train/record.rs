@@ -1,12 +1,12 @@
-//! What a run notes besides its ticks. Each is one line of `stats.jsonl`, told from a tick by its key `event`; every line
-//! has a `step`, so that a file can be brought back to a checkpoint.
+//! What a run notes: figures at every tick, and events. Each is one line of `stats.jsonl`; an event has the
+//! key `event`. Every line has a `step`, so that a file can be brought back to a checkpoint.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Tick;
 use super::health::Condition;
+use super::tick::Tick;
 
 /// Something that happened at a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,4 +57,18 @@ pub enum Record {
     Event(Event),
     /// Figures of some steps.
     Tick(Box<Tick>),
+}
+
+impl Record {
+    /// The generator steps done when it was noted.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Tick(tick) => tick.step,
+            Self::Event(
+                Event::Validation { step, .. }
+                | Event::Warning { step, .. }
+                | Event::Rollback { step, .. },
+            ) => *step,
+        }
+    }
 }

@@ -1,21 +1,20 @@
-//! The arithmetic of one step: from host values and two networks to gradients and figures. Nothing here changes a network.
+//! The arithmetic of one step: from host values and two networks to gradients and figures. Nothing here
+//! changes a network.
 //!
-//! A step is made of parts, one after the other (gradient accumulation) or on several devices; the gradients of all parts
-//! add up to the batch's.
+//! A step is made of parts, one after the other (gradient accumulation) or on several devices; the gradients
+//! of all parts add up to the batch's.
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
-use crate::config::Config;
-use crate::loss::{self, AdversarialKind};
-use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior, StyleKind};
-
+use super::figures::Figure;
 use super::inputs::{Inputs, TYPICAL_PROB};
+use super::optimiser::twin;
 use super::phases::{Clock, Phase};
-
-/// Deviation of the noise of `loss.smoothness`, where the picture's range is 2: an own choice.
-const SMOOTHNESS_NOISE: f32 = 0.05;
+use super::terms::{Computed, Terms};
+use crate::loss;
+use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::settings::{AdversarialKind, Config, StyleKind};
 
 /// One part of a step on one device.
 pub(crate) struct Part<'a> {
@@ -27,8 +26,8 @@ pub(crate) struct Part<'a> {
     pub(crate) share: f32,
 }
 
-/// What the generator drew, with the graph that leads back to its weights.
-pub(crate) struct Drawn {
+/// What the generator generated, with the graph that leads back to its weights.
+pub(crate) struct Generated {
     /// The sources as they went in.
     sources: Tensor<4>,
     posterior: Posterior,
@@ -36,14 +35,16 @@ pub(crate) struct Drawn {
     again: Tensor<4>,
     /// The sources in the target style.
     fake: Tensor<4>,
-    /// Pictures of the prior in the target style, where `loss.prior` asks for them.
+    /// Samples from the prior in the target style, where `loss.prior` asks for them.
     prior: Option<Tensor<4>>,
     /// The translations, translated back.
     cycled: Tensor<4>,
+    /// The generator that did so.
+    way_back: Generator,
     guided: Option<Guided>,
 }
 
-/// What translations by other codes than the table's were drawn from.
+/// What translations by other codes than the table's were decoded from.
 struct Guided {
     /// `[n, z, h, w]`
     latent: Tensor<4>,
@@ -51,16 +52,9 @@ struct Guided {
     code: Tensor<2>,
 }
 
-/// Gradients of one network, and the means that a person reads.
-pub(crate) struct Computed {
-    pub(crate) gradients: GradientsParams,
-    /// Already times the part's share.
-    pub(crate) figures: Tensor<1>,
-}
-
 impl Part<'_> {
-    /// Draws each picture again in its own style and in the target's, then the translation back.
-    pub(crate) fn draw(&self, generator: &Generator, clock: &mut Clock) -> Drawn {
+    /// Generates each picture in its own style and in the target's, then the translation back.
+    pub(crate) fn generate(&self, generator: &Generator, clock: &mut Clock) -> Generated {
         let inputs = self.inputs;
         let n = inputs.sources.styles.len();
         let sources = self.pictures(&inputs.sources.images, n);
@@ -72,72 +66,88 @@ impl Part<'_> {
         latents.extend(self.prior_latents(posterior.mean.dims()));
         let has_prior = latents.len() == 3;
         let latents = Tensor::cat(latents, 0);
-        let (drawn, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
+        let (decoded, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
             None => {
                 let targets = inputs.targets.iter().copied();
                 let mut styles: Vec<u32> = own.iter().copied().chain(targets.clone()).collect();
                 styles.extend(targets.filter(|_| has_prior));
-                let drawn = generator.decode(latents, &styles);
-                (drawn, generator.table_codes(own), None)
+                let decoded = generator.decode(latents, &styles);
+                (decoded, generator.table_codes(own), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
                 let mut codes = vec![own_code.clone(), code.clone()];
                 codes.extend(has_prior.then(|| code.clone()));
-                let drawn = generator.decode_as(latents, Tensor::cat(codes, 0));
-                (drawn, own_code, Some(Guided { latent, code }))
+                let decoded = generator.decode_as(latents, Tensor::cat(codes, 0));
+                (decoded, own_code, Some(Guided { latent, code }))
             }
         };
-        let mut groups = drawn.split(n, 0).into_iter();
+        let mut groups = decoded.split(n, 0).into_iter();
         let (again, fake) = groups
             .next()
             .zip(groups.next())
             .expect("2n pictures and more split into two groups and more");
         let prior = groups.next();
-        let seen = if self.config.loss.cycle_noise > 0.0 {
-            let noise = self.tensor(&inputs.cycle_noise, fake.dims());
-            fake.clone() + noise.mul_scalar(self.config.loss.cycle_noise)
-        } else {
+        let fake = generator.laid_in(sources.clone(), fake);
+        let mut seen = if self.config.loss.cycle_through {
             fake.clone()
+        } else {
+            // Nothing rewards a translation for hiding what the way back needs.
+            fake.clone().detach()
         };
-        let returned = generator.encode(seen);
+        if self.config.loss.cycle_noise > 0.0 {
+            let noise = self.tensor(&inputs.cycle_noise, fake.dims());
+            seen = seen + noise.mul_scalar(self.config.loss.cycle_noise);
+        }
+        let way_back = twin(generator);
+        let returned = way_back.encode(seen);
         let noise = self.tensor(&inputs.returned_noise, returned.mean.dims());
-        let cycled = generator.decode_as(returned.sample(noise), own_code);
+        let cycled = way_back.decode_as(returned.sample(noise), own_code);
         clock.mark(Phase::GeneratorForward);
-        Drawn {
+        Generated {
             sources,
             posterior,
             again,
             fake,
             prior,
             cycled,
+            way_back,
             guided,
         }
     }
 
-    /// What the discriminator is shown as made, without a graph: the translations, or by turns a translation and a picture of
-    /// the prior. `[n, c, H, W]`
-    pub(crate) fn made(&self, drawn: &Drawn) -> Tensor<4> {
-        let fake = drawn.fake.clone().inner();
-        match &drawn.prior {
+    /// What the discriminator sees as fakes, without a graph: the translations, or translations and samples
+    /// from the prior in turn. `[n, c, H, W]`
+    pub(crate) fn fakes(&self, generated: &Generated) -> Tensor<4> {
+        let fake = generated.fake.clone().inner();
+        match &generated.prior {
             None => fake,
-            Some(prior) => self.by_turns(fake, prior.clone().inner(), self.device),
+            Some(prior) => self.interleave(fake, prior.clone().inner(), self.device),
         }
     }
 
-    /// The same drawn for itself alone.
-    pub(crate) fn drawn_as_made(&self, generator: &Generator, clock: &mut Clock) -> Tensor<4> {
+    /// As [`Self::fakes`], but only the forward pass.
+    pub(crate) fn fakes_only(&self, generator: &Generator, clock: &mut Clock) -> Tensor<4> {
         let generator = generator.clone().no_grad();
         let targets = &self.inputs.targets;
-        let posterior = generator.encode(self.pictures(&self.inputs.sources.images, targets.len()));
+        let sources = self.pictures(&self.inputs.sources.images, targets.len());
+        let posterior = generator.encode(sources.clone());
         let noise = self.tensor(&self.inputs.latent_noise, posterior.mean.dims());
         let mut latent = posterior.sample(noise);
         if let Some(prior) = self.prior_latents(latent.dims()) {
-            latent = self.by_turns(latent, prior, &self.autodiff());
+            latent = self.interleave(latent, prior, &self.autodiff());
         }
-        let fake = match self.config.generator.style {
+        let drawn = match self.config.generator.style {
             StyleKind::Table => generator.decode(latent, targets),
             _ => generator.decode_as(latent, self.target_codes(&generator, 0)),
+        };
+        let fake = generator.laid_in(sources, drawn.clone());
+        let fake = if self.inputs.prior_noise.is_empty() {
+            fake
+        } else {
+            // A sample from the prior has no input to be laid into: the same rows again, now of finished
+            // pictures, to the bit.
+            self.interleave(fake, drawn, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);
         fake.inner()
@@ -150,14 +160,14 @@ impl Part<'_> {
     }
 
     /// Rows of one or the other, as the inputs say: `[n, ..]`.
-    fn by_turns(&self, translated: Tensor<4>, prior: Tensor<4>, device: &Device) -> Tensor<4> {
-        let rows = TensorData::new(self.inputs.made_rows.clone(), [self.inputs.made_rows.len()]);
+    fn interleave(&self, translated: Tensor<4>, prior: Tensor<4>, device: &Device) -> Tensor<4> {
+        let rows = TensorData::new(self.inputs.fake_rows.clone(), [self.inputs.fake_rows.len()]);
         let rows = Tensor::<1, Int>::from_data(rows, device);
         Tensor::cat(vec![translated, prior], 0).select(0, rows)
     }
 
-    /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one; by the first, some are
-    /// drawn by their style's mean code.
+    /// Style codes of the translations: `[n, style_dims]`. `which` of the two sources, where codes have one;
+    /// by the first, some are generated by their style's mean code.
     fn target_codes(&self, generator: &Generator, which: usize) -> Tensor<2> {
         let targets = &self.inputs.targets;
         let n = targets.len();
@@ -181,37 +191,7 @@ impl Part<'_> {
         }
     }
 
-    /// Terms that make style codes mean something: (total, reconstruction, diversity).
-    fn style_terms(
-        &self,
-        generator: &Generator,
-        fake: &Tensor<4>,
-        guided: Guided,
-    ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-        let targets = &self.inputs.targets;
-        let weights = &self.config.loss;
-        let Guided { latent, code } = guided;
-        let read = generator
-            .picture_codes(fake.clone(), targets)
-            .expect("a generator guided by codes reads them");
-        let reconstruction = (read - code.clone()).abs().mean();
-        let other = generator.decode_as(latent, self.target_codes(generator, 1));
-        // A mean code is not to be driven from the others: in what it draws that would be tints on the background.
-        let n = targets.len();
-        let drawn_by_code = self.tensor::<4>(&self.inputs.typical, [n, 1, 1, 1]).neg() + 1.0;
-        let diversity =
-            ((fake.clone() - other.detach()).abs() * drawn_by_code).mean() / (1.0 - TYPICAL_PROB);
-        // The table follows the mean code: what a style looks like when no code is given.
-        let strayed = (generator.table_codes(targets) - code.detach())
-            .square()
-            .mean();
-        let total = reconstruction.clone() * weights.style + strayed
-            - diversity.clone() * (weights.diversity * self.inputs.diversity);
-        (total, reconstruction.inner(), diversity.inner())
-    }
-
-    /// The discriminator on real, made and mixed pictures. Figures: `[d_real, d_fake, d_composite, d_real_prob, d_fake_prob,
-    /// d_r1]`; the last is 0 where the penalty is not due.
+    /// The discriminator's loss on real, fake and mixed pictures, and its gradients.
     ///
     /// `fake`: `[n, c, H, W]`, without a graph.
     pub(crate) fn discriminator_gradients(
@@ -222,189 +202,223 @@ impl Part<'_> {
     ) -> Computed {
         let [n, c, size, _] = fake.dims();
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-        let plan = &self.inputs.composites;
-        let reals = &self.inputs.reals;
-        let real = Tensor::<4>::from_data(
-            TensorData::new(reals.images.clone(), [n, c, size, size]),
-            self.device,
-        );
-        let untouched = real.clone();
-        let mut pool = Tensor::cat(vec![real.clone(), fake.clone()], 0);
-        let (mut real, mut fake) = (real, fake);
-        if let Some(variations) = &self.inputs.variations {
-            // Before mixing: the label grids of mixed pictures stay as they were planned.
-            pool = variations.apply(pool, self.device);
-            real = pool.clone().narrow(0, 0, n);
-            fake = pool.clone().narrow(0, n, n);
+        let reals = TensorData::new(self.inputs.reals.images.clone(), [n, c, size, size]);
+        let reals = Tensor::<4>::from_data(reals, self.device);
+        let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
+        let (labels, styles) = self.patch_labels(grid * grid);
+        let mut terms = Terms::default();
+
+        // Every kind of picture, by the labels of its patches.
+        let emissions = discriminator.emissions(pictures);
+        let losses = self.discriminator_loss(discriminator, emissions.clone(), &labels, &styles);
+        terms.add_unmeasured(losses.clone().mean());
+        for (figure, of_kind) in [Figure::DReal, Figure::DFake, Figure::DComposite]
+            .into_iter()
+            .zip(losses.inner().split(n, 0))
+        {
+            terms.measure(figure, of_kind.mean());
         }
-        let pick = |indices: &[i32]| {
-            let indices = TensorData::new(indices.to_vec(), [n]);
-            pool.clone()
-                .select(0, Tensor::<1, Int>::from_data(indices, self.device))
-        };
-        let mask = Tensor::<4>::from_data(
-            TensorData::new(plan.mask.clone(), [n, 1, size, size]),
-            self.device,
-        );
-        let outside = pick(&plan.outside);
-        let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
-        let all = Tensor::from_inner(Tensor::cat(vec![real, fake, mixed], 0));
-
-        let patches = grid * grid;
-        let real_labels = reals.styles.iter().map(|style| 1 + *style as i32);
-        let mut labels = spread(real_labels, patches);
-        labels.extend(std::iter::repeat_n(0, n * patches));
-        labels.extend(&plan.labels);
-        let mut styles = spread(reals.styles.iter().copied(), patches);
-        styles.extend(spread(self.inputs.targets.iter().copied(), patches));
-        styles.extend(&plan.styles);
-
-        let emissions = discriminator.emissions(all.clone());
-        let judged = self.judged(discriminator, emissions.clone(), &labels, &styles);
-        let parts = judged.clone().inner().split(n, 0).into_iter();
-        let mut figures: Vec<Tensor<1>> = parts.map(Tensor::mean).collect();
-        let seen = emissions.clone().inner().narrow(0, 0, 2 * n);
-        let believed = self.believed(seen, &styles[..2 * n * patches]);
-        figures.extend(believed.split(n, 0).into_iter().map(Tensor::mean));
-        let mut total = judged.mean();
+        let pure = emissions.clone().inner().narrow(0, 0, 2 * n);
+        let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
+        for (figure, of_kind) in [Figure::DRealProb, Figure::DFakeProb]
+            .into_iter()
+            .zip(probs.split(n, 0))
+        {
+            terms.measure(figure, of_kind.mean());
+        }
+        // Each patch by itself.
         let unary = self.config.loss.unary;
         if unary > 0.0 {
             let labels = self.labels(labels, [3 * n, grid, grid]);
-            let alone = discriminator.patch_negative_log_likelihood(emissions.clone(), labels);
-            total = total + alone.mean().mul_scalar(unary);
+            let alone = discriminator.patch_negative_log_likelihood(emissions, labels);
+            terms.add_unmeasured(alone.mean().mul_scalar(unary));
         }
-        let smoothness = self.config.loss.smoothness;
-        if smoothness > 0.0 {
-            let noise = self
-                .tensor(&self.inputs.smoothness_noise, all.dims())
-                .mul_scalar(SMOOTHNESS_NOISE);
-            let shaken = discriminator.emissions(all + noise);
-            total = total + (shaken - emissions).square().mean().mul_scalar(smoothness);
-        }
+        // Its gradient at real pictures, in the steps that measure it.
         let r1 = self.inputs.r1;
-        figures.push(if r1 > 0.0 {
-            let penalty = loss::gradient_penalty(untouched, |x| self.realness(discriminator, x));
-            total = total + penalty.clone().mul_scalar(r1);
-            penalty.inner()
-        } else {
-            Tensor::zeros([1], self.device)
-        });
+        if r1 > 0.0 {
+            let penalty = loss::gradient_penalty(reals, |x| self.realness(discriminator, x));
+            terms.add(Figure::DR1, r1, penalty);
+        }
         clock.mark(Phase::DiscriminatorForward);
-        let computed = self.computed(discriminator, total, figures);
+        let computed = terms.computed(&[discriminator], self.share);
         clock.mark(Phase::DiscriminatorBackward);
         computed
     }
 
-    /// The generator against a discriminator that stays as it is. Figures: `[g_reconstruction, g_kl, g_cycle,
-    /// g_adversarial, g_paired, g_style, g_diversity, g_prior, g_latent]`.
+    /// What the discriminator sees: real pictures, fakes, and mixtures of both, `[3n, c, H, W]`. Both are
+    /// varied before they are mixed: the label grids of mixed pictures stay as they were planned.
+    fn real_fake_and_mixed(&self, real: Tensor<4>, fake: Tensor<4>) -> Tensor<4> {
+        let [n, _, size, _] = real.dims();
+        let plan = &self.inputs.composites;
+        let mut pure = Tensor::cat(vec![real, fake], 0);
+        if let Some(variations) = &self.inputs.variations {
+            pure = variations.apply(pure, self.device);
+        }
+        let pick = |indices: &[i32]| {
+            let indices = TensorData::new(indices.to_vec(), [n]);
+            let indices = Tensor::<1, Int>::from_data(indices, self.device);
+            pure.clone().select(0, indices)
+        };
+        let mask = TensorData::new(plan.mask.clone(), [n, 1, size, size]);
+        let mask = Tensor::<4>::from_data(mask, self.device);
+        let outside = pick(&plan.outside);
+        let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
+        Tensor::cat(vec![pure, mixed], 0)
+    }
+
+    /// Label and style of each of the `patches` of every real, fake and mixed picture, in that order.
+    fn patch_labels(&self, patches: usize) -> (Vec<i32>, Vec<u32>) {
+        let (reals, targets) = (&self.inputs.reals.styles, &self.inputs.targets);
+        let plan = &self.inputs.composites;
+        let mut labels = repeated(reals.iter().map(|style| 1 + *style as i32), patches);
+        labels.extend(std::iter::repeat_n(0, targets.len() * patches));
+        labels.extend(&plan.labels);
+        let mut styles = repeated(reals.iter().chain(targets).copied(), patches);
+        styles.extend(&plan.styles);
+        (labels, styles)
+    }
+
+    /// The generator's loss against a discriminator that stays as it is, and its gradients.
     pub(crate) fn generator_gradients(
         &self,
         generator: &Generator,
         discriminator: &Discriminator,
-        drawn: Drawn,
+        generated: Generated,
         clock: &mut Clock,
     ) -> Computed {
-        let Drawn {
+        let Generated {
             sources,
             posterior,
             again,
             fake,
             prior,
             cycled,
+            way_back,
             guided,
-        } = drawn;
-        let [n, c, size, _] = sources.dims();
+        } = generated;
+        let [_, c, size, _] = sources.dims();
         let weights = &self.config.loss;
-        let reconstruction = loss::absolute_error(again, sources.clone());
-        let kl = loss::divergence(&posterior, c * size * size);
-        let cycle = loss::absolute_error(cycled, sources);
-        let judge = discriminator.clone().no_grad();
-        let fooled = |pictures: Tensor<4>| {
+        let frozen = discriminator.clone().no_grad();
+        let mut terms = Terms::default();
+
+        // The sources again, and there and back.
+        terms.add(
+            Figure::GReconstruction,
+            weights.reconstruction,
+            loss::absolute_error(again, sources.clone()),
+        );
+        terms.add(
+            Figure::GKl,
+            weights.kl,
+            loss::divergence(&posterior, c * size * size),
+        );
+        terms.add(
+            Figure::GCycle,
+            weights.cycle,
+            loss::absolute_error(cycled, sources.clone()),
+        );
+
+        // Against the discriminator, and against true translations where there are any.
+        let adversarial = |pictures: Tensor<4>| {
             let shown = match &self.inputs.fooling_variations {
                 Some(variations) => variations.apply(pictures, &self.autodiff()),
                 None => pictures,
             };
-            self.fooled(&judge, judge.emissions(shown)).mean()
+            self.generator_loss(&frozen, frozen.emissions(shown)).mean()
         };
-        let adversarial = fooled(fake.clone());
-        let prior = prior.map(|pictures| {
+        terms.add(
+            Figure::GAdversarial,
+            weights.adversarial,
+            adversarial(fake.clone()),
+        );
+        if !self.inputs.truth_rows.is_empty() {
+            terms.add(
+                Figure::GPaired,
+                weights.paired,
+                self.paired_error(fake.clone()),
+            );
+        }
+
+        // Samples from the prior: convincing, and each from a latent of its own.
+        if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;
-            let drawn_by = self.tensor(&self.inputs.prior_noise, read.dims());
-            (fooled(pictures), loss::absolute_error(read, drawn_by))
-        });
-        let style = guided.map(|guided| self.style_terms(generator, &fake, guided));
-        let rows = &self.inputs.truth_rows;
-        let paired = (!rows.is_empty()).then(|| {
-            let truths = self.pictures(&self.inputs.truths, rows.len());
-            if rows.len() == n {
-                return loss::absolute_error(fake, truths);
-            }
-            let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
-            let share = rows.len() as f32 / n as f32;
-            let rows = TensorData::new(rows, [self.inputs.truth_rows.len()]);
-            let drawn = fake.select(0, Tensor::<1, Int>::from_data(rows, &self.autodiff()));
-            loss::absolute_error(drawn, truths).mul_scalar(share)
-        });
-        let mut total = reconstruction.clone() * weights.reconstruction
-            + kl.clone() * weights.kl
-            + cycle.clone() * weights.cycle
-            + adversarial.clone() * weights.adversarial;
-        if let Some(paired) = &paired {
-            total = total + paired.clone() * weights.paired;
+            let latents = self.tensor(&self.inputs.prior_noise, read.dims());
+            terms.add(Figure::GPrior, weights.prior, adversarial(pictures));
+            terms.add(
+                Figure::GLatent,
+                weights.latent,
+                loss::absolute_error(read, latents),
+            );
         }
-        if let Some((fooling, latent)) = &prior {
-            total = total + fooling.clone() * weights.prior + latent.clone() * weights.latent;
+
+        // Style codes that mean something.
+        if let Some(guided) = guided {
+            self.add_style_terms(&mut terms, generator, sources, &fake, guided);
         }
-        let zero = || Tensor::zeros([1], self.device);
-        let (g_style, g_diversity) = match style {
-            Some((terms, reconstruction, diversity)) => {
-                total = total + terms;
-                (reconstruction, diversity)
-            }
-            None => (zero(), zero()),
-        };
-        clock.mark(Phase::JudgeForward);
-        let shown = |term: Option<Tensor<1>>| term.map_or_else(zero, Tensor::inner);
-        let (prior, latent) = prior.unzip();
-        let figures = vec![
-            reconstruction.inner(),
-            kl.inner(),
-            cycle.inner(),
-            adversarial.inner(),
-            shown(paired),
-            g_style,
-            g_diversity,
-            shown(prior),
-            shown(latent),
-        ];
-        let computed = self.computed(generator, total, figures);
+        clock.mark(Phase::GeneratorLosses);
+        let computed = terms.computed(&[generator, &way_back], self.share);
         clock.mark(Phase::GeneratorBackward);
         computed
     }
 
-    /// Backward, and both results times the part's share.
-    fn computed<M: Module>(
-        &self,
-        module: &M,
-        total: Tensor<1>,
-        figures: Vec<Tensor<1>>,
-    ) -> Computed {
-        let figures = Tensor::cat(figures, 0);
-        let (total, figures) = if self.share == 1.0 {
-            (total, figures)
-        } else {
-            (total.mul_scalar(self.share), figures.mul_scalar(self.share))
-        };
-        Computed {
-            gradients: GradientsParams::from_module(&mut total.backward(), module),
-            figures,
+    /// Mean absolute error of the translations that have a true one, over all `n` of them, where the others
+    /// count as 0. `fake`: `[n, c, H, W]`.
+    fn paired_error(&self, fake: Tensor<4>) -> Tensor<1> {
+        let (rows, n) = (&self.inputs.truth_rows, self.inputs.targets.len());
+        let truths = self.pictures(&self.inputs.truths, rows.len());
+        if rows.len() == n {
+            return loss::absolute_error(fake, truths);
         }
+        let share = rows.len() as f32 / n as f32;
+        let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let rows = TensorData::new(rows, [self.inputs.truth_rows.len()]);
+        let paired = fake.select(0, Tensor::<1, Int>::from_data(rows, &self.autodiff()));
+        loss::absolute_error(paired, truths).mul_scalar(share)
+    }
+
+    /// Terms that make style codes mean something: a code can be read from the translation, two codes give
+    /// two translations, and the table's code is the mean one.
+    fn add_style_terms(
+        &self,
+        terms: &mut Terms,
+        generator: &Generator,
+        sources: Tensor<4>,
+        fake: &Tensor<4>,
+        guided: Guided,
+    ) {
+        let targets = &self.inputs.targets;
+        let weights = &self.config.loss;
+        let Guided { latent, code } = guided;
+        let read = generator
+            .picture_codes(fake.clone(), targets)
+            .expect("a generator guided by codes reads them");
+        let reconstruction = (read - code.clone()).abs().mean();
+        let other = generator.decode_as(latent, self.target_codes(generator, 1));
+        let other = generator.laid_in(sources, other);
+        // A mean code is not to be driven from the others: in its translations that would be tints on the
+        // background.
+        let n = targets.len();
+        let by_code = self.tensor::<4>(&self.inputs.typical, [n, 1, 1, 1]).neg() + 1.0;
+        let diversity =
+            ((fake.clone() - other.detach()).abs() * by_code).mean() / (1.0 - TYPICAL_PROB);
+        // The table follows the mean code: what a style looks like when no code is given.
+        let strayed = (generator.table_codes(targets) - code.detach())
+            .square()
+            .mean();
+        terms.add(Figure::GStyle, weights.style, reconstruction);
+        terms.add_unmeasured(strayed);
+        terms.add(
+            Figure::GDiversity,
+            -(weights.diversity * self.inputs.diversity),
+            diversity,
+        );
     }
 
     /// The discriminator's loss of each picture, `[b]`, mean over patches; without `loss.unary`.
     ///
-    /// `labels`, `styles`: of every patch, `b * h * w`; a style is the one that a patch has or was made for.
-    fn judged(
+    /// `labels`, `styles`: of every patch, `b * h * w`; the style of a fake patch is the one it was
+    /// translated into.
+    fn discriminator_loss(
         &self,
         discriminator: &Discriminator,
         emissions: Tensor<4>,
@@ -423,9 +437,10 @@ impl Part<'_> {
         loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
-    /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood, one less that of
-    /// fake among all labels; with the other losses, which know two sides, the logistic function of the logit.
-    fn believed(&self, emissions: Tensor<4>, styles: &[u32]) -> Tensor<1> {
+    /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood,
+    /// one less that of fake among all labels; with the other losses, which know two sides, the logistic
+    /// function of the logit.
+    fn real_probability(&self, emissions: Tensor<4>, styles: &[u32]) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
         let probs = if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
             let fake = activation::softmax(emissions, 1).narrow(1, 0, 1);
@@ -439,21 +454,21 @@ impl Part<'_> {
         probs.mean_dim(1).reshape([b])
     }
 
-    /// How much the discriminator holds each of the step's real pictures for real and of its style: the logits summed over
-    /// the `P` patches, over `sqrt(P)`, `[m]`. `pictures`: the reals once or more.
+    /// The real-versus-fake logit of each real picture, in its own style: the sum over its `P` patches, over
+    /// `sqrt(P)`. `[m]` `pictures`: the step's reals, once or more.
     ///
-    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is sure and the
-    /// penalty is needed. With chains as without: the log-odds of all patches real against all fake are the sum of
-    /// `e_k - e_0` and a constant, for log Z is the same in both.
+    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is
+    /// sure and the penalty is needed. With chains as without: the log-odds of all patches real against all
+    /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
-    /// Of a sum over patches that each see a window, the squared gradient grows with their number (few windows overlap),
-    /// so over `sqrt(P)` it is that of one patch whatever the picture's size: for a single patch, equation 9 of Mescheder
-    /// et al. 2018.
+    /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
+    /// windows overlap), so over `sqrt(P)` it is that of one patch whatever the picture's size: for a single
+    /// patch, equation 9 of Mescheder et al. 2018.
     fn realness(&self, discriminator: &Discriminator, pictures: Tensor<4>) -> Tensor<1> {
         let emissions = discriminator.emissions(pictures);
         let [m, _, h, w] = emissions.dims();
         let styles = self.inputs.reals.styles.iter().copied().cycle().take(m);
-        let styles: Vec<u32> = spread(styles, h * w);
+        let styles: Vec<u32> = repeated(styles, h * w);
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
         let mean = logits.reshape([m, h * w]).mean_dim(1).reshape([m]);
@@ -461,12 +476,12 @@ impl Part<'_> {
     }
 
     /// The generator's loss of each translation against the discriminator, `[n]`.
-    fn fooled(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
+    fn generator_loss(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
         let [n, _, h, w] = emissions.dims();
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = spread(targets.map(|style| 1 + style as i32), h * w);
+            let labels = repeated(targets.map(|style| 1 + style as i32), h * w);
             let labels = self.labels(labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
@@ -474,7 +489,7 @@ impl Part<'_> {
                 discriminator.negative_log_likelihood(emissions, labels)
             };
         }
-        let styles: Vec<u32> = spread(targets, h * w);
+        let styles: Vec<u32> = repeated(targets, h * w);
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
         loss::fooling_loss(l.adversarial_kind, logits)
@@ -503,7 +518,7 @@ impl Part<'_> {
 }
 
 /// Each value `count` times.
-fn spread<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
     values
         .flat_map(|value| std::iter::repeat_n(value, count))
         .collect()

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use demotic_core::data::{
-    Augmentation, CachePolicy, DataError, Dataset, DatasetOptions, ImportOptions, PairKind,
-    Picture, Sampler, SamplerOptions, Selection, Split, import, split_of_family,
+    Augmentation, CachePolicy, Counterparts, Damaged, DataError, Dataset, DatasetOptions, Fit,
+    ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
+    signed_png, split_of_family,
 };
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
@@ -77,8 +78,8 @@ const MANIFEST: &str = r#"{"name":"@iconify-json/hand","version":"1.2.3"}"#;
 const LEFT: &str = r##"<path fill="#c00000" d="M0 2H8V6H0z"/>"##;
 const FILLED: &str = r##"<path fill="#0000c0" d="M0 0H16V16H0z"/>"##;
 
-/// Icons: `left` with a mirrored alias of an alias, a filled square, one off the origin, one of another size, a dot, a
-/// flag and a skin tone.
+/// Icons: `left` with a mirrored alias of an alias, a filled square, one off the origin, one of another size,
+/// a dot, a flag and a skin tone.
 fn icons() -> String {
     let quoted = |body: &str| serde_json::to_string(body).unwrap();
     format!(
@@ -158,6 +159,7 @@ fn import_from(folder: &Path, archives: &[&[u8]], selection: Selection) -> Impor
         out: folder.join("out"),
         selection,
         replace: false,
+        damaged: Damaged::Refuse,
     }
 }
 
@@ -501,6 +503,7 @@ fn an_imported_folder_loads_as_the_folder_does() {
         out: out.clone(),
         selection: Selection::Everything,
         replace: false,
+        damaged: Damaged::Refuse,
     })
     .unwrap();
     assert_eq!(report.styles.len(), 2);
@@ -623,7 +626,9 @@ fn any_picture_is_fitted_widened_and_composed() {
     assert_eq!(split_of_family(TRAIN), Split::Train);
     let set = folder.path().join("set");
     let at = |style: &str, ending: &str| set.join(style).join(format!("{TRAIN}.{ending}"));
-    for style in ["grey", "half", "jpeg", "point", "tall", "webp", "wide16"] {
+    for style in [
+        "bitmap", "film", "grey", "half", "jpeg", "point", "tall", "webp", "wide16",
+    ] {
         fs::create_dir_all(set.join(style)).unwrap();
     }
     GrayImage::from_pixel(64, 64, Luma([60]))
@@ -650,9 +655,24 @@ fn any_picture_is_fitted_widened_and_composed() {
     image::ImageBuffer::from_pixel(300, 2, image::Rgb([0xffff_u16, 0, 0x8080]))
         .save(at("wide16", "png"))
         .unwrap();
+    RgbImage::from_pixel(5, 5, Rgb([1, 2, 3]))
+        .save(at("bitmap", "bmp"))
+        .unwrap();
+    // Of a film, the first picture.
+    let mut film =
+        image::codecs::gif::GifEncoder::new(fs::File::create(at("film", "gif")).unwrap());
+    for value in [200, 20] {
+        let picture = RgbaImage::from_pixel(6, 6, Rgba([value, value, value, 255]));
+        film.encode_frame(image::Frame::new(picture)).unwrap();
+    }
+    drop(film);
     // Not pictures, or not to be seen.
     fs::write(set.join("grey/notes.txt"), "x").unwrap();
+    // Phrases, which are read.
+    fs::write(set.join(format!("grey/{TRAIN}.txt")), "x").unwrap();
+    fs::write(set.join("phrases.tsv"), "").unwrap();
     fs::write(set.join("grey/.hidden.png"), "x").unwrap();
+    fs::create_dir(set.join("grey/more")).unwrap();
     fs::create_dir(set.join("no-pictures")).unwrap();
 
     let options = DatasetOptions {
@@ -661,7 +681,22 @@ fn any_picture_is_fitted_widened_and_composed() {
     };
     let set = load(&set, &options).unwrap();
     let show = |style: &str| set.picture(set.style_index(style).unwrap(), 0);
-    assert_eq!(set.styles().len(), 7);
+    assert_eq!(set.styles().len(), 9);
+    let left: Vec<String> = set
+        .summary()
+        .passed_over
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "of grey, not read: 1 txt, 1 nested folders, 1 hidden",
+            "no-pictures is no style: it is empty"
+        ]
+    );
+    assert_eq!(colour_at(&show("bitmap"), 16, 16), [1, 2, 3]);
+    assert_eq!(colour_at(&show("film"), 16, 16), [200, 200, 200]);
     assert_eq!(colour_at(&show("grey"), 16, 16), [60, 60, 60]);
     assert_eq!(colour_at(&show("half"), 3, 30), [128, 0, 127]);
     let [r, g, b] = colour_at(&show("jpeg"), 16, 16);
@@ -728,9 +763,11 @@ fn bad_pictures_are_named() {
         assert!(message.ends_with("b/picture-15.png"), "{message}");
     };
     refused(&good[..good.len() - 20], &["damaged or cut off"]);
+    // All of its pixels, and not all of its end.
+    refused(&good[..good.len() - 1], &["a PNG without its end"]);
     refused(&good[..20], &["cannot read picture"]);
-    refused(b"", &["PNG, JPEG or WebP"]);
-    refused(b"<html>", &["PNG, JPEG or WebP"]);
+    refused(b"", &["PNG, JPEG, WebP, GIF or BMP"]);
+    refused(b"<html>", &["PNG, JPEG, WebP, GIF or BMP"]);
     // 20,000 x 20,000 by its header: refused before memory is taken.
     let mut huge = good.clone();
     huge[16..20].copy_from_slice(&20_000_u32.to_be_bytes());
@@ -738,10 +775,179 @@ fn bad_pictures_are_named() {
     let checksum = crc32fast::hash(&huge[12..29]);
     huge[29..33].copy_from_slice(&checksum.to_be_bytes());
     refused(&huge, &["20000 x 20000", "64 megapixels"]);
+    // Other kinds that claim as much.
+    let side = 60_000_u32;
+    let [low, high, ..] = side.to_le_bytes();
+    let gif = [
+        &b"GIF89a"[..],
+        &[
+            low, high, low, high, 0x80, 0, 0, 16, 128, 240, 255, 255, 255,
+        ],
+        b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0;",
+    ]
+    .concat();
+    refused(&gif, &["60000 x 60000", "64 megapixels"]);
+    let words = [
+        54_u32,
+        0,
+        54,
+        40,
+        side,
+        side,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let bitmap: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    refused(
+        &[b"BM", &bitmap[..]].concat(),
+        &["60000 x 60000", "64 megapixels"],
+    );
+    // Of a JPEG, the size stands behind the start of its frame; of a WebP, 14 bits a side are all there is.
+    let frame = [
+        0xff, 0xd8, 0xff, 0xc0, 0, 17, 8, high, low, high, low, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11,
+        0, 0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 63, 0, 0xff, 0xd9,
+    ];
+    refused(&frame, &["60000 x 60000", "64 megapixels"]);
+    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
+    webp.extend([
+        13, 0, 0, 0, 0x2f, 0xfe, 0xbf, 0xff, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+    refused(&webp, &["16383 x 16383", "64 megapixels"]);
+    fs::remove_file(&victim).unwrap();
+    // A drawing has any size, but is not drawn at all of them.
+    let vast = write(
+        folder.path(),
+        "vast.svg",
+        br#"<svg xmlns="http://www.w3.org/2000/svg" width="60000" height="60000"><path d="M0 0h9v9z"/></svg>"#,
+    );
+    assert_says(
+        &failure(Picture::open_or_draw(&vast, 32)),
+        &["60000 x 60000 pixels", "64 megapixels"],
+    );
+    // A file is measured before it is read.
+    let sparse = folder.path().join("sparse.png");
+    fs::File::create(&sparse).unwrap().set_len(1 << 30).unwrap();
+    assert_says(
+        &failure(Picture::open(&sparse)),
+        &["a file of 1073741824 bytes", "sparse.png"],
+    );
+    // A photograph without its end, which its decoder would fill with grey; bytes after the end are nobody's
+    // business.
+    let victim = victim.with_extension("jpe");
+    let photo = RgbImage::from_fn(60, 40, |x, y| Rgb([(x * 4) as u8, (y * 6) as u8, 90]));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    photo.write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    let jpeg = jpeg.into_inner();
+    // In its tables, which the decoder misses itself; in its pixels, which it would not.
+    for (end, problem) in [
+        (jpeg.len() / 2, "a damaged one"),
+        (jpeg.len() - 2, "a JPEG without its end"),
+    ] {
+        fs::write(&victim, &jpeg[..end]).unwrap();
+        assert_says(
+            &failure(load(&set, &options())),
+            &[problem, "picture-15.jpe"],
+        );
+    }
+    fs::write(&victim, [&jpeg[..], b"a preview"].concat()).unwrap();
+    load(&set, &options()).unwrap();
     fs::remove_file(&victim).unwrap();
     let svg = victim.with_extension("svg");
     fs::write(&svg, "<svg").unwrap();
     assert_says(&failure(load(&set, &options())), &["SVG", "picture-15.svg"]);
+}
+
+#[test]
+fn what_reading_refuses_is_not_served_from_the_cache() {
+    let folder = TempDir::new().unwrap();
+    let options = DatasetOptions {
+        cache: CachePolicy::Folder(folder.path().join("cache")),
+        ..DatasetOptions::default()
+    };
+    let set = two_styles(folder.path());
+    load(&set, &options).unwrap();
+    load(&set, &options).unwrap();
+    // The same bytes under names that promise drawings.
+    for entry in fs::read_dir(set.join("b")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::rename(&path, path.with_extension("svg")).unwrap();
+    }
+    assert_says(&failure(load(&set, &options)), &["as SVG", "picture-"]);
+}
+
+#[test]
+fn colours_are_read_as_their_file_means_them() {
+    let chunk = |kind: &[u8; 4], content: &[u8]| {
+        let body = [&kind[..], content].concat();
+        let length = (content.len() as u32).to_be_bytes();
+        [&length[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
+    };
+    let picture = RgbaImage::from_pixel(4, 4, Rgba([128, 60, 200, 255]));
+    let mut plain = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut plain, ImageFormat::Png).unwrap();
+    let plain = plain.into_inner();
+    let read = |chunks: &[u8]| {
+        // Behind the header's chunk.
+        let bytes = [&plain[..33], chunks, &plain[33..]].concat();
+        let picture = Picture::decode(&bytes, Path::new("a.png")).unwrap();
+        <[u8; 4]>::try_from(&picture.premultiplied[..4]).unwrap()
+    };
+    assert_eq!(read(b""), [128, 60, 200, 255]);
+    assert_eq!(
+        read(&chunk(b"gAMA", &45_455_u32.to_be_bytes())),
+        [128, 60, 200, 255]
+    );
+    // Stored as intensities: 128 of 255 is .502, which sRGB writes as 188; 60 as 133, 200 as 229.
+    let linear = read(&chunk(b"gAMA", &100_000_u32.to_be_bytes()));
+    for (got, expected) in linear.into_iter().zip([188_u8, 133, 229, 255]) {
+        assert!(got.abs_diff(expected) <= 2, "{linear:?}");
+    }
+}
+
+#[test]
+fn inks_are_read_as_their_profile_means_them() {
+    // 16 squares of known inks, and what LittleCMS 2 makes of them by the profile in the files, without its
+    // options for black and for white paper.
+    let expected: [[u8; 3]; 16] = [
+        [239, 241, 244],
+        [0, 157, 218],
+        [210, 54, 131],
+        [249, 227, 61],
+        [44, 44, 45],
+        [97, 48, 142],
+        [200, 62, 0],
+        [86, 146, 59],
+        [131, 198, 231],
+        [231, 155, 186],
+        [249, 233, 160],
+        [134, 135, 137],
+        [191, 186, 156],
+        [112, 115, 155],
+        [132, 113, 96],
+        [191, 169, 82],
+    ];
+    let files: [&[u8]; 2] = [
+        include_bytes!("../../../../fuzz/seeds/picture/cmyk.jpg"),
+        include_bytes!("../../../../fuzz/seeds/picture/ycck.jpg"),
+    ];
+    for file in files {
+        let picture = Picture::decode(file, Path::new("inks.jpg")).unwrap();
+        assert_eq!((picture.width_px, picture.height_px), (64, 64));
+        for (i, expected) in expected.into_iter().enumerate() {
+            let at = 4 * (64 * (i / 4 * 16 + 8) + i % 4 * 16 + 8);
+            let got = &picture.premultiplied[at..at + 4];
+            let is_near = got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 2);
+            assert!(
+                is_near && got[3] == 255,
+                "square {i}: {got:?}, expected {expected:?}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -765,10 +971,20 @@ fn sources_that_are_no_data_set_say_the_way_out() {
         &set,
         &["style `b`", "1 picture(s)", "0 of them for training"],
     );
-    save(&picture, &set.join("b/picture-1.png"));
-    fs::copy(set.join("b/picture-1.png"), set.join("b/picture-1.webp")).unwrap();
-    says(&set, &["`picture-1` is there twice"]);
-    says(&write(folder.path(), "x.tgz", b""), &["data import"]);
+    says(
+        &write(folder.path(), "x.tgz", b""),
+        &["data import", "tar xzf"],
+    );
+    says(&write(folder.path(), "x.zip", b""), &["unzip"]);
+    let deep = folder.path().join("deep");
+    save(&picture, &deep.join("mine/a/1.png"));
+    save(&picture, &deep.join("mine/b/1.png"));
+    says(&deep, &["one level deeper", "deep/mine"]);
+    let run = folder.path().join("run");
+    save(&picture, &run.join("samples/step-00000001.png"));
+    fs::create_dir(run.join("checkpoints")).unwrap();
+    fs::write(run.join("config.toml"), "").unwrap();
+    says(&run, &["the folder of a run"]);
     says(&write(folder.path(), "x.png", b""), &["this is a file"]);
     says(Path::new(""), &["data source is empty"]);
 }
@@ -799,6 +1015,552 @@ fn unknown_and_repeated_styles_are_refused() {
         ..options()
     };
     assert_says(&failure(Dataset::load("emoji", &size)), &["0 px"]);
+}
+
+#[test]
+fn all_damaged_pictures_are_named_or_left_out() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    let whole = load(&set, &options()).unwrap();
+    for i in 10..34 {
+        write(&set, &format!("b/picture-{i}.png"), b"no picture");
+    }
+    write(&set, "a/picture-3.png", b"");
+    let message = failure(load(&set, &options()));
+    assert_says(
+        &message,
+        &[
+            "25 pictures cannot be read",
+            "--skip-damaged",
+            "a/picture-3.png",
+            "b/picture-28.png",
+            "and 5 more",
+        ],
+    );
+    assert!(!message.contains("picture-29"), "{message}");
+
+    let skipping = DatasetOptions {
+        damaged: Damaged::Skip,
+        cache: CachePolicy::Folder(folder.path().join("cache")),
+        ..DatasetOptions::default()
+    };
+    for _ in 0..2 {
+        let rest = load(&set, &skipping).unwrap();
+        let summary = rest.summary();
+        assert_eq!(summary.left_out.len(), 25);
+        assert_eq!(
+            summary
+                .styles
+                .iter()
+                .map(|s| s.info.pictures)
+                .collect::<Vec<_>>(),
+            [39, 16]
+        );
+        assert_says(
+            &summary.left_out[0].problem,
+            &["cannot read picture", "a/picture-3.png"],
+        );
+        assert_says(
+            &summary.to_string(),
+            &["left   of b, damaged: 24 pictures: picture-10, ", ", ..."],
+        );
+        // What is left is as it was, in the split where it was.
+        for style in 0..2 {
+            for split in Split::ALL {
+                for &item in rest.items(style, split) {
+                    let before = item_of(&whole, rest.item_key(item));
+                    assert_eq!(whole.item_split(before), split);
+                    assert!(rest.rgba(style, item) == whole.rgba(style, before));
+                }
+            }
+        }
+    }
+    // Nothing left to train on is told as such.
+    for i in 34..50 {
+        write(&set, &format!("b/picture-{i}.png"), b"no picture");
+    }
+    assert_says(
+        &failure(load(&set, &skipping)),
+        &["style `b` has 0 picture(s)"],
+    );
+}
+
+/// Discs of two styles, filled and hollow, at places of their own; `name(i)` of the second style's picture
+/// `i`.
+fn discs(folder: &Path, name: impl Fn(usize) -> String) -> PathBuf {
+    let set = folder.join("discs");
+    for i in 0..30_usize {
+        let (x, y, radius) = (
+            (i * 7 % 17) as f32,
+            (i * 5 % 19) as f32,
+            6.0 + (i % 5) as f32,
+        );
+        for (style, is_filled, name) in [
+            ("filled", true, format!("{i:04}")),
+            ("hollow", false, name(i)),
+        ] {
+            let picture = RgbaImage::from_fn(40, 40, |u, v| {
+                let distance = (u as f32 - 10.0 - x).hypot(v as f32 - 10.0 - y);
+                let is_ink = distance < radius && (is_filled || distance > radius - 1.5);
+                if is_ink {
+                    Rgba([20, 40 + i as u8, 90, 255])
+                } else {
+                    Rgba([0; 4])
+                }
+            });
+            save(&picture, &set.join(style).join(format!("{name}.png")));
+        }
+    }
+    set
+}
+
+#[test]
+fn equal_names_that_are_no_pairs_are_warned_about_and_can_be_switched_off() {
+    let folder = TempDir::new().unwrap();
+    let paired = load(&discs(folder.path(), |i| format!("{i:04}")), &options()).unwrap();
+    assert_eq!(paired.summary().warnings, [""; 0]);
+    let set = discs(folder.path(), |i| format!("{:04}", (i * 7 + 11) % 30));
+    let shuffled = load(&set, &options()).unwrap();
+    let warnings = shuffled.summary().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    assert_says(
+        &warnings[0],
+        &[
+            "filled and hollow",
+            "no more alike than shuffled",
+            "the names are numbers",
+            "data.pairs = \"none\"",
+        ],
+    );
+    let unpaired = DatasetOptions {
+        pairs: Counterparts::None,
+        ..options()
+    };
+    let apart = load(&set, &unpaired).unwrap();
+    assert!(!apart.pairs_known() && apart.summary().warnings.is_empty());
+    assert_eq!(apart.paired_pictures(), [0, shuffled.paired_pictures()[1]]);
+    for style in 0..2 {
+        for split in Split::ALL {
+            let names = |set: &Dataset| -> Vec<String> {
+                let items = set.items(style, split).iter();
+                items.map(|&item| set.item_key(item).to_owned()).collect()
+            };
+            assert_eq!(names(&apart), names(&shuffled));
+            for (&x, &y) in apart
+                .items(style, split)
+                .iter()
+                .zip(shuffled.items(style, split))
+            {
+                assert!(apart.rgba(style, x) == shuffled.rgba(style, y));
+            }
+        }
+    }
+    // The built-in emoji are pairs, and no copies of each other.
+    assert_eq!(emoji().summary().warnings, [""; 0]);
+}
+
+#[test]
+fn names_that_are_nearly_equal_and_copies_and_blanks_are_pointed_out() {
+    let folder = TempDir::new().unwrap();
+    let set = discs(folder.path(), |i| {
+        if i == 4 {
+            "0004".into()
+        } else {
+            format!("{i}")
+        }
+    });
+    let near = load(&set, &options()).unwrap();
+    assert_eq!(near.near_misses().len(), 1);
+    // One digit against four, of 30 but the one that is equal.
+    assert_says(
+        &near.near_misses()[0],
+        &[
+            "filled and hollow: 29 names differ by letters' case",
+            "0000 and 0",
+        ],
+    );
+
+    let set = two_styles(folder.path());
+    let [trained, held_out] = [Split::Train, Split::Test].map(|split| {
+        let number = (10..40)
+            .find(|i| split_of_family(&format!("picture-{i}")) == split)
+            .unwrap();
+        format!("a/picture-{number}.png")
+    });
+    fs::copy(set.join(&trained), set.join(&held_out)).unwrap();
+    let copied = load(&set, &options()).unwrap().summary().warnings;
+    let says = copied
+        .iter()
+        .find(|warning| warning.contains("held-out pictures are in training"));
+    assert_says(says.unwrap(), &["a: 1 of"]);
+
+    let white = RgbaImage::from_fn(20, 20, |x, y| {
+        Rgba([255, 255, 255, if x > y { 255 } else { 0 }])
+    });
+    for i in 0..30 {
+        save(
+            &white,
+            &folder.path().join(format!("discs/white/{i:04}.png")),
+        );
+    }
+    let warned = |background| {
+        let options = DatasetOptions {
+            background,
+            ..options()
+        };
+        let warnings = load(&folder.path().join("discs"), &options)
+            .unwrap()
+            .summary()
+            .warnings;
+        warnings
+            .iter()
+            .any(|warning| warning.contains("white: 30 of 30 pictures are one flat colour"))
+    };
+    assert!(warned([255; 3]) && !warned([128; 3]));
+}
+
+#[test]
+fn styles_of_other_shapes_are_warned_about_and_brought_into_the_square_without_bars() {
+    let folder = TempDir::new().unwrap();
+    for i in 0..12_u8 {
+        for (style, width, height) in [("day", 96, 54), ("night", 54, 96)] {
+            let picture =
+                RgbaImage::from_fn(width, height, |x, y| Rgba([x as u8, y as u8, 100 + i, 255]));
+            save(
+                &picture,
+                &folder.path().join(format!("set/{style}/{style}{i}.png")),
+            );
+        }
+    }
+    let set = folder.path().join("set");
+    let with = |fit| load(&set, &DatasetOptions { fit, ..options() }).unwrap();
+    let warnings = with(Fit::Pad).summary().warnings;
+    let bars = warnings
+        .iter()
+        .find(|warning| warning.contains("differ in shape"));
+    assert_says(
+        bars.unwrap(),
+        &[
+            "day and night",
+            "44 % above and below",
+            "44 % at the sides",
+            "data.fit",
+        ],
+    );
+    for fit in [Fit::Mirror, Fit::Crop] {
+        let set = with(fit);
+        assert!(
+            set.summary()
+                .warnings
+                .iter()
+                .all(|warning| !warning.contains("shape"))
+        );
+        for style in 0..2 {
+            for &item in set.items(style, Split::Train) {
+                assert!(
+                    set.rgba(style, item)
+                        .iter()
+                        .skip(3)
+                        .step_by(4)
+                        .all(|&alpha| alpha == 255)
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn of_twenty_pictures_some_are_held_out() {
+    let folder = TempDir::new().unwrap();
+    let picture = RgbaImage::from_pixel(4, 4, Rgba([9, 200, 3, 255]));
+    let names = names_in(Split::Train, 20);
+    let set = |count: usize| {
+        let set = folder.path().join(format!("set-{count}"));
+        for (i, name) in names[..count].iter().enumerate() {
+            save(&picture, &set.join(format!("few/{name}.png")));
+            // The other style has five of them, and others.
+            let other = if i < 5 {
+                name.clone()
+            } else {
+                format!("other-{i}")
+            };
+            save(&picture, &set.join(format!("other/{other}.png")));
+        }
+        load(&set, &options()).unwrap()
+    };
+    let held_out = |set: &Dataset, style| {
+        [Split::Validation, Split::Test].map(|split| set.items(style, split).len())
+    };
+    assert_eq!(held_out(&set(19), 0), [0, 0], "by their names");
+    let whole = set(20);
+    for style in 0..2 {
+        let held_out = held_out(&whole, style);
+        assert!(held_out.iter().all(|&count| count > 0), "{held_out:?}");
+    }
+    // One family for each split and style, no more.
+    assert!(whole.items(0, Split::Train).len() >= 16);
+}
+
+#[test]
+fn layouts_by_split_keep_their_splits() {
+    let folder = TempDir::new().unwrap();
+    let picture = |i: u32| RgbaImage::from_pixel(4, 4, Rgba([i as u8, 200, 3, 255]));
+    let flat = folder.path().join("flat");
+    let nested = folder.path().join("nested");
+    for i in 0..30 {
+        for (number, style) in ["A", "B"].into_iter().enumerate() {
+            let split = if i < 24 { "train" } else { "test" };
+            let picture = picture(i + 30 * number as u32);
+            save(&picture, &flat.join(format!("{split}{style}/{i}.png")));
+            save(&picture, &nested.join(format!("{split}/{style}/{i}.png")));
+        }
+    }
+    fs::write(flat.join("readme.txt"), "x").unwrap();
+    let mut fingerprints = BTreeSet::new();
+    for set in [&flat, &nested] {
+        let set = load(set, &options()).unwrap();
+        let names: Vec<&str> = set.styles().iter().map(|style| &*style.name).collect();
+        assert_eq!(names, ["A", "B"]);
+        for style in 0..2 {
+            let keys = |split| -> Vec<&str> {
+                set.items(style, split)
+                    .iter()
+                    .map(|&item| set.item_key(item))
+                    .collect()
+            };
+            let mut test: Vec<String> = (24..30).map(|i| format!("test-{i}")).collect();
+            test.sort();
+            assert_eq!(keys(Split::Test), test);
+            // Validation is taken from training: there is no folder of it.
+            let validation = keys(Split::Validation);
+            assert!(!validation.is_empty() && validation.len() + keys(Split::Train).len() == 24);
+            assert!(
+                validation
+                    .iter()
+                    .all(|key| split_of_family(key) == Split::Validation)
+            );
+        }
+        assert_says(&set.summary().to_string(), &["split  as the folders say"]);
+        fingerprints.insert(set.fingerprint());
+    }
+    assert_eq!(fingerprints.len(), 1, "both layouts say the same");
+    // A style that is called so is a style.
+    let odd = folder.path().join("odd");
+    for style in ["train", "test", "plane"] {
+        save(&picture(1), &odd.join(format!("{style}/{TRAIN}.png")));
+    }
+    assert_eq!(load(&odd, &options()).unwrap().styles().len(), 3);
+}
+
+#[test]
+fn one_name_in_two_formats_is_two_pictures_of_one_family() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    let photo = RgbImage::from_pixel(8, 8, Rgb([90, 80, 70]));
+    photo.save(set.join("a/picture-12.JPG")).unwrap();
+    let set = load(&set, &options()).unwrap();
+    let (png, jpeg) = (item_of(&set, "picture-12"), item_of(&set, "picture-12.JPG"));
+    assert_eq!(set.item_family(jpeg), set.item_family(png));
+    assert_eq!(set.item_split(jpeg), set.item_split(png));
+    // The PNG keeps its counterpart.
+    assert!(set.has_picture(1, png) && !set.has_picture(1, jpeg));
+}
+
+#[test]
+fn what_this_program_generated_is_no_style_unless_it_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    for i in 0..5 {
+        let png = fs::read(set.join(format!("a/picture-{i}.png"))).unwrap();
+        let signed = signed_png(&png);
+        let read = |bytes: &[u8]| Picture::decode(bytes, Path::new("a.png")).unwrap();
+        assert_eq!(read(&signed), read(&png));
+        write(&set, &format!("out/picture-{i}.png"), &signed);
+    }
+    let own = load(&set, &options()).unwrap();
+    assert_eq!(own.styles().len(), 2);
+    assert_says(
+        &own.summary().to_string(),
+        &["out is no style", "5 pictures that demotic generated"],
+    );
+    let styles = ["a", "out"].map(str::to_owned).to_vec();
+    let asked = load(
+        &set,
+        &DatasetOptions {
+            styles,
+            ..options()
+        },
+    )
+    .unwrap();
+    assert_eq!(asked.styles()[1].pictures, 5);
+}
+
+#[test]
+fn drawings_are_read_in_any_encoding_and_what_is_not_drawn_is_told() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    let svg =
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>"#;
+    let wide: Vec<u8> = format!("\u{feff}{svg}")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(svg.as_bytes()).unwrap();
+    write(&set, "a/plain.svg", svg.as_bytes());
+    write(&set, "a/wide.svg", &wide);
+    write(&set, "a/zipped.svgz", &zip.finish().unwrap());
+    let foreign = svg.replace("<path", "<foreignObject><p>a</p></foreignObject><path");
+    write(&set, "a/foreign.svg", foreign.as_bytes());
+    let set = load(&set, &options()).unwrap();
+    let pixels = |key| set.rgba(0, item_of(&set, key));
+    assert!(pixels("plain").iter().any(|&value| value > 0));
+    for key in ["wide", "zipped", "foreign"] {
+        assert!(pixels(key) == pixels("plain"), "{key}");
+    }
+    let warnings = set.summary().warnings.join("\n");
+    assert_says(
+        &warnings,
+        &["a: not everything in drawings is drawn: foreign objects in 1"],
+    );
+}
+
+/// An SVG document of 64 x 64 with this in it, read as 64 x 64 pixels.
+fn drawn(content: &str) -> Result<Picture, DataError> {
+    let folder = TempDir::new().unwrap();
+    let svg = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 64 64">{content}</svg>"#
+    );
+    Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 64)
+}
+
+/// Opaque pixels of a picture, in 255ths.
+fn ink(picture: &Picture) -> u32 {
+    let alpha = picture.premultiplied.iter().skip(3).step_by(4);
+    alpha.map(|&alpha| u32::from(alpha)).sum::<u32>() / 255
+}
+
+#[test]
+fn text_in_drawings_is_drawn_in_one_font_whatever_is_asked_for() {
+    let text = |attributes: &str, words: &str| {
+        drawn(&format!(
+            r#"<text x="4" y="48" font-size="40" {attributes}>{words}</text>"#
+        ))
+        .unwrap()
+    };
+    let plain = text("", "Abc");
+    assert!((300..1000).contains(&ink(&plain)), "{}", ink(&plain));
+    for family in ["DejaVu Sans, sans-serif", "Times", "monospace", "Noto Sans"] {
+        assert_eq!(text(&format!(r#"font-family="{family}""#), "Abc"), plain);
+    }
+    assert!(ink(&text(r#"font-weight="bold""#, "Abc")) > ink(&plain) * 5 / 4);
+    // Every kind of letter that it has, and none of those that it lacks.
+    for words in [
+        "\u{416}", "\u{3a9}", "\u{17c}", "\u{20ac}", "e\u{301}", "&amp;",
+    ] {
+        assert!(ink(&text("", words)) > 50, "{words}");
+    }
+    assert_eq!(text("", "e\u{301}"), text("", "\u{e9}"));
+    assert_eq!(ink(&text("", "\u{732b}")), 0);
+}
+
+#[test]
+fn pictures_in_drawings_are_drawn_within_bounds() {
+    use base64::Engine as _;
+    let data = |kind: &str, bytes: &[u8]| {
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        format!(
+            r#"<image x="16" y="16" width="32" height="32" xlink:href="data:{kind};base64,{text}"/>"#
+        )
+    };
+    let encoded = |picture: RgbImage, format| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    };
+    let red = || RgbImage::from_pixel(8, 8, Rgb([200, 40, 40]));
+    let inner = br##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path fill="#c82828" d="M0 0h8v8H0z"/></svg>"##;
+    for (kind, bytes) in [
+        ("image/png", encoded(red(), ImageFormat::Png)),
+        ("image/jpeg", encoded(red(), ImageFormat::Jpeg)),
+        ("image/webp", encoded(red(), ImageFormat::WebP)),
+        ("image/bmp", encoded(red(), ImageFormat::Bmp)),
+        ("image/gif", encoded(red(), ImageFormat::Gif)),
+        ("image/svg+xml", inner.to_vec()),
+    ] {
+        let picture = drawn(&data(kind, &bytes)).unwrap();
+        let pixel = |x: usize, y: usize| &picture.premultiplied[4 * (64 * y + x)..][..4];
+        for (got, expected) in pixel(32, 32).iter().zip([200_u8, 40, 40, 255]) {
+            assert!(got.abs_diff(expected) <= 4, "{kind}: {:?}", pixel(32, 32));
+        }
+        assert_eq!(pixel(8, 32), [0; 4], "{kind}");
+    }
+    // What is cut off, larger or more than is read.
+    let whole = encoded(red(), ImageFormat::Png);
+    let refused = |content: &str, parts: &[&str]| assert_says(&failure(drawn(content)), parts);
+    refused(
+        &data("image/png", &whole[..whole.len() - 14]),
+        &["a picture in the drawing", "cut off", "a.svg"],
+    );
+    let large = encoded(RgbImage::new(4200, 4200), ImageFormat::Png);
+    refused(
+        &data("image/png", &large),
+        &["4200 x 4200 pixels; at most 16 megapixels"],
+    );
+    let tall = data(
+        "image/png",
+        &encoded(RgbImage::new(4096, 4000), ImageFormat::Png),
+    );
+    refused(&tall.repeat(5), &["at most 64 megapixels"]);
+    refused(
+        &data("image/png", &whole).repeat(257),
+        &["there are 257 of"],
+    );
+    let mut deep = inner.to_vec();
+    for _ in 0..6 {
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 64 64">{}</svg>"#,
+            data("image/svg+xml", &deep)
+        );
+        deep = svg.into_bytes();
+    }
+    refused(&data("image/svg+xml", &deep), &["more than 4 deep"]);
+}
+
+#[test]
+fn a_drawing_that_lays_itself_out_without_end_is_refused_soon() {
+    // Ten levels of ten, of ten thousand letters.
+    let text = format!(r#"<text id="u0">{}</text>"#, "a".repeat(10_000));
+    let content = (1..=10).fold(text, |content, level| {
+        let uses = format!(r##"<use href="#u{}"/>"##, level - 1).repeat(10);
+        format!(r#"{content}<g id="u{level}">{uses}</g>"#)
+    });
+    let begun = std::time::Instant::now();
+    assert_says(&failure(drawn(&content)), &["every `use` laid out"]);
+    assert_says(
+        &failure(drawn(&format!("<text>{}</text>", "a".repeat(300_000)))),
+        &["256 bytes a letter of text"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // A few uses, some of them of what does not exist or of themselves.
+    let path = r#"<path id="p" d="M0 0h64v64z"/>"#;
+    let some = r##"<use href="#p"/><g id="g"><use href="#g"/></g><use xlink:href="#none"/>"##;
+    assert!(ink(&drawn(&(path.to_owned() + some)).unwrap()) > 1000);
+}
+
+#[test]
+fn a_drawing_of_a_million_nodes_is_refused_soon() {
+    let folder = TempDir::new().unwrap();
+    let mut svg =
+        br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/>"#
+            .to_vec();
+    svg.extend(b"<g/>".repeat(1_000_000));
+    svg.extend(b"</svg>");
+    let path = write(folder.path(), "many.svg", &svg);
+    let begun = std::time::Instant::now();
+    let message = failure(Picture::open_or_draw(&path, 32));
+    assert_says(&message, &["nodes limit reached", "many.svg"]);
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -849,7 +1611,8 @@ fn embedded_emoji_have_the_known_counts() {
         assert_eq!(counts, [1226, 153, 172], "{}", set.styles()[style].name);
         assert_eq!(set.styles()[style].pictures, 1551);
     }
-    // The whole split, not only its counts: a checkpoint is judged on the pictures it was meant to be judged on.
+    // The whole split, not only its counts: a checkpoint is judged on the pictures it was meant to be judged
+    // on.
     let keys = set.items(0, Split::Test).iter();
     let held_out: Vec<&str> = keys.map(|&item| set.item_key(item)).collect();
     let hash = demotic_core::data::fnv1a64(held_out.join(" ").as_bytes());
@@ -1256,7 +2019,8 @@ fn without_augmentation_batches_are_the_pictures() {
 
 #[test]
 fn training_never_reads_a_held_out_picture() {
-    // Training pictures are grey, held-out ones magenta: any leak, however mixed and turned, leaves colour behind.
+    // Training pictures are grey, held-out ones magenta: any leak, however mixed and turned, leaves colour
+    // behind.
     let folder = TempDir::new().unwrap();
     let set = folder.path().join("set");
     let mut held_out = 0;

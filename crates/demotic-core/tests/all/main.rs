@@ -3,5 +3,20 @@
 
 mod choices;
 mod data;
+mod direction;
+mod examples;
+mod export;
 mod metric;
 mod train;
+#[path = "../../examples/train_tiny.rs"]
+#[allow(
+    dead_code,
+    reason = "its `main` is for `cargo run --example train_tiny`"
+)]
+mod train_tiny;
+#[path = "../../examples/translate_one.rs"]
+#[allow(
+    dead_code,
+    reason = "its `main` is for `cargo run --example translate_one`"
+)]
+mod translate_one;

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
-    Bootstrap, Evaluation, FeatureSet, Features, MAX_PSNR, Nearest, Remap, Scores, Spread,
-    TeachOptions, evaluate, evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1,
-    mean_scores, psnr, rank, recognition, ssim, teach,
+    Bootstrap, Evaluation, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen, Spread, evaluate,
+    evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled, psnr,
+    recognition, see, ssim,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
@@ -130,8 +130,20 @@ fn means_are_over_pictures() {
 
 #[test]
 fn copy_has_the_known_distances_on_emoji() {
-    let evaluation = evaluate::<Infallible>(emoji(), Split::Test, None).unwrap();
-    assert_eq!(evaluation.directions.len(), 30);
+    let styles = [
+        "openmoji-line",
+        "openmoji",
+        "twemoji",
+        "fluent-flat",
+        "fluent-high-contrast",
+    ];
+    let options = DatasetOptions {
+        styles: styles.map(str::to_owned).to_vec(),
+        ..DatasetOptions::default()
+    };
+    let emoji = Dataset::load("emoji", &options).unwrap();
+    let evaluation = evaluate::<Infallible>(&emoji, Split::Test, None).unwrap();
+    assert_eq!(evaluation.directions.len(), 20);
     let find = |from: &str, to: &str| {
         let mut directions = evaluation.directions.iter();
         directions.find(|d| d.from == from && d.to == to).unwrap()
@@ -151,8 +163,8 @@ fn copy_has_the_known_distances_on_emoji() {
         assert_eq!((direction.kind, direction.n), (kind, 172));
         assert!(direction.model.is_none());
     }
-    // What is known about the baselines: a colour map of black and white cannot colour, a neighbour can; the map minimises
-    // squares, so it has the better PSNR on the data at large.
+    // What is known about the baselines: a colour map of black and white cannot colour, a neighbour can; the
+    // map minimises squares, so it has the better PSNR on the data at large.
     let colouring = find("fluent-high-contrast", "openmoji");
     let (remap, nearest) = (colouring.remap.unwrap(), colouring.nearest.unwrap());
     assert!(remap.l1.value < colouring.copy.l1.value && nearest.l1.value < remap.l1.value);
@@ -161,10 +173,10 @@ fn copy_has_the_known_distances_on_emoji() {
         .iter()
         .filter(|d| d.remap.unwrap().psnr.value > d.copy.psnr.value)
         .count();
-    assert!(better >= 28, "{better} of 30");
+    assert!(better >= 18, "{better} of 20");
     let table = evaluation.to_string();
-    // A line a method: copy, remap and nearest, of thirty directions and two kinds.
-    assert_eq!(table.lines().count(), 1 + 3 * (30 + 2));
+    // A line a method: copy, remap and nearest, of twenty directions and two kinds.
+    assert_eq!(table.lines().count(), 1 + 3 * (20 + 2));
     let widths: std::collections::BTreeSet<usize> = table.lines().map(str::len).collect();
     assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
 }
@@ -179,17 +191,20 @@ fn the_json_has_exactly_the_stated_keys() {
         .collect();
     let len = set.picture_len();
     let mut place = 0;
-    let mut translate = |pictures: &[f32], from: usize, to: usize| -> Result<Vec<f32>, String> {
-        assert!(pictures.len() <= 64 * len);
-        if chunks % 3 == 0 {
-            place = 0;
-        }
-        chunks += 1;
-        let range = place..place + pictures.len();
-        place = range.end;
-        assert_eq!(pictures, &truths[from][range.clone()]);
-        Ok(truths[to][range].to_vec())
-    };
+    let mut translate =
+        |pictures: &[f32], items: &[usize], from: usize, to: usize| -> Result<Vec<f32>, String> {
+            assert_eq!(items.len() * len, pictures.len());
+            assert!(items.iter().all(|&item| set.has_picture(to, item)));
+            assert!(pictures.len() <= 64 * len);
+            if chunks % 3 == 0 {
+                place = 0;
+            }
+            chunks += 1;
+            let range = place..place + pictures.len();
+            place = range.end;
+            assert_eq!(pictures, &truths[from][range.clone()]);
+            Ok(truths[to][range].to_vec())
+        };
     let evaluation = evaluate(&set, Split::Test, Some(&mut translate)).unwrap();
     assert_eq!(chunks, 6, "172 pictures in two directions, 64 at a time");
     for direction in &evaluation.directions {
@@ -199,7 +214,7 @@ fn the_json_has_exactly_the_stated_keys() {
         // The same pictures twice: nothing apart, in every resample.
         let kid = model.kid.unwrap();
         assert_eq!((kid.low, kid.value, kid.high), (0.0, 0.0, 0.0));
-        assert!(direction.copy.kid.unwrap().low > 0.1);
+        assert!(direction.copy.kid.unwrap().low > 50.0);
     }
     let json = serde_json::to_string(&evaluation).unwrap();
     let keys: Vec<&str> = json.split('"').skip(1).step_by(2).collect();
@@ -225,7 +240,8 @@ fn the_json_has_exactly_the_stated_keys() {
     let back: Evaluation = serde_json::from_str(&json).unwrap();
     assert_eq!(back.directions.len(), 2);
 
-    let mut failing = |_: &[f32], _: usize, _: usize| Err("the device went away".to_owned());
+    let mut failing =
+        |_: &[f32], _: &[usize], _: usize, _: usize| Err("the device went away".to_owned());
     let error = evaluate(&set, Split::Test, Some(&mut failing)).unwrap_err();
     assert_eq!(error, "the device went away");
 }
@@ -241,6 +257,18 @@ fn flat_set(folder: &TempDir, styles: &[(&str, Flat<'_>)]) -> Dataset {
         for (name, [r, g, b]) in *pictures {
             let picture = RgbaImage::from_pixel(2, 2, Rgba([*r, *g, *b, 255]));
             picture.save(path.join(format!("{name}.png"))).unwrap();
+        }
+        // Of twenty pictures and more some are held out, whatever their names say: these, of no other style.
+        for split in [Split::Validation, Split::Test] {
+            let name = (0..1000)
+                .map(|i| format!("held-out-{style}-{i}"))
+                .find(|name| demotic_core::data::split_of_family(name) == split);
+            if pictures.len() >= 18 {
+                let picture = RgbaImage::from_pixel(2, 2, Rgba([1, 2, 3, 255]));
+                picture
+                    .save(path.join(format!("{}.png", name.unwrap())))
+                    .unwrap();
+            }
         }
     }
     let options = DatasetOptions {
@@ -339,48 +367,94 @@ fn nearest_is_the_nearest_that_has_a_counterpart() {
 
 #[test]
 fn styles_without_pairs_are_compared_as_sets() {
-    let names = names(7);
-    let colour = |i: usize| [40 * i as u8, 255 - 30 * i as u8, 90];
+    let names = names(2 * LEAST_SET + 1);
+    let colour = |i: usize| [4 * i as u8, 255 - 3 * i as u8, 90];
     let of = |range: std::ops::Range<usize>| -> Vec<(&str, [u8; 3])> {
         range.map(|i| (&*names[i], colour(i))).collect()
     };
-    let (a, b) = (of(0..3), of(3..7));
+    let (a, b) = (of(0..LEAST_SET), of(LEAST_SET..2 * LEAST_SET + 1));
     let folder = TempDir::new().unwrap();
     let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
     assert_eq!(Remap::fit(set.training(), 0, 1), None);
     let mut asked = Vec::new();
-    let mut translate = |pictures: &[f32], from: usize, to: usize| {
-        asked.push((from, to, pictures.len() / set.picture_len()));
+    let mut translate = |pictures: &[f32], items: &[usize], from: usize, to: usize| {
+        asked.push((from, to, items.len()));
         Ok::<_, Infallible>(vec![1.0; pictures.len()])
     };
     let evaluation = evaluate(&set, Split::Train, Some(&mut translate)).unwrap();
-    assert_eq!(asked, [(0, 1, 3), (1, 0, 4)]);
+    assert_eq!(asked, [(0, 1, 30), (1, 0, 31)]);
     assert!(evaluation.directions.is_empty() && evaluation.kinds.is_empty());
     let [there, back] = &evaluation.unpaired[..] else {
         panic!("{evaluation:?}");
     };
-    assert_eq!((there.n, there.against, &*there.to), (3, 4, "b"));
-    assert_eq!((back.n, back.against, &*back.to), (4, 3, "a"));
+    assert_eq!((there.n, there.against, &*there.to), (30, 31, "b"));
+    assert_eq!((back.n, back.against, &*back.to), (31, 30, "a"));
     // The copy is told from sets that do not depend on each other.
     let look = |style: usize| {
         let pictures = set.pictures(style, set.items(style, Split::Train));
-        Features::embedded().of(&pictures, 2).look
+        pooled(&pictures, 2)
     };
-    let d = Features::DIMENSION;
-    let expected = kernel_distance(&look(0), &look(1), d, &[]).unwrap();
-    assert!((there.copy.kid.value - expected).abs() < 1e-9);
-    assert!((there.model.unwrap().kid.value - expected).abs() > 1e-6);
+    let expected = kernel_distance(&look(0), &look(1), Seen::POOLED, &[]).unwrap();
+    assert!((there.copy.kid.value - expected).abs() < 1e-6);
+    assert!((there.model.unwrap().kid.value - expected).abs() > 1e-3);
     let table = evaluation.to_string();
     assert_eq!(table.matches("unpaired").count(), 4, "{table}");
 
-    // A picture a style is no set.
+    // Twenty-nine pictures of a style are no set.
     let folder = TempDir::new().unwrap();
-    let set = flat_set(&folder, &[("a", &a[..1]), ("b", &b)]);
+    let set = flat_set(&folder, &[("a", &a[1..]), ("b", &b)]);
     let evaluation = evaluate::<Infallible>(&set, Split::Train, None).unwrap();
     assert_eq!(
         serde_json::to_string(&evaluation).unwrap(),
         r#"{"directions":[],"kinds":[],"unpaired":[],"recognition":null,"notes":[]}"#
     );
+}
+
+#[test]
+fn few_pictures_have_no_kid_and_a_note() {
+    let names = names(LEAST_SET);
+    let scored = |n: usize| {
+        let pictures: Vec<_> = (0..n).map(|i| (&*names[i], [8 * i as u8; 3])).collect();
+        let folder = TempDir::new().unwrap();
+        let set = flat_set(&folder, &[("a", &pictures), ("b", &pictures)]);
+        evaluate::<Infallible>(&set, Split::Train, None).unwrap()
+    };
+    let few = scored(LEAST_SET - 1);
+    assert!(few.directions.iter().all(|d| d.copy.kid.is_none()));
+    assert!(few.kinds[0].copy.kid.is_none());
+    let told = few.to_string();
+    let row = told.lines().find(|line| line.contains("copy")).unwrap();
+    assert!(row.contains("   29*  copy"), "{told}");
+    assert!(
+        told.contains(
+            "note   * fewer than 30 train pictures: a -> b (29), b -> a (29): there is no KID"
+        ),
+        "{told}"
+    );
+    let enough = scored(LEAST_SET);
+    assert!(enough.directions.iter().all(|d| d.copy.kid.is_some()));
+    assert!(enough.notes.is_empty() && !enough.to_string().contains('*'));
+}
+
+#[test]
+fn a_direction_that_is_not_translated_has_no_model() {
+    let set = small_set();
+    let mut one_way = |pictures: &[f32], _: &[usize], from: usize, _: usize| {
+        Ok::<_, Infallible>(if from == 0 {
+            pictures.to_vec()
+        } else {
+            Vec::new()
+        })
+    };
+    let evaluation = evaluate(&set, Split::Test, Some(&mut one_way)).unwrap();
+    let has: Vec<bool> = evaluation
+        .directions
+        .iter()
+        .map(|d| d.model.is_some())
+        .collect();
+    assert_eq!(has, [true, false]);
+    let there = &evaluation.directions[0];
+    assert_eq!(there.model, Some(there.copy));
 }
 
 #[test]
@@ -406,8 +480,9 @@ fn transparency_is_scored_where_networks_draw_it() {
     };
     let set = load(Channels::Rgba);
     // Draws everything half transparent.
-    let mut translate =
-        |pictures: &[f32], _: usize, _: usize| Ok::<_, Infallible>(vec![0.0; pictures.len()]);
+    let mut translate = |pictures: &[f32], _: &[usize], _: usize, _: usize| {
+        Ok::<_, Infallible>(vec![0.0; pictures.len()])
+    };
     let evaluation = evaluate(&set, Split::Train, Some(&mut translate)).unwrap();
     let there = &evaluation.directions[0];
     let of = |measured: &demotic_core::metric::Measured| measured.alpha_l1.map(|a| a.value);
@@ -421,74 +496,6 @@ fn transparency_is_scored_where_networks_draw_it() {
     assert!(table.contains("alpha_l1"), "{table}");
     let opaque = evaluate::<Infallible>(&load(Channels::Rgb), Split::Train, None).unwrap();
     assert!(!opaque.to_string().contains("alpha_l1"));
-}
-
-#[test]
-fn the_feature_network_is_taught_the_same_from_the_same_seed() {
-    let folder = TempDir::new().unwrap();
-    let mut rng = Rng::new(5, Stream::TEST, 0);
-    for name in names(6) {
-        for style in ["a", "b"] {
-            let path = folder.path().join(style);
-            std::fs::create_dir_all(&path).unwrap();
-            let picture = RgbaImage::from_fn(32, 32, |_, _| {
-                Rgba([0; 4].map(|_: u8| rng.below(256) as u8 | 1))
-            });
-            picture.save(path.join(format!("{name}.png"))).unwrap();
-        }
-    }
-    let options = DatasetOptions {
-        cache: CachePolicy::Off,
-        ..DatasetOptions::default()
-    };
-    let set = Dataset::load(folder.path().to_str().unwrap(), &options).unwrap();
-    let taught = |seed: u64| {
-        let mut ticks = Vec::new();
-        let options = TeachOptions {
-            seed,
-            steps: 2,
-            names: 4,
-            ..TeachOptions::default()
-        };
-        let features = teach(set.training(), &options, 1, &mut |tick| {
-            ticks.push((tick.step, tick.identity, tick.style));
-        })
-        .unwrap();
-        (features.write(), ticks)
-    };
-    let (file, ticks) = taught(3);
-    assert_eq!(ticks.len(), 2);
-    // Untaught: four names and two styles by chance, to a factor.
-    assert!(
-        ticks
-            .iter()
-            .all(|t| (0.1..8.0).contains(&t.1) && (0.1..4.0).contains(&t.2)),
-        "{ticks:?}"
-    );
-    assert!(
-        taught(3) == (file.clone(), ticks),
-        "the same seed gave another file"
-    );
-    assert!(taught(4).0 != file, "another seed gave the same file");
-    let read = Features::read(&file).unwrap();
-    assert_eq!(read.styles(), ["a", "b"]);
-    let ranks = rank(&read, &set, Split::Train).unwrap();
-    assert!(
-        ranks.names == 6 && (0.0..=1.0).contains(&ranks.same_name_nearer),
-        "{ranks:?}"
-    );
-
-    let more = TeachOptions {
-        names: 7,
-        ..TeachOptions::default()
-    };
-    let refused = teach(set.training(), &more, 1, &mut |_| {}).err().unwrap();
-    assert!(
-        refused
-            .to_string()
-            .contains("6 training names are drawn in two styles"),
-        "{refused}"
-    );
 }
 
 fn normals(len: usize, step: u64, shift: f32) -> Vec<f32> {
@@ -506,7 +513,7 @@ fn kernel_distance_agrees_with_its_definition() {
             .zip(y)
             .map(|(&x, &y)| f64::from(x) * f64::from(y))
             .sum();
-        (product / d as f64 + 1.0).powi(3)
+        1000.0 * (product / d as f64 + 1.0).powi(3)
     };
     let row = |x: &[f32], i: usize| x[i * d..(i + 1) * d].to_vec();
     let mut expected = 0.0;
@@ -526,7 +533,7 @@ fn kernel_distance_agrees_with_its_definition() {
         }
     }
     let got = kernel_distance(&a, &b, d, &[]).unwrap();
-    assert!((got - expected).abs() < 1e-9, "{got} {expected}");
+    assert!((got - expected).abs() < 1e-6, "{got} {expected}");
     assert_eq!(kernel_distance(&a[..d], &b, d, &[]), None);
     // A vector that counts twice is like one that is there twice, but for the pair it makes with its copy.
     let bootstrap = Bootstrap::new(n, 50, 3);
@@ -541,7 +548,7 @@ fn kernel_distance_agrees_with_its_definition() {
     let whole =
         kernel_spread(&a, &b, d, &[], [&[0; 9], &[0; 7]], &Bootstrap::new(1, 9, 3)).unwrap();
     let whole = whole.estimate();
-    assert!((whole.high - got).abs() < 1e-12 && (whole.low - got).abs() < 1e-12);
+    assert!((whole.high - got).abs() < 1e-9 && (whole.low - got).abs() < 1e-9);
 }
 
 #[test]
@@ -641,110 +648,205 @@ fn kernel_distance_of_pairs_is_unbiased_and_what_the_intervals_are_about() {
     let (a, b) = (normals(3 * d, 1, 0.0), normals(2 * d, 2, 0.3));
     let k = |x: &[f32], y: &[f32]| {
         let product: f64 = x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum();
-        (product / d as f64 + 1.0).powi(3)
+        1000.0 * (product / d as f64 + 1.0).powi(3)
     };
     let (x, y) = (|i: usize| &a[i * d..][..d], |j: usize| &b[j * d..][..d]);
     let own = (k(x(0), x(1)) + k(x(0), x(2)) + k(x(1), x(2))) / 3.0;
     let across = k(x(0), y(0)) + k(x(1), y(0)) + k(x(1), y(1)) + k(x(2), y(1));
     let expected = own + k(y(0), y(1)) - 2.0 * across / 4.0;
     let got = kernel_distance(&a, &b, d, &[Some(1), None, Some(0)]).unwrap();
-    assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+    assert!((got - expected).abs() < 1e-2, "{got} {expected}");
 }
 
-/// Test pictures of a style at 32 px, and what the network makes of them.
-fn seen(style: &str) -> (Vec<f32>, FeatureSet) {
+/// Test pictures of a style at 32 px.
+fn test_pictures(style: &str) -> Vec<f32> {
     let set = emoji();
     let style = set.style_index(style).unwrap();
-    let pictures = set.pictures(style, set.items(style, Split::Test));
-    let features = Features::embedded().of(&pictures, 32);
-    (pictures, features)
+    set.pictures(style, set.items(style, Split::Test))
+}
+
+/// What `benches/peers/convert_efficientnet.py` computes too: discs of some hue on a ramp.
+fn discs(side: i64) -> Vec<f32> {
+    let mut planes = Vec::new();
+    for (n, c) in (0..6).flat_map(|n| (0..3).map(move |c| (n, c))) {
+        for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+            let (across, down) = (2 * x - side, 2 * y - side + 3 * n);
+            let value = if across * across + down * down < side * side * (n + 2) / 9 {
+                (60 * n + 90 * c) % 256
+            } else {
+                (255 * x / side + 40 * c * (n % 2) + (y * y * (n / 3)) % 64) % 256
+            };
+            planes.push(value as f32 / 127.5 - 1.0);
+        }
+    }
+    planes
 }
 
 #[test]
-fn features_rank_held_out_names_and_styles() {
-    let ranks = rank(Features::embedded(), emoji(), Split::Test).unwrap();
-    eprintln!("{ranks:?}");
-    // Chance: 1 in 172, one half, 1 in 6. Measured values are in the README beside the network.
-    assert_eq!(ranks.names, 172);
-    assert!(ranks.same_name_nearest > 0.45, "{ranks:?}");
-    assert!(ranks.same_name_nearer > 0.92, "{ranks:?}");
-    assert!(ranks.style > 0.8, "{ranks:?}");
-}
-
-#[test]
-fn small_changes_are_nearer_than_other_drawings_and_larger_ones_farther() {
-    let (pictures, own) = seen("twemoji");
-    let (_, counterparts) = seen("noto");
-    let plane = 32 * 32;
-    let shifted = |by: usize| -> Vec<f32> {
-        (0..pictures.len())
-            .map(|i| if i % 32 >= by { pictures[i - by] } else { 1.0 })
-            .collect()
-    };
-    let grain = noise(pictures.len(), 5);
-    let noisy = |by: f32| -> Vec<f32> {
-        pictures
-            .iter()
-            .zip(&grain)
-            .map(|(p, n)| (p + by * n).clamp(-1.0, 1.0))
-            .collect()
-    };
-    let blurred = |times: usize| -> Vec<f32> {
-        let mut now = pictures.clone();
-        for _ in 0..times {
-            let before = now.clone();
-            for (i, v) in now.iter_mut().enumerate() {
-                let (x, y) = (i % 32, i / 32 % 32);
-                let at =
-                    |x: usize, y: usize| before[i / plane * plane + y.min(31) * 32 + x.min(31)];
-                let (left, up) = (x.saturating_sub(1), y.saturating_sub(1));
-                *v = (4.0 * at(x, y) + at(left, y) + at(x + 1, y) + at(x, up) + at(x, y + 1)) / 8.0;
+fn the_network_agrees_with_pytorch() {
+    let reference: serde_json::Value =
+        serde_json::from_str(include_str!("efficientnet.json")).unwrap();
+    let (mut farthest, mut ends) = (0.0_f64, Vec::new());
+    for row in reference["pictures"].as_array().unwrap() {
+        let side = row["side_px"].as_i64().unwrap();
+        let seen = see(&discs(side), side as usize);
+        for (i, a) in seen.iter().enumerate() {
+            for (j, b) in seen.iter().enumerate() {
+                let expected = row["perceptual"][i][j].as_f64().unwrap();
+                let got = a.perceptual(b);
+                assert!(
+                    (got - expected).abs() <= 1e-3 * expected,
+                    "{side} px, {i} {j}: {got} {expected}"
+                );
+                farthest = farthest.max((got - expected).abs());
+            }
+            // Every sixteenth mean of a channel. The published weights are in single precision, most of ours
+            // in half.
+            let means = a.pooled.iter().step_by(16);
+            for (got, expected) in means.zip(row["pooled"][i].as_array().unwrap()) {
+                let expected = expected.as_f64().unwrap();
+                let error = (f64::from(*got) - expected).abs();
+                assert!(
+                    error < 5e-3 * (1.0 + expected),
+                    "{side} px: {got} {expected}"
+                );
             }
         }
-        now
-    };
-    let distances = |changed: &[f32]| -> Vec<f64> {
-        let set = Features::embedded().of(changed, 32);
-        (0..set.len()).map(|i| own.perceptual(i, &set, i)).collect()
-    };
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let n = own.len();
-    let other: Vec<f64> = (0..n)
-        .map(|i| own.perceptual(i, &own, (i + 37) % n))
-        .collect();
-    let redrawn: Vec<f64> = (0..n)
-        .map(|i| own.perceptual(i, &counterparts, i))
-        .collect();
-    eprintln!(
-        "redrawn {:.4}, other drawing {:.4}",
-        mean(&redrawn),
-        mean(&other)
-    );
-    let nearer =
-        |a: &[f64], b: &[f64]| a.iter().zip(b).filter(|(a, b)| a < b).count() as f64 / n as f64;
-    assert!(
-        nearer(&redrawn, &other) > 0.75,
-        "{}",
-        nearer(&redrawn, &other)
-    );
-    let by_noise = |k: usize| noisy([0.1, 0.3, 0.6, 1.2][k]);
-    let by_shift = |k: usize| shifted([1, 2, 4, 8][k]);
-    let by_blur = |k: usize| blurred([1, 2, 4, 8][k]);
-    for (name, change) in [
-        ("noise", &by_noise as &dyn Fn(usize) -> Vec<f32>),
-        ("shift", &by_shift),
-        ("blur", &by_blur),
-    ] {
-        let all: Vec<Vec<f64>> = (0..4).map(|k| distances(&change(k))).collect();
-        let means: Vec<f64> = all.iter().map(|d| mean(d)).collect();
-        eprintln!(
-            "{name}: {means:.4?}, nearer than another drawing {:.3}",
-            nearer(&all[0], &other)
-        );
-        assert!(nearer(&all[0], &other) > 0.98, "{name}");
-        assert!(means.is_sorted() && means[0] > 0.0, "{name}: {means:?}");
+        ends.push(seen.into_iter().flat_map(|s| s.pooled).collect::<Vec<_>>());
     }
-    assert!(distances(&pictures).iter().all(|d| *d == 0.0));
+    let kid = kernel_distance(&ends[0], &ends[3], Seen::POOLED, &[]).unwrap();
+    let expected = reference["kid_of_first_and_last_side"].as_f64().unwrap();
+    eprintln!("perceptual distances within {farthest:.1e}, KID {kid:.2}, of PyTorch {expected:.2}");
+    assert!((kid - expected).abs() < 1e-3 * expected, "{kid} {expected}");
+}
+
+/// Planes blurred by a Gaussian of `sigma` pixels, edges repeated.
+fn blurred(planes: &[f32], side: usize, sigma: f32) -> Vec<f32> {
+    let reach = (4.0 * sigma).ceil() as isize;
+    let weights: Vec<f32> = (-reach..=reach)
+        .map(|i| (-((i * i) as f32) / (2.0 * sigma * sigma)).exp())
+        .collect();
+    let total: f32 = weights.iter().sum();
+    let along = |planes: &[f32], step: usize| -> Vec<f32> {
+        (0..planes.len())
+            .map(|at| {
+                let place = (at / step % side) as isize;
+                let terms = weights.iter().zip(-reach..).map(|(weight, shift)| {
+                    let other = (place + shift).clamp(0, side as isize - 1) - place;
+                    weight * planes[at.strict_add_signed(other * step as isize)]
+                });
+                terms.sum::<f32>() / total
+            })
+            .collect()
+    };
+    along(&along(planes, 1), side)
+}
+
+/// Damage by name and strength, 1 weak and 2 strong, to pictures of 32 px.
+fn damaged(pictures: &[f32], kind: &str, strength: usize) -> Vec<f32> {
+    let (side, plane) = (32, 32 * 32);
+    let pick = |weak: f32, strong: f32| if strength == 1 { weak } else { strong };
+    let grain = || Rng::new(3, Stream::TEST, 11).normals(pictures.len());
+    let place = |i: usize| (i / side % side, i % side);
+    let changed: Vec<f32> = match kind {
+        "shift" => (0..pictures.len())
+            .map(|i| {
+                if i % side >= strength {
+                    pictures[i - strength]
+                } else {
+                    1.0
+                }
+            })
+            .collect(),
+        "blur" => blurred(pictures, side, pick(0.5, 1.0)),
+        "noise" => {
+            let by = 2.0 * pick(6.0, 12.0) / 255.0;
+            let both = pictures.iter().zip(grain());
+            both.map(|(v, n)| v + by * n).collect()
+        }
+        "mottled fills" => {
+            // Blotches of three pixels or so wherever the picture is not white.
+            let blotches = blurred(&grain(), side, 1.5);
+            let deviation =
+                (blotches.iter().map(|v| v * v).sum::<f32>() / blotches.len() as f32).sqrt();
+            let by = 2.0 * pick(0.05, 0.12) / deviation;
+            (0..pictures.len())
+                .map(|i| {
+                    let (picture, at) = (i / (3 * plane) * 3 * plane, i % plane);
+                    let is_ink = (0..3).any(|c| pictures[picture + c * plane + at] < 0.94);
+                    pictures[i] + if is_ink { by * blotches[i] } else { 0.0 }
+                })
+                .collect()
+        }
+        "dirty border" => {
+            let by = 2.0 * pick(0.08, 0.2);
+            let both = pictures.iter().zip(grain()).enumerate();
+            both.map(|(i, (v, n))| {
+                let (y, x) = place(i);
+                let is_border = [y, x].iter().any(|p| *p < 2 || *p >= side - 2);
+                v - if is_border { by * n.abs() } else { 0.0 }
+            })
+            .collect()
+        }
+        "wrong hue" => {
+            // Turned about the grey axis.
+            let (sin, cos) = pick(20.0, 60.0).to_radians().sin_cos();
+            let (a, b) = ((1.0 - cos) / 3.0, sin / 3.0_f32.sqrt());
+            (0..pictures.len())
+                .map(|i| {
+                    let (picture, c, at) = (i / (3 * plane) * 3 * plane, i / plane % 3, i % plane);
+                    let of = |turn: usize| pictures[picture + (c + turn) % 3 * plane + at];
+                    (cos + a) * of(0) + (a - b) * of(1) + (a + b) * of(2)
+                })
+                .collect()
+        }
+        other => panic!("{other}"),
+    };
+    changed.into_iter().map(|v| v.clamp(-1.0, 1.0)).collect()
+}
+
+#[test]
+fn known_damage_is_worse_than_none_and_the_worse_the_stronger() {
+    let damage = [
+        "shift",
+        "blur",
+        "noise",
+        "mottled fills",
+        "dirty border",
+        "wrong hue",
+    ];
+    for style in ["twemoji", "openmoji"] {
+        let pictures = test_pictures(style);
+        let own = see(&pictures, 32);
+        let features =
+            |set: &[Seen]| -> Vec<f32> { set.iter().flat_map(|s| s.pooled.clone()).collect() };
+        let truths = features(&own);
+        let itself: Vec<Option<usize>> = (0..own.len()).map(Some).collect();
+        for kind in damage {
+            let [weak, strong] = [1, 2].map(|strength| {
+                let seen = see(&damaged(&pictures, kind, strength), 32);
+                let pairs = seen.iter().zip(&own);
+                let perceptual = pairs.map(|(a, b)| a.perceptual(b)).sum::<f64>();
+                let kid = kernel_distance(&features(&seen), &truths, Seen::POOLED, &itself);
+                (perceptual / own.len() as f64, kid.unwrap())
+            });
+            eprintln!(
+                "{style}, {kind}: perceptual {:.3} {:.3}, KID {:.1} {:.1}",
+                weak.0, strong.0, weak.1, strong.1
+            );
+            assert!(
+                0.01 < weak.0 && 1.2 * weak.0 < strong.0,
+                "{kind}: {weak:?} {strong:?}"
+            );
+            // A shift leaves every picture in the style: only the perceptual distance minds.
+            if kind != "shift" {
+                assert!(
+                    1.0 < weak.1 && 1.2 * weak.1 < strong.1,
+                    "{kind}: {weak:?} {strong:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -757,8 +859,8 @@ fn kernel_distance_of_styles_is_nothing_within_and_much_between() {
         "fluent-flat",
         "fluent-high-contrast",
     ];
-    let seen: Vec<FeatureSet> = styles.iter().map(|style| seen(style).1).collect();
-    let d = Features::DIMENSION;
+    let d = Seen::POOLED;
+    let seen = styles.map(|style| pooled(&test_pictures(style), 32));
     let (mut within, mut between, mut right) = (Vec::new(), Vec::new(), 0);
     for step in 0..8 {
         // Names in two halves at random: neighbours in the data set are alike (faces, flags of one kind).
@@ -767,7 +869,7 @@ fn kernel_distance_of_styles_is_nothing_within_and_much_between() {
             let names = &order[half * 80..][..80];
             names
                 .iter()
-                .flat_map(|&i| seen[style].look[i as usize * d..][..d].to_vec())
+                .flat_map(|&i| seen[style][i as usize * d..][..d].to_vec())
                 .collect()
         };
         for a in 0..styles.len() {
@@ -817,7 +919,7 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
         let (near, far) = (of_style.normal.kid, of_style.fitted.kid);
         assert!(near.low < near.value && near.value < near.high, "{near:?}");
         assert!(
-            near.value.abs() < 0.3 && far.low > near.high + 1.0,
+            near.value.abs() < 30.0 && far.low > near.high + 300.0,
             "{near:?} {far:?}"
         );
     }
@@ -826,7 +928,7 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
 #[test]
 fn recognition_counts_pictures_patches_and_false_alarms() {
     let set = small_set();
-    // Says the first style of everything, one patch of four made.
+    // Says the first style of everything, one patch of four fake.
     let mut judge = |pictures: &[f32]| {
         let n = pictures.len() / set.picture_len();
         let opinion = Opinion::new(
@@ -843,7 +945,7 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
     );
     let [line, colour] = [0, 1].map(|i| told.styles[i].shares);
     assert_eq!(
-        (line.picture.value, line.patch.value, line.made.value),
+        (line.picture.value, line.patch.value, line.fake.value),
         (1.0, 0.75, 0.25)
     );
     assert_eq!((colour.picture.value, colour.patch.value), (0.0, 0.0));

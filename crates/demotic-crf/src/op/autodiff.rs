@@ -1,5 +1,5 @@
-//! The operation's place in automatic differentiation: the forward pass already computes the gradient, the backward pass
-//! scales it.
+//! The operation's place in automatic differentiation: the forward pass already computes the gradient, the
+//! backward pass scales it.
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

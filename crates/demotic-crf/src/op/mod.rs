@@ -1,22 +1,22 @@
-//! The CRF operation below the modules: which implementation serves a device, and the call that leads to it.
+//! The CRF operation below the layers: which implementation serves a device, and checks that both layers
+//! share.
 
 mod autodiff;
 mod cpu;
 pub(crate) mod ops;
 pub(crate) mod plan;
 pub(crate) mod reference;
+#[cfg(feature = "remote")]
+pub(crate) mod remote;
 #[cfg(feature = "wgpu")]
-mod shaders;
-#[cfg(feature = "wgpu")]
-mod template;
-#[cfg(feature = "wgpu")]
-mod wgpu;
+pub(crate) mod wgsl;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 
 use crate::config::{Implementation, LABELS_MAX, WgslKernel};
 use crate::error::CrfError;
+use ops::{FLEX, OTHER};
 
 /// Whether the device is a CPU behind a GPU's interface.
 pub(crate) fn is_software(device: &Device) -> bool {
@@ -26,7 +26,9 @@ pub(crate) fn is_software(device: &Device) -> bool {
     )]
     match device.clone().inner().as_dispatch() {
         #[cfg(feature = "wgpu")]
-        DispatchDevice::Cube(cube) => cube.client().properties().identity.physical.is_none(),
+        DispatchDevice::Cube(cube) => wgsl::backend::is_software(&cube.client()),
+        #[cfg(feature = "remote")]
+        DispatchDevice::Remote(device) => remote::far(device).is_some_and(|far| far.is_software),
         _ => false,
     }
 }
@@ -47,17 +49,19 @@ pub(crate) fn kernel_in_use(
     )]
     match device.clone().inner().as_dispatch() {
         #[cfg(feature = "wgpu")]
-        DispatchDevice::Cube(cube) => Some(wgpu::kernel_in_use(&cube.client(), plan, dims)),
+        DispatchDevice::Cube(cube) => {
+            Some(wgsl::backend::kernel_in_use(&cube.client(), plan, dims))
+        }
         _ => None,
     }
 }
 
-/// What a device's runtime is, as far as the choice of an implementation goes.
+/// A device's runtime, as the choice of an implementation sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Runtime {
     /// `CubeCL`, named by compiler: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`.
     #[cfg_attr(
-        not(feature = "wgpu"),
+        not(any(feature = "wgpu", feature = "remote")),
         expect(dead_code, reason = "a build without wgpu has no such device")
     )]
     Cube(String),
@@ -65,12 +69,13 @@ enum Runtime {
     Flex,
 }
 
-/// Whether a `CubeCL` runtime of this name compiles WGSL text: one built for SPIR-V or MSL refuses it, and only when the
-/// output is read.
+/// Whether a `CubeCL` runtime of this name compiles WGSL text: one built for SPIR-V or MSL refuses it, and
+/// only when the output is read.
 fn takes_wgsl(name: &str) -> bool {
     name == "wgpu<wgsl>"
 }
 
+/// Of a device of another machine: what it is there.
 fn runtime(device: &DispatchDevice) -> Option<Runtime> {
     #[allow(
         dead_code,
@@ -81,21 +86,28 @@ fn runtime(device: &DispatchDevice) -> Option<Runtime> {
         #[cfg(feature = "wgpu")]
         DispatchDevice::Cube(cube) => Some(Runtime::Cube(cube.client().name().to_string())),
         DispatchDevice::Flex(_) => Some(Runtime::Flex),
+        #[cfg(feature = "remote")]
+        DispatchDevice::Remote(device) => match remote::far(device)?.runtime.as_str() {
+            FLEX => Some(Runtime::Flex),
+            OTHER => None,
+            cube => Some(Runtime::Cube(cube.to_owned())),
+        },
         DispatchDevice::Autodiff(outer) => runtime(&outer.clone().inner()),
         _ => None,
     }
 }
 
-/// The name of a device's runtime: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`, `hip`, `flex`, or `other`.
+/// The name of a device's runtime: `wgpu<wgsl>`, `wgpu<spirv>`, `wgpu<msl>`, `cuda`, `hip`, `flex`, or
+/// `other`.
 pub fn runtime_name(device: &Device) -> String {
     match runtime(device.as_dispatch()) {
         Some(Runtime::Cube(name)) => name,
-        Some(Runtime::Flex) => "flex".to_string(),
-        None => "other".to_string(),
+        Some(Runtime::Flex) => FLEX.to_string(),
+        None => OTHER.to_string(),
     }
 }
 
-/// The implementation that a layer set to `asked` uses on `device`: what a run prints in its header.
+/// The implementation that a layer set to `asked` uses on `device`: a run prints it in its header.
 ///
 /// Never [`Implementation::Auto`]. Layers over more than [`LABELS_MAX`] labels differ: ask the layer.
 ///
@@ -117,7 +129,7 @@ pub(crate) fn implementation_for(
     choose(runtime(device.as_dispatch()).as_ref(), asked, labels)
 }
 
-/// The choice itself: by the runtime's name, the wish and the label count.
+/// The choice itself: by the runtime's name, what is asked for, and the label count.
 fn choose(
     runtime: Option<&Runtime>,
     asked: Implementation,
@@ -176,6 +188,18 @@ pub(crate) fn check_labels(labels: usize) -> Result<(), CrfError> {
     }
 }
 
+/// Refuses a bound that is not a positive number.
+pub(crate) fn check_a_max(a_max: Option<f32>) -> Result<(), CrfError> {
+    match a_max {
+        Some(a_max) if !(a_max.is_finite() && a_max > 0.0) => Err(CrfError::Config {
+            key: "a_max",
+            got: a_max.to_string(),
+            expected: "a positive number, or none",
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Panics with both shapes where they differ: the counterpart of Burn's own shape checks.
 pub(crate) fn checked_shape(what: &'static str, expected: &str, wanted: &[usize], got: &[usize]) {
     if wanted != got {
@@ -193,8 +217,8 @@ pub(crate) fn checked_shape(what: &'static str, expected: &str, wanted: &[usize]
 mod tests {
     use super::*;
 
-    /// Builds for SPIR-V, MSL, CUDA or HIP compile no WGSL text: tensor operations run there, and asking for the kernels says
-    /// why not, naming the client.
+    /// Builds for SPIR-V, MSL, CUDA or HIP compile no WGSL text: tensor operations run there, and asking for
+    /// the kernels says why not, naming the client.
     #[test]
     fn kernels_run_only_where_the_client_compiles_wgsl() {
         let auto = |runtime: &Runtime| choose(Some(runtime), Implementation::Auto, 8);

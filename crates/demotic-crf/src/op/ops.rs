@@ -1,5 +1,5 @@
-//! The operation as Burn sees it: its signature, its output shapes under fusion, the CPU backend's share, and the call from
-//! a tensor.
+//! The operation as Burn sees it: its signature, its output shapes under fusion, its implementation on the
+//! CPU backend, and the call from a tensor.
 
 #[cfg(feature = "wgpu")]
 use burn::backend::fusion::custom::TensorSpec;
@@ -10,9 +10,15 @@ use burn_flex::{Flex, FlexTensor, Layout};
 
 use super::cpu;
 use super::plan::{Group, Plan};
+use crate::config::Directions;
 
-/// The operation. Tensors are laid out as [`Plan`] says; `lengths` is any tensor (the labels, say) where the plan is not ragged.
-#[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Autodiff, Fusion: cfg(feature = "wgpu"))]
+/// Names of runtimes that are not `CubeCL`'s.
+pub(crate) const FLEX: &str = "flex";
+pub(crate) const OTHER: &str = "other";
+
+/// The operation. Tensors are laid out as [`Plan`] says; `lengths` is any tensor (the labels, say) where the
+/// plan is not ragged.
+#[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Remote: cfg(feature = "remote"), Autodiff, Fusion: cfg(feature = "wgpu"))]
 pub(crate) trait CrfOps: Backend {
     /// Values `[groups]`.
     #[fusion(meta = value_spec)]
@@ -24,7 +30,8 @@ pub(crate) trait CrfOps: Backend {
         plan: Plan,
     ) -> FloatTensor<Self>;
 
-    /// Values `[groups]`, gradient by emissions `[b, l, h, w]`, gradient by potentials of each group `[d, groups, width]`.
+    /// Values `[groups]`, gradient by emissions `[b, l, h, w]`, gradient by potentials of each group `[d,
+    /// groups, width]`.
     #[fusion(meta = gradient_specs)]
     fn crf_gradient(
         emissions: FloatTensor<Self>,
@@ -34,7 +41,8 @@ pub(crate) trait CrfOps: Backend {
         plan: Plan,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The best paths `[b, h, w]` and their scores `[chains]` (one direction only; evidence and group do not count).
+    /// The best paths `[b, h, w]` and their scores `[chains]` (one direction only; evidence and group do not
+    /// count).
     #[fusion(meta = viterbi_specs)]
     fn crf_viterbi(
         emissions: FloatTensor<Self>,
@@ -107,7 +115,6 @@ fn viterbi_specs(
 
 /// The upstream gradient `[groups]` as a shape that broadcasts over `[b, l, h, w]`.
 pub(crate) fn upstream_shape(groups: usize, [b, _, h, w]: [usize; 4], plan: &Plan) -> [usize; 4] {
-    use crate::grid::Directions;
     match plan.group {
         Group::All => [1, 1, 1, 1],
         Group::Picture => [groups, 1, 1, 1],
@@ -150,7 +157,7 @@ fn floats(values: Vec<f32>, shape: Shape, strides: Vec<isize>) -> FlexTensor {
     )
 }
 
-/// Untouched where they have no say.
+/// Lengths as plain values; untouched where the plan is not ragged.
 fn plain_lengths(lengths: FlexTensor, plan: &Plan) -> FlexTensor {
     if plan.ragged {
         plain(lengths).to_contiguous()
@@ -315,7 +322,7 @@ impl Call {
     fn lengths(&self) -> DispatchTensor {
         match &self.lengths {
             Some(lengths) => lengths.clone().into_dispatch(),
-            // Bound by no kernel: a tensor that is there already costs no launch.
+            // No kernel binds it: a tensor that exists already costs no launch.
             None => self.labels.clone().into_dispatch(),
         }
     }
@@ -332,7 +339,8 @@ impl Call {
         ))
     }
 
-    /// Values, gradient by emissions, gradient by potentials of each group: constants to automatic differentiation.
+    /// Values, gradient by emissions, gradient by potentials of each group: constants to automatic
+    /// differentiation.
     pub(crate) fn gradient(self) -> (Tensor<1>, Tensor<4>, Tensor<3>) {
         let lengths = self.lengths();
         let (value, emissions, potentials) = <Dispatch as CrfOps>::crf_gradient(

@@ -1,14 +1,20 @@
-//! What one call of the operation computes, and where each chain lies in memory. Shared by the CPU loop and the kernels.
+//! What one call of the operation computes, and where each chain lies in memory. Shared by the CPU loop and
+//! the kernels.
 
-use crate::config::WgslKernel;
-use crate::grid::Directions;
+use crate::config::{Directions, WgslKernel};
 
-/// How chains are counted together: one value, and one table of transition gradients, for each group.
+/// Below this a scaled log score counts as this: every product of two such probabilities stays a normal f32.
+pub(crate) const LOG_FLOOR: f32 = -41.0;
+
+/// Positions summed in one go before they are added to the total.
+pub(crate) const BLOCK: usize = 32;
+
+/// Which chains share one value and one table of transition gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Group {
-    /// One value a picture.
+    /// One value per picture.
     Picture,
-    /// One value a chain (one direction only).
+    /// One value per chain (one direction only).
     Chain,
     /// One value in all.
     All,
@@ -19,10 +25,11 @@ pub(crate) enum Group {
 pub(crate) enum Evidence {
     /// All labels known. Value: `-log p(labels)`.
     Gold,
-    /// Labels other than `unknown` are held fixed. Value: log of the held sum, relative to `sum_t max_k e_t[k]` and the
-    /// largest transition, so that two such values may be subtracted without loss.
+    /// Labels other than `unknown` are held fixed. Value: log of the sum over labellings that agree, relative
+    /// to `sum_t max_k e_t[k]` and the largest transition, so that two such values can be subtracted without
+    /// loss.
     Held {
-        /// The label that stands for "not known".
+        /// The label value of unlabelled positions.
         unknown: i32,
     },
     /// Nothing known. Value: `log Z`, relative as for [`Evidence::Held`].
@@ -42,9 +49,9 @@ pub(crate) enum Order {
 
 /// One call, beside its tensors.
 ///
-/// Tensors are always seen as a grid: emissions `[b, l, h, w]`, labels `[b, h, w]`, potentials `[d, width]` (for each
-/// direction the transitions row by row, then, where they count, start and end scores). A set of chains `[n, t, l]` is
-/// `[1, l, n, t]` with rows only.
+/// Tensors are always seen as a grid: emissions `[b, l, h, w]`, labels `[b, h, w]`, potentials `[d, width]`
+/// (for each direction the transitions row by row, then, where they count, start and end scores). A set of
+/// chains `[n, t, l]` is `[1, l, n, t]` with rows only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Plan {
     pub(crate) directions: Directions,
@@ -88,7 +95,7 @@ impl Strides {
 }
 
 impl Plan {
-    /// Rows first, then columns, as far as they count.
+    /// `true` for rows, then `false` for columns, as far as each direction counts.
     pub(crate) fn rows_and_columns(&self) -> impl Iterator<Item = bool> + use<> {
         let directions = self.directions;
         [true, false].into_iter().filter(move |&rows| {
@@ -134,7 +141,7 @@ impl Plan {
         )
     }
 
-    /// The group that a chain counts to.
+    /// The group of a chain.
     pub(crate) fn group_of(&self, lines: &Lines, chain: usize) -> usize {
         match self.group {
             Group::Picture => chain / lines.inner,
@@ -151,7 +158,8 @@ impl Plan {
         }
     }
 
-    /// The chains of one direction; strides of emissions `[b, l, h, w]` and labels `[b, h, w]` as their tensors have them.
+    /// The chains of one direction; strides of emissions `[b, l, h, w]` and labels `[b, h, w]` as their
+    /// tensors have them.
     pub(crate) fn lines(
         &self,
         rows: bool,

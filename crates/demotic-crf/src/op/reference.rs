@@ -1,15 +1,11 @@
-//! The CRF in plain tensor operations: differentiable, on any device, of any label count. The fallback where no kernel
-//! runs, and what kernels are held against. Slow: a handful of small operations for every position of the chain.
+//! The CRF in plain tensor operations: differentiable, on any device, of any label count. The fallback where
+//! no kernel runs, and what kernels are held against. Slow: a handful of small operations for every position
+//! of the chain.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 
+use super::plan::{BLOCK, LOG_FLOOR};
 use crate::config::FORBIDDEN;
-
-/// Below this a scaled log score counts as this: every product of two such probabilities stays a normal f32.
-pub(crate) const LOG_FLOOR: f32 = -41.0;
-
-/// Positions summed in one go before they are added to the total.
-pub(crate) const BLOCK: usize = 32;
 
 /// A set of equally long chains and their scores.
 #[derive(Clone, Debug)]
@@ -22,7 +18,7 @@ pub(crate) struct Chains {
     pub(crate) lengths: Option<Tensor<1, Int>>,
 }
 
-/// What the scan leaves behind.
+/// Results of the forward recursion.
 struct Scan {
     /// Normalised forward vectors, `t` times `[n, l]`.
     forward: Vec<Tensor<2>>,
@@ -136,7 +132,8 @@ impl Chains {
             };
             let (q, exists) = match &valid {
                 Some(valid) => {
-                    // Past the end a uniform vector stands in: it is never read, and keeps the logarithm finite.
+                    // Past the end a uniform vector stands in: it is never read, and keeps the logarithm
+                    // finite.
                     let exists = valid.clone().narrow(1, step, 1); // [n, 1]
                     let missing = exists.clone().neg().add_scalar(1.0);
                     (q * exists.clone() + missing, Some(exists))
@@ -246,7 +243,8 @@ impl Chains {
         }
     }
 
-    /// Marginals of every position `[n, t, l]` and of every neighbouring pair `[n, t - 1, l, l]`; zero past a chain's end.
+    /// Marginals of every position `[n, t, l]` and of every neighbouring pair `[n, t - 1, l, l]`; zero past a
+    /// chain's end.
     pub(crate) fn marginals(&self) -> (Tensor<3>, Tensor<4>) {
         let [n, t, l] = self.emissions.dims();
         let device = self.emissions.device();
@@ -314,7 +312,7 @@ impl Chains {
         (first + blocked_sum(conditional)).neg()
     }
 
-    /// A labelling of each chain, `[n, t]`, drawn with these uniforms in `[0, 1)`, `[n, t]`.
+    /// A labelling of each chain, `[n, t]`, sampled with these uniforms in `[0, 1)`, `[n, t]`.
     pub(crate) fn sample(&self, uniforms: Tensor<2>) -> Tensor<2, Int> {
         let [n, t, l] = self.emissions.dims();
         let top = self.emission_top(None);
@@ -350,7 +348,8 @@ impl Chains {
         }
     }
 
-    /// The best path of each chain `[n, t]` (0 past the end) and its score `[n]`; ties go to the lowest label.
+    /// The best path of each chain `[n, t]` (0 past the end) and its score `[n]`; equal scores go to the
+    /// lowest label.
     pub(crate) fn viterbi(&self) -> (Tensor<2, Int>, Tensor<1>) {
         let [n, t, l] = self.emissions.dims();
         let device = self.emissions.device();
@@ -391,7 +390,8 @@ impl Chains {
             };
             best = score;
             from.push(back);
-            // Relative to the maximum, the maxima summed apart: a long chain decides as finely as a short one.
+            // Relative to the maximum, the maxima summed apart: a long chain decides as finely as a short
+            // one.
             let top = best.clone().max_dim(1); // [n, 1]
             best = best - top.clone();
             tops.push(top);
@@ -412,7 +412,8 @@ impl Chains {
     }
 }
 
-/// The lowest index along axis 1 of `[n, i, j]` whose value is the top one `[n, 1, j]`: ties are decided alike everywhere.
+/// The lowest index along axis 1 of `[n, i, j]` whose value is the top one `[n, 1, j]`: every implementation
+/// chooses the same among equals.
 fn first_equal(values: Tensor<3>, top: Tensor<3>) -> Tensor<2, Int> {
     let [n, i, j] = values.dims();
     let index = Tensor::<1, Int>::arange(0..i as i64, &values.device())

@@ -1,5 +1,5 @@
-//! The public interface word by word: shapes refused by name, label counts beyond the kernels, allowed transitions, bounds, decoding,
-//! and invariants at full size.
+//! The public interface word by word: shapes refused by name, label counts beyond the kernels, allowed
+//! transitions, bounds, decoding, and invariants at full size.
 
 use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -9,8 +9,8 @@ use demotic_crf::{
     Reduction, WgslKernel,
 };
 
-use crate::chain::{Problem, Target};
 use crate::grid::{close, floats};
+use crate::problem::{Problem, Target};
 use crate::wgsl_adapter;
 
 fn crf() -> LinearChainCrf {
@@ -99,7 +99,8 @@ fn a_table_of_allowed_transitions_must_be_square_and_leave_a_way_on() {
     }
 }
 
-/// A cycle 0 -> 1 -> 2 -> 0, staying allowed: nothing that any operation gives leaves it, and no gradient asks for it.
+/// A cycle 0 -> 1 -> 2 -> 0, staying allowed: nothing that any operation gives leaves it, and no gradient
+/// asks for it.
 fn allowed_transitions_hold(target: &Target) {
     let cycle: Vec<Vec<bool>> = (0..3)
         .map(|i| (0..3).map(|j| j == i || j == (i + 1) % 3).collect())
@@ -158,7 +159,8 @@ fn forbidden_transitions_happen_nowhere() {
     allowed_transitions_hold(&Target::flex(Implementation::Reference));
 }
 
-/// At full size: marginals sum to one, rows of the pair sums to the marginals that begin pairs, columns to those that end them.
+/// At full size: marginals sum to one, rows of the pair sums to the marginals that begin pairs, columns to
+/// those that end them.
 fn invariants(target: &Target, case: Case) {
     let device = target.device.clone().autodiff();
     let Case {
@@ -204,9 +206,9 @@ fn invariants_hold_at_full_size() {
     invariants(&flex, Case::new(64, 2048, 4));
     if wgsl_adapter().is_some() {
         for (kernel, case) in [
-            (WgslKernel::Chain, Case::new(4096, 4, 8)),
-            (WgslKernel::Scan, Case::new(4096, 4, 8)),
-            (WgslKernel::Lanes, Case::new(1024, 4, 8)),
+            (WgslKernel::Chain, Case::new(4096, 4, 4)),
+            (WgslKernel::Scan, Case::new(4096, 4, 4)),
+            (WgslKernel::Lanes, Case::new(1024, 4, 4)),
             (WgslKernel::Chain, Case::new(64, 2048, 4)),
         ] {
             invariants(&Target::wgpu(kernel).unwrap(), case);

@@ -5,36 +5,19 @@
 mod chain;
 mod grid;
 mod interface;
+mod precision;
+mod problem;
 mod properties;
+#[path = "../../examples/tagger.rs"]
+#[allow(dead_code, reason = "its `main` is for `cargo run --example tagger`")]
+mod tagger;
 
-use std::sync::OnceLock;
-
-use burn::tensor::{Device, DeviceKind};
+use burn::tensor::Device;
 use demotic_crf::oracle;
+use demotic_crf::workload::test_adapter as adapter;
 
-/// The software adapter (or, without one, the default one); `None` where there is no adapter at all.
-///
-/// # Panics
-/// Where there is none although `DEMOTIC_REQUIRE_ADAPTER=1` says that there must be.
-fn adapter() -> Option<Device> {
-    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        [DeviceKind::Cpu, DeviceKind::DefaultDevice]
-            .into_iter()
-            .find_map(|kind| Device::wgpu_options().device_kind(kind).init().ok())
-    });
-    let required = std::env::var("DEMOTIC_REQUIRE_ADAPTER").is_ok_and(|value| value == "1");
-    assert!(
-        found.is_some() || !required,
-        "no wgpu adapter, and DEMOTIC_REQUIRE_ADAPTER=1 asks for one"
-    );
-    if found.is_none() {
-        eprintln!("skipped: no wgpu adapter");
-    }
-    found.clone()
-}
-
-/// [`adapter`] where it compiles WGSL, which the kernels are written in: not in a build whose devices take SPIR-V.
+/// [`adapter`] where it compiles WGSL, which the kernels are written in: not in a build whose devices take
+/// SPIR-V.
 fn wgsl_adapter() -> Option<Device> {
     if cfg!(feature = "spirv") {
         eprintln!("skipped: this build's devices take SPIR-V");

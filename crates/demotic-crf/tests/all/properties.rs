@@ -1,12 +1,13 @@
-//! Properties that hold for every chain, on chains that nobody chose: against the float64 oracle, and the invariants that need none.
+//! Properties that hold for every chain, on chains that nobody chose: against the float64 oracle, and the
+//! invariants that need none.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use demotic_crf::cases::Case;
 use demotic_crf::{Implementation, Reduction};
 use proptest::prelude::*;
 
-use crate::chain::{Problem, Target};
 use crate::grid::floats;
+use crate::problem::{Problem, Target};
 
 fn problem() -> impl Strategy<Value = Problem> {
     let sizes = (1usize..40, 1usize..20, 2usize..12);

@@ -1,12 +1,11 @@
 //! `demotic bench`: the CRF layer's speed tables on a device, each row checked before it is timed.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use demotic_core::compare::Spread;
+use demotic_core::caught;
+use demotic_core::check::compare::Spread;
 use demotic_core::device::{self, Chosen};
-use demotic_core::panic_line;
 use demotic_crf::workload::{Task, Way, Workload, copy_bytes_per_sec, tasks, ways};
 use serde::Serialize;
 
@@ -42,11 +41,12 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
             args.only.join("` or `")
         )));
     }
-    let copy_bytes_per_sec = guarded(|| Ok(copy_bytes_per_sec(&chosen.device))).ok();
+    let copy_bytes_per_sec = caught(|| copy_bytes_per_sec(&chosen.device)).ok();
     let mut timed = Vec::new();
     for (label, way, task) in rows {
         note(&label);
-        let figures = guarded(|| figures(way, task, &chosen, args.secs, copy_bytes_per_sec));
+        let figures =
+            caught(|| figures(way, task, &chosen, args.secs, copy_bytes_per_sec)).flatten();
         timed.push(Timed {
             label,
             op: task.op(),
@@ -159,11 +159,6 @@ fn figures(
         multiply_adds_per_sec: task.fmas() as f64 / spread.median_secs,
         spread,
     })
-}
-
-/// A driver that refuses a kernel does so by a panic, where the result is read.
-fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(panic_line(&*payload)))
 }
 
 fn table(all: &Bench) -> String {

@@ -1,9 +1,9 @@
 //! `demotic compare`: the same training on several devices, side by side.
 
 use anyhow::{Result, ensure};
-use demotic_core::compare::{Comparison, Entrant, Faster, SET_UP_STEPS, compare};
-use demotic_core::config::Config;
+use demotic_core::check::compare::{Comparison, Entrant, Faster, SET_UP_STEPS, compare};
 use demotic_core::data::{CachePolicy, Dataset};
+use demotic_core::settings::Config;
 use demotic_core::train::Phases;
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         say(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
     } else {
         say(&table(&compared, &config))?;
+        if args.profile {
+            say(&profile(&compared))?;
+        }
     }
     let failed: Vec<&str> = compared
         .devices
@@ -130,6 +133,36 @@ fn table(compared: &Comparison, config: &Config) -> String {
     for one in &compared.devices {
         if let Some(failure) = &one.failure {
             lines.push(format!("failed  {}: {failure}", one.name));
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Kernel launches of a step on each device, by phase and by kernel.
+fn profile(compared: &Comparison) -> String {
+    let mut lines = Vec::new();
+    for one in &compared.devices {
+        let Some(measured) = &one.measured else {
+            continue;
+        };
+        let Some(launches) = &measured.launches else {
+            lines.push(format!("launches  {}: none seen", one.name));
+            continue;
+        };
+        lines.push(format!(
+            "launches  {}: {} a step, of {} kernels; first step {:.2} s",
+            one.name,
+            launches.total,
+            launches.distinct(),
+            measured.first_secs
+        ));
+        for (what, counts) in [
+            ("phase", &launches.by_phase),
+            ("kernel", &launches.by_kernel),
+        ] {
+            let rows = counts.iter();
+            lines.extend(rows.map(|(name, count)| format!("  {what:<7} {count:>6}  {name}")));
         }
     }
     lines.push(String::new());

@@ -1,32 +1,36 @@
 //! `demotic data`: makes data sets and looks at them.
 
-use std::time::Instant;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::data::{
-    CachePolicy, Dataset, DatasetOptions, ImportOptions, Selection, Split, import,
+    CachePolicy, Damaged, Dataset, DatasetOptions, ImportOptions, Selection, Split, import,
 };
-use demotic_core::metric::{self, TeachOptions};
+use demotic_core::files::require_writable;
+use demotic_core::phrase::{self, Language};
 
-use crate::cli::{DataCommand, FeaturesArgs, ImportArgs, InspectArgs};
-use crate::output::{duration, say};
-use crate::run_dir;
-use crate::sheet::{self, Block};
+use crate::cli::{DataCommand, DataExportArgs, ImportArgs, InspectArgs};
+use crate::failure::{input, io};
+use crate::output::say;
+use crate::sheet::{self, Block, Sheet};
 
 /// Rows of a contact sheet.
 const SHEET_ROWS: usize = 24;
-/// Steps of teaching from one line to the next.
-const TEACH_TICK: u64 = 50;
 
 pub(crate) fn run(command: &DataCommand) -> Result<()> {
     match command {
         DataCommand::Import(args) => run_import(args),
         DataCommand::Inspect(args) => inspect(args),
-        DataCommand::Features(args) => features(args),
+        DataCommand::Export(args) => export(args),
     }
 }
 
 fn run_import(args: &ImportArgs) -> Result<()> {
+    if args.phrases {
+        let report = phrase::import(&args.sources, &args.out, args.replace)?;
+        return say(&format!("{report}\n"));
+    }
     let options = ImportOptions {
         sources: args.sources.clone(),
         out: args.out.clone(),
@@ -36,19 +40,29 @@ fn run_import(args: &ImportArgs) -> Result<()> {
             Selection::Everything
         },
         replace: args.replace,
+        damaged: damaged(args.skip_damaged),
     };
     let report = import(&options)?;
     say(&format!("{report}\n"))
 }
 
+fn damaged(are_skipped: bool) -> Damaged {
+    if are_skipped {
+        Damaged::Skip
+    } else {
+        Damaged::Refuse
+    }
+}
+
 fn inspect(args: &InspectArgs) -> Result<()> {
     if let Some(file) = &args.sheet {
-        run_dir::require_writable(file, args.force)?;
+        require_writable(file, args.force)?;
     }
     let options = DatasetOptions {
         size_px: args.size_px,
         styles: args.styles.clone(),
         cache: CachePolicy::Platform,
+        damaged: damaged(args.skip_damaged),
         ..DatasetOptions::default()
     };
     let dataset = Dataset::load(&args.source, &options)?;
@@ -56,85 +70,175 @@ fn inspect(args: &InspectArgs) -> Result<()> {
         sheet::save(&contact_sheet(&dataset), file)?;
     }
     let summary = dataset.summary();
+    let phrases = phrases_a_picture(&dataset, &args.source)?;
     if args.json {
+        let mut summary = serde_json::to_value(&summary)?;
+        let told = phrases.iter().map(|(language, count, pictures)| {
+            serde_json::json!({"language": language, "phrases": count, "items": pictures})
+        });
+        summary["phrases"] = told.collect();
         return say(&format!("{}\n", serde_json::to_string_pretty(&summary)?));
     }
-    say(&summary.to_string())
+    let mut text = summary.to_string();
+    for (language, count, pictures) in phrases {
+        let each = count as f64 / dataset.item_count().max(1) as f64;
+        let name = language.name();
+        let _ = writeln!(
+            text,
+            "phrases  {name}  {count:>6}  {each:.1} a picture, {pictures} of {} pictures have one",
+            dataset.item_count()
+        );
+    }
+    say(&text)
 }
 
-/// Teaches the feature network and shows how it ranks what it was not taught on.
-fn features(args: &FeaturesArgs) -> Result<()> {
-    run_dir::require_writable(&args.out, args.force)?;
-    let dataset = Dataset::load("emoji", &DatasetOptions::default())?;
-    let options = TeachOptions {
-        seed: args.seed,
-        steps: args.steps,
-        ..TeachOptions::default()
+/// Phrases of the data set's pictures in each language, and how many pictures have one.
+fn phrases_a_picture(dataset: &Dataset, source: &str) -> Result<[(Language, usize, usize); 2]> {
+    let table = phrase::load(source)?;
+    let ideas: Vec<usize> = (0..dataset.item_count())
+        .filter_map(|item| table.place(dataset.item_key(item)))
+        .collect();
+    Ok(Language::ALL.map(|language| {
+        let of = |idea: &usize| {
+            table
+                .of_idea(*idea)
+                .filter(|p| p.language == language)
+                .count()
+        };
+        let counts: Vec<usize> = ideas.iter().map(of).collect();
+        let with = counts.iter().filter(|count| **count > 0).count();
+        (language, counts.iter().sum(), with)
+    }))
+}
+
+/// Writes every picture as training and scoring see it.
+fn export(args: &DataExportArgs) -> Result<()> {
+    require_empty(&args.out)?;
+    let options = DatasetOptions {
+        size_px: args.size_px,
+        styles: args.styles.clone(),
+        cache: CachePolicy::Platform,
+        ..DatasetOptions::default()
     };
-    let started = Instant::now();
-    let width = args.steps.to_string().len();
-    let mut shown = Ok(());
-    let every = TEACH_TICK.min(args.steps);
-    let taught = metric::teach(dataset.training(), &options, every, &mut |tick| {
-        let left = started.elapsed().as_secs_f64() / tick.step as f64;
-        let line = say(&format!(
-            "step {:>width$}/{}  identity {:>6.3}  style {:>6.3}  left {:>6}\n",
-            tick.step,
-            args.steps,
-            tick.identity,
-            tick.style,
-            duration(left * (args.steps - tick.step) as f64)
-        ));
-        if shown.is_ok() {
-            shown = line;
+    let dataset = Dataset::load(&args.source, &options)?;
+    let size = dataset.size_px() as usize;
+    let mut count = 0;
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        for (style, info) in dataset.styles().iter().enumerate() {
+            let folder = args.out.join(split.name()).join(&info.name);
+            std::fs::create_dir_all(&folder).map_err(|e| io("make the folder", &folder, &e))?;
+            for &item in dataset.items(style, split) {
+                let file = folder.join(format!("{}.png", dataset.item_key(item)));
+                sheet::save_picture(&dataset.picture(style, item), size, &file)?;
+                count += 1;
+            }
         }
-    })?;
-    let bytes = taught.write();
-    // What is ranked is what is written: in half precision.
-    let read = metric::Features::read(&bytes).map_err(anyhow::Error::msg)?;
-    let ranks = metric::rank(&read, &dataset, Split::Validation)?;
-    run_dir::write_whole(&args.out, &bytes)?;
-    shown?;
+    }
     say(&format!(
-        "rank   on {} validation names: same name nearest {:.3}, nearer {:.4}, style told {:.3}\n\
-         done   {} bytes in {}: {}\n",
-        ranks.names,
-        ranks.same_name_nearest,
-        ranks.same_name_nearer,
-        ranks.style,
-        bytes.len(),
-        duration(started.elapsed().as_secs_f64()),
+        "{count} pictures of {size} px: {}\n",
         args.out.display()
     ))
 }
 
-/// Items spread evenly over the data set, one a row, in every style.
-fn contact_sheet(dataset: &Dataset) -> image::RgbImage {
-    let styles = dataset.styles().len();
-    let stride = dataset.item_count().div_ceil(SHEET_ROWS).max(1);
-    let pictures: Vec<Vec<Option<Vec<f32>>>> = (0..dataset.item_count())
-        .step_by(stride)
-        .map(|item| {
-            (0..styles)
-                .map(|style| {
-                    dataset
-                        .has_picture(style, item)
-                        .then(|| dataset.picture(style, item))
-                })
+/// Refuses a place that holds anything.
+fn require_empty(folder: &Path) -> Result<()> {
+    match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotADirectory => Err(input(format!(
+            "--out is a file, expected a new or empty folder: {}",
+            folder.display()
+        ))),
+        Err(e) => Err(io("look into the folder", folder, &e)),
+        Ok(entries) => {
+            if entries.count() == 0 {
+                return Ok(());
+            }
+            Err(input(format!(
+                "the folder is not empty, and nothing there is overwritten: give a new --out: {}",
+                folder.display()
+            )))
+        }
+    }
+}
+
+/// At most [`SHEET_ROWS`] of a list, spread evenly.
+fn evenly(items: &[usize]) -> Vec<usize> {
+    let stride = items.len().div_ceil(SHEET_ROWS).max(1);
+    items.iter().step_by(stride).copied().collect()
+}
+
+/// Names that styles share, one a row; and below them, each in a column of its own, the styles that share
+/// none of those.
+fn contact_sheet(dataset: &Dataset) -> Sheet {
+    let styles: Vec<usize> = (0..dataset.styles().len()).collect();
+    let of_item = |item: usize| {
+        styles
+            .iter()
+            .filter(|&&style| dataset.has_picture(style, item))
+            .count()
+    };
+    let all: Vec<usize> = (0..dataset.item_count()).collect();
+    let most = all.iter().map(|&item| of_item(item)).max().unwrap_or(0);
+    let shared: Vec<usize> = all
+        .into_iter()
+        .filter(|&item| most > 1 && of_item(item) == most)
+        .collect();
+    let shown = evenly(&shared);
+    let (together, alone): (Vec<usize>, Vec<usize>) = styles
+        .iter()
+        .partition(|&&style| shown.iter().any(|&item| dataset.has_picture(style, item)));
+    let picture = |style: usize, item: usize| {
+        let is_there = dataset.has_picture(style, item);
+        is_there.then(|| dataset.picture(style, item))
+    };
+    let paired: Vec<Vec<Option<Vec<f32>>>> = shown
+        .iter()
+        .map(|&item| together.iter().map(|&style| picture(style, item)).collect())
+        .collect();
+    let of_style: Vec<Vec<usize>> = alone
+        .iter()
+        .map(|&style| {
+            let splits = Split::ALL.map(|split| dataset.items(style, split));
+            let mut items = splits.concat();
+            items.sort_unstable();
+            evenly(&items)
+        })
+        .collect();
+    let rows = of_style.iter().map(Vec::len).max().unwrap_or(0);
+    let single: Vec<Vec<Option<Vec<f32>>>> = (0..rows)
+        .map(|row| {
+            let columns = alone.iter().zip(&of_style);
+            columns
+                .map(|(&style, items)| items.get(row).and_then(|&item| picture(style, item)))
                 .collect()
         })
         .collect();
-    let block = Block {
-        title: format!("every {stride}. of {} items", dataset.item_count()),
-        columns: dataset
-            .styles()
-            .iter()
-            .map(|style| style.name.clone())
-            .collect(),
-        rows: pictures
+    let title = format!(
+        "{} of {} names that styles share",
+        shown.len(),
+        shared.len()
+    );
+    let names = |columns: &[usize]| -> Vec<String> {
+        let styles = columns.iter().map(|&style| &dataset.styles()[style]);
+        styles.map(|style| style.name.clone()).collect()
+    };
+    let mut blocks = Vec::new();
+    if !together.is_empty() {
+        blocks.push(block(title, names(&together), &paired));
+    }
+    if !alone.is_empty() {
+        blocks.push(block("styles by themselves".into(), names(&alone), &single));
+    }
+    sheet::draw(&blocks, dataset.size_px() as usize, false)
+}
+
+fn block(title: String, columns: Vec<String>, rows: &[Vec<Option<Vec<f32>>>]) -> Block<'_> {
+    Block {
+        title,
+        columns,
+        rows: rows
             .iter()
             .map(|row| row.iter().map(Option::as_deref).collect())
             .collect(),
-    };
-    sheet::draw(&[block], dataset.size_px() as usize, false)
+    }
 }

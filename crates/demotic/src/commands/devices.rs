@@ -95,7 +95,35 @@ impl Listed {
     }
 }
 
+/// What another machine lends.
+#[cfg(feature = "remote")]
+fn lent(asked: &str, as_json: bool) -> Result<()> {
+    let lent = demotic_core::device::lent(asked)?;
+    if as_json {
+        return say(&format!("{:#}\n", json!({ "lent": lent })));
+    }
+    let mut lines = Vec::new();
+    for (number, device) in lent.iter().enumerate() {
+        let crf = match device.runtime.as_str() {
+            "flex" => "own loops",
+            "wgpu<wgsl>" => "own kernels",
+            _ => "tensor operations",
+        };
+        lines.push(format!("{asked}:{number}  {}", device.description));
+        lines.push(format!(
+            "        runtime  {}; the CRF by {crf}",
+            device.runtime
+        ));
+    }
+    lines.push(String::new());
+    say(&lines.join("\n"))
+}
+
 pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
+    #[cfg(feature = "remote")]
+    if let Some(asked) = &args.device {
+        return lent(asked, args.json);
+    }
     let found = adapters();
     let auto = auto_adapter(&found);
     let name = auto.map_or_else(

@@ -1,27 +1,102 @@
-//! `demotic evaluate`: a trained run against held-out pictures.
+//! `demotic evaluate`: a trained run, or another program's translations, against held-out pictures.
 
-use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::config::Config;
-use demotic_core::data::{CachePolicy, Dataset, Split};
-use demotic_core::device::{self, Chosen};
-use demotic_core::metric::{self, Evaluation};
-use demotic_core::model::{Discriminator, Generator};
-use demotic_core::sample::{self, Fitted, Prior};
-use demotic_core::{recognize, translate};
+use demotic_core::data::{CachePolicy, Dataset, DatasetOptions, Picture, Split};
+use demotic_core::device;
+use demotic_core::files::require_writable;
+use demotic_core::metric::{evaluate, evaluate_networks};
+use demotic_core::train::run::trained;
 
 use crate::cli::{EvaluateArgs, SplitArg};
+use crate::failure::input;
 use crate::options::{dataset_options, located};
-use crate::output::say;
-use crate::run_dir;
+use crate::terminal::Terminal;
+
+use super::scored::{STANDARD_OUTPUT, told};
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    if let Some(file) = &args.json {
-        run_dir::require_writable(file, args.force)?;
+    if let Some(file) = args
+        .json
+        .as_deref()
+        .filter(|file| *file != Path::new(STANDARD_OUTPUT))
+    {
+        require_writable(file, args.force)?;
     }
-    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
+    let split = match args.split {
+        SplitArg::Test => Split::Test,
+        SplitArg::Validation => Split::Validation,
+    };
+    if args.words {
+        return super::evaluate_words::run(args, split);
+    }
+    if !args.drawings.is_empty() {
+        return super::evaluate_drawings::run(args);
+    }
+    match &args.pictures {
+        Some(pictures) => of_pictures(args, pictures, split),
+        None => of_run(args, &args.run, split),
+    }
+}
+
+/// Scores what some other program translated.
+fn of_pictures(args: &EvaluateArgs, folder: &Path, split: Split) -> Result<()> {
+    let options = DatasetOptions {
+        size_px: args.size_px,
+        styles: args.styles.clone(),
+        cache: CachePolicy::Platform,
+        ..DatasetOptions::default()
+    };
+    let dataset = Dataset::load(args.data.as_deref().unwrap_or("emoji"), &options)?;
+    let mut directions = 0;
+    let mut read = |_: &[f32], items: &[usize], from: usize, to: usize| -> Result<Vec<f32>> {
+        let [from, to] = [from, to].map(|style| dataset.styles()[style].name.as_str());
+        let folder = folder.join(from).join(to);
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        directions += 1;
+        let mut pictures = Vec::new();
+        for &item in items {
+            let file = folder.join(format!("{}.png", dataset.item_key(item)));
+            let picture = Picture::open(&file)?;
+            let (width, height) = (picture.width_px, picture.height_px);
+            if (width, height) != (args.size_px, args.size_px) {
+                return Err(input(format!(
+                    "the translation has {width} x {height} pixels, expected {size} x {size}; say --size-px if its inputs had another size: {}",
+                    file.display(),
+                    size = args.size_px,
+                )));
+            }
+            pictures.extend(picture.compose(dataset.background()));
+        }
+        Ok(pictures)
+    };
+    let evaluation = evaluate(&dataset, split, Some(&mut read))?;
+    if directions == 0 {
+        return Err(input(format!(
+            "there are no translations, expected {{from}}/{{to}}/{{name}}.png with styles of this data set, such as {}: {}",
+            Path::new(&dataset.styles()[0].name)
+                .join(&dataset.styles()[1].name)
+                .display(),
+            folder.display()
+        )));
+    }
+    let columns = Terminal::of_table();
+    told(
+        args,
+        &evaluation,
+        &format!(
+            "pictures  {}  split {split}\n{evaluation:columns$}",
+            folder.display()
+        ),
+    )
+}
+
+/// Scores a run's newest or chosen checkpoint.
+fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
+    let checkpoint = trained(run, args.checkpoint)?;
     let config = &checkpoint.info.config;
     let source = args
         .data
@@ -34,93 +109,22 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     checkpoint.check_styles(&dataset)?;
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
-    let split = match args.split {
-        SplitArg::Test => Split::Test,
-        SplitArg::Validation => Split::Validation,
-    };
     let discriminator = checkpoint.discriminator(&chosen.device)?;
-    let mut evaluation = evaluate(&generator, &discriminator, config, &chosen, &dataset, split);
+    let mut evaluation = evaluate_networks(
+        &generator,
+        &discriminator,
+        config,
+        &chosen.device,
+        &dataset,
+        split,
+    );
     evaluation.notes.extend(checkpoint.other_data(&dataset));
-    // Neither a file that cannot be written nor a reader that went away takes the figures from the other.
-    let written = match &args.json {
-        Some(file) => write(&evaluation, file),
-        None => Ok(()),
-    };
-    let told = say(&format!(
-        "run  {}  step {}  split {split}  on {}\n{}",
-        args.run.display(),
+    let columns = Terminal::of_table();
+    let what = format!(
+        "run  {}  step {}  split {split}  on {}\n{evaluation:columns$}",
+        run.display(),
         checkpoint.info.step,
-        chosen.description,
-        evaluation
-    ));
-    written.and(told)
-}
-
-/// Translates and scores every held-out pair, or sets of pictures where there are no pairs, draws from the prior where training
-/// minded that, and lets the discriminator name the style of every held-out picture. What cannot be told is said in the notes.
-pub(crate) fn evaluate(
-    generator: &Generator,
-    discriminator: &Discriminator,
-    config: &Config,
-    chosen: &Chosen,
-    dataset: &Dataset,
-    split: Split,
-) -> Evaluation {
-    let size = dataset.size_px() as usize;
-    let mut translator = |pictures: &[f32], _from: usize, to: usize| {
-        let count = pictures.len() / (generator.channels() * size * size);
-        let styles = vec![to as u32; count];
-        Ok::<_, Infallible>(translate::translate(
-            generator,
-            &chosen.device,
-            pictures,
-            size,
-            &styles,
-        ))
-    };
-    let mut judge = |pictures: &[f32]| {
-        Ok::<_, Infallible>(recognize::opinions(
-            discriminator,
-            &chosen.device,
-            pictures,
-            size,
-        ))
-    };
-    let Ok(mut evaluation) = metric::evaluate(dataset, split, Some(&mut translator));
-    let mut draw =
-        |style: usize, n: usize| {
-            let codes = generator.table_codes(&vec![style as u32; n]);
-            let fitted = Fitted::of(generator, &chosen.device, dataset.training(), style);
-            Ok::<_, Infallible>([Prior::Normal, Prior::Fitted(&fitted)].map(|prior| {
-                sample::sample(generator, config, &chosen.device, prior, &codes, 0, 1.0)
-            }))
-        };
-    let Ok(prior) = metric::from_prior(dataset, split, &mut draw);
-    evaluation.prior = prior;
-    if config.loss.adversarial_kind.tells_styles() {
-        let Ok(told) = metric::recognition(dataset, split, &mut judge);
-        evaluation.recognition = told;
-    } else {
-        evaluation.notes.push(NO_STYLES_TOLD.to_owned());
-    }
-    if evaluation.directions.is_empty() {
-        let lacks = format!("no {split} picture has a counterpart in another style");
-        evaluation.notes.push(if evaluation.unpaired.is_empty() {
-            format!("{lacks}, and no two styles have two {split} pictures: nothing can be scored")
-        } else {
-            format!("{lacks}: translations are scored as sets, by KID alone")
-        });
-    }
-    evaluation
-}
-
-/// Why some discriminators are not asked for styles.
-pub(crate) const NO_STYLES_TOLD: &str = "the discriminator of this run cannot name styles: a loss.adversarial_kind other than \
-    `likelihood` only trains the score of a patch's own style against that of made";
-
-/// The figures as a program reads them.
-pub(crate) fn write(evaluation: &Evaluation, path: &Path) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(evaluation)?;
-    text.push('\n');
-    run_dir::write_whole(path, text.as_bytes())
+        chosen.description
+    );
+    told(args, &evaluation, &what)
 }

@@ -6,13 +6,11 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use demotic_core::data::Picture;
+use demotic_core::data::{DataError, Leftovers, PICTURE_ENDINGS, Picture};
+use demotic_core::files::refuse_existing;
 
 use crate::failure::{input, io};
-use crate::run_dir;
 
-/// Endings of pictures that are read.
-const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "svg"];
 /// Pictures held at once: bounded in number and, as they may be large, in pixels.
 const HELD: usize = 64;
 const HELD_PX: u64 = 32 << 20;
@@ -23,75 +21,192 @@ pub(super) struct Job {
     pub(super) output: PathBuf,
 }
 
-/// Every picture named, and those in the folders named. Also counts the files in folders that are no pictures.
-pub(super) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, usize)> {
-    let (mut pictures, mut others) = (Vec::new(), 0);
+/// Every picture named, and those in the folders named. Also counts what else was named or is in folders:
+/// `DIR/*` stands for as much as `DIR`.
+pub(super) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
+    let (mut pictures, mut others) = (Vec::new(), Leftovers::default());
+    let mut refused = None;
     for path in inputs {
         if path.is_dir() {
-            let before = pictures.len();
-            let entries = fs::read_dir(path).map_err(|e| io("look into the folder", path, &e))?;
-            for entry in entries {
-                let file = entry
-                    .map_err(|e| io("look into the folder", path, &e))?
-                    .path();
-                let is_hidden = file
-                    .file_name()
-                    .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-                if !is_hidden && file.is_file() {
-                    if is_picture(&file) {
-                        pictures.push(file);
-                    } else {
-                        others += 1;
-                    }
-                }
+            let found = in_folder(path, &mut others)?;
+            if found.is_empty() {
+                refused.get_or_insert_with(|| {
+                    format!(
+                        "no picture ({PICTURE_ENDINGS}) in this folder: {}",
+                        path.display()
+                    )
+                });
             }
-            if pictures.len() == before {
-                return Err(input(format!(
-                    "no picture ({}) in this folder: {}",
-                    ENDINGS.join(", "),
+            pictures.extend(found);
+        } else if path.is_file() && is_picture(path) {
+            pictures.push(path.clone());
+        } else if path.exists() {
+            others.add(path);
+            refused.get_or_insert_with(|| {
+                format!(
+                    "not a picture by its name; expected {PICTURE_ENDINGS}: {}",
                     path.display()
-                )));
-            }
-            pictures[before..].sort();
-        } else if !path.exists() && path.extension().is_some_and(|ending| ending == "json") {
+                )
+            });
+        } else if path.is_symlink() {
+            others.add(path);
+            refused.get_or_insert_with(|| format!("the link leads nowhere: {}", path.display()));
+        } else if path.extension().is_some_and(|ending| ending == "json") {
             return Err(input(format!(
                 "there is no such picture: {}; `recognize --json` takes no file, it prints: `--json > FILE`",
                 path.display()
             )));
-        } else if !path.exists() {
+        } else {
             return Err(input(format!(
                 "there is no such picture: {}",
                 path.display()
             )));
-        } else if !is_picture(path) {
-            return Err(input(format!(
-                "not a picture by its name; expected {}: {}",
-                ENDINGS.join(", "),
-                path.display()
-            )));
-        } else {
-            pictures.push(path.clone());
         }
     }
-    Ok((pictures, others))
+    match refused {
+        Some(refused) if pictures.is_empty() => Err(input(refused)),
+        _ => Ok((pictures, others)),
+    }
 }
 
-/// Names `out/<name>.png` for every picture, and refuses before any work what could not be written at the end.
-pub(super) fn with_outputs(pictures: Vec<PathBuf>, out: &Path, force: bool) -> Result<Vec<Job>> {
-    if out.exists() && !out.is_dir() {
+/// The pictures in a folder, by name.
+fn in_folder(folder: &Path, others: &mut Leftovers) -> Result<Vec<PathBuf>> {
+    let mut pictures = Vec::new();
+    let entries = fs::read_dir(folder).map_err(|e| io("look into the folder", folder, &e))?;
+    for entry in entries {
+        let file = entry
+            .map_err(|e| io("look into the folder", folder, &e))?
+            .path();
+        let is_hidden = file
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && file.is_file() && is_picture(&file) {
+            pictures.push(file);
+        } else {
+            others.add(&file);
+        }
+    }
+    pictures.sort();
+    Ok(pictures)
+}
+
+/// What happens to results that are there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// Nothing is done at all.
+    Refuse,
+    /// They are replaced.
+    Replace,
+    /// They stay, and their pictures are left alone.
+    Keep,
+}
+
+/// Names `out/<name>.png` for every picture, or `out` itself for a single one where that is the name of a
+/// PNG; refuses before any work what could not be written at the end. Also counts the results that are kept.
+pub(super) fn with_outputs(
+    pictures: Vec<PathBuf>,
+    out: &Path,
+    existing: Existing,
+) -> Result<(Vec<Job>, usize)> {
+    let mut named = if names_a_file(out)? {
+        if pictures.len() > 1 {
+            return Err(input(format!(
+                "--out names one file, and there are {} pictures: give a folder: {}",
+                pictures.len(),
+                out.display()
+            )));
+        }
+        vec![out.to_path_buf(); pictures.len()]
+    } else {
+        in_folder_of_results(&pictures, out)?
+    }
+    .into_iter();
+    let (mut jobs, mut kept) = (Vec::new(), 0);
+    for input_file in pictures {
+        let output = named.next().expect("a name a picture");
+        refuse_own_input(&output, &input_file)?;
+        if existing == Existing::Keep && output.symlink_metadata().is_ok() {
+            kept += 1;
+            continue;
+        }
+        refuse_existing(&output, existing == Existing::Replace)?;
+        jobs.push(Job {
+            input: input_file,
+            output,
+        });
+    }
+    Ok((jobs, kept))
+}
+
+fn refuse_own_input(output: &Path, picture: &Path) -> Result<()> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    match whole(output).zip(whole(picture)) {
+        Some((output, input_file)) if output == input_file => Err(input(format!(
+            "the result would replace its own input; give another --out: {}",
+            picture.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether `--out` is the file of a single result rather than a folder.
+fn names_a_file(out: &Path) -> Result<bool> {
+    if out.is_dir() || !is_picture(out) {
+        if out.exists() && !out.is_dir() {
+            return Err(input(format!(
+                "--out is a file, expected a folder, or the name of a PNG: {}",
+                out.display()
+            )));
+        }
+        return Ok(false);
+    }
+    if ending(out).as_deref() != Some("png") {
         return Err(input(format!(
-            "--out is a file, expected a folder: {}",
+            "results are PNG; give --out a name that ends in .png, or a folder: {}",
             out.display()
         )));
     }
-    let mut taken: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
-    let mut jobs = Vec::new();
-    for picture in pictures {
-        let stem = picture.file_stem().unwrap_or_default();
-        let mut name = stem.to_owned();
+    Ok(true)
+}
+
+/// `out/<name>.png` for every picture. Of pictures that differ by their ending alone, `a.png` and `a.JPG`,
+/// one has the plain name, a PNG if there is one; the others keep their ending: `a.JPG.png`.
+fn in_folder_of_results(pictures: &[PathBuf], out: &Path) -> Result<Vec<PathBuf>> {
+    let plain = |picture: &Path| {
+        let mut name = picture.file_stem().unwrap_or_default().to_owned();
         name.push(".png");
-        let output = out.join(name);
-        if let Some(other) = taken.insert(output.clone(), picture.clone()) {
+        out.join(name)
+    };
+    let whole = |picture: &Path| {
+        let mut name = picture.file_name().unwrap_or_default().to_owned();
+        name.push(".png");
+        out.join(name)
+    };
+    // PNG first: by how far its ending stands in the list.
+    let rank = |picture: &Path| {
+        PICTURE_ENDINGS
+            .split(", ")
+            .position(|known| ending(picture).is_some_and(|e| e == known))
+    };
+    let mut owners: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
+    for picture in pictures {
+        let owner = owners.entry(plain(picture)).or_insert(picture);
+        if rank(picture) < rank(owner) {
+            *owner = picture;
+        }
+    }
+    let mut taken: BTreeMap<PathBuf, &PathBuf> = BTreeMap::new();
+    let mut outputs = Vec::with_capacity(pictures.len());
+    for picture in pictures {
+        let owner = owners[&plain(picture)];
+        let beside = owner.parent() == picture.parent() && owner.file_name() != picture.file_name();
+        let output = if beside {
+            whole(picture)
+        } else {
+            plain(picture)
+        };
+        refuse_own_input(&output, picture)?;
+        if let Some(other) = taken.insert(output.clone(), picture) {
             return Err(input(format!(
                 "two pictures of one name, {} and {}, would both become this file; give them two folders: {}",
                 other.display(),
@@ -99,36 +214,20 @@ pub(super) fn with_outputs(pictures: Vec<PathBuf>, out: &Path, force: bool) -> R
                 output.display()
             )));
         }
-        let same = output
-            .canonicalize()
-            .ok()
-            .zip(picture.canonicalize().ok())
-            .is_some_and(|(a, b)| a == b);
-        if same {
-            return Err(input(format!(
-                "the result would replace its own input; give another --out: {}",
-                picture.display()
-            )));
-        }
-        run_dir::refuse_existing(&output, force)?;
-        jobs.push(Job {
-            input: picture,
-            output,
-        });
+        outputs.push(output);
     }
-    Ok(jobs)
+    Ok(outputs)
 }
 
 /// Opens the next pictures of a queue, as many as memory should hold; what cannot be opened is told in words.
 pub(super) fn open_some<'a, T>(
     queue: &mut Peekable<impl Iterator<Item = &'a T>>,
-    path: impl Fn(&T) -> &Path,
-    size_px: u32,
+    open: impl Fn(&T) -> Result<Picture, DataError>,
 ) -> (Vec<(&'a T, Picture)>, Vec<String>) {
     let (mut held, mut problems, mut pixels) = (Vec::new(), Vec::new(), 0);
     while held.len() < HELD && pixels < HELD_PX {
         let Some(job) = queue.next() else { break };
-        match Picture::open_or_draw(path(job), size_px) {
+        match open(job) {
             Ok(picture) => {
                 pixels += u64::from(picture.width_px) * u64::from(picture.height_px);
                 held.push((job, picture));
@@ -139,12 +238,13 @@ pub(super) fn open_some<'a, T>(
     (held, problems)
 }
 
-/// A line on files that are no pictures, if there are any.
-pub(super) fn passed_over(others: usize) -> Option<String> {
-    (others > 0).then(|| {
+/// A line on what was left alone, if there is anything.
+pub(super) fn passed_over(others: &Leftovers) -> Option<String> {
+    let what = others.words(|_| false);
+    (!what.is_empty()).then(|| {
         format!(
-            "{others} files in folders passed over: they are no {}",
-            ENDINGS.join(", ")
+            "passed over: {}; pictures are {PICTURE_ENDINGS}, those of nested folders by the folder's name",
+            what.join(", ")
         )
     })
 }
@@ -161,9 +261,10 @@ pub(super) fn settle(mut problems: Vec<String>, of: usize, done: &str) -> Result
     }
 }
 
+fn ending(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_string_lossy().to_ascii_lowercase())
+}
+
 fn is_picture(path: &Path) -> bool {
-    let ending = path
-        .extension()
-        .map(|e| e.to_string_lossy().to_ascii_lowercase());
-    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    ending(path).is_some_and(|ending| PICTURE_ENDINGS.split(", ").any(|known| known == ending))
 }

@@ -7,17 +7,19 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::data::Picture;
 use demotic_core::device;
+use demotic_core::files::write_whole;
+use demotic_core::metric::NO_STYLES_TOLD;
 use demotic_core::model::DiscriminatorConfig;
 use demotic_core::recognize::{self, Opinion};
+use demotic_core::train::run::trained;
 use image::ExtendedColorType;
 use serde::Serialize;
 
-use super::evaluate::NO_STYLES_TOLD;
-use super::inputs::{self, Job};
+use super::inputs::{self, Existing, Job};
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
 use crate::output::say;
-use crate::{run_dir, sheet};
+use crate::sheet;
 
 /// What is told of a picture.
 #[derive(Serialize)]
@@ -28,8 +30,8 @@ struct Told<'a> {
     /// Given that it is real; sums to 1.
     styles: BTreeMap<&'a str, f32>,
     /// Mean over patches.
-    made: f32,
-    /// Rows from the top, of the square that the picture is laid in: probability that a patch is made.
+    fake: f32,
+    /// Rows from the top, of the square that the picture is laid in: probability that a patch is fake.
     patches: Vec<&'a [f32]>,
     /// Where the picture lies in that square, in patches.
     place: Place,
@@ -60,7 +62,7 @@ impl Place {
 }
 
 pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
+    let checkpoint = trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     if !info.config.loss.adversarial_kind.tells_styles() {
         return Err(input(format!(
@@ -73,8 +75,14 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
     let (pictures, others) = inputs::find(&args.inputs)?;
+    let existing = if args.force {
+        Existing::Replace
+    } else {
+        Existing::Refuse
+    };
     let jobs: Vec<(std::path::PathBuf, Option<std::path::PathBuf>)> = match &args.out {
-        Some(out) => inputs::with_outputs(pictures, out, args.force)?
+        Some(out) => inputs::with_outputs(pictures, out, existing)?
+            .0
             .into_iter()
             .map(|Job { input, output }| (input, Some(output)))
             .collect(),
@@ -85,8 +93,12 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     };
     let chosen = device::open(&args.device.device)?;
     let discriminator = checkpoint.discriminator(&chosen.device)?;
-    if let Some(out) = &args.out {
-        fs::create_dir_all(out).map_err(|e| io("make the folder for heat maps", out, &e))?;
+    let folder = jobs
+        .first()
+        .and_then(|(_, output)| output.as_deref()?.parent())
+        .filter(|folder| *folder != Path::new(""));
+    if let Some(folder) = folder {
+        fs::create_dir_all(folder).map_err(|e| io("make the folder for heat maps", folder, &e))?;
     }
 
     let mut problems = Vec::new();
@@ -94,7 +106,9 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     let (mut lines, mut records) = (Vec::new(), Vec::new());
     let width = info.styles.iter().map(String::len).max().unwrap_or(0);
     while queue.peek().is_some() {
-        let (held, failed) = inputs::open_some(&mut queue, |(input, _)| input, data.size_px);
+        let (held, failed) = inputs::open_some(&mut queue, |(input, _)| {
+            Picture::open_or_draw(input, data.size_px)
+        });
         problems.extend(failed);
         let (held, pictures): (Vec<_>, Vec<Picture>) = held.into_iter().unzip();
         let opinions = recognize::recognize(
@@ -104,6 +118,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
             data.size_px,
             background,
             data.channels,
+            data.fit,
         );
         for (((input, output), picture), opinion) in held.into_iter().zip(&pictures).zip(&opinions)
         {
@@ -111,15 +126,15 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
                 let map = recognize::heat_map(picture, opinion, data.size_px, background);
                 let (columns, rows) = (picture.width_px, picture.height_px);
                 let bytes = sheet::png(&map, columns, rows, ExtendedColorType::Rgb8, output)?;
-                run_dir::write_whole(output, &bytes)?;
+                write_whole(output, &bytes)?;
             }
             let place = Place::of(picture, data.size_px);
             let told = told(opinion, &info.styles, place, input, output.as_deref());
             lines.push(format!(
-                "{:width$}  {:5.1} %  made {:5.1} %  {}",
+                "{:width$}  {:5.1} %  fake {:5.1} %  {}",
                 told.style,
                 told.probability * 100.0,
-                told.made * 100.0,
+                told.fake * 100.0,
                 told.picture
             ));
             records.push(serde_json::to_value(told)?);
@@ -136,7 +151,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
             args.run.display(),
             chosen.description
         ));
-        lines.extend(inputs::passed_over(others));
+        lines.extend(inputs::passed_over(&others));
         lines.push(String::new());
         say(&lines.join("\n"))?;
     }
@@ -157,7 +172,7 @@ fn told<'a>(
         style: &styles[style],
         probability: opinion.styles[style],
         styles: names.zip(opinion.styles.iter().copied()).collect(),
-        made: opinion.made,
+        fake: opinion.fake,
         patches: opinion.patches.chunks(opinion.grid).collect(),
         place,
         heat_map: output.map(|path| path.display().to_string()),

@@ -1,128 +1,22 @@
 //! `demotic report`: the files of a run as one page.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::Result;
-use demotic_core::report::{Film, Report};
+use demotic_core::files::require_writable;
+use demotic_core::train::run;
 
 use crate::cli::ReportArgs;
-use crate::failure::io;
 use crate::output::say;
-use crate::run_dir;
-
-/// Moments of a film on the page; more are thinned evenly, the first and the last stay.
-const FRAMES_MAX: usize = 24;
+use crate::page;
 
 pub(crate) fn run(args: &ReportArgs) -> Result<()> {
-    run_dir::require_run(&args.run)?;
+    run::require_run(&args.run)?;
     let file = match &args.out {
         Some(file) => {
-            run_dir::require_writable(file, args.force)?;
+            require_writable(file, args.force)?;
             file.clone()
         }
         None => args.run.join("report.html"),
     };
-    write(&args.run, &file)?;
+    page::write(&args.run, &file)?;
     say(&format!("{}\n", file.display()))
-}
-
-/// Gathers what a run folder holds and writes its page. Reads files only: no device, no data set.
-pub(crate) fn write(folder: &Path, file: &Path) -> Result<()> {
-    let text = |name: &str| -> Result<String> {
-        let path = folder.join(name);
-        match fs::read(&path) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            Err(e) => Err(io("read", &path, &e)),
-        }
-    };
-    let name = std::path::absolute(folder).ok().and_then(|path| {
-        let name = path.file_name()?;
-        Some(name.to_string_lossy().into_owned())
-    });
-    let log = text("log.txt")?;
-    let is_fact = |line: &&str| {
-        !["set ", "columns", "step "]
-            .iter()
-            .any(|head| line.starts_with(head))
-    };
-    let facts = log
-        .lines()
-        .take_while(|line| !line.starts_with("columns"))
-        .filter(is_fact);
-    // A line that is just being written, or was cut, is no JSON.
-    let stats = text("stats.jsonl")?;
-    let stats = stats
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let mut films = films(folder)?;
-    let reals = folder.join("samples/reals.png");
-    if reals.is_file() {
-        films.push(Film {
-            title: "Training pictures".into(),
-            note: "As they are, before augmentation.".into(),
-            frames: vec![("reals".into(), reals)],
-        });
-    }
-    let report = Report {
-        name: name.unwrap_or_else(|| "run".into()),
-        facts: facts.map(str::to_owned).collect(),
-        config: text("config.toml")?,
-        stats: stats.collect(),
-        evaluation: serde_json::from_str(&text("evaluation.json")?).ok(),
-        films,
-    };
-    run_dir::write_beside(file, |page| report.write(page))
-}
-
-/// Sample grids and label maps by step.
-fn films(folder: &Path) -> Result<Vec<Film>> {
-    let samples = folder.join("samples");
-    let mut found: Vec<(u64, bool, String)> = Vec::new();
-    let entries = match fs::read_dir(&samples) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(io("look into the samples", &samples, &e)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(|e| io("look into the samples", &samples, &e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name == "fakes_init.png" {
-            found.push((0, false, name));
-        } else if let Some(step) = run_dir::sample_step(&name) {
-            found.push((step, name.starts_with("labels-"), name));
-        }
-    }
-    found.sort();
-    let film = |is_labels: bool, title: &str, note: &str| {
-        let moments: Vec<&(u64, bool, String)> = found
-            .iter()
-            .filter(|(_, labels, _)| *labels == is_labels)
-            .collect();
-        let count = FRAMES_MAX.min(moments.len());
-        let mut frames = Vec::new();
-        for i in 0..count {
-            let (step, _, name) = moments[i * (moments.len() - 1) / (count - 1).max(1)];
-            frames.push((format!("step {step}"), samples.join(name)));
-        }
-        Film {
-            title: title.into(),
-            note: note.into(),
-            frames,
-        }
-    };
-    Ok(vec![
-        film(
-            false,
-            "Translations of held-out pictures",
-            "The same pictures throughout: the input, itself drawn again, and each translation beside the true picture.",
-        ),
-        film(
-            true,
-            "What the discriminator says of each patch",
-            "Real pictures, translations and mixtures of both: the true label of each patch, the most probable one, and \
-             the probability of each label. The legend is at the bottom of the picture.",
-        ),
-    ])
 }

@@ -1,24 +1,26 @@
-//! `demotic sample`: pictures without an input, from N(0, 1) or what is fitted to the latents of training pictures.
+//! `demotic sample`: pictures without an input, from N(0, 1) or what is fitted to the latents of training
+//! pictures.
 
 use anyhow::{Context, Result};
 use demotic_core::data::{CachePolicy, Dataset};
 use demotic_core::device;
+use demotic_core::files::require_writable;
 use demotic_core::model::StyleKind;
 use demotic_core::sample::{self, Fitted, Prior};
+use demotic_core::train::Checkpoint;
+use demotic_core::train::run::trained;
 use demotic_core::translate::{self, Hand};
 
-use super::translate::style_number;
 use crate::cli::{PriorArg, SampleArgs};
 use crate::options::dataset_options;
 use crate::output::say;
-use crate::run_dir;
 use crate::sheet::{self, Block};
 
 /// Pictures side by side.
 const COLUMNS: usize = 8;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
+    let checkpoint = trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
     let asked = if args.style.is_empty() {
         &info.styles
@@ -26,26 +28,21 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         &args.style
     };
     let out = args.out.clone().unwrap_or_else(|| {
-        args.run
-            .join("samples")
-            .join(format!("prior-{}.png", args.seed))
+        let name = format!("prior-{}.png", args.seed);
+        if args.run.is_dir() {
+            args.run.join("samples").join(name)
+        } else {
+            name.into()
+        }
     });
     let styles = asked
         .iter()
-        .map(|name| style_number(info, name))
-        .collect::<Result<Vec<u32>>>()?;
-    run_dir::require_writable(&out, args.force)?;
+        .map(|name| info.style_number(name))
+        .collect::<Result<Vec<u32>, _>>()?;
+    require_writable(&out, args.force)?;
     let dataset = match args.prior {
         PriorArg::Normal => None,
-        PriorArg::Fitted => {
-            let mut options = dataset_options(&info.config, CachePolicy::Platform)?;
-            options.styles.clone_from(&info.styles);
-            let dataset = Dataset::load(&info.config.data.source, &options).context(
-                "the fitted prior needs the run's pictures; `--prior normal` needs none",
-            )?;
-            checkpoint.check_styles(&dataset)?;
-            Some(dataset)
-        }
+        PriorArg::Fitted => Some(pictures_of(&checkpoint)?),
     };
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
@@ -93,20 +90,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         PriorArg::Fitted => "the fitted prior",
         PriorArg::Normal => "the normal prior",
     };
-    let blocks: Vec<Block<'_>> = asked
-        .iter()
-        .zip(&drawn)
-        .map(|(name, pictures)| {
-            let pictures: Vec<&[f32]> = translate::planes(pictures, size_px).collect();
-            Block {
-                title: format!("{name}, from {prior}"),
-                columns: vec![String::new(); COLUMNS.min(count)],
-                rows: pictures
-                    .chunks(COLUMNS)
-                    .map(|row| row.iter().copied().map(Some).collect())
-                    .collect(),
-            }
-        })
+    let drawn = asked.iter().zip(&drawn);
+    let blocks: Vec<Block<'_>> = drawn
+        .map(|(name, pictures)| block(format!("{name}, from {prior}"), pictures, size_px))
         .collect();
     sheet::save(&sheet::draw(&blocks, size_px, false), &out)?;
     say(&format!(
@@ -118,4 +104,28 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         chosen.description,
         out.display()
     ))
+}
+
+/// The pictures that a run was trained on.
+fn pictures_of(checkpoint: &Checkpoint) -> Result<Dataset> {
+    let info = &checkpoint.info;
+    let mut options = dataset_options(&info.config, CachePolicy::Platform)?;
+    options.styles.clone_from(&info.styles);
+    let dataset = Dataset::load(&info.config.data.source, &options)
+        .context("the fitted prior needs the run's pictures; `--prior normal` needs none")?;
+    checkpoint.check_styles(&dataset)?;
+    Ok(dataset)
+}
+
+/// Pictures of one style under their title.
+fn block(title: String, pictures: &[f32], size_px: usize) -> Block<'_> {
+    let pictures: Vec<&[f32]> = translate::planes(pictures, size_px).collect();
+    Block {
+        title,
+        columns: vec![String::new(); COLUMNS.min(pictures.len())],
+        rows: pictures
+            .chunks(COLUMNS)
+            .map(|row| row.iter().copied().map(Some).collect())
+            .collect(),
+    }
 }

@@ -8,24 +8,21 @@ use std::time::Instant;
 use anyhow::Result;
 use demotic_core::data::{Channels, DataError, Picture};
 use demotic_core::device;
-use demotic_core::train::CheckpointInfo;
+use demotic_core::files::write_whole;
+use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, Framed, Hand};
-use image::ExtendedColorType;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::inputs::{self, Job};
+use super::inputs::{self, Existing, Job};
 use crate::cli::{AlphaArg, TranslateArgs};
 use crate::failure::{input, io};
 use crate::output::{duration, say};
-use crate::{run_dir, sheet};
-
-/// Share of a picture that may be painted where it is transparent before that is worth a word.
-const HIDDEN_SHARE: f32 = 0.02;
+use crate::sheet;
 
 pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
-    let checkpoint = run_dir::trained(&args.run, args.checkpoint)?;
+    let checkpoint = trained(&args.run, args.checkpoint)?;
     let info = &checkpoint.info;
-    let style = style_number(info, &args.to)?;
+    let style = info.style_number(&args.to)?;
     if args.alpha == AlphaArg::Redraw && info.config.data.channels == Channels::Rgba {
         return Err(input(
             "--alpha redraw: this run draws its own transparency (data.channels = rgba); leave --alpha out",
@@ -37,12 +34,19 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
     let (pictures, others) = inputs::find(&args.inputs)?;
-    let jobs = inputs::with_outputs(pictures, &args.out, args.force)?;
+    let (jobs, kept) = inputs::with_outputs(pictures, &args.out, existing(args))?;
+    if jobs.is_empty() {
+        return say(&format!(
+            "nothing to do: {kept} translations are there already: {}\n",
+            args.out.display()
+        ));
+    }
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
     let side = data.size_px as usize;
-    let framed = |picture| Framed::new(picture, data.size_px, background, data.channels);
+    let framed =
+        |picture| Framed::new(picture, data.size_px, background, data.channels).fitted(data.fit);
     let hand = match (&args.reference, args.style_seed) {
         (Some(path), _) => {
             let picture = Picture::open_or_draw(path, info.config.data.size_px)?;
@@ -52,20 +56,16 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         (None, None) => Hand::Typical,
     };
     let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &hand)?;
-    fs::create_dir_all(&args.out)
-        .map_err(|e| io("make the folder for translations", &args.out, &e))?;
+    make_folder(&jobs)?;
 
     let started = Instant::now();
     let bar = progress_bar(jobs.len());
-    let size_px = info.config.data.size_px;
-    let rule = match args.alpha {
-        AlphaArg::Keep => AlphaRule::Keep,
-        AlphaArg::Redraw => AlphaRule::Redraw,
-    };
+    let open = |job: &Job| open_sized(job, args.size_px, data.size_px);
+    let rule = rule(args.alpha);
     let (mut done, mut hidden, mut problems) = (0, 0, Vec::new());
     let mut queue = jobs.iter().peekable();
     while queue.peek().is_some() {
-        let (opened, failed) = inputs::open_some(&mut queue, |job| &job.input, size_px);
+        let (opened, failed) = inputs::open_some(&mut queue, open);
         problems.extend(failed);
         let held: Vec<(&Job, Framed)> = opened
             .into_iter()
@@ -79,10 +79,13 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         let translated =
             translate::translate_as(&generator, &chosen.device, &squares, side, &codes);
         let len = generator.channels() * side * side;
-        for ((job, framed), translated) in held.iter().zip(translated.chunks_exact(len)) {
-            let picture = framed.back(translated, rule);
-            hidden += usize::from(rule == AlphaRule::Keep && picture.hidden_share > HIDDEN_SHARE);
-            write(&picture, &job.output)?;
+        for ((job, framed), translated) in held.into_iter().zip(translated.chunks_exact(len)) {
+            let picture = match generator.filter() {
+                Some(filter) => framed.laid_back(translated, filter, rule),
+                None => framed.back(translated, rule),
+            };
+            hidden += usize::from(rule == AlphaRule::Keep && picture.is_hiding());
+            write_whole(&job.output, &sheet::translation_png(&picture, &job.output)?)?;
             done += 1;
             bar.inc(1);
         }
@@ -99,7 +102,10 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         chosen.description,
         args.out.display()
     )];
-    lines.extend(inputs::passed_over(others));
+    if kept > 0 {
+        lines.push(format!("{kept} translations were there already and stay"));
+    }
+    lines.extend(inputs::passed_over(&others));
     if hidden > 0 {
         lines.push(format!("{hidden} translations paint where their input is transparent, which hides it; --alpha redraw shows it"));
     }
@@ -108,32 +114,42 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     inputs::settle(problems, jobs.len(), "translated")
 }
 
-/// A style's number in the run's networks.
-pub(crate) fn style_number(info: &CheckpointInfo, name: &str) -> Result<u32> {
-    let place = info.styles.iter().position(|known| known == name);
-    let place = place.ok_or_else(|| DataError::UnknownStyle {
-        asked: name.to_owned(),
-        known: info.styles.clone(),
-    })?;
-    Ok(place as u32)
+/// A picture at its own size, or with a longer side of `longer_px`; a drawing has at least the run's.
+fn open_sized(job: &Job, longer_px: Option<u32>, run_px: u32) -> Result<Picture, DataError> {
+    let picture = Picture::open_or_draw(&job.input, longer_px.unwrap_or(run_px))?;
+    Ok(match longer_px {
+        Some(longer_px) => {
+            let [_, _, width, height] = picture.place_in(longer_px);
+            picture.resized(width, height)
+        }
+        None => picture,
+    })
 }
 
-/// PNG with alpha only where something is transparent.
-fn write(picture: &translate::Unframed, path: &Path) -> Result<()> {
-    let (width, height) = (picture.width_px, picture.height_px);
-    let bytes = if picture.is_opaque {
-        let rgb: Vec<u8> = picture
-            .rgba
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .flat_map(|p| [p[0], p[1], p[2]])
-            .collect();
-        sheet::png(&rgb, width, height, ExtendedColorType::Rgb8, path)?
-    } else {
-        sheet::png(&picture.rgba, width, height, ExtendedColorType::Rgba8, path)?
+fn rule(alpha: AlphaArg) -> AlphaRule {
+    match alpha {
+        AlphaArg::Auto => AlphaRule::Auto,
+        AlphaArg::Keep => AlphaRule::Keep,
+        AlphaArg::Redraw => AlphaRule::Redraw,
+    }
+}
+
+/// What happens to translations that are there already.
+fn existing(args: &TranslateArgs) -> Existing {
+    match (args.force, args.skip_existing) {
+        (true, _) => Existing::Replace,
+        (_, true) => Existing::Keep,
+        _ => Existing::Refuse,
+    }
+}
+
+/// Makes the folder that results are written to: all lie in one.
+fn make_folder(jobs: &[Job]) -> Result<()> {
+    let folder = match jobs.first().and_then(|job| job.output.parent()) {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
     };
-    run_dir::write_whole(path, &bytes)
+    fs::create_dir_all(folder).map_err(|e| io("make the folder for translations", folder, &e))
 }
 
 fn progress_bar(count: usize) -> ProgressBar {

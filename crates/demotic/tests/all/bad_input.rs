@@ -149,7 +149,7 @@ fn run_folders() {
         ),
         ("train --resume --out folder", "this folder is no run"),
         ("evaluate --run nowhere", "there is no such run folder"),
-        ("evaluate --run file", "this folder is no run"),
+        ("evaluate --run file", "no weights of demotic, or cut"),
         ("evaluate --run young", "this run has no checkpoint yet"),
         (
             "translate --run nowhere --to noto --out out picture.png",
@@ -192,13 +192,14 @@ fn pictures_to_translate() {
     refuses("new text.txt", "not a picture by its name");
     refuses(
         "new empty",
-        "no picture (png, jpg, jpeg, webp, svg) in this folder",
+        "no picture (png, jpg, jpeg, jpe, jfif, webp, gif, bmp, svg, svgz) in this folder",
     );
     refuses("new a b", "two pictures of one name");
     refuses("there a", "the file is there already");
     refuses("a a", "would replace its own input");
     refuses("a --force a/same.png", "would replace its own input");
     refuses("text.txt a", "--out is a file");
+    refuses("new text.txt empty", "not a picture by its name");
     for (input, expected) in [
         ("cut.png", "it is damaged or cut off"),
         ("huge.png", "40000 x 40000 pixels; at most 64 megapixels"),
@@ -242,8 +243,8 @@ fn damaged_checkpoints() {
         ),
         (
             description,
-            |whole| replaced(whole, "\"format\": 4", "\"format\": 99"),
-            "checkpoint has format 99, this build reads 4",
+            |whole| replaced(whole, "\"format\": 5", "\"format\": 99"),
+            "checkpoint has format 99, this build reads 4 and 5",
         ),
         (
             description,
@@ -251,7 +252,7 @@ fn damaged_checkpoints() {
             "checkpoint description is altered: the checksum differs",
         ),
     ];
-    let place = Place::with_run();
+    let place = Place::with_run_on_discs();
     let whole_weights = place.read(weights);
     place.write("picture.png", &png(&RgbaImage::new(3, 3)));
     let resume = words("train --resume --out run --device flex --steps 14");
@@ -263,7 +264,7 @@ fn damaged_checkpoints() {
         }
         for arguments in [
             &words("evaluate --run run --device flex"),
-            &words("translate --run run --to openmoji --device flex --out out picture.png"),
+            &words("translate --run run --to filled --device flex --out out picture.png"),
             &resume,
         ] {
             place.refuses(arguments, 2, expected);

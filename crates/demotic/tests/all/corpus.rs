@@ -1,6 +1,8 @@
-//! A corpus of bad inputs, one run of the binary each, with the whole message expected of it in `tests/bad_inputs.txt`.
+//! A corpus of bad inputs, one run of the binary each, with the whole message expected of it in
+//! `tests/bad_inputs.txt`.
 //!
-//! `DEMOTIC_BLESS=1 cargo test --release --test all corpus` writes that file anew; read the difference before keeping it.
+//! `DEMOTIC_BLESS=1 cargo test --release --test all corpus` writes that file anew; read the difference before
+//! keeping it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{Rgba, RgbaImage};
 
-use crate::support::{Place, TINY, png, png_that_claims};
+use crate::support::{Place, TINY, crc32, png, png_that_claims};
 
 /// Fewest inputs that the corpus holds.
 const LEAST: usize = 60;
@@ -46,6 +48,45 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().expect("memory takes everything")
 }
 
+fn zipped(bytes: &[u8]) -> Vec<u8> {
+    let mut zip = GzEncoder::new(Vec::new(), Compression::best());
+    zip.write_all(bytes).expect("memory takes everything");
+    zip.finish().expect("memory takes everything")
+}
+
+/// A PNG with this colour profile behind its header, packed as PNG packs it.
+fn with_profile(png: &[u8], profile: &[u8]) -> Vec<u8> {
+    let mut zip = flate2::write::ZlibEncoder::new(Vec::new(), Compression::best());
+    zip.write_all(profile).expect("memory takes everything");
+    let zip = zip.finish().expect("memory takes everything");
+    let body = [b"iCCPof mine\0\0", &zip[..]].concat();
+    let length = (body.len() as u32 - 4).to_be_bytes();
+    let checksum = crc32(&body).to_be_bytes();
+    [&png[..33], &length, &body, &checksum, &png[33..]].concat()
+}
+
+/// A drawing of a few lines that stands for ten billion letters.
+fn repeating_drawing() -> Vec<u8> {
+    let mut svg = String::from(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text id="u0">a</text>"#,
+    );
+    for level in 1..=10 {
+        let uses = format!(r##"<use href="#u{}"/>"##, level - 1).repeat(10);
+        let _ = write!(svg, r#"<g id="u{level}">{uses}</g>"#);
+    }
+    (svg + "</svg>").into_bytes()
+}
+
+/// A JPEG without its last marker.
+fn cut_jpeg() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(20, 20, image::Rgb([9, 90, 200]))
+        .write_to(&mut bytes, image::ImageFormat::Jpeg)
+        .expect("JPEG can be encoded");
+    let bytes = bytes.into_inner();
+    bytes[..bytes.len() - 2].to_vec()
+}
+
 const SVG: &[u8] =
     br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8z"/></svg>"#;
 
@@ -74,6 +115,7 @@ fn settings() -> Vec<Case> {
             &["train", "folder"],
         ),
         file("settings that are no TOML", b"[train\nsteps = 3\n"),
+        file("settings in UTF-16", b"\xff\xfes\0e\0e\0d\0=\x001\0"),
         file("a key given twice", b"[train]\nsteps = 3\nsteps = 4\n"),
         file(
             "settings that are not UTF-8",
@@ -101,6 +143,10 @@ fn settings() -> Vec<Case> {
         with("a size beyond what is tried", &["data.size_px=1024"]),
         with("a background by name", &["data.background=white"]),
         with("one style", &["data.styles=[\"openmoji\"]"]),
+        with(
+            "pairs that are said to be none",
+            &["data.pairs=none", "train.pairs=all"],
+        ),
         with(
             "a style that does not exist",
             &["data.styles=[\"noto\",\"comic-sans\"]"],
@@ -130,6 +176,27 @@ fn settings() -> Vec<Case> {
     .collect()
 }
 
+/// The head of a bitmap of 60,000 x 60,000 pixels.
+fn vast_bitmap() -> Vec<u8> {
+    let words = [
+        54_u32,
+        0,
+        54,
+        40,
+        60_000,
+        60_000,
+        1 | 24 << 16,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
+    let words = words.iter().flat_map(|word| word.to_le_bytes());
+    b"BM".iter().copied().chain(words).collect()
+}
+
 fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
@@ -150,11 +217,57 @@ fn folders() -> Vec<Case> {
         case("a folder without pictures", vec![("set/one/a.txt", vec![])], &inspect),
         case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
         case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
+        case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
+        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.tif", vec![])], &inspect),
         case(
-            "one name in two formats",
-            vec![("set/one/a.png", whole.clone()), ("set/one/a.webp", whole.clone())],
+            "a style of a kind that is not read",
+            vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
             &inspect,
         ),
+        case("styles one level deeper", vec![("set/in/one/a.png", whole.clone()), ("set/in/two/a.png", whole.clone())], &inspect),
+        case(
+            "a run in place of pictures",
+            vec![
+                ("set/config.toml", vec![]),
+                ("set/samples/a.png", whole.clone()),
+                ("set/checkpoints/a.json", vec![]),
+            ],
+            &inspect,
+        ),
+        case(
+            "several damaged pictures",
+            vec![
+                ("set/one/a.png", whole.clone()),
+                ("set/one/b.png", vec![]),
+                ("set/two/a.png", whole.clone()),
+                ("set/two/c.jpg", vec![]),
+            ],
+            &inspect,
+        ),
+        beside(
+            "a drawing with a picture that is cut off",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><image width="9" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"/></svg>"#.to_vec(),
+        ),
+        beside("a drawing that repeats itself without end", "set/one/bad.svg", repeating_drawing()),
+        beside("a drawing of too many letters", "set/one/bad.svg", {
+            let text = "a".repeat(300_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text>{text}</text></svg>"#).into_bytes()
+        }),
+        beside("a drawing of a million nodes", "set/one/bad.svg", {
+            let nodes = "<g/>".repeat(1_000_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
+        }),
+        beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
+        beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
+        beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
+        beside(
+            "a GIF cut off",
+            "set/one/bad.gif",
+            b"GIF89a\x09\0\x09\0\x80\0\0\x10\x80\xf0\xff\xff\xff,\0\0\0\0\x09\0\x09\0\0\x02".to_vec(),
+        ),
+        beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
+        beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
         // By its hash, the name is held out.
         case(
             "nothing to train on",
@@ -288,6 +401,11 @@ fn packages() -> Vec<Case> {
             &["data", "import", "--out", "new", "a.tgz"],
         ),
         raw("words in place of an archive", b"no archive".to_vec()),
+        case(
+            "a zipped folder to import",
+            vec![("a.zip", b"PK".to_vec())],
+            &["data", "import", "--out", "new", "a.zip"],
+        ),
         raw(
             "an archive cut off",
             archive(&[("package/icons.json", icons)])[..40].to_vec(),
@@ -340,14 +458,70 @@ fn runs() -> Vec<Case> {
         on_run("a description of the future", vec![(json, b"{\"format\":77}".to_vec())], &["evaluate"]),
         on_run("a style that the run does not know", vec![], &["translate", "--to", "noto", "--out", "o", "a.png"]),
         on_run("a picture that is not there", vec![], &["recognize", "a.png"]),
-        on_run("a picture of another kind", vec![("a.gif", vec![])], &["recognize", "a.gif"]),
-        on_run("a picture that is none", vec![("a.png", b"GIF89a".to_vec())], &["recognize", "a.png"]),
+        on_run("a result that is no PNG", vec![("a.png", vec![])], &["translate", "--to", "openmoji", "--out", "b.jpg", "a.png"]),
+        on_run(
+            "one file for two results",
+            vec![("a.png", vec![]), ("b.png", vec![])],
+            &["translate", "--to", "openmoji", "--out", "c.png", "a.png", "b.png"],
+        ),
+        case("a run of no name to go on with", vec![("runs/00007-mine/config.toml", vec![])], &["train", "tiny.toml", "--resume"]),
+        on_run("a picture of another kind", vec![("a.heic", vec![])], &["recognize", "a.heic"]),
+        on_run("a picture that is none", vec![("a.png", b"II*\0\0\0".to_vec())], &["recognize", "a.png"]),
         on_run(
             "a heat map over its own picture",
             vec![("a.png", png(&RgbaImage::new(2, 2)))],
             &["recognize", "--out", ".", "a.png"],
         ),
         on_run("scores over a file", vec![("mine.json", vec![])], &["evaluate", "--json", "mine.json"]),
+        case("a page of a run that is not there", vec![], &["serve", "--port", "0", "--run", "nowhere"]),
+        case("a page of a run without a checkpoint", young(), &["serve", "--port", "0", "--run", "young"]),
+        case("a page nowhere", vec![], &["serve", "--listen", "here"]),
+        case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
+        case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
+        case("a network of a run that is not there", vec![], &["export", "nowhere", "--format", "onnx", "--out", "o"]),
+        case("a network of a run without a checkpoint", young(), &["export", "young", "--format", "onnx", "--out", "o"]),
+        case("a format that is not known", vec![], &["export", "built-in", "--format", "pickle", "--out", "o"]),
+        case("a network without a place to go", vec![], &["export", "built-in", "--format", "onnx"]),
+        case(
+            "a network over a file",
+            vec![("o/model.onnx", b"mine".to_vec())],
+            &["export", "built-in", "--format", "onnx", "--out", "o"],
+        ),
+        case("a network into a file", vec![("o", b"mine".to_vec())], &["export", "built-in", "--format", "onnx", "--out", "o"]),
+        case("a page for the browser without its runtime", vec![], &["export", "built-in", "--web", "site"]),
+        case(
+            "a runtime that is not where it is said to be",
+            vec![("dist/ort.js", vec![])],
+            &["export", "built-in", "--web", "site", "--runtime", "dist"],
+        ),
+        case(
+            "a page over a page",
+            vec![
+                ("dist/ort.wasm.min.mjs", vec![]),
+                ("dist/ort-wasm-simd-threaded.mjs", vec![]),
+                ("dist/ort-wasm-simd-threaded.wasm", vec![]),
+                ("site/index.html", b"mine".to_vec()),
+            ],
+            &["export", "built-in", "--web", "site", "--runtime", "dist"],
+        ),
+        case("a recipe that is not there", vec![], &["configs", "slowstart"]),
+        case("a page of the manual over a file", vec![("man/demotic.1", b"mine".to_vec())], &["man", "man"]),
+        case("quiet in JSON", vec![], &["train", "tiny.toml", "--quiet", "--json"]),
+        case("a sweep of nothing", vec![("a.toml", b"seeds = [1]\n[sweep]\nkeys = {}\n".to_vec())], &["ablate", "a.toml"]),
+        case(
+            "a sweep without end",
+            vec![(
+                "a.toml",
+                b"seeds = [1]\n[sweep.keys]\n\"loss.kl\" = [1,2,3,4,5,6,7]\n\"loss.cycle\" = [1,2,3,4,5,6,7]\n\"loss.r1\" = [1,2,3,4,5,6,7]\n"
+                    .to_vec(),
+            )],
+            &["ablate", "a.toml"],
+        ),
+        case(
+            "a sweep of a key that does not exist",
+            vec![("a.toml", b"seeds = [1]\n[sweep.keys]\n\"loss.colour\" = [1, 2]\n".to_vec())],
+            &["ablate", "a.toml"],
+        ),
         case("an ablation that is not there", vec![], &["ablate", "nowhere.toml"]),
         case("an ablation of nothing", vec![("a.toml", b"seeds = []\nvariant = []\n".to_vec())], &["ablate", "a.toml"]),
         case(
@@ -361,6 +535,167 @@ fn runs() -> Vec<Case> {
     ]
 }
 
+/// What was typed, its middle left out where it is very long; signs that cannot be seen are spelled.
+fn shortened(typed: &str) -> String {
+    let spelled = |letter: char| {
+        let is_seen =
+            !letter.is_control() && !matches!(letter, '\u{200e}'..='\u{202e}' | '\u{3000}');
+        if is_seen {
+            letter.to_string()
+        } else {
+            letter.escape_unicode().to_string()
+        }
+    };
+    let letters: Vec<char> = typed.chars().collect();
+    if letters.len() <= 400 {
+        return letters.into_iter().map(spelled).collect();
+    }
+    let start: String = letters[..40].iter().copied().map(spelled).collect();
+    format!("{start}.. ({} letters)", letters.len())
+}
+
+fn phrases() -> Vec<Case> {
+    // Shared by all cases of the corpus: made once, never freed.
+    let long: &'static str = Box::leak("a".repeat(10_000).into_boxed_str());
+    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    vec![
+        case("nothing to draw", vec![], &["draw", ""]),
+        case("blanks to draw", vec![], &["draw", " \u{3000} "]),
+        case("punctuation to draw", vec![], &["draw", "?!..."]),
+        case("ten thousand letters to draw", vec![], &["draw", long]),
+        case(
+            "marks of direction to draw",
+            vec![],
+            &["draw", "\u{202e}\u{200f}"],
+        ),
+        case(
+            "a language that is not known",
+            vec![],
+            &["rephrase", "so tired", "--to", "name", "--lang", "fr"],
+        ),
+        case(
+            "a register that is not known",
+            vec![],
+            &["rephrase", "so tired", "--to", "slang"],
+        ),
+        case(
+            "nothing to rephrase",
+            vec![],
+            &["rephrase", "--to", "name", ""],
+        ),
+        case(
+            "a picture file without a style",
+            vec![],
+            &["draw", "so tired", "--out", "a.png"],
+        ),
+        case(
+            "a style that the run does not draw in",
+            vec![],
+            &[
+                "draw", "so tired", "--run", "run", "--style", "comic", "--out", "a.png",
+            ],
+        ),
+        case(
+            "a style without a picture file",
+            vec![],
+            &["draw", "so tired", "--run", "run", "--style", "openmoji"],
+        ),
+        case(
+            "a file of phrases that is not there",
+            vec![],
+            &["draw", "--file", "nowhere.txt"],
+        ),
+        case(
+            "a file of phrases without one",
+            vec![("p.txt", b"\n \n".to_vec())],
+            &["draw", "--file", "p.txt"],
+        ),
+        case(
+            "a file of phrases that is not UTF-8",
+            vec![("p.txt", b"so tired\n\xff\xfe\n".to_vec())],
+            &["draw", "--file", "p.txt"],
+        ),
+        case(
+            "a file of phrases with a line of signs",
+            vec![("p.txt", b"so tired\n---\n".to_vec())],
+            &["draw", "--file", "p.txt"],
+        ),
+        case(
+            "recalled ideas over a file",
+            vec![("mine.json", vec![])],
+            &["draw", "so tired", "--json", "mine.json"],
+        ),
+        case(
+            "a picture to tell that is not there",
+            vec![],
+            &["say", "a.png"],
+        ),
+        case(
+            "a run to tell by that is not there",
+            vec![("a.png", whole)],
+            &["say", "--run", "nowhere", "a.png"],
+        ),
+    ]
+}
+
+fn lists_of_phrases() -> Vec<Case> {
+    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    let folder = |name, list: &[u8]| {
+        let files = vec![
+            ("set/phrases.tsv", list.to_vec()),
+            ("set/one/bird.png", whole.clone()),
+            ("set/two/bird.png", whole.clone()),
+        ];
+        case(name, files, &["data", "inspect", "set"])
+    };
+    let list = |name, list: &[u8]| {
+        case(
+            name,
+            vec![("list.tsv", list.to_vec())],
+            &["data", "import", "--phrases", "--out", "o", "list.tsv"],
+        )
+    };
+    vec![
+        folder(
+            "phrases with a column too few",
+            b"name\tlanguage\tregister\tphrase\nbird\ten\there birdie\n",
+        ),
+        folder(
+            "phrases of a picture that is not there",
+            b"dog\ten\tname\tgood boy\n",
+        ),
+        folder(
+            "phrases in another language",
+            "bird\tfr\tname\toiseau\n".as_bytes(),
+        ),
+        folder(
+            "a phrase given twice",
+            b"bird\ten\tname\tHere birdie\n\nbird\ten\ttag\there, birdie!\n",
+        ),
+        folder(
+            "phrases that are not UTF-8",
+            b"bird\ten\tname\tbirdie\nbird\ten\ttag\t\xff\n",
+        ),
+        list("a list to import without phrases", b""),
+        list(
+            "a list to import with a wrong mark",
+            "\u{1f634}\ten\tyes\tso tired\n".as_bytes(),
+        ),
+        list("a list to import of another shape", b"so tired\n"),
+        case(
+            "a package without phrases to import",
+            vec![(
+                "p.tgz",
+                archive(&[(
+                    "package/package.json",
+                    br#"{"name":"left-pad","version":"1.0.0","license":"MIT"}"#,
+                )]),
+            )],
+            &["data", "import", "--phrases", "--out", "o", "p.tgz"],
+        ),
+    ]
+}
+
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "the system's own words differ")]
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
@@ -369,6 +704,8 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
+    cases.extend(phrases());
+    cases.extend(lists_of_phrases());
     assert!(cases.len() >= LEAST, "{} inputs", cases.len());
     let mut told = format!(
         "{} bad inputs and the message that each gets.\n",
@@ -391,7 +728,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
         let _ = write!(
             told,
             "\n# {name}\n$ demotic {}\n{}",
-            typed.join(" "),
+            shortened(&typed.join(" ")),
             said.err
         );
     }

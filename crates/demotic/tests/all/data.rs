@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, TINY, words};
+use image::{Rgba, RgbaImage};
+
+use crate::support::{Place, TINY, png, words};
 
 #[test]
 fn the_embedded_emoji_are_shown_with_styles_splits_and_pairs() {
@@ -47,6 +49,144 @@ fn the_embedded_emoji_are_shown_with_styles_splits_and_pairs() {
 }
 
 #[test]
+fn a_sheet_shows_every_style_without_gaps() {
+    let place = Place::new();
+    for i in 0..100 {
+        let picture = png(&RgbaImage::from_pixel(8, 8, Rgba([i, 100, 0, 255])));
+        place.write(&format!("set/many/m{i}.png"), &picture);
+    }
+    for i in [1, 2, 4] {
+        let picture = png(&RgbaImage::from_pixel(8, 8, Rgba([0, 0, 200 + i, 255])));
+        place.write(&format!("set/few/f{i}.png"), &picture);
+    }
+    place
+        .run(&words("data inspect --size-px 8 --sheet sheet.png set"))
+        .done();
+    let sheet = image::load_from_memory(&place.read("sheet.png"))
+        .expect("a PNG")
+        .into_rgb8();
+    let count = |is: &dyn Fn(&[u8; 3]) -> bool| sheet.pixels().filter(|pixel| is(&pixel.0)).count();
+    let cell = 96 * 96;
+    assert_eq!(count(&|p| p[2] > 200 && p[0] == 0), 3 * cell, "all of few");
+    assert_eq!(
+        count(&|p| p[2] == 0 && p[1] == 100),
+        20 * cell,
+        "every fifth of many"
+    );
+}
+
+#[test]
+fn damaged_pictures_are_named_together_and_can_be_left_out() {
+    let place = Place::new();
+    place.discs("set", 20);
+    for name in ["filled/disc-03", "hollow/disc-05"] {
+        place.write(&format!("set/{name}.png"), b"no picture");
+    }
+    let said = place.run(&words("data inspect set"));
+    said.refused(2, "2 pictures cannot be read");
+    assert!(
+        said.err.contains("disc-03.png") && said.err.contains("disc-05.png"),
+        "{said:#?}"
+    );
+    let said = place.run(&words("data inspect --skip-damaged set")).done();
+    assert!(
+        said.out
+            .contains("left   of filled, damaged: 1 pictures: disc-03"),
+        "{said:#?}"
+    );
+    place.refuses(
+        &words("data import --out made set"),
+        2,
+        "2 pictures cannot be read",
+    );
+    let said = place
+        .run(&words("data import --skip-damaged --out made set"))
+        .done();
+    assert!(said.out.contains("disc-05.png"), "{said:#?}");
+
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let train = words("own.toml --data set --out run");
+    place.refuses(
+        &[&["train", "--device", "flex"], &train[..]].concat(),
+        2,
+        "--skip-damaged",
+    );
+    place
+        .train(&[&train[..], &["--skip-damaged", "--steps", "2"]].concat())
+        .done();
+    assert!(
+        place
+            .text("run/log.txt")
+            .contains("damaged: 1 pictures: disc-03")
+    );
+    // The run goes on, and is scored, without them.
+    place.train(&words("--resume --out run --steps 3")).done();
+    let said = place
+        .run(&words("evaluate --run run --device flex --json -"))
+        .done();
+    let _: Value = serde_json::from_str(&said.out).expect("JSON alone");
+
+    // More pictures: told, and only on request.
+    place.write(
+        "set/filled/disc-99.png",
+        &png(&RgbaImage::from_pixel(9, 9, Rgba([7; 4]))),
+    );
+    let resume = words("train --device flex --resume --out run --steps 4");
+    place.run(&resume).refused(2, "--resume --data-changed");
+    let said = place
+        .run(&[&resume[..], &["--data-changed"]].concat())
+        .done();
+    assert!(said.out.contains("data   changed at step 3"), "{said:#?}");
+    assert!(place.text("run/log.txt").contains("changed at step 3"));
+}
+
+#[test]
+fn pairs_that_are_hardly_there_are_not_trained_on() {
+    let place = Place::new();
+    place.discs("discs", 30);
+    for i in 0..30 {
+        let [filled, hollow] =
+            ["filled", "hollow"].map(|style| place.read(&format!("discs/{style}/disc-{i:02}.png")));
+        place.write(&format!("set/filled/DISC_{i:02}.png"), &filled);
+        let name = if [5, 6].contains(&i) { "DISC" } else { "disc" };
+        place.write(&format!("set/hollow/{name}_{i:02}.png"), &hollow);
+    }
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let train = words("train own.toml --device flex --dry-run --set train.pairs=all --data");
+    let said = place.run(&[&train[..], &["set"]].concat());
+    said.refused(
+        2,
+        "train.pairs: `all` trains on pictures with a counterpart",
+    );
+    assert!(
+        said.err.contains("28 names differ by letters' case"),
+        "{said:#?}"
+    );
+    let share = words("train own.toml --device flex --dry-run --set train.pairs=0.5 --data set");
+    let said = place.run(&share).done();
+    assert!(
+        said.out
+            .contains("training pictures have a counterpart; the others come without"),
+        "{said:#?}"
+    );
+    place.run(&[&train[..], &["discs"]].concat()).done();
+    let none = words(
+        "train own.toml --device flex --dry-run --set train.pairs=all --set data.pairs=none --data discs",
+    );
+    place
+        .run(&none)
+        .refused(2, "data.pairs = none says that there are none");
+}
+
+#[test]
 fn an_imported_folder_trains_and_the_same_pictures_give_the_same_bytes() {
     let place = Place::new();
     place.discs("pictures", 20);
@@ -75,7 +215,16 @@ fn an_imported_folder_trains_and_the_same_pictures_give_the_same_bytes() {
             .as_bytes(),
     );
     let said = place
-        .train(&["own.toml", "--data", "one", "--steps", "2", "--out", "run"])
+        .train(&[
+            "own.toml",
+            "--data",
+            "one",
+            "--steps",
+            "2",
+            "--out",
+            "run",
+            "--explain",
+        ])
         .done();
     assert!(said.out.contains("style  hollow"), "{said:#?}");
 }

@@ -1,4 +1,5 @@
-//! `benches/gpu/run` reads what this program prints: a key that is renamed here would be missed there on a lent GPU.
+//! `benches/gpu/run` reads what this program prints: a key that is renamed here would be missed there on a
+//! lent GPU.
 
 use std::fs;
 use std::path::Path;

@@ -6,23 +6,32 @@ use serde_json::Value;
 
 use crate::support::{Place, words};
 
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 25] = [
     &["train"],
     &["translate"],
     &["evaluate"],
     &["recognize"],
+    &["export"],
     &["report"],
     &["ablate"],
     &["sample"],
+    &["draw"],
+    &["say"],
+    &["rephrase"],
+    &["read"],
+    &["learn-words"],
     &["data"],
     &["data", "import"],
     &["data", "inspect"],
-    &["data", "features"],
+    &["data", "export"],
     &["devices"],
     &["doctor"],
     &["compare"],
     &["bench"],
+    &["serve"],
+    &["configs"],
     &["completions"],
+    &["man"],
 ];
 
 #[test]
@@ -95,7 +104,7 @@ fn wrong_usage_is_refused_with_the_right_one() {
             &words("translate --run run --to openmoji --out out"),
             "<INPUT>...",
         ),
-        (&["translate", "a.png"], "--run <RUN_DIR>"),
+        (&["translate", "a.png"], "--to <STYLE>"),
         (
             &["evaluate", "--run", "run", "--split", "train"],
             "possible values: test, validation",

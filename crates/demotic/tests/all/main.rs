@@ -1,16 +1,23 @@
-//! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the command line.
+//! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the
+//! command line.
 
 mod ablate;
 mod bad_input;
 mod corpus;
 mod data;
 mod doctor;
+mod export;
 mod gpu_run;
 mod help;
+#[cfg(feature = "remote")]
+mod lend;
+mod recipes;
 mod recognize;
 mod report;
 mod resume;
+mod serve;
 mod support;
 mod train;
 mod translate;
 mod trust;
+mod words;

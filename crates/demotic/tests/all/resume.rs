@@ -143,7 +143,7 @@ fn assert_same_lines<T: PartialEq + std::fmt::Debug>(one: &[T], other: &[T]) {
 #[test]
 #[cfg(unix)]
 fn a_run_that_is_asked_to_stop_ends_like_one_that_never_stopped() {
-    let place = Place::new();
+    let place = Place::of_discs();
     assert_eq!(
         start(&place, "whole").wait().expect("a child").code(),
         Some(0)
@@ -160,7 +160,7 @@ fn a_run_that_is_asked_to_stop_ends_like_one_that_never_stopped() {
             .run(&["evaluate", "--run", run, "--device", "flex"])
             .done();
         assert!(
-            said.out.contains("openmoji"),
+            said.out.contains("hollow"),
             "the checkpoint loads: {said:#?}"
         );
         place.train(&["--resume", "--out", run]).done();
@@ -180,7 +180,7 @@ fn hangup_is_ignored() -> bool {
 #[test]
 #[cfg(unix)]
 fn a_lost_terminal_stops_a_run_unless_nohup_says_otherwise() {
-    let place = Place::new();
+    let place = Place::of_discs();
     let file = |run: &str| format!("{run}/checkpoints/step-00000040.json");
     let code = cut(&place, start(&place, "left"), &file("left"), "HUP");
     // The tests themselves may run under `nohup`, which children inherit.
@@ -206,7 +206,8 @@ fn a_lost_terminal_stops_a_run_unless_nohup_says_otherwise() {
     assert!(place.path("kept/evaluation.json").exists());
 }
 
-/// Trains in a terminal of its own that goes away after a while; gives the exit code and what the terminal showed.
+/// Trains in a terminal of its own that goes away after a while; gives the exit code and what the terminal
+/// showed.
 #[cfg(target_os = "linux")]
 fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, String) {
     let binary = env!("CARGO_BIN_EXE_demotic");
@@ -222,6 +223,7 @@ fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, St
         .current_dir(place.path("."))
         .env("SHELL", "/bin/sh")
         .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
         .env(
             "XDG_CACHE_HOME",
             concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
@@ -232,9 +234,10 @@ fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, St
     let patience = Instant::now() + Duration::from_mins(2);
     let code = format!("{run}.code");
     let is_there = |name: &str| fs::read(place.path(name)).is_ok_and(|bytes| !bytes.is_empty());
+    // What the screen showed, not what the run's files tell: they are written a moment earlier.
     let has_begun = || {
-        fs::read_to_string(place.path(&format!("{run}/stats.jsonl")))
-            .is_ok_and(|text| text.lines().count() >= 20)
+        fs::read(place.path(&shown))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(" 20  g_rec "))
     };
     while !has_begun() {
         assert!(Instant::now() < patience, "step 20 never came");
@@ -253,7 +256,7 @@ fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, St
 #[test]
 #[cfg(target_os = "linux")]
 fn a_terminal_that_is_closed_loses_no_step() {
-    let place = Place::new();
+    let place = Place::of_discs();
     let steps = |run: &str| -> Vec<u64> {
         let text = place.text(&format!("{run}/stats.jsonl"));
         let ticks = text.lines().filter(|line| !line.contains("\"event\""));
@@ -264,9 +267,15 @@ fn a_terminal_that_is_closed_loses_no_step() {
     if !hangup_is_ignored() {
         let (code, shown) = train_in_a_terminal(&place, "closed", ":");
         assert_eq!(code, Some(130));
-        // What the log holds stood on the screen, above the bar.
-        for line in place.text("closed/log.txt").lines().take(40) {
-            assert!(shown.contains(line), "`{line}` in {shown}");
+        // A line a tick stood on the screen, above the bar, in colour.
+        let log = place.text("closed/log.txt");
+        let ticks = log.lines().filter(|line| line.starts_with("step "));
+        for tick in ticks.take(20) {
+            let step = tick.split_whitespace().nth(1).expect("its number");
+            let on_screen = shown.lines().any(|line| {
+                line.contains("step\u{1b}[0m ") && line.contains(&format!(" {step}  g_rec "))
+            });
+            assert!(on_screen, "`{step}` in {shown}");
         }
         let last = *steps("closed").last().expect("a tick");
         assert!((20..300).contains(&last), "{last}");
@@ -286,7 +295,7 @@ fn a_terminal_that_is_closed_loses_no_step() {
 #[test]
 #[cfg(unix)]
 fn a_run_killed_before_its_first_checkpoint_starts_again() {
-    let place = Place::new();
+    let place = Place::of_discs();
     let code = cut(
         &place,
         start(&place, "run"),
@@ -304,7 +313,7 @@ fn a_run_killed_before_its_first_checkpoint_starts_again() {
 
 #[test]
 fn a_finished_run_can_be_made_longer_but_not_shorter() {
-    let place = Place::with_run();
+    let place = Place::with_run_on_discs();
     let said = place.train(&["--resume", "--out", "run"]).done();
     assert!(said.out.contains("nothing left to train"), "{said:#?}");
     place.refuses(
@@ -368,7 +377,7 @@ fn other_pictures_are_refused_on_resume() {
 
 #[test]
 fn one_run_folder_serves_one_process() {
-    let place = Place::with_run();
+    let place = Place::with_run_on_discs();
     let lock = fs::File::create(place.path("run/.lock")).expect("a file");
     lock.try_lock().expect("nobody else has it");
     place.refuses(

@@ -32,6 +32,33 @@ sample_steps = 6
 checkpoint_steps = 5
 "#;
 
+/// [`TINY`] on a handful of discs, `hollow` and `filled`: hardly a picture is held out, so scoring a
+/// checkpoint and the end of a run takes no time. Every test uses the same folder, which runs remember by its
+/// path.
+pub(crate) fn tiny_on_discs() -> String {
+    static DISCS: OnceLock<PathBuf> = OnceLock::new();
+    let discs = DISCS.get_or_init(|| {
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("24-discs");
+        if !shared.exists() {
+            let place = Place {
+                folder: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder"),
+            };
+            place.discs("discs", 24);
+            // Whole or not at all; another process may have been quicker.
+            let is_first = fs::rename(place.path("discs"), &shared).is_ok();
+            assert!(is_first || shared.exists());
+        }
+        shared
+    });
+    let emoji = "styles = [\"openmoji-line\", \"openmoji\"]";
+    assert!(TINY.contains(emoji));
+    let source = format!(
+        "source = {:?}\nstyles = [\"hollow\", \"filled\"]",
+        discs.to_str().expect("a path in Unicode")
+    );
+    TINY.replace(emoji, &source)
+}
+
 /// What a command said and how it ended.
 #[derive(Debug)]
 pub(crate) struct Said {
@@ -80,6 +107,13 @@ impl Place {
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
         place.write("tiny.toml", TINY.as_bytes());
+        place
+    }
+
+    /// A folder whose `tiny.toml` is [`tiny_on_discs`].
+    pub(crate) fn of_discs() -> Self {
+        let place = Self::new();
+        place.write("tiny.toml", tiny_on_discs().as_bytes());
         place
     }
 
@@ -142,19 +176,32 @@ impl Place {
         assert!(before == self.contents(), "{arguments:?} changed files");
     }
 
-    /// A copy of a small trained run, under `run`: made once for all tests.
+    /// A copy of a small run on emoji, under `run`: trained once for all tests.
     pub(crate) fn with_run() -> Self {
         static RUN: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
-        let run = RUN.get_or_init(|| {
-            let place = Self::new();
-            place.train(&["tiny.toml", "--out", "run"]).done();
-            contents(&place.path("run"))
+        Self::new().with(&RUN)
+    }
+
+    /// As [`Self::with_run`], on discs.
+    pub(crate) fn with_run_on_discs() -> Self {
+        static RUN: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
+        Self::of_discs().with(&RUN)
+    }
+
+    /// Trains `tiny.toml` where nobody has yet; copies the run.
+    fn with(self, run: &OnceLock<BTreeMap<PathBuf, Vec<u8>>>) -> Self {
+        let mut is_here = false;
+        let run = run.get_or_init(|| {
+            is_here = true;
+            self.train(&["tiny.toml", "--out", "run"]).done();
+            contents(&self.path("run"))
         });
-        let place = Self::new();
-        for (name, bytes) in run {
-            place.write(&format!("run/{}", name.display()), bytes);
+        if !is_here {
+            for (name, bytes) in run {
+                self.write(&format!("run/{}", name.display()), bytes);
+            }
         }
-        place
+        self
     }
 
     /// A folder of two styles, `filled` and `hollow` discs of one size a name, as PNG.
@@ -166,7 +213,7 @@ impl Place {
                     let distance = (x as f32 - 7.5).hypot(y as f32 - 7.5);
                     let is_ink = distance <= radius && (is_filled || distance > radius - 1.5);
                     if is_ink {
-                        Rgba([200, 40 + i as u8, 30, 255])
+                        Rgba([200, 40 + (i % 200) as u8, 30, 255])
                     } else {
                         Rgba([0; 4])
                     }
@@ -219,13 +266,21 @@ pub(crate) fn png(picture: &RgbaImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A whole PNG that states another size in its header, checksum and all: what a decompression bomb looks like.
+/// A whole PNG that states another size in its header, checksum and all: what a decompression bomb looks
+/// like.
 pub(crate) fn png_that_claims(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = png(&RgbaImage::new(1, 1));
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let checksum = crc32(&bytes[12..29]).to_be_bytes();
+    bytes[29..33].copy_from_slice(&checksum);
+    bytes
+}
+
+/// The checksum of a PNG's chunk: of its kind and content.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     let mut crc = u32::MAX;
-    for byte in &bytes[12..29] {
+    for byte in bytes {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
             crc = if crc & 1 == 1 {
@@ -235,6 +290,5 @@ pub(crate) fn png_that_claims(width: u32, height: u32) -> Vec<u8> {
             };
         }
     }
-    bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
-    bytes
+    !crc
 }

@@ -18,6 +18,8 @@ fn size_alpha_and_names_are_kept() {
         &png(&RgbaImage::from_pixel(1, 1, Rgba([5, 6, 7, 255]))),
     );
     place.write("in/notes.txt", b"not a picture");
+    place.write("in/.hidden.png", b"not a picture");
+    place.write("in/more/a.png", b"not a picture");
     let photo =
         DynamicImage::ImageRgba8(RgbaImage::from_pixel(300, 200, Rgba([120, 130, 20, 255])))
             .to_rgb8();
@@ -37,7 +39,7 @@ fn size_alpha_and_names_are_kept() {
     place.write("drawing.svg", drawing.as_bytes());
 
     let arguments = words(
-        "translate --run run --to openmoji --out out/deep --device flex in grey.png drawing.svg",
+        "translate --run run --to openmoji --alpha keep --out out/deep --device flex in grey.png drawing.svg",
     );
     let said = place.run(&arguments).done();
     assert!(
@@ -45,7 +47,8 @@ fn size_alpha_and_names_are_kept() {
         "{said:#?}"
     );
     assert!(
-        said.out.contains("1 files in folders passed over"),
+        said.out
+            .contains("passed over: 1 txt, 1 nested folders, 1 hidden;"),
         "{said:#?}"
     );
 
@@ -78,6 +81,65 @@ fn size_alpha_and_names_are_kept() {
 }
 
 #[test]
+fn one_file_one_name_and_what_is_there_already() {
+    let place = Place::with_run();
+    let picture = |value| png(&RgbaImage::from_pixel(20, 12, Rgba([value, 90, 200, 255])));
+    let translate = |rest: &str| {
+        let line = format!("translate --run run --to openmoji --device cpu {rest}");
+        place.run(&words(&line))
+    };
+    place.write("in/a.png", &picture(9));
+    let said = translate("--out made/one.png in/a.png").done();
+    assert!(said.out.contains("1 of 1 pictures"), "{said:#?}");
+    let bytes = place.read("made/one.png");
+    assert_eq!(open(&place, "made/one.png").dimensions(), (20, 12));
+    // It says whose work it is, and what its colours are.
+    for mark in [&b"tEXtSoftware\0demotic"[..], b"sRGB\0"] {
+        assert!(bytes.windows(mark.len()).any(|part| part == mark));
+    }
+    translate("--out made/one.png in/a.png").refused(2, "the file is there already");
+    translate("--out one.jpg in/a.png").refused(2, "results are PNG");
+
+    // Names that differ by their ending, and litter that a shell names with the pictures.
+    let photo = DynamicImage::ImageRgba8(RgbaImage::from_pixel(30, 10, Rgba([1, 2, 3, 255])));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    photo
+        .to_rgb8()
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .expect("JPEG can be encoded");
+    place.write("in/a.JPG", jpeg.get_ref());
+    place.write("in/notes.txt", b"litter");
+    let by_folder = translate("--out out in").done();
+    let by_name = translate("--out named in/a.JPG in/a.png in/notes.txt").done();
+    for (said, out) in [(by_folder, "out"), (by_name, "named")] {
+        assert!(said.out.contains("2 of 2 pictures"), "{said:#?}");
+        assert!(said.out.contains("passed over: 1 txt;"), "{said:#?}");
+        assert_eq!(open(&place, &format!("{out}/a.png")).dimensions(), (20, 12));
+        assert_eq!(
+            open(&place, &format!("{out}/a.JPG.png")).dimensions(),
+            (30, 10)
+        );
+    }
+    translate("--out all.png in").refused(2, "there are 2 pictures: give a folder");
+
+    // Only what is missing is done again.
+    place.write("in/b.png", &picture(70));
+    let before = place.read("out/a.png");
+    let said = translate("--out out --skip-existing in").done();
+    assert!(said.out.contains("1 of 1 pictures"), "{said:#?}");
+    assert!(
+        said.out.contains("2 translations were there already"),
+        "{said:#?}"
+    );
+    assert!(place.read("out/a.png") == before && place.path("out/b.png").exists());
+    let said = translate("--out out --skip-existing in").done();
+    assert!(
+        said.out.contains("nothing to do: 3 translations"),
+        "{said:#?}"
+    );
+}
+
+#[test]
 fn redrawn_alpha_only_adds() {
     let place = Place::with_run();
     let hollow = RgbaImage::from_fn(32, 32, |x, y| {
@@ -87,7 +149,7 @@ fn redrawn_alpha_only_adds() {
     // Hardly trained, the network paints everywhere: that the alpha hides it is said.
     let keep = place
         .run(&words(
-            "translate --run run --to openmoji --out keep --device flex hollow.png",
+            "translate --run run --to openmoji --out keep --alpha keep --device flex hollow.png",
         ))
         .done();
     assert!(keep.out.contains("--alpha redraw shows it"), "{keep:#?}");
@@ -129,7 +191,7 @@ fn a_damaged_picture_does_not_stop_the_others() {
 
 #[test]
 fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
-    let place = Place::with_run();
+    let place = Place::with_run_on_discs();
     let said = place
         .run(&["sample", "--run", "run", "--device", "flex", "-n", "3"])
         .done();
@@ -143,19 +205,16 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
         place.run(&[&run[..], arguments].concat()).done();
         place.read(name)
     };
-    let one = sheet(&["--run", "run", "--style", "openmoji"], "a.png");
-    assert_eq!(
-        one,
-        sheet(&["--run", "run", "--style", "openmoji"], "b.png")
-    );
+    let one = sheet(&["--run", "run", "--style", "filled"], "a.png");
+    assert_eq!(one, sheet(&["--run", "run", "--style", "filled"], "b.png"));
     assert_ne!(
         one,
         sheet(
-            &["--run", "run", "--style", "openmoji", "--seed", "1"],
+            &["--run", "run", "--style", "filled", "--seed", "1"],
             "c.png"
         )
     );
-    let normal = &["--run", "run", "--style", "openmoji", "--prior", "normal"];
+    let normal = &["--run", "run", "--style", "filled", "--prior", "normal"];
     assert_ne!(one, sheet(normal, "d.png"));
     for (arguments, expected) in [
         (&["-o", "a.png"][..], "a.png"),
@@ -181,7 +240,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
             "--run",
             run,
             "--to",
-            "openmoji",
+            "filled",
             "--device",
             "flex",
             "--out",
@@ -219,7 +278,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
 
 #[test]
 fn a_sticker_stays_a_sticker_where_transparency_is_drawn_and_grey_stays_grey() {
-    let place = Place::new();
+    let place = Place::of_discs();
     let half = RgbaImage::from_fn(20, 16, |x, _| {
         Rgba([200, 90, 10, if x < 10 { 255 } else { 0 }])
     });
@@ -250,7 +309,7 @@ fn a_sticker_stays_a_sticker_where_transparency_is_drawn_and_grey_stays_grey() {
         let translate = [
             &["translate"][..],
             &start,
-            &["--to", "openmoji", "--out", channels, "half.png"],
+            &["--to", "filled", "--out", channels, "half.png"],
         ]
         .concat();
         place.run(&translate).done();

@@ -1,14 +1,14 @@
-//! Iconify packages (`@iconify-json/*`): `icons.json` (bodies and aliases), `info.json` (name, author, licence),
-//! `chars.json` (codepoints -> name), `metadata.json` (categories), `package.json` (version).
+//! Iconify packages (`@iconify-json/*`): `icons.json` (bodies and aliases), `info.json` (name, author,
+//! licence), `chars.json` (codepoints -> name), `metadata.json` (categories), `package.json` (version).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Codepoints, Package, PackageItem, StyleMeta, parse_codepoints};
+use super::package::{Package, PackageItem, StyleMeta, parse_codepoints};
 use crate::data::DataError;
-use crate::data::picture::Drawing;
+use crate::data::drawing::Drawing;
 
 /// Aliases may point at aliases; a longer chain than this is a loop.
 const MAX_ALIAS_DEPTH: usize = 16;
@@ -113,7 +113,8 @@ pub(super) fn slot<'f>(files: &'f mut Files, entry: &str) -> Option<&'f mut Opti
     }
 }
 
-/// Reads a package. Icons without a codepoint of their own keep their name, to be resolved by the other packages.
+/// Reads a package. Icons without a codepoint of their own keep their name, to be resolved by the other
+/// packages.
 ///
 /// # Errors
 /// [`DataError::Archive`] for missing or malformed files.
@@ -207,7 +208,8 @@ fn parse<T: serde::de::DeserializeOwned>(
     };
     let bytes = bytes.ok_or_else(|| {
         fail(format!(
-            "package/{name} is missing; expected an npm archive of an @iconify-json package or of openmoji"
+            "package/{name} is missing; expected an npm archive of an @iconify-json package or of openmoji; an archive of \
+             pictures is unpacked first, and its folder named"
         ))
     })?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
@@ -310,6 +312,3 @@ fn draw(icons: &Icons, name: &str, archive: &Path) -> Result<Drawing, DataError>
     );
     Ok(Drawing::svg(svg, archive.join(name)))
 }
-
-/// The codepoints that a package knows for its icon names.
-pub(super) type Names = BTreeMap<String, Codepoints>;

@@ -4,6 +4,7 @@
 
 mod iconify;
 mod openmoji;
+mod package;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +17,14 @@ use serde::Serialize;
 
 use super::DataError;
 use super::archive::read_tar_gz;
+use super::drawing::Drawing;
 use super::index::{FORMAT, Index, IndexItem, IndexStyle, SCHEMA_VERSION};
-use super::picture::Drawing;
+use super::passed_over::PassedOver;
 use super::source::scan_style_folders;
 use super::split::emoji_family;
+use crate::settings::{Damaged, Fit};
+use package::{Codepoints, Idea, Names, Package, StyleMeta, parse_codepoints};
+pub use package::{ImportOptions, ImportedStyle, Selection};
 
 /// Least ink of a kept emoji in every style: see [`ink`].
 const MIN_INK: f32 = 0.08;
@@ -28,33 +33,10 @@ const INK_DISTANCE: u8 = 12;
 /// Size at which ink is measured.
 const INK_SIZE_PX: u32 = 64;
 
+/// Endings of archives that are not read.
+const UNREAD_ARCHIVES: [&str; 4] = ["zip", "7z", "rar", "tar"];
 /// Most bytes of a package that are kept; the largest known has 50 MB of drawings, names and codepoints.
 const MAX_PACKAGE_BYTES: u64 = 512 << 20;
-
-/// What of the sources is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Selection {
-    /// Every drawing.
-    Everything,
-    /// Base emoji that every style has: no flags, no skin tones, none with less than 8 % ink on white in some style.
-    Emoji,
-}
-
-/// What to import.
-#[derive(Debug, Clone)]
-pub struct ImportOptions {
-    /// npm archives (`.tgz`) of `@iconify-json/*` emoji packages or of `openmoji`, and folders with one sub-folder of
-    /// pictures a style.
-    pub sources: Vec<PathBuf>,
-    /// Folder to write.
-    pub out: PathBuf,
-    /// What to keep.
-    pub selection: Selection,
-    /// Whether an earlier data set at `out` may be replaced. Anything else at `out` is never touched: a folder that holds a
-    /// file which no import wrote is refused.
-    pub replace: bool,
-}
 
 /// What an import wrote.
 #[derive(Debug, Clone, Serialize)]
@@ -75,19 +57,10 @@ pub struct ImportReport {
     pub low_ink: Vec<String>,
     /// Icons without a codepoint in their own or another package.
     pub without_codepoint: usize,
-}
-
-/// One imported style.
-#[derive(Debug, Clone, Serialize)]
-pub struct ImportedStyle {
-    /// Its name.
-    pub name: String,
-    /// Drawings kept.
-    pub drawings: usize,
-    /// Size of their archive.
-    pub size_bytes: u64,
-    /// Licence of the art.
-    pub licence: String,
+    /// What of folders was not read, by style.
+    pub passed_over: Vec<PassedOver>,
+    /// Damaged pictures that are left out, with what is wrong with them.
+    pub damaged: Vec<String>,
 }
 
 impl std::fmt::Display for ImportReport {
@@ -113,45 +86,21 @@ impl std::fmt::Display for ImportReport {
             self.low_ink.len(),
             self.without_codepoint
         )?;
+        for passed_over in &self.passed_over {
+            writeln!(f, "left  {passed_over}")?;
+        }
+        for damaged in &self.damaged {
+            writeln!(f, "left  {damaged}")?;
+        }
         write!(f, "written to  {}", self.out.display())
     }
-}
-
-/// Codepoints of an emoji, without variation selectors.
-type Codepoints = Vec<u32>;
-
-/// One style as its source has it.
-pub(crate) struct Package {
-    style: StyleMeta,
-    items: Vec<PackageItem>,
-    /// Icon name -> codepoints, for packages that have names only.
-    names: iconify::Names,
-}
-
-struct PackageItem {
-    /// `None`: to be resolved by name.
-    codepoints: Option<Codepoints>,
-    name: String,
-    label: String,
-    group: String,
-    subgroup: String,
-    drawing: Drawing,
-}
-
-/// Everything of one idea.
-struct Idea {
-    item: IndexItem,
-    is_flag: bool,
-    has_skin_tone: bool,
-    /// One a style, in the order of styles.
-    drawings: Vec<Option<Drawing>>,
 }
 
 /// Reads the sources and writes a data-set folder; the bytes depend on the sources and the selection alone.
 ///
 /// # Errors
-/// [`DataError`] for a source that cannot be read or is not known, two sources of one style, a destination that holds
-/// something else, or a selection that leaves nothing. Nothing is left at `out` then.
+/// [`DataError`] for a source that cannot be read or is not known, two sources of one style, a destination
+/// that holds something else, or a selection that leaves nothing. Nothing is left at `out` then.
 pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
     write::check_destination(&options.out, options.replace)?;
     let mut packages = Vec::new();
@@ -171,8 +120,9 @@ pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
         .map(|p| p.style.clone().licensed())
         .collect();
     let mut ideas = collect_ideas(packages);
+    let mut passed_over = Vec::new();
     for folder in folders {
-        add_folder(folder, &mut styles, &mut ideas)?;
+        add_folder(folder, &mut styles, &mut ideas, &mut passed_over)?;
     }
     check_styles(&styles, options)?;
 
@@ -185,16 +135,19 @@ pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
         not_in_every_style: 0,
         low_ink: Vec::new(),
         without_codepoint,
+        passed_over,
+        damaged: Vec::new(),
     };
     let mut ideas = sort_by_codepoints(ideas, styles.len());
     if options.selection == Selection::Emoji {
         select_emoji(&mut ideas, &styles, &mut report)?;
     } else {
         // A damaged picture is found now and named, not in the middle of a training run.
-        ideas
-            .par_iter()
-            .flat_map_iter(|idea| idea.drawings.iter().flatten())
-            .try_for_each(|drawing| drawing.rasterise(16).map(drop))?;
+        let faults = drop_damaged(&mut ideas);
+        if options.damaged == Damaged::Refuse && !faults.is_empty() {
+            return Err(DataError::of_pictures(faults));
+        }
+        report.damaged = faults.iter().map(ToString::to_string).collect();
     }
     if ideas.is_empty() {
         return Err(DataError::Import {
@@ -228,62 +181,38 @@ pub fn import(options: &ImportOptions) -> Result<ImportReport, DataError> {
     Ok(report)
 }
 
-/// A style without its drawings.
-#[derive(Clone)]
-struct StyleMeta {
-    name: String,
-    /// Sub-folder for its files: art that must not mix with the rest.
-    folder: Option<String>,
-    source: String,
-    attribution: String,
-    licence: String,
-    licence_url: String,
-    licence_text: Option<String>,
-}
-
-impl StyleMeta {
-    /// With the text of its licence, where that is known.
-    fn licensed(mut self) -> Self {
-        self.licence_text = self
-            .licence_text
-            .or_else(|| standard_licence(&self.licence, &self.attribution));
-        self
-    }
-
-    fn file(&self) -> String {
-        match &self.folder {
-            Some(folder) => format!("{folder}/{}.tar.gz", self.name),
-            None => format!("{}.tar.gz", self.name),
-        }
-    }
-
-    /// Empty if the text is not known.
-    fn licence_file(&self) -> String {
-        match (&self.licence_text, &self.folder) {
-            (None, _) => String::new(),
-            (Some(_), Some(folder)) => format!("{folder}/LICENSE.txt"),
-            (Some(_), None) => format!("licences/{}.txt", self.name),
-        }
-    }
-}
-
-/// The texts of licences whose archives do not hold them.
-fn standard_licence(spdx: &str, attribution: &str) -> Option<String> {
-    Some(match spdx {
-        "Apache-2.0" => include_str!("licences/Apache-2.0.txt").to_owned(),
-        "CC-BY-4.0" => include_str!("licences/CC-BY-4.0.txt").to_owned(),
-        "MIT" => {
-            // `NAME by AUTHOR (URL)`: the licence is granted by the author.
-            let author = attribution.split_once(" by ").map_or(attribution, |x| x.1);
-            let author = author.split(" (").next().unwrap_or(author);
-            include_str!("licences/MIT.txt").replace("<copyright holders>", author)
-        }
-        _ => return None,
-    })
+/// Takes out drawings that cannot be read, and ideas without any other; returns what is wrong with them.
+fn drop_damaged(ideas: &mut Vec<Idea>) -> Vec<DataError> {
+    let faults: Vec<Vec<DataError>> = ideas
+        .par_iter_mut()
+        .map(|idea| {
+            let mut faults = Vec::new();
+            for drawing in &mut idea.drawings {
+                let read = drawing
+                    .as_ref()
+                    .map(|drawing| drawing.rasterise(16, Fit::Pad));
+                if let Some(Err(fault)) = read {
+                    faults.push(fault);
+                    *drawing = None;
+                }
+            }
+            faults
+        })
+        .collect();
+    ideas.retain(|idea| idea.drawings.iter().any(Option::is_some));
+    faults.into_iter().flatten().collect()
 }
 
 fn read_archive(path: &Path) -> Result<Vec<Package>, DataError> {
     let file = File::open(path).map_err(DataError::io("open archive", path))?;
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    if UNREAD_ARCHIVES.iter().any(|unread| ending == *unread) {
+        return Err(DataError::Archive {
+            problem: "of archives, .tgz is read; unpack this one first (unzip) and name its folder"
+                .into(),
+            path: path.to_path_buf(),
+        });
+    }
     read_packages(BufReader::new(file), path)
 }
 
@@ -316,25 +245,10 @@ pub(crate) fn read_packages(reader: impl Read, path: &Path) -> Result<Vec<Packag
     }
 }
 
-/// `1f469-200d-1f52c` (any case) as numbers, without the variation selector FE0F.
-fn parse_codepoints(text: &str) -> Option<Codepoints> {
-    let codepoints: Option<Vec<u32>> = text
-        .split('-')
-        .map(|part| {
-            u32::from_str_radix(part, 16)
-                .ok()
-                .filter(|&codepoint| codepoint <= 0x0010_ffff && !part.starts_with('+'))
-        })
-        .collect();
-    let mut codepoints = codepoints?;
-    codepoints.retain(|&codepoint| codepoint != 0xfe0f);
-    (!codepoints.is_empty()).then_some(codepoints)
-}
-
-/// Gives items without codepoints those that another package, the one with the most similar name first, has for the
-/// same icon name. Returns how many stay unknown; those are dropped.
+/// Gives items without codepoints those that another package, the one with the most similar name first, has
+/// for the same icon name. Returns how many stay unknown; those are dropped.
 fn resolve_names(packages: &mut [Package]) -> usize {
-    let names: Vec<(String, iconify::Names)> = packages
+    let names: Vec<(String, Names)> = packages
         .iter()
         .map(|package| (package.style.name.clone(), package.names.clone()))
         .collect();
@@ -344,7 +258,7 @@ fn resolve_names(packages: &mut [Package]) -> usize {
             let pairs = package.style.name.bytes().zip(other.bytes());
             pairs.take_while(|(a, b)| a == b).count()
         };
-        let mut others: Vec<&(String, iconify::Names)> = names.iter().collect();
+        let mut others: Vec<&(String, Names)> = names.iter().collect();
         others.sort_by_key(|(style, _)| std::cmp::Reverse(common_prefix(style)));
         for item in &mut package.items {
             if item.codepoints.is_none() {
@@ -365,8 +279,8 @@ fn is_flag(codepoints: &[u32], group: &str) -> bool {
             .any(|c| matches!(c, 0x1f1e6..=0x1f1ff | 0xe0020..=0xe007f))
 }
 
-/// Ideas by codepoints, packages in the order of styles. Names and groups are those of `openmoji` where it has them: they follow
-/// Unicode's own.
+/// Ideas by codepoints, packages in the order of styles. Names and groups are those of `openmoji` where it
+/// has them: they follow Unicode's own.
 fn collect_ideas(packages: Vec<Package>) -> BTreeMap<Codepoints, Idea> {
     let style_count = packages.len();
     let mut ideas: BTreeMap<Codepoints, Idea> = BTreeMap::new();
@@ -411,8 +325,11 @@ fn add_folder(
     folder: &Path,
     styles: &mut Vec<StyleMeta>,
     ideas: &mut BTreeMap<Codepoints, Idea>,
+    passed_over: &mut Vec<PassedOver>,
 ) -> Result<(), DataError> {
-    for scanned in scan_style_folders(folder)? {
+    let scan = scan_style_folders(folder, &[])?;
+    passed_over.extend(scan.passed_over);
+    for scanned in scan.styles {
         let style = styles.len();
         styles.push(StyleMeta {
             name: scanned.name.clone(),
@@ -424,7 +341,8 @@ fn add_folder(
             licence_text: None,
         });
         for (key, drawing) in scanned.drawings {
-            // Names share one ordered map with codepoints: a name becomes its characters above the last codepoint.
+            // Names share one ordered map with codepoints: a name becomes its characters above the last
+            // codepoint.
             let place = parse_codepoints(&key)
                 .filter(|codepoints| ideas.contains_key(codepoints))
                 .unwrap_or_else(|| key.chars().map(|c| 0x0020_0000 + c as u32).collect());
@@ -434,7 +352,7 @@ fn add_folder(
                     name: key.clone(),
                     group: String::new(),
                     subgroup: String::new(),
-                    family: key.clone(),
+                    family: scanned.further.get(&key).unwrap_or(&key).clone(),
                 },
                 is_flag: false,
                 has_skin_tone: false,
@@ -477,9 +395,10 @@ fn sort_by_codepoints(ideas: BTreeMap<Codepoints, Idea>, style_count: usize) -> 
         .collect()
 }
 
-/// Ink of a picture on white: the share of pixels of which a channel differs from white by more than [`INK_DISTANCE`].
+/// Ink of a picture on white: the share of pixels of which a channel differs from white by more than
+/// [`INK_DISTANCE`].
 fn ink(drawing: &Drawing) -> Result<f32, DataError> {
-    let picture = drawing.rasterise(INK_SIZE_PX)?;
+    let picture = drawing.rasterise(INK_SIZE_PX, Fit::Pad)?;
     let pixels = picture.premultiplied.as_chunks::<4>().0;
     let marked = pixels
         .iter()

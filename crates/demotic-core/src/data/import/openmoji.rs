@@ -1,14 +1,14 @@
-//! The `openmoji` package: `color/svg` and `black/svg` by codepoint, names and groups in `data/openmoji.json`,
-//! the licence in `LICENSE.txt`. It makes two styles, `openmoji` and `openmoji-line`.
+//! The `openmoji` package: `color/svg` and `black/svg` by codepoint, names and groups in
+//! `data/openmoji.json`, the licence in `LICENSE.txt`. It makes two styles, `openmoji` and `openmoji-line`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{Package, PackageItem, StyleMeta, parse_codepoints};
+use super::package::{Names, Package, PackageItem, StyleMeta, parse_codepoints};
 use crate::data::DataError;
-use crate::data::picture::Drawing;
+use crate::data::drawing::Drawing;
 
 const COLOUR: &str = "package/color/svg/";
 const BLACK: &str = "package/black/svg/";
@@ -133,7 +133,7 @@ pub(super) fn read(files: &Files, archive: &Path) -> Result<Vec<Package>, DataEr
                 licence_text: Some(licence_text.clone()),
             },
             items,
-            names: BTreeMap::new(),
+            names: Names::new(),
         });
     }
     Ok(packages)

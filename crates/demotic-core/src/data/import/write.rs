@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Idea, ImportOptions, ImportedStyle, Selection, StyleMeta};
+use super::package::{Idea, ImportOptions, ImportedStyle, Selection, StyleMeta};
 use crate::data::DataError;
 use crate::data::archive::write_tar_gz;
 use crate::data::index::{INDEX_FILE, Index, Store};

@@ -1,0 +1,18 @@
+# The program from this repository: docker build -t demotic . && docker run --rm -v "$PWD:/work" demotic translate --to twemoji --out out doodle.png
+# A page: docker run --rm -p 7500:7500 demotic serve --listen 0.0.0.0:7500. Graphics cards: --device /dev/dri, or the maker's runtime.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /demotic
+COPY . .
+# The toolchain of the image, whatever patch release the file names.
+RUN rm -f rust-toolchain.toml && cargo build --profile dist --locked
+
+FROM debian:bookworm-slim
+# The Vulkan loader and Mesa's drivers; without a card, processor cores compute.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libvulkan1 mesa-vulkan-drivers \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /demotic/target/dist/demotic /usr/local/bin/demotic
+COPY --from=build /demotic/LICENSE-MIT /demotic/LICENSE-APACHE /demotic/crates/demotic-core/assets/emoji/NOTICE /usr/share/doc/demotic/
+WORKDIR /work
+ENTRYPOINT ["demotic"]
+CMD ["--help"]

@@ -1,0 +1,758 @@
+//! The operations of a training step at the shapes that the networks meet, each with its truth: float64
+//! written from the formula, or the same operation on Flex.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use burn::module::Param;
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation};
+use demotic_crf::GridCrfConfig;
+use demotic_crf::oracle::Chain;
+
+use super::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use crate::loss;
+use crate::model::layers::{SLOPE, groups, halve, leaky, unshuffle, upsample};
+use crate::model::{DiscriminatorConfig, Posterior};
+use crate::ops::{self, AdamScalars, Filter, Resize, Shape};
+use crate::rng::{Rng, Stream};
+use crate::settings::Config;
+
+/// Named values that an operation gives.
+pub(super) type Outputs = Vec<(&'static str, Vec<f32>)>;
+/// What they should be, in the same order.
+pub(super) type Truths = Vec<Vec<f64>>;
+
+/// One operation at one size.
+pub(super) struct Case {
+    pub(super) operation: &'static str,
+    pub(super) size: String,
+    /// Largest error over the largest true value that passes.
+    pub(super) tolerance: f64,
+    pub(super) run: Box<dyn Fn(&Device) -> Outputs>,
+    /// None: what Flex gives.
+    pub(super) truth: Option<Box<dyn Fn() -> Truths>>,
+}
+
+/// A convolution's f32 sums run over some hundreds of products forward and over every pixel in a weight's
+/// gradient, in blocks.
+const SUMS: f64 = 3e-5;
+/// A few roundings, no long sum.
+const ROUNDINGS: f64 = 5e-6;
+
+/// What is to be checked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scope<'a> {
+    pub(super) config: &'a Config,
+    /// Styles of its pictures.
+    pub(super) styles: usize,
+    /// What its networks meet, with the largest number of pictures.
+    pub(super) shapes: &'a BTreeMap<Shape, usize>,
+    /// A convolution takes so many pictures that its forward pass stays within as many multiply-adds.
+    pub(super) multiply_adds_max: usize,
+}
+
+/// Values of a tensor that is held against the float64 of its formula: a quarter of a gigabyte with all that
+/// belongs to it.
+const VALUES_MAX: usize = 1 << 22;
+
+/// All cases.
+pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
+    let Scope { config, styles, .. } = scope;
+    let size = config.data.size_px as usize;
+    let channels = config.generator.channels;
+    let side = size / config.generator.latent_stride;
+    let batch = config.train.batch;
+    let mut all: Vec<Case> = scope
+        .shapes
+        .iter()
+        .map(|(shape, pictures)| met(*shape, *pictures, scope))
+        .collect();
+    all.push(latent(
+        batch.min(VALUES_MAX / (channels * side * side)),
+        channels,
+        side,
+    ));
+    all.push(losses(config.data.channels.count(), size));
+    all.push(style_code(
+        batch,
+        styles,
+        config.generator.style_dims,
+        2 * channels,
+    ));
+    all.push(styled_normalisation(
+        batch.min(VALUES_MAX / (channels * side * side)),
+        channels,
+        side,
+        config.generator.style_dims,
+    ));
+    all.push(composites(config.data.channels.count(), size));
+    // The second is that of six styles at 64 px.
+    let grid = size / DiscriminatorConfig::PATCH_STRIDE;
+    for (labels, side) in BTreeSet::from([(1 + styles, grid), (7, 16)]) {
+        all.push(crf(labels, side));
+    }
+    all.push(adam());
+    all
+}
+
+/// The case of a shape that the networks meet.
+fn met(shape: Shape, met: usize, scope: Scope<'_>) -> Case {
+    let multiply_adds_max = scope.multiply_adds_max;
+    let filter = scope.config.generator.filter_scalars();
+    let fewer = |a_picture: usize, most: usize| met.min((most / a_picture).max(1));
+    let (pictures, mut case) = match shape {
+        Shape::Convolution {
+            channels_in,
+            channels_out,
+            side,
+            kernel,
+        } => {
+            let planes = channels_in.max(channels_out) * side * side;
+            let products = channels_in * channels_out * (side * kernel).pow(2);
+            let batch = fewer(planes, VALUES_MAX).min(fewer(products, multiply_adds_max));
+            let case = convolution(Convolution {
+                batch,
+                channels_in,
+                channels_out,
+                side,
+                kernel,
+            });
+            (batch, case)
+        }
+        Shape::Normalisation {
+            channels,
+            side,
+            groups,
+        } => {
+            let batch = fewer(channels * side * side, VALUES_MAX);
+            (batch, normalisation(batch, channels, side, groups))
+        }
+        Shape::Resizing {
+            way,
+            channels,
+            side,
+        } => {
+            let batch = fewer(4 * channels * side * side, VALUES_MAX);
+            (batch, resizing(way, batch, channels, side))
+        }
+        Shape::Filter { channels, side } => {
+            // The truth writes every weight of a line out.
+            let batch = fewer(2 * channels * side.pow(3), VALUES_MAX);
+            (batch, filtering(batch, channels, side, filter))
+        }
+    };
+    if pictures < met {
+        case.size = format!("{}; {met} pictures in training", case.size);
+    }
+    case
+}
+
+fn numbers(step: u64, count: usize) -> Vec<f32> {
+    Rng::new(4, Stream::TEST, step).normals(count)
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    crate::arrays::values_of(tensor)
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+/// Notes the values, and gives the gradients of `sum y * up`.
+fn backward<const D: usize>(y: Tensor<D>, up: &[f32], outputs: &mut Outputs) -> Gradients {
+    let (device, shape) = (y.device(), y.dims());
+    outputs.push(("values", host(y.clone().inner())));
+    (y * tensor(up, shape, &device)).sum().backward()
+}
+
+fn gradient<const D: usize>(input: &Tensor<D>, gradients: &Gradients) -> Vec<f32> {
+    input.grad(gradients).map_or_else(Vec::new, host)
+}
+
+fn convolution(shape: Convolution) -> Case {
+    let Convolution {
+        batch: b,
+        channels_in: c,
+        channels_out: o,
+        side: s,
+        kernel: k,
+    } = shape;
+    let x = numbers(0, b * c * s * s);
+    let weight = numbers(1, o * c * k * k);
+    let bias = numbers(2, o);
+    let up = numbers(3, b * o * s * s);
+    let host_values = (x.clone(), weight.clone(), bias.clone(), up.clone());
+    Case {
+        operation: if k == 1 {
+            "convolution 1x1"
+        } else {
+            "convolution 3x3"
+        },
+        size: format!("[{b}, {c}, {s}, {s}] to {o} channels"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, c, s, s], &device).require_grad();
+            let weight = tensor(&weight, [o, c, k, k], &device).require_grad();
+            let bias = tensor(&bias, [o], &device).require_grad();
+            let y = ops::conv_same(x.clone(), weight.clone(), bias.clone());
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs.push(("bias gradient", gradient(&bias, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, weight, bias, up) = &host_values;
+            let out = shape.run(x, weight, bias, up);
+            vec![out.y, out.dx, out.dweight, out.dbias]
+        })),
+    }
+}
+
+fn normalisation(b: usize, channels: usize, side: usize, groups: usize) -> Case {
+    let shape = Normalisation {
+        batch: b,
+        channels,
+        area: side * side,
+        groups,
+        slope: f64::from(SLOPE),
+        epsilon: 1e-5,
+    };
+    let x = numbers(10, b * channels * side * side);
+    let scale: Vec<f32> = numbers(11, b * channels)
+        .iter()
+        .map(|v| 1.0 + 0.3 * v)
+        .collect();
+    let shift = numbers(12, b * channels);
+    let up = numbers(13, x.len());
+    let host_values = (x.clone(), scale.clone(), shift.clone(), up.clone());
+    Case {
+        operation: "normalisation",
+        size: format!("[{b}, {channels}, {side}, {side}] in {groups} groups, with leaky ReLU"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, channels, side, side], &device).require_grad();
+            let scale = tensor(&scale, [b, channels], &device).require_grad();
+            let shift = tensor(&shift, [b, channels], &device).require_grad();
+            let y = ops::norm_act(x.clone(), scale.clone(), shift.clone(), groups, SLOPE);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("scale gradient", gradient(&scale, &gradients)));
+            outputs.push(("shift gradient", gradient(&shift, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, scale, shift, up) = &host_values;
+            let out = shape.run(x, scale, shift, up);
+            vec![out.y, out.dx, out.dscale, out.dshift]
+        })),
+    }
+}
+
+/// [`normalisation`] whose scales and shifts come from a style code.
+fn styled_normalisation(b: usize, channels: usize, side: usize, dims: usize) -> Case {
+    let groups = groups(channels);
+    let shape = Normalisation {
+        batch: b,
+        channels,
+        area: side * side,
+        groups,
+        slope: f64::from(SLOPE),
+        epsilon: 1e-5,
+    };
+    let x = numbers(14, b * channels * side * side);
+    let code = numbers(15, b * dims);
+    let weight: Vec<f32> = numbers(16, dims * 2 * channels)
+        .iter()
+        .map(|v| v / (2.0 * (dims as f32).sqrt()))
+        .collect();
+    let bias: Vec<f32> = numbers(17, 2 * channels).iter().map(|v| 0.1 * v).collect();
+    let up = numbers(18, x.len());
+    let host_values = (
+        x.clone(),
+        code.clone(),
+        weight.clone(),
+        bias.clone(),
+        up.clone(),
+    );
+    Case {
+        operation: "normalisation by style",
+        size: format!(
+            "[{b}, {channels}, {side}, {side}] in {groups} groups, codes of {dims}, with leaky ReLU"
+        ),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, channels, side, side], &device).require_grad();
+            let code = tensor(&code, [b, dims], &device).require_grad();
+            let weight = tensor(&weight, [dims, 2 * channels], &device).require_grad();
+            let bias = tensor(&bias, [2 * channels], &device).require_grad();
+            let inputs = (x.clone(), code.clone(), weight.clone(), bias.clone());
+            let y = ops::style_norm_act(inputs.0, inputs.1, inputs.2, inputs.3, groups, SLOPE);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("code gradient", gradient(&code, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs.push(("bias gradient", gradient(&bias, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, code, weight, bias, up) = &host_values;
+            let [code, weight] = [code, weight].map(|v| wide(v));
+            let affine = product(&code, &weight, [b, dims, 2 * channels]);
+            let of = |from: usize, start: f64| -> Vec<f32> {
+                (0..b * channels)
+                    .map(|at| {
+                        let (row, column) = (at / channels, from + at % channels);
+                        let value = affine[row * 2 * channels + column];
+                        (start + value + f64::from(bias[column])) as f32
+                    })
+                    .collect()
+            };
+            let out = shape.run(x, &of(0, 1.0), &of(channels, 0.0), up);
+            // [b, 2c]: scales, then shifts.
+            let rows = out.dscale.chunks(channels).zip(out.dshift.chunks(channels));
+            let daffine: Vec<f64> = rows.flat_map(|(d, e)| [d, e].concat()).collect();
+            let dcode = product(
+                &daffine,
+                &transposed(&weight, [dims, 2 * channels]),
+                [b, 2 * channels, dims],
+            );
+            let dweight = product(
+                &transposed(&code, [b, dims]),
+                &daffine,
+                [dims, b, 2 * channels],
+            );
+            let dbias =
+                (0..2 * channels).map(|k| daffine.iter().skip(k).step_by(2 * channels).sum());
+            vec![out.y, out.dx, dcode, dweight, dbias.collect()]
+        })),
+    }
+}
+
+/// A change of sides, forward and backward.
+fn resizing(way: Resize, b: usize, channels: usize, side: usize) -> Case {
+    let s = side;
+    let x = numbers(20, b * channels * s * s);
+    let (operation, resize, len): (_, fn(Tensor<4>) -> Tensor<4>, _) = match way {
+        Resize::Halve => ("halving", halve, x.len() / 4),
+        Resize::Upsample => ("upsampling", upsample, x.len() * 4),
+        Resize::Unshuffle => ("unshuffling", unshuffle, x.len()),
+    };
+    let up = numbers(21, len);
+    let host_values = (x.clone(), up.clone());
+    Case {
+        operation,
+        size: format!("[{b}, {channels}, {s}, {s}]"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mut outputs = Outputs::new();
+            let x = tensor(&x, [b, channels, s, s], &device).require_grad();
+            let gradients = backward(resize(x.clone()), &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, up) = &host_values;
+            let h = s / 2;
+            let mut y = vec![0.0; up.len()];
+            let mut dx = vec![0.0; x.len()];
+            // `y[to] += share * x[at]`, whatever the way is.
+            let mut leads = |at: usize, to: usize, share: f64| {
+                y[to] += share * f64::from(x[at]);
+                dx[at] += share * f64::from(up[to]);
+            };
+            for at in 0..x.len() {
+                let (plane, i, j) = (at / (s * s), at / s % s, at % s);
+                match way {
+                    Resize::Halve => leads(at, (plane * h + i / 2) * h + j / 2, 0.25),
+                    Resize::Unshuffle => {
+                        let plane = plane * 4 + i % 2 * 2 + j % 2;
+                        leads(at, (plane * h + i / 2) * h + j / 2, 1.0);
+                    }
+                    Resize::Upsample => {
+                        for (di, dj) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                            let row = plane * 2 * s + 2 * i + di;
+                            leads(at, row * 2 * s + 2 * j + dj, 1.0);
+                        }
+                    }
+                }
+            }
+            vec![y, dx]
+        })),
+    }
+}
+
+/// Translations laid into their pictures along edges, and the gradient back to them.
+fn filtering(batch: usize, channels: usize, side: usize, filter: Filter) -> Case {
+    let shape = [batch, channels, side, side];
+    let count = shape.iter().product();
+    let picture = |step| -> Vec<f32> {
+        let values = numbers(step, count);
+        // Steps of five pixels with noise on them: regions and edges.
+        let value = |at: usize| 0.4 * values[at / 5 * 5] + 0.02 * values[at];
+        (0..count).map(|at| value(at).clamp(-0.9, 0.9)).collect()
+    };
+    let (guide, fake, up) = (picture(24), picture(25), numbers(26, count));
+    let host_values = (guide.clone(), fake.clone(), up.clone());
+    Case {
+        operation: "edge-aware filter",
+        size: format!("{shape:?}"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let fake = tensor(&fake, shape, &device).require_grad();
+            let y = ops::lay_in(tensor(&guide, shape, &device), fake.clone(), filter);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("translation's gradient", gradient(&fake, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (guide, fake, up) = &host_values;
+            let oracle = EdgeAware {
+                batch,
+                channels,
+                height: side,
+                width: side,
+                filter,
+                scales: &[1.0, 1.0],
+            };
+            let out = oracle.run(guide, fake, up);
+            vec![out.y, out.dfake]
+        })),
+    }
+}
+
+/// `tanh(leaky(mean + exp(clamp(log_var) / 2) * noise))`: the element-wise chain that fusion makes one kernel
+/// of.
+fn latent(batch: usize, channels: usize, side: usize) -> Case {
+    let shape = [batch, channels, side, side];
+    let count: usize = shape.iter().product();
+    let mean = numbers(30, count);
+    let log_var: Vec<f32> = numbers(31, count).iter().map(|v| 4.0 * v).collect();
+    let (noise, up) = (numbers(32, count), numbers(33, count));
+    let host_values = (mean.clone(), log_var.clone(), noise.clone(), up.clone());
+    Case {
+        operation: "element by element",
+        size: format!("{shape:?}: sampling, leaky ReLU, tanh"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mean = tensor(&mean, shape, &device).require_grad();
+            let log_var = tensor(&log_var, shape, &device).require_grad();
+            let posterior = Posterior {
+                mean: mean.clone(),
+                log_var: log_var.clone().clamp(-10.0, 4.0),
+            };
+            let y = leaky(posterior.sample(tensor(&noise, shape, &device)));
+            let y = activation::tanh(y.mul_scalar(0.25));
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("mean's gradient", gradient(&mean, &gradients)));
+            outputs.push(("deviation's gradient", gradient(&log_var, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (mean, log_var, noise, up) = &host_values;
+            let mut out = vec![vec![0.0; count]; 3];
+            for i in 0..count {
+                let clamped = f64::from(log_var[i]).clamp(-10.0, 4.0);
+                let deviation = (clamped / 2.0).exp();
+                let sample = f64::from(mean[i]) + deviation * f64::from(noise[i]);
+                let slope = if sample > 0.0 { 1.0 } else { f64::from(SLOPE) };
+                let y = (0.25 * slope * sample).tanh();
+                let d = f64::from(up[i]) * (1.0 - y * y) * 0.25 * slope;
+                let is_free = f64::from(log_var[i]) == clamped;
+                out[0][i] = y;
+                out[1][i] = d;
+                out[2][i] = if is_free {
+                    d * f64::from(noise[i]) * deviation / 2.0
+                } else {
+                    0.0
+                };
+            }
+            out
+        })),
+    }
+}
+
+/// Mean absolute error over pictures and the posterior's divergence: the long sums.
+fn losses(channels: usize, side: usize) -> Case {
+    let shape = [8, channels, side, side];
+    let count: usize = shape.iter().product();
+    let (a, b) = (numbers(40, count), numbers(41, count));
+    let host_values = (a.clone(), b.clone());
+    Case {
+        operation: "reductions",
+        size: format!("{shape:?}: mean absolute error, divergence"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let [x, y] = [&a, &b].map(|v| tensor(v, shape, &device).require_grad());
+            let error = loss::absolute_error(x.clone(), y.clone());
+            let mut outputs: Outputs = vec![("absolute error", host(error.clone().inner()))];
+            outputs.push(("its gradient", gradient(&x, &error.backward())));
+            let posterior = Posterior {
+                mean: x.clone(),
+                log_var: y,
+            };
+            let divergence = loss::divergence(&posterior, count / 8);
+            outputs.push(("divergence", host(divergence.clone().inner())));
+            outputs.push(("its gradient", gradient(&x, &divergence.backward())));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (a, b) = (wide(&host_values.0), wide(&host_values.1));
+            let n = count as f64;
+            let pairs = || a.iter().zip(&b);
+            let error = pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / n;
+            let divergence = pairs()
+                .map(|(mean, log_var)| 0.5 * (mean * mean + log_var.exp() - 1.0 - log_var))
+                .sum::<f64>()
+                / n;
+            vec![
+                vec![error],
+                pairs().map(|(a, b)| (a - b).signum() / n).collect(),
+                vec![divergence],
+                a.iter().map(|mean| mean / n).collect(),
+            ]
+        })),
+    }
+}
+
+/// Rows of the style table by a product with one-hot rows, then the map to scales and shifts.
+fn style_code(batch: usize, styles: usize, dims: usize, out: usize) -> Case {
+    let table = numbers(50, styles * dims);
+    let weight = numbers(51, dims * out);
+    let up = numbers(52, batch * out);
+    let one_hot: Vec<f32> = (0..batch * styles)
+        .map(|i| f32::from(u8::from(i % styles == i / styles * 5 % styles)))
+        .collect();
+    let host_values = (one_hot.clone(), table.clone(), weight.clone(), up.clone());
+    Case {
+        operation: "matrix product",
+        size: format!("[{batch}, {styles}] x [{styles}, {dims}] x [{dims}, {out}]"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let table = tensor(&table, [styles, dims], &device).require_grad();
+            let weight = tensor(&weight, [dims, out], &device).require_grad();
+            let y = tensor(&one_hot, [batch, styles], &device)
+                .matmul(table.clone())
+                .matmul(weight.clone());
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("table's gradient", gradient(&table, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (one_hot, table, weight, up) = &host_values;
+            let [one_hot, table, weight, up] = [one_hot, table, weight, up].map(|v| wide(v));
+            let code = product(&one_hot, &table, [batch, styles, dims]);
+            let y = product(&code, &weight, [batch, dims, out]);
+            let d_code = product(&up, &transposed(&weight, [dims, out]), [batch, out, dims]);
+            let d_table = product(
+                &transposed(&one_hot, [batch, styles]),
+                &d_code,
+                [styles, batch, dims],
+            );
+            let d_weight = product(&transposed(&code, [batch, dims]), &up, [dims, batch, out]);
+            vec![y, d_table, d_weight]
+        })),
+    }
+}
+
+/// Pictures picked by number, laid over each other by a mask, put in one batch and cut again.
+fn composites(channels: usize, side: usize) -> Case {
+    let n = 4;
+    let picture = channels * side * side;
+    let (real, fake) = (numbers(60, n * picture), numbers(61, n * picture));
+    let mask: Vec<f32> = numbers(62, n * side * side)
+        .iter()
+        .map(|v| f32::from(u8::from(*v > 0.0)))
+        .collect();
+    let (inside, outside) = ([5_i32, 0, 7, 2], [1_i32, 4, 3, 6]);
+    let host_values = (real.clone(), fake.clone(), mask.clone());
+    Case {
+        operation: "mixing pictures",
+        size: format!("[{n}, {channels}, {side}, {side}]: select, mask, join, split"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let shape = [n, channels, side, side];
+            let pool = Tensor::cat(
+                vec![tensor(&real, shape, device), tensor(&fake, shape, device)],
+                0,
+            );
+            let pick = |indices: [i32; 4]| {
+                let indices = Tensor::<1, Int>::from_data(TensorData::from(indices), device);
+                pool.clone().select(0, indices)
+            };
+            let below = pick(outside);
+            let mixed =
+                below.clone() + (pick(inside) - below) * tensor(&mask, [n, 1, side, side], device);
+            let mut parts = Tensor::cat(vec![mixed, pool.clone()], 0).split(n, 0);
+            let last = parts.pop().expect("three parts");
+            vec![("mixed", host(parts.swap_remove(0))), ("fake", host(last))]
+        }),
+        truth: Some(Box::new(move || {
+            let (real, fake, mask) = &host_values;
+            let all = [wide(real), wide(fake)].concat();
+            let mixed = (0..n * picture).map(|at| {
+                let (m, rest) = (at / picture, at % picture);
+                let shown = if mask[m * side * side + rest % (side * side)] == 1.0 {
+                    inside[m]
+                } else {
+                    outside[m]
+                };
+                all[shown as usize * picture + rest]
+            });
+            vec![mixed.collect(), wide(fake)]
+        })),
+    }
+}
+
+/// Loss, both gradients and marginals of the grid CRF, whatever computes it on the device.
+fn crf(labels: usize, side: usize) -> Case {
+    let b = 3;
+    let count = b * labels * side * side;
+    let emissions: Vec<f32> = numbers(70, count).iter().map(|v| 2.0 * v).collect();
+    let transitions = [numbers(71, labels * labels), numbers(72, labels * labels)];
+    let gold: Vec<i32> = numbers(73, b * side * side)
+        .iter()
+        .map(|v| (v.abs() * 7.0) as i32 % labels as i32)
+        .collect();
+    let host_values = (emissions.clone(), transitions.clone(), gold.clone());
+    Case {
+        operation: "CRF",
+        size: format!("[{b}, {labels}, {side}, {side}]: likelihood, gradients, marginals"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let mut crf = GridCrfConfig::new(labels).with_a_max(None).init(&device);
+            let [row, column] = transitions
+                .each_ref()
+                .map(|a| Param::from_data(TensorData::new(a.clone(), [labels, labels]), &device));
+            (crf.row, crf.column) = (Some(row), Some(column));
+            let e = tensor(&emissions, [b, labels, side, side], &device).require_grad();
+            let gold = TensorData::new(gold.clone(), [b, side, side]);
+            let nll = crf.negative_log_likelihood(e.clone(), Tensor::from_data(gold, &device));
+            let mut outputs: Outputs = vec![("likelihood", host(nll.clone().inner()))];
+            let gradients = nll.sum().backward();
+            outputs.push(("emissions' gradient", gradient(&e, &gradients)));
+            for (name, a) in [
+                ("rows' transition gradient", &crf.row),
+                ("columns' transition gradient", &crf.column),
+            ] {
+                let a = a.as_ref().expect("both were set").val();
+                outputs.push((name, gradient(&a, &gradients)));
+            }
+            outputs.push(("marginals", host(crf.marginals(e).inner())));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (emissions, transitions, gold) = &host_values;
+            let scale = 0.5 / (side * side) as f64;
+            let mut nll = vec![0.0; b];
+            let mut d_emissions = vec![0.0; count];
+            let mut marginals = vec![0.0; count];
+            let mut d_transitions = vec![vec![0.0; labels * labels]; 2];
+            for picture in 0..b {
+                for direction in 0..2 {
+                    for line in 0..side {
+                        let at = |t: usize| match direction {
+                            0 => (line, t),
+                            _ => (t, line),
+                        };
+                        let place = |t: usize, k: usize| {
+                            let (y, x) = at(t);
+                            ((picture * labels + k) * side + y) * side + x
+                        };
+                        let e: Vec<f32> = (0..side * labels)
+                            .map(|i| emissions[place(i / labels, i % labels)])
+                            .collect();
+                        let y: Vec<i32> = (0..side)
+                            .map(|t| {
+                                let (y, x) = at(t);
+                                gold[(picture * side + y) * side + x]
+                            })
+                            .collect();
+                        let chain = Chain::new(labels, &e, &transitions[direction]);
+                        nll[picture] += scale * chain.nll(&y, -1);
+                        let (de, da) = chain.gradient(&y, -1);
+                        let unary = chain.posterior().unary;
+                        for (i, (de, p)) in de.iter().zip(unary).enumerate() {
+                            let to = place(i / labels, i % labels);
+                            d_emissions[to] += scale * de;
+                            marginals[to] += 0.5 * p;
+                        }
+                        for (sum, da) in d_transitions[direction].iter_mut().zip(da) {
+                            *sum += scale * da;
+                        }
+                    }
+                }
+            }
+            let mut out = vec![nll, d_emissions];
+            out.extend(d_transitions);
+            out.push(marginals);
+            out
+        })),
+    }
+}
+
+fn adam() -> Case {
+    let n = 4096;
+    let [w, g, m] = [80, 81, 82].map(|step| numbers(step, n));
+    let v: Vec<f32> = numbers(83, n).iter().map(|v| v.abs()).collect();
+    let scalars = AdamScalars {
+        beta_1: 0.5,
+        beta_2: 0.99,
+        rate: 1e-2,
+        epsilon: 1e-8,
+    };
+    let host_values = [w.clone(), g.clone(), m.clone(), v.clone()];
+    Case {
+        operation: "Adam",
+        size: format!("{n} weights"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let [w, g, m, v] = [&w, &g, &m, &v].map(|values| tensor(values, [n], device));
+            let [w, m, v] = ops::adam(w, g, m, v, scalars);
+            vec![
+                ("weights", host(w)),
+                ("first moments", host(m)),
+                ("second moments", host(v)),
+            ]
+        }),
+        truth: Some(Box::new(move || {
+            let [w, g, m, v] = host_values.each_ref().map(|values| wide(values));
+            let [b1, b2, rate, epsilon] = [
+                scalars.beta_1,
+                scalars.beta_2,
+                scalars.rate,
+                scalars.epsilon,
+            ]
+            .map(f64::from);
+            let mut out = vec![Vec::new(); 3];
+            for i in 0..n {
+                let first = b1 * m[i] + (1.0 - b1) * g[i];
+                let second = b2 * v[i] + (1.0 - b2) * g[i] * g[i];
+                out[0].push(w[i] - rate * first / (second.sqrt() + epsilon));
+                out[1].push(first);
+                out[2].push(second);
+            }
+            out
+        })),
+    }
+}

@@ -1,0 +1,184 @@
+//! What a run of a configuration would take, found by steps on the processor.
+
+use std::fmt;
+use std::time::Instant;
+
+use burn::tensor::Device;
+
+use crate::allocation::{in_use, peak_of, resident_memory_bytes};
+use crate::data::Dataset;
+use crate::error::Error;
+use crate::settings::Config;
+use crate::train::Trainer;
+
+/// Memory and disk of a run, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Pictures that a device works on at once.
+    pub pictures_at_once: usize,
+    /// Networks, optimisers and a step, on the device; or what stands between steps, where that is more.
+    pub training_bytes: usize,
+    /// Program and pictures.
+    pub resident_bytes: usize,
+    /// One checkpoint on disk.
+    pub checkpoint_bytes: usize,
+    /// Checkpoints that are kept.
+    pub checkpoints_kept: usize,
+}
+
+/// Measures two steps of one and of two pictures, for memory grows evenly with the pictures that are worked
+/// on at once; a checkpoint; and `between`, which is what else a run does at a checkpoint (sample grids,
+/// validation). The image pool, which fills with the steps, is reckoned.
+///
+/// # Errors
+/// What the trainer refuses.
+pub fn estimate(
+    config: &Config,
+    dataset: &Dataset,
+    devices: usize,
+    between: impl FnOnce(&Trainer<'_>),
+) -> Result<Estimate, Error> {
+    let trial = |batch: usize| {
+        let mut config = config.clone();
+        (config.train.batch, config.train.accumulate) = (batch, 1);
+        config.train.image_pool = 0;
+        peak_of(|| -> Result<Trainer<'_>, Error> {
+            let mut trainer = Trainer::new(config, dataset, &Device::flex())?;
+            trainer.advance()?;
+            trainer.advance()?;
+            trainer.tick()?;
+            Ok(trainer)
+        })
+    };
+    let resident_bytes = resident_memory_bytes() as usize;
+    let (trainer, two) = trial(2);
+    drop(trainer?);
+    let before = in_use();
+    let (trainer, one) = trial(1);
+    let trainer = trainer?;
+    let state = in_use().saturating_sub(before);
+    let (bytes, saving) = peak_of(|| trainer.checkpoint_bytes());
+    let ((), showing) = peak_of(|| between(&trainer));
+    let pictures_at_once = config.train.batch / (config.train.accumulate * devices);
+    let each = two.saturating_sub(one);
+    let size = config.data.size_px as usize;
+    let pool =
+        config.train.image_pool * config.data.channels.count() * size * size * size_of::<f32>();
+    let step = one.saturating_sub(each) + each * pictures_at_once + pool;
+    // A checkpoint holds the pool as one array, as bytes and as the file, beside the pool itself.
+    let between = (saving + 3 * pool).max(showing) + state + pool;
+    Ok(Estimate {
+        pictures_at_once,
+        training_bytes: step.max(between),
+        resident_bytes,
+        checkpoint_bytes: bytes + pool,
+        checkpoints_kept: config.train.checkpoints_kept,
+    })
+}
+
+/// How fast a run goes on its devices.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// One step, in seconds.
+    pub secs_a_step: f64,
+    /// Sample grids and validation, which are due at a checkpoint, in seconds.
+    pub secs_a_checkpoint: f64,
+}
+
+impl Pace {
+    /// Takes one step that is not counted (a GPU measures its kernels in it), then as many as fit in two
+    /// seconds, at least one; and `between`, as for [`estimate`]. Takes nothing from the run itself. `None`
+    /// where the run is over within `least_secs` by the first step's time.
+    ///
+    /// # Errors
+    /// What the trainer refuses; [`Error::Diverged`].
+    pub fn measure(
+        config: &Config,
+        dataset: &Dataset,
+        device: &Device,
+        others: &[Device],
+        least_secs: f64,
+        between: impl FnOnce(&Trainer<'_>),
+    ) -> Result<Option<Self>, Error> {
+        let steps = config.train.steps as f64;
+        let mut config = config.clone();
+        // Neither an end nor a measured step comes in the way.
+        (config.train.steps, config.train.tick_steps) = (u64::MAX, u64::MAX);
+        let mut trainer = Trainer::on_devices(config, dataset, device, others)?;
+        let began = Instant::now();
+        trainer.advance()?;
+        trainer.tick()?;
+        if steps * began.elapsed().as_secs_f64() < least_secs {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let mut steps = 0;
+        while steps == 0 || began.elapsed().as_secs_f64() < 2.0 {
+            trainer.advance()?;
+            steps += 1;
+        }
+        // Waits for the device.
+        trainer.tick()?;
+        let secs_a_step = began.elapsed().as_secs_f64() / f64::from(steps);
+        let began = Instant::now();
+        between(&trainer);
+        Ok(Some(Self {
+            secs_a_step,
+            secs_a_checkpoint: began.elapsed().as_secs_f64(),
+        }))
+    }
+
+    /// Seconds of a step with its share of what is due at checkpoints.
+    fn secs_with_share(&self, config: &Config) -> f64 {
+        self.secs_a_step + self.secs_a_checkpoint / config.train.checkpoint_steps as f64
+    }
+
+    /// Seconds that so many steps of the run take, with what is due at its checkpoints and its end; without
+    /// the evaluation.
+    pub fn secs(&self, config: &Config, steps: u64) -> f64 {
+        steps as f64 * self.secs_with_share(config) + self.secs_a_checkpoint
+    }
+
+    /// Steps that fit in so many seconds; at least one.
+    pub fn steps_in(&self, config: &Config, secs: f64) -> u64 {
+        (((secs - self.secs_a_checkpoint) / self.secs_with_share(config)) as u64).max(1)
+    }
+}
+
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "memory about {} MiB for networks, optimisers and a step of {} pictures, on the device; {} MiB for program and pictures; \
+             flex needs both: {} MiB; it counts blocks, not pages: leave a fifth of room\ndisk   {:.1} MiB a checkpoint; {} are kept, \
+             the best beside them",
+            mib(self.training_bytes),
+            self.pictures_at_once,
+            mib(self.resident_bytes),
+            mib(self.training_bytes + self.resident_bytes),
+            self.checkpoint_bytes as f64 / f64::from(1 << 20),
+            self.checkpoints_kept
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_that_fit_take_no_longer_and_one_more_does() {
+        let config = Config::default();
+        let pace = Pace {
+            secs_a_step: 0.25,
+            secs_a_checkpoint: 4.0,
+        };
+        for secs in [60.0, 3600.0, 7200.0] {
+            let steps = pace.steps_in(&config, secs);
+            assert!(pace.secs(&config, steps) <= secs);
+            assert!(pace.secs(&config, steps + 1) > secs);
+        }
+        assert_eq!(pace.steps_in(&config, 1.0), 1, "never none");
+    }
+}

@@ -1,0 +1,7 @@
+//! What checks the rest, and nothing below uses: devices ([`doctor`], [`compare`]), what a run would take
+//! ([`estimate`](mod@estimate)), and choices ([`ablation`]).
+
+pub mod ablation;
+pub mod compare;
+pub mod doctor;
+pub mod estimate;

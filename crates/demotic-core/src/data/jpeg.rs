@@ -1,0 +1,94 @@
+//! What the decoder of JPEG leaves to others: whether a file is whole, as it fills what is missing with grey
+//! and says nothing; and the inks of one for printing.
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+/// Whether a JPEG that its decoder has accepted comes to its end marker. Bytes after that are left alone:
+/// cameras and editors put previews there.
+pub(super) fn is_whole(bytes: &[u8]) -> bool {
+    // After the marker that every JPEG begins with.
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let Some(start) = rest.iter().position(|byte| *byte == 0xff) {
+        rest = &rest[start + 1..];
+        match rest {
+            [0xd9, ..] => return true,
+            // A filling byte, a byte of pixels, restarts among them, and markers without content.
+            [0xff | 0x00 | 0x01 | 0xd0..=0xd8, ..] => {}
+            // A segment is passed over whole: a preview in it has an end marker of its own.
+            [_, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(1 + length.max(2)..).unwrap_or_default();
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The inks of a JPEG in four planes, cyan, magenta, yellow and black: `[height, width, 4]`, 255 is full ink.
+/// Nothing for one in grey or in red, green and blue.
+///
+/// Such files hold the ink that is missing, as the program that began with them wrote it and all readers
+/// take it.
+///
+/// # Errors
+/// A sentence where it is damaged.
+pub(super) fn inks(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let fail =
+        |source: zune_jpeg::errors::DecodeErrors| format!("it is damaged or cut off ({source})");
+    // As the other decoder, which has read the header before, sets it.
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(fail)?;
+    let Some(space @ (ColorSpace::CMYK | ColorSpace::YCCK)) = decoder.input_colorspace() else {
+        return Ok(None);
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(space));
+    let mut pixels = decoder.decode().map_err(fail)?;
+    for pixel in pixels.as_chunks_mut::<4>().0 {
+        let [y, cb, cr, black] = pixel.map(f32::from);
+        *pixel = if space == ColorSpace::YCCK {
+            // By the formula of JFIF, which gives the ink here.
+            let (cb, cr) = (cb - 128.0, cr - 128.0);
+            [
+                y + 1.402 * cr,
+                y - 0.344_136 * cb - 0.714_136 * cr,
+                y + 1.772 * cb,
+                255.0 - black,
+            ]
+            .map(|ink| ink.round().clamp(0.0, 255.0) as u8)
+        } else {
+            pixel.map(|missing| 255 - missing)
+        };
+    }
+    Ok(Some(pixels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_whole;
+
+    #[test]
+    fn every_cut_is_found_and_what_follows_the_end_is_not_read() {
+        let picture = image::RgbImage::from_fn(40, 30, |x, y| {
+            image::Rgb([(x * 6) as u8, (y * 8) as u8, (x * y) as u8])
+        });
+        let mut whole = std::io::Cursor::new(Vec::new());
+        picture
+            .write_to(&mut whole, image::ImageFormat::Jpeg)
+            .expect("memory takes everything");
+        let mut whole = whole.into_inner();
+        for end in 4..whole.len() {
+            assert!(!is_whole(&whole[..end]), "{end} of {}", whole.len());
+        }
+        assert!(is_whole(&whole));
+        whole.extend(b"a preview \xff\xd8\xff");
+        assert!(is_whole(&whole));
+    }
+}

@@ -1,0 +1,375 @@
+//! SVG -> pixels: shapes, text in a font of our own, pictures inside the drawing; nothing of other files.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder as _};
+use resvg::usvg::roxmltree::{Document, Node, NodeId, ParsingOptions};
+use resvg::{tiny_skia, usvg};
+
+use super::svg_text::{self, MAX_DRAWING_BYTES};
+use super::{DataError, MAX_PICTURE_PIXELS, Picture, font};
+
+/// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
+const MAX_ARC: f64 = 1e9;
+/// Most that a drawing may come to with every `use` laid out: bytes of its attributes and, for each letter of
+/// text, [`LETTER_EXTENT`].
+const MAX_EXTENT: u64 = 64 << 20;
+/// A letter's outlines take this many times the memory of a byte of a path.
+const LETTER_EXTENT: u64 = 256;
+/// An element takes as much as so many bytes of a path.
+const ELEMENT_EXTENT: u64 = 16;
+/// Most `use` elements that are laid out to tell.
+const MAX_USES: usize = 1 << 20;
+/// Most `use` elements that point at each other in a row.
+const MAX_USE_DEPTH: usize = 64;
+
+/// Most pictures in a drawing.
+const MAX_PICTURES: usize = 256;
+/// Most pixels of one of them; together they may have [`MAX_PICTURE_PIXELS`].
+const MAX_INNER_PIXELS: u64 = 16 << 20;
+/// Drawings in drawings, in a row.
+const MAX_DRAWING_DEPTH: usize = 4;
+/// A drawing with pictures in it is drawn at four times the size, within these bounds, and reduced: the
+/// renderer takes single pixels of them.
+const REDUCED_FROM_PX: [u32; 2] = [1024, 4096];
+
+impl Picture {
+    /// Draws an SVG document from memory into a square, proportions kept, centred. References to other files
+    /// are not followed; `origin` names it in messages.
+    pub(crate) fn draw(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Self, DataError> {
+        let Parsed { tree, has_pictures } = parse(bytes, origin)?;
+        if !has_pictures {
+            return draw_square(&tree, size_px, origin);
+        }
+        let [least, most] = REDUCED_FROM_PX;
+        let side = (4 * size_px).clamp(least, most).max(size_px);
+        Ok(draw_square(&tree, side, origin)?.fit(size_px))
+    }
+}
+
+/// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
+pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture, DataError> {
+    let tree = parse(bytes, origin)?.tree;
+    let size = tree.size();
+    let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
+    let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
+    if f64::from(sides[0]) * f64::from(sides[1]) > MAX_PICTURE_PIXELS as f64 {
+        return Err(DataError::Picture {
+            problem: format!(
+                "a drawing of {} x {} pixels; at most {} megapixels are drawn: make it smaller",
+                sides[0],
+                sides[1],
+                MAX_PICTURE_PIXELS >> 20
+            ),
+            path: origin.to_path_buf(),
+        });
+    }
+    draw_tree(
+        &tree,
+        sides.map(|side| side as u32),
+        scale,
+        [0.0, 0.0],
+        origin,
+    )
+}
+
+fn draw_square(tree: &usvg::Tree, size_px: u32, origin: &Path) -> Result<Picture, DataError> {
+    let size = tree.size();
+    let side = size_px as f32;
+    let scale = side / size.width().max(size.height());
+    let shift = |length: f32| (side - length * scale) / 2.0;
+    draw_tree(
+        tree,
+        [size_px, size_px],
+        scale,
+        [shift(size.width()), shift(size.height())],
+        origin,
+    )
+}
+
+/// Draws at `scale` with the corner at `shift`.
+fn draw_tree(
+    tree: &usvg::Tree,
+    sides: [u32; 2],
+    scale: f32,
+    shift: [f32; 2],
+    origin: &Path,
+) -> Result<Picture, DataError> {
+    let [width_px, height_px] = sides;
+    let mut pixmap =
+        tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
+            problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
+            path: origin.to_path_buf(),
+        })?;
+    let transform =
+        tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
+    resvg::render(tree, transform, &mut pixmap.as_mut());
+    Ok(Picture {
+        width_px,
+        height_px,
+        premultiplied: pixmap.take(),
+    })
+}
+
+/// A drawing, ready to be drawn.
+struct Parsed {
+    tree: usvg::Tree,
+    /// Whether pictures of pixels are in it.
+    has_pictures: bool,
+}
+
+fn parse(bytes: &[u8], origin: &Path) -> Result<Parsed, DataError> {
+    let inner = Mutex::new(Inner::default());
+    let parsed = parse_inner(bytes, &inner, 0);
+    let inner = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let fail = |problem: String| DataError::Picture {
+        problem,
+        path: origin.to_path_buf(),
+    };
+    let tree = parsed.map_err(fail)?;
+    match inner.fault {
+        Some(fault) => Err(fail(format!("a picture in the drawing: {fault}"))),
+        None => Ok(Parsed {
+            tree,
+            has_pictures: inner.pixels > 0,
+        }),
+    }
+}
+
+/// What pictures inside a drawing came to, those of drawings inside it among them.
+#[derive(Default)]
+struct Inner {
+    count: usize,
+    bytes: usize,
+    pixels: u64,
+    /// What is wrong with the first that cannot be read.
+    fault: Option<String>,
+}
+
+/// `depth`: how many drawings this one lies in.
+fn parse_inner(bytes: &[u8], inner: &Mutex<Inner>, depth: usize) -> Result<usvg::Tree, String> {
+    if bytes.len() > MAX_DRAWING_BYTES {
+        return Err(format!(
+            "a drawing of {} bytes; at most {MAX_DRAWING_BYTES} are read",
+            bytes.len()
+        ));
+    }
+    let text = svg_text::decoded(bytes)?;
+    // A mark that text begins with is no part of the document.
+    let text = text.trim_start_matches('\u{feff}');
+    let parsing = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(text, parsing)
+        .map_err(|source| format!("not a drawing that can be read as SVG ({source})"))?;
+    if document.descendants().any(|node| has_vast_arc(&node)) {
+        return Err(format!(
+            "a path has an arc with a number beyond {MAX_ARC}: mend or leave out that path"
+        ));
+    }
+    Extents::of(&document).check()?;
+    let resolve_data = |kind: &str, data: Arc<Vec<u8>>, _: &usvg::Options<'_>| {
+        read_inner(kind, &data, inner, depth).unwrap_or_else(|fault| {
+            let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+            inner.fault.get_or_insert(fault);
+            None
+        })
+    };
+    let options = usvg::Options {
+        image_href_resolver: usvg::ImageHrefResolver {
+            resolve_data: Box::new(resolve_data),
+            resolve_string: Box::new(|_, _| None),
+        },
+        font_family: font::FAMILY.to_owned(),
+        fontdb: font::database(),
+        ..usvg::Options::default()
+    };
+    usvg::Tree::from_xmltree(&document, &options)
+        .map_err(|source| format!("not a drawing that can be read as SVG ({source})"))
+}
+
+/// Reads a picture inside a drawing; `None` where its kind is none of those read, which `svg_text` counts.
+fn read_inner(
+    kind: &str,
+    bytes: &[u8],
+    inner: &Mutex<Inner>,
+    depth: usize,
+) -> Result<Option<usvg::ImageKind>, String> {
+    if !svg_text::is_read_inside(kind) {
+        return Ok(None);
+    }
+    {
+        let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.count += 1;
+        inner.bytes += bytes.len();
+        if inner.count > MAX_PICTURES || inner.bytes > MAX_DRAWING_BYTES {
+            return Err(format!(
+                "with it, there are {} of {} bytes; at most {MAX_PICTURES} of {MAX_DRAWING_BYTES} bytes are read",
+                inner.count, inner.bytes
+            ));
+        }
+    }
+    if kind == svg_text::SVG_KIND {
+        if depth == MAX_DRAWING_DEPTH {
+            return Err(format!(
+                "drawings lie in each other more than {MAX_DRAWING_DEPTH} deep"
+            ));
+        }
+        let tree = parse_inner(bytes, inner, depth + 1)?;
+        return Ok(Some(usvg::ImageKind::SVG(tree)));
+    }
+    let picture = Picture::decoded(bytes, MAX_INNER_PIXELS)?;
+    {
+        let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.pixels += picture.premultiplied.len() as u64 / 4;
+        if inner.pixels > MAX_PICTURE_PIXELS {
+            return Err(format!(
+                "with it, there are {} pixels in pictures; at most {} megapixels are read",
+                inner.pixels,
+                MAX_PICTURE_PIXELS >> 20
+            ));
+        }
+    }
+    // As the renderer takes it: whole, turned and in sRGB.
+    let mut png = Vec::new();
+    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::NoFilter)
+        .write_image(
+            &picture.straight_rgba(),
+            picture.width_px,
+            picture.height_px,
+            ExtendedColorType::Rgba8,
+        )
+        .map_err(|source| source.to_string())?;
+    Ok(Some(usvg::ImageKind::PNG(Arc::new(png))))
+}
+
+/// Whether an element has a path with an arc that would be cut into curves without end: their number grows
+/// with its radius.
+fn has_vast_arc(node: &Node<'_, '_>) -> bool {
+    let is_vast = |segment: svgtypes::PathSegment| match segment {
+        svgtypes::PathSegment::EllipticalArc { rx, ry, x, y, .. } => {
+            // Also what is no number.
+            [rx, ry, x, y]
+                .iter()
+                .any(|v| v.is_nan() || v.abs() > MAX_ARC)
+        }
+        _ => false,
+    };
+    node.attribute("d").is_some_and(|path| {
+        svgtypes::PathParser::from(path)
+            // What cannot be parsed ends the path, for the renderer too.
+            .map_while(Result::ok)
+            .any(is_vast)
+    })
+}
+
+/// How large a drawing becomes once every `use` is laid out: a few lines can stand for billions of elements.
+struct Extents<'a> {
+    /// Of all nodes before each, in the document's order.
+    before: Vec<u64>,
+    /// `use` elements in the document's order, with what they point at.
+    uses: Vec<(u32, &'a str)>,
+    /// First and last node of what can be pointed at.
+    targets: BTreeMap<&'a str, [u32; 2]>,
+    /// Of targets that are known, uses laid out.
+    known: BTreeMap<&'a str, u64>,
+    /// Uses looked at.
+    looked_at: usize,
+}
+
+impl<'a> Extents<'a> {
+    fn of(document: &'a Document<'_>) -> Self {
+        let mut extents = Self {
+            before: vec![0],
+            uses: Vec::new(),
+            targets: BTreeMap::new(),
+            known: BTreeMap::new(),
+            looked_at: 0,
+        };
+        let mut sum = 0;
+        for node in document.descendants() {
+            sum += own_extent(&node);
+            extents.before.push(sum);
+        }
+        // Nodes are numbered in the document's order: the last within each, from the last node on.
+        let mut last: Vec<u32> = (0..extents.before.len() as u32 - 1).collect();
+        for place in (0..last.len()).rev() {
+            let node = document.get_node(NodeId::from(place));
+            if let Some(child) = node.and_then(|node| node.last_child()) {
+                last[place] = last[child.id().get_usize()];
+            }
+        }
+        for node in document.descendants() {
+            let place = node.id().get();
+            if let Some(id) = node.attribute("id") {
+                extents.targets.insert(id, [place, last[place as usize]]);
+            }
+            if node.tag_name().name() == "use" {
+                let target = svg_text::href(&node).and_then(|href| href.trim().strip_prefix('#'));
+                extents.uses.extend(target.map(|target| (place, target)));
+            }
+        }
+        extents
+    }
+
+    /// # Errors
+    /// A sentence where it becomes larger than is drawn.
+    fn check(mut self) -> Result<(), String> {
+        let whole = [0, self.before.len() as u32 - 2];
+        match self.laid_out(whole, 0) {
+            Some(extent) if extent <= MAX_EXTENT => Ok(()),
+            _ => Err(format!(
+                "with every `use` laid out and {LETTER_EXTENT} bytes a letter of text, the drawing comes to more than \
+                 {MAX_EXTENT} bytes; leave out what repeats"
+            )),
+        }
+    }
+
+    /// Extent of a range of nodes with its uses laid out; nothing where that is too much to be told.
+    fn laid_out(&mut self, [first, last]: [u32; 2], depth: usize) -> Option<u64> {
+        if depth > MAX_USE_DEPTH {
+            return None;
+        }
+        let mut sum = self.before[last as usize + 1] - self.before[first as usize];
+        let begin = self.uses.partition_point(|(place, _)| *place < first);
+        let end = self.uses.partition_point(|(place, _)| *place <= last);
+        for i in begin..end {
+            self.looked_at += 1;
+            if self.looked_at > MAX_USES || sum > MAX_EXTENT {
+                return None;
+            }
+            let target = self.uses[i].1;
+            let Some(&range) = self.targets.get(target) else {
+                continue;
+            };
+            let known = self.known.get(target).copied();
+            let extent = if let Some(known) = known {
+                known
+            } else {
+                // What points at itself is not drawn.
+                self.known.insert(target, 0);
+                let extent = self.laid_out(range, depth + 1)?;
+                self.known.insert(target, extent);
+                extent
+            };
+            sum = sum.saturating_add(extent);
+        }
+        Some(sum)
+    }
+}
+
+fn own_extent(node: &Node<'_, '_>) -> u64 {
+    if let Some(text) = node.text().filter(|_| node.is_text()) {
+        let is_shown = node
+            .parent()
+            .is_some_and(|parent| svg_text::TEXT_ELEMENTS.contains(&parent.tag_name().name()));
+        let letters = if is_shown { LETTER_EXTENT } else { 0 };
+        return letters * text.chars().count() as u64;
+    }
+    let attributes = node.attributes().map(|a| a.value().len() as u64);
+    ELEMENT_EXTENT + attributes.sum::<u64>()
+}

@@ -1,0 +1,83 @@
+//! Same-size convolutions on the CPU without im2col: forward, data gradient and weight gradient.
+//!
+//! Used by [`super`] on Burn's Flex backend, whose im2col traffic limits it to a fraction of the processor's
+//! rate (`benches/RESULTS.md` has both side by side). [`winograd`] takes the 3x3 convolutions whose pictures
+//! and channels are large enough (`winograd::is_faster`), [`direct`] all others. Every output number is
+//! summed by one task in one fixed order, and the choice looks at nothing but channels and sides: results are
+//! the same to the bit for any number of threads, and a picture's for any number of pictures.
+
+mod direct;
+mod points;
+mod room;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod winograd;
+
+use wide::f32x8;
+
+pub(crate) use room::ConvShape;
+use room::LANES;
+pub(super) use room::written;
+
+/// `y[n, o, p] = bias[o] + sum_{c, d} w[o, c, d] x[n, c, p + d]`.
+pub(crate) fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    shape: ConvShape,
+) -> Vec<f32> {
+    if winograd::is_faster(shape, winograd::CHANNELS) {
+        winograd::forward(x, weight, bias, shape)
+    } else {
+        direct::forward(x, weight, bias, shape)
+    }
+}
+
+/// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`.
+pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    if winograd::is_faster(shape, winograd::CHANNELS) {
+        winograd::data_gradient(weight, dy, shape)
+    } else {
+        direct::data_gradient(weight, dy, shape)
+    }
+}
+
+/// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
+pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    if winograd::is_faster(shape, winograd::WEIGHT_CHANNELS) {
+        winograd::weight_gradient(x, dy, shape)
+    } else {
+        direct::weight_gradient(x, dy, shape)
+    }
+}
+
+/// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.
+pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    let area = shape.height * shape.width;
+    let mut db = vec![0.0; shape.channels_out];
+    if area == 0 {
+        return db;
+    }
+    for picture in dy.chunks_exact(shape.channels_out * area) {
+        for (db, plane) in db.iter_mut().zip(picture.chunks_exact(area)) {
+            *db += plane_sum(plane);
+        }
+    }
+    db
+}
+
+/// Sum of a plane in eight lanes, rows of 256 at a time.
+pub(crate) fn plane_sum(plane: &[f32]) -> f32 {
+    plane
+        .chunks(256)
+        .map(|block| {
+            let vectors = block.chunks_exact(LANES);
+            let rest: f32 = vectors.remainder().iter().sum();
+            vectors
+                .fold(f32x8::ZERO, |sum, v| sum + f32x8::from(v))
+                .reduce_add()
+                + rest
+        })
+        .sum()
+}

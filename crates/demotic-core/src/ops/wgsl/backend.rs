@@ -1,0 +1,181 @@
+//! [`NetOps`] and [`FilterOps`] on `wgpu` devices that take WGSL: each operation as its launches.
+
+use burn::backend::TensorMetadata;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{Shape, Slice};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+
+use super::net_norm::Affine;
+use super::{
+    dims, net_affine, net_conv, net_conv_weight, net_edges, net_filter, net_gather, net_leaky,
+    net_norm, net_resize, plain,
+};
+use crate::ops::filter::FilterOps;
+use crate::ops::{AdamScalars, Filter, Gather, NetOps, padded};
+
+impl FilterOps for CubeBackend {
+    fn filter_decays(guide: CubeTensor, fake: CubeTensor, filter: Filter) -> CubeTensor {
+        net_edges::launch(&plain(guide), &plain(fake), filter)
+    }
+
+    fn filter(change: CubeTensor, decays: CubeTensor, is_transposed: bool) -> CubeTensor {
+        net_filter::launch(&plain(change), &plain(decays), is_transposed)
+    }
+}
+
+impl NetOps for CubeBackend {
+    fn conv_same(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, slope: f32) -> CubeTensor {
+        net_conv::forward(&plain(x), &plain(weight), &plain(bias), slope)
+    }
+
+    fn conv_same_data_gradient(weight: CubeTensor, dy: CubeTensor) -> CubeTensor {
+        net_conv::data_gradient(&plain(weight), &plain(dy))
+    }
+
+    fn conv_same_weight_gradients(
+        x: CubeTensor,
+        dy: CubeTensor,
+        kernel: usize,
+    ) -> (CubeTensor, CubeTensor) {
+        net_conv_weight::gradients(&plain(x), &plain(dy), kernel)
+    }
+
+    fn norm_act(
+        x: CubeTensor,
+        scale: CubeTensor,
+        shift: CubeTensor,
+        groups: usize,
+        slope: f32,
+    ) -> CubeTensor {
+        let (scale, shift) = (plain(scale), plain(shift));
+        let affine = Affine::Rows {
+            scale: &scale,
+            shift: &shift,
+        };
+        net_norm::forward(&plain(x), &affine, groups, slope)
+    }
+
+    fn norm_act_gradients(
+        x: CubeTensor,
+        scale: CubeTensor,
+        shift: CubeTensor,
+        dy: CubeTensor,
+        groups: usize,
+        slope: f32,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let (scale, shift) = (plain(scale), plain(shift));
+        let affine = Affine::Rows {
+            scale: &scale,
+            shift: &shift,
+        };
+        let (dx, daffine) = net_norm::gradients(&plain(x), &affine, &plain(dy), groups, slope);
+        let [rows, channels] = dims(&scale);
+        let (dscale, dshift) = if rows == 1 {
+            net_affine::of_row(&daffine)
+        } else {
+            let columns = |from| [0..rows, from..from + channels].map(Slice::from);
+            (
+                Self::float_slice(daffine.clone(), &columns(0)),
+                Self::float_slice(daffine, &columns(channels)),
+            )
+        };
+        (dx, dscale, dshift)
+    }
+
+    fn style_norm_act(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        groups: usize,
+        slope: f32,
+    ) -> CubeTensor {
+        let (code, weight, bias) = (plain(code), plain(weight), plain(bias));
+        let affine = Affine::Coded {
+            code: &code,
+            weight: &weight,
+            bias: &bias,
+        };
+        net_norm::forward(&plain(x), &affine, groups, slope)
+    }
+
+    fn style_norm_act_gradients(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        dy: CubeTensor,
+        groups: usize,
+        slope: f32,
+    ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        let (code, weight, bias) = (plain(code), plain(weight), plain(bias));
+        let affine = Affine::Coded {
+            code: &code,
+            weight: &weight,
+            bias: &bias,
+        };
+        let (dx, daffine) = net_norm::gradients(&plain(x), &affine, &plain(dy), groups, slope);
+        let (dcode, dweight, dbias) = net_affine::of_code(&daffine, &code, &weight);
+        (dx, dcode, dweight, dbias)
+    }
+
+    fn leaky(x: CubeTensor, slope: f32) -> CubeTensor {
+        net_leaky::forward(&plain(x), slope)
+    }
+
+    fn pool(x: CubeTensor, factor: f32) -> CubeTensor {
+        net_resize::pool(&plain(x), factor)
+    }
+
+    fn spread(x: CubeTensor, factor: f32) -> CubeTensor {
+        net_resize::spread(&plain(x), factor)
+    }
+
+    fn leaky_gradient(y: CubeTensor, dy: CubeTensor, slope: f32) -> CubeTensor {
+        net_leaky::gradient(&plain(y), &plain(dy), slope)
+    }
+
+    fn adam(
+        _: CubeTensor,
+        _: CubeTensor,
+        _: CubeTensor,
+        _: CubeTensor,
+        _: AdamScalars,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        unreachable!("Adam is tensor operations here: fusion makes one kernel of them")
+    }
+
+    fn gather(
+        flat: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        g: CubeTensor,
+        plan: Gather,
+    ) -> CubeTensor {
+        // Written in place where nobody else holds it.
+        let flat = if flat.can_mut() { flat } else { flat.copy() };
+        let mut parts: Vec<CubeTensor> = [a, b, c, d, e, f, g].into_iter().collect();
+        parts.truncate(plan.count);
+        let parts: Vec<CubeTensor> = parts.into_iter().map(plain).collect();
+        net_gather::launch(&flat, plan.start, &parts);
+        flat
+    }
+
+    fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
+        let bytes = |elements: usize| (elements * size_of::<f32>()) as u64;
+        let all = flat.shape().num_elements();
+        let end = start + padded(shape.num_elements());
+        assert!(end <= all, "a view to {end} of {all} elements");
+        let handle = flat
+            .handle
+            .clone()
+            .offset_start(bytes(start))
+            .offset_end(bytes(all - end));
+        CubeTensor::new_contiguous(flat.client, flat.device, shape, handle, flat.dtype)
+    }
+}

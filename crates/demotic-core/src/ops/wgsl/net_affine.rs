@@ -1,0 +1,59 @@
+//! Launches `net_affine.wgsl`: gradients by what the scales and shifts of a normalisation came from.
+
+use burn_cubecl::tensor::CubeTensor;
+
+use super::{Constants, Launch, dims, empty, shader};
+
+shader! {
+    /// `net_affine.wgsl`.
+    NetAffine = "net_affine"
+}
+
+/// By one scale and one shift for all pictures, `[1, c]` each, from `[b, 2c]`.
+pub(super) fn of_row(daffine: &CubeTensor) -> (CubeTensor, CubeTensor) {
+    let [b, width] = dims(daffine);
+    let (dscale, dshift) = (
+        empty(daffine, [1, width / 2]),
+        empty(daffine, [1, width / 2]),
+    );
+    Launch::<NetAffine>::new(constants(b, width, None))
+        .bind_tensor("DAFFINE", daffine)
+        .bind_tensor("DSCALE", &dscale)
+        .bind_tensor("DSHIFT", &dshift)
+        .over(&daffine.client, width);
+    (dscale, dshift)
+}
+
+/// By style code `[b, s]`, matrix `[s, 2c]` and bias `[2c]`; all plain.
+pub(super) fn of_code(
+    daffine: &CubeTensor,
+    code: &CubeTensor,
+    weight: &CubeTensor,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let [b, width] = dims(daffine);
+    let [_, s] = dims(code);
+    let dcode = empty(code, [b, s]);
+    let dweight = empty(weight, [s, width]);
+    let dbias = empty(weight, [width]);
+    Launch::<NetAffine>::new(constants(b, width, Some(s)))
+        .bind_tensor("DAFFINE", daffine)
+        .bind_tensor("CODE_AT", code)
+        .bind_tensor("WEIGHT", weight)
+        .bind_tensor("DWEIGHT", &dweight)
+        .bind_tensor("DBIAS", &dbias)
+        .bind_tensor("DCODE", &dcode)
+        .over(&daffine.client, s * width + width + b * s);
+    (dcode, dweight, dbias)
+}
+
+pub(super) fn constants(batch: usize, width: usize, code: Option<usize>) -> Constants {
+    let entries = code.unwrap_or(0);
+    Constants::default()
+        .with("BATCH", batch)
+        .with("WIDTH", width)
+        .with("CHANNELS", width / 2)
+        .with("CODE", entries)
+        .with("WEIGHTS", entries * width)
+        .with("CODES", batch * entries)
+        .flag("CODED", code.is_some())
+}

@@ -1,0 +1,137 @@
+//! Launches `net_norm.wgsl`: group normalisation with affine map and leaky ReLU, and its gradients.
+
+use burn_cubecl::tensor::CubeTensor;
+
+use super::{Constants, Launch, count, dims, empty, shader};
+use crate::ops::norm_cpu::EPSILON;
+
+shader! {
+    /// `net_norm.wgsl`.
+    NetNorm = "net_norm", 256
+}
+
+/// Where scale and shift come from; all tensors plain.
+pub(super) enum Affine<'a> {
+    /// Rows `[1 or b, c]` each.
+    Rows {
+        scale: &'a CubeTensor,
+        shift: &'a CubeTensor,
+    },
+    /// A style code `[b, s]`, a matrix `[s, 2c]` and a bias `[2c]`.
+    Coded {
+        code: &'a CubeTensor,
+        weight: &'a CubeTensor,
+        bias: &'a CubeTensor,
+    },
+}
+
+impl Affine<'_> {
+    fn source(&self) -> Source {
+        match self {
+            Self::Rows { scale, .. } if dims::<2>(scale)[0] == 1 => Source::OneRow,
+            Self::Rows { .. } => Source::Rows,
+            Self::Coded { code, .. } => Source::Code(dims::<2>(code)[1]),
+        }
+    }
+
+    fn bind(&self, launch: Launch<NetNorm>) -> Launch<NetNorm> {
+        match self {
+            Self::Rows { scale, shift } => launch
+                .bind_tensor("SCALE", scale)
+                .bind_tensor("SHIFT", shift),
+            Self::Coded { code, weight, bias } => launch
+                .bind_tensor("CODE_AT", code)
+                .bind_tensor("WEIGHT", weight)
+                .bind_tensor("BIAS", bias),
+        }
+    }
+}
+
+/// [`Affine`] as a kernel's text knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    OneRow,
+    Rows,
+    /// Of this many entries.
+    Code(usize),
+}
+
+/// Sizes of a normalisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sizes {
+    pub(super) channels: usize,
+    pub(super) area: usize,
+    pub(super) groups: usize,
+}
+
+/// `leaky(norm(x) * scale + shift)`, `x` plain.
+pub(super) fn forward(
+    x: &CubeTensor,
+    affine: &Affine<'_>,
+    groups: usize,
+    slope: f32,
+) -> CubeTensor {
+    let [b, channels, h, w] = dims(x);
+    let sizes = Sizes {
+        channels,
+        area: h * w,
+        groups,
+    };
+    let y = empty(x, [b, channels, h, w]);
+    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, false));
+    affine
+        .bind(launch.bind_tensor("X", x))
+        .bind_tensor("Y", &y)
+        .groups(&x.client, [count(groups), count(b), 1]);
+    y
+}
+
+/// By `x`, and by each picture's scale and shift, `[b, 2c]`; `x` and `dy` plain.
+pub(super) fn gradients(
+    x: &CubeTensor,
+    affine: &Affine<'_>,
+    dy: &CubeTensor,
+    groups: usize,
+    slope: f32,
+) -> (CubeTensor, CubeTensor) {
+    let [b, channels, h, w] = dims(x);
+    let sizes = Sizes {
+        channels,
+        area: h * w,
+        groups,
+    };
+    let (dx, daffine) = (empty(x, [b, channels, h, w]), empty(x, [b, 2 * channels]));
+    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, true));
+    affine
+        .bind(launch.bind_tensor("X", x))
+        .bind_tensor("DY", dy)
+        .bind_tensor("DX", &dx)
+        .bind_tensor("DAFFINE", &daffine)
+        .groups(&x.client, [count(groups), count(b), 1]);
+    (dx, daffine)
+}
+
+pub(super) fn constants(s: Sizes, source: Source, slope: f32, is_backward: bool) -> Constants {
+    let workgroup = <NetNorm as super::Shader>::WORKGROUP as usize;
+    let each = s.channels / s.groups;
+    // A power of two, for the tree.
+    let lanes = (workgroup / each.next_power_of_two()).max(1);
+    Constants::default()
+        .with("CHANNELS", s.channels)
+        .with("AREA", s.area)
+        .with("EACH", each)
+        .with("LANES", lanes)
+        .with("ACROSS", workgroup / lanes)
+        .with(
+            "CODE",
+            match source {
+                Source::Code(entries) => entries,
+                _ => 0,
+            },
+        )
+        .real("SLOPE", slope)
+        .real("EPSILON", EPSILON)
+        .flag("BY_ROW", source == Source::Rows)
+        .flag("CODED", matches!(source, Source::Code(_)))
+        .flag("BACKWARD", is_backward)
+}

@@ -1,0 +1,645 @@
+//! Every kernel translates to every platform's language, fills a device, writes inside its buffers, agrees
+//! with float64 and repeats to the bit; every shader has its launch file and its row.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use burn::backend::DispatchDevice;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{Device, TensorData};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::client::Client;
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use super::guards::within_guards;
+use super::net_conv::{NetConv, Tile};
+use super::net_conv_weight::Plan;
+use super::net_norm::{Sizes, Source};
+use super::{
+    Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
+    net_conv_sum, net_conv_weight, net_edges, net_filter, net_gather, net_leaky, net_norm,
+    net_resize,
+};
+use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use crate::ops::filter::FilterOps;
+use crate::ops::{ConvShape, Filter, NetOps};
+use crate::rng::{Rng, Stream};
+use crate::train::{adapter, turn};
+
+fn numbers(step: u64, count: usize) -> Vec<f32> {
+    Rng::new(6, Stream::TEST, step).normals(count)
+}
+
+/// Calls on a device, without fusion or graphs.
+struct Bench {
+    _turn: std::sync::MutexGuard<'static, ()>,
+    device: burn_cubecl::CubeDevice,
+    client: Client,
+}
+
+impl Bench {
+    fn new(device: &Device) -> Self {
+        let DispatchDevice::Cube(cube) = device.as_dispatch() else {
+            unreachable!("a wgpu device")
+        };
+        Self {
+            _turn: turn(),
+            device: cube.clone(),
+            client: cube.client(),
+        }
+    }
+
+    fn tensor(&self, values: &[f32], shape: &[usize]) -> CubeTensor {
+        let data = TensorData::new(values.to_vec(), shape.to_vec());
+        CubeBackend::float_from_data(data, &self.device)
+    }
+
+    fn values(&self, tensor: CubeTensor) -> Vec<f32> {
+        let tensor = super::plain(tensor);
+        let bytes = self.client.read_one(tensor.handle.clone()).unwrap();
+        let words = bytes.chunks_exact(4);
+        words
+            .map(|word| f32::from_le_bytes(word.try_into().unwrap()))
+            .collect()
+    }
+
+    /// Runs twice, the first time within guards; the values agree to the bit, and with the truth to 1e-5 of
+    /// its largest value.
+    fn check(&self, what: &str, truths: &[&[f64]], run: impl Fn() -> Vec<CubeTensor>) {
+        let once = within_guards(&self.client, what, &run);
+        let again = run();
+        assert_eq!(once.len(), truths.len(), "{what}");
+        for (at, ((once, again), truth)) in once.into_iter().zip(again).zip(truths).enumerate() {
+            let (once, again) = (self.values(once), self.values(again));
+            assert_eq!(once.len(), truth.len(), "output {at} of {what}");
+            assert!(
+                once.iter()
+                    .zip(&again)
+                    .all(|(a, b)| a.to_bits() == b.to_bits()),
+                "output {at} of {what} does not repeat"
+            );
+            let scale = truth.iter().fold(1e-30_f64, |top, v| top.max(v.abs()));
+            let errors = once
+                .iter()
+                .zip(*truth)
+                .map(|(v, t)| (f64::from(*v) - t).abs() / scale);
+            let worst = errors.fold(0.0, f64::max);
+            assert!(worst <= 1e-5, "output {at} of {what}: {worst:.1e}");
+        }
+    }
+}
+
+#[test]
+fn convolutions_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // Sides that no tile divides, channels that fill no block, one piece of pictures and many, both kernels.
+    for (b, c, o, s, k) in [
+        (2, 5, 7, 9, 3),
+        (2, 5, 7, 9, 1),
+        (3, 33, 10, 17, 3),
+        (8, 12, 3, 8, 3),
+        (1, 3, 40, 5, 1),
+        (4, 48, 48, 16, 3),
+        (2, 70, 72, 4, 1),
+    ] {
+        let shape = Convolution {
+            batch: b,
+            channels_in: c,
+            channels_out: o,
+            side: s,
+            kernel: k,
+        };
+        let (x, w) = (numbers(0, b * c * s * s), numbers(1, o * c * k * k));
+        let (bias, up) = (numbers(2, o), numbers(3, b * o * s * s));
+        let truth = shape.run(&x, &w, &bias, &up);
+        let leaky: Vec<f64> = truth
+            .y
+            .iter()
+            .map(|y| if *y >= 0.0 { *y } else { 0.2 * y })
+            .collect();
+        let what = format!("[{b}, {c}, {s}, {s}] to {o}, kernel {k}");
+        let x = bench.tensor(&x, &[b, c, s, s]);
+        let w = bench.tensor(&w, &[o, c, k, k]);
+        let bias = bench.tensor(&bias, &[o]);
+        let up = bench.tensor(&up, &[b, o, s, s]);
+        let forward = |slope| CubeBackend::conv_same(x.clone(), w.clone(), bias.clone(), slope);
+        bench.check(&what, &[&truth.y], || vec![forward(1.0)]);
+        bench.check(&what, &[&leaky], || vec![forward(0.2)]);
+        bench.check(&what, &[&truth.dx], || {
+            vec![CubeBackend::conv_same_data_gradient(w.clone(), up.clone())]
+        });
+        bench.check(&what, &[&truth.dweight, &truth.dbias], || {
+            let (dw, db) = CubeBackend::conv_same_weight_gradients(x.clone(), up.clone(), k);
+            vec![dw, db]
+        });
+    }
+}
+
+/// Scales `1 + (code W + bias)[:c]` and shifts `(code W + bias)[c:]` of every picture.
+struct Styled {
+    code: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    scale: Vec<f32>,
+    shift: Vec<f32>,
+}
+
+/// Entries of a style code here.
+const CODE: usize = 5;
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|v| f64::from(*v)).collect()
+}
+
+impl Styled {
+    fn new(b: usize, c: usize) -> Self {
+        let code = numbers(12, b * CODE);
+        let weight: Vec<f32> = numbers(13, CODE * 2 * c).iter().map(|v| 0.3 * v).collect();
+        let bias = numbers(14, 2 * c);
+        let affine = product(&wide(&code), &wide(&weight), [b, CODE, 2 * c]);
+        let of = |from: usize, start: f64| -> Vec<f32> {
+            (0..b * c)
+                .map(|at| {
+                    let column = from + at % c;
+                    (start + affine[at / c * 2 * c + column] + f64::from(bias[column])) as f32
+                })
+                .collect()
+        };
+        let (scale, shift) = (of(0, 1.0), of(c, 0.0));
+        Self {
+            code,
+            weight,
+            bias,
+            scale,
+            shift,
+        }
+    }
+
+    /// Gradients by code, weight and bias, from those by scales and shifts.
+    fn gradients(&self, dscale: &[f64], dshift: &[f64], [b, c]: [usize; 2]) -> [Vec<f64>; 3] {
+        let rows = dscale.chunks(c).zip(dshift.chunks(c));
+        let daffine: Vec<f64> = rows
+            .flat_map(|(scales, shifts)| [scales, shifts].concat())
+            .collect();
+        let by_column = transposed(&wide(&self.weight), [CODE, 2 * c]);
+        let by_entry = transposed(&wide(&self.code), [b, CODE]);
+        [
+            product(&daffine, &by_column, [b, 2 * c, CODE]),
+            product(&by_entry, &daffine, [CODE, b, 2 * c]),
+            summed(&daffine, 2 * c),
+        ]
+    }
+}
+
+/// Sums over rows of `width`.
+fn summed(values: &[f64], width: usize) -> Vec<f64> {
+    (0..width)
+        .map(|k| values.iter().skip(k).step_by(width).sum())
+        .collect()
+}
+
+#[test]
+fn normalisations_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    for (b, c, s, groups) in [(2, 16, 8, 2), (3, 12, 5, 1), (2, 6, 7, 3), (1, 300, 3, 1)] {
+        let shape = Normalisation {
+            batch: b,
+            channels: c,
+            area: s * s,
+            groups,
+            slope: f64::from(0.2_f32),
+            epsilon: 1e-5,
+        };
+        let (x, up) = (numbers(10, b * c * s * s), numbers(11, b * c * s * s));
+        let styled = Styled::new(b, c);
+        let what = format!("[{b}, {c}, {s}, {s}] in {groups} groups");
+        let x_here = bench.tensor(&x, &[b, c, s, s]);
+        let up_here = bench.tensor(&up, &[b, c, s, s]);
+
+        // A row a picture.
+        let truth = shape.run(&x, &styled.scale, &styled.shift, &up);
+        let rows = [&styled.scale, &styled.shift].map(|v| bench.tensor(v, &[b, c]));
+        let forward = |[scale, shift]: &[CubeTensor; 2]| {
+            CubeBackend::norm_act(x_here.clone(), scale.clone(), shift.clone(), groups, 0.2)
+        };
+        let backward = |[scale, shift]: &[CubeTensor; 2]| {
+            let (scale, shift) = (scale.clone(), shift.clone());
+            let (x, up) = (x_here.clone(), up_here.clone());
+            let (dx, ds, dh) = CubeBackend::norm_act_gradients(x, scale, shift, up, groups, 0.2);
+            vec![dx, ds, dh]
+        };
+        bench.check(&what, &[&truth.y], || vec![forward(&rows)]);
+        bench.check(&what, &[&truth.dx, &truth.dscale, &truth.dshift], || {
+            backward(&rows)
+        });
+
+        // By a style code.
+        let [dcode, dweight, dbias] = styled.gradients(&truth.dscale, &truth.dshift, [b, c]);
+        let inputs = || {
+            (
+                bench.tensor(&styled.code, &[b, CODE]),
+                bench.tensor(&styled.weight, &[CODE, 2 * c]),
+                bench.tensor(&styled.bias, &[2 * c]),
+            )
+        };
+        bench.check(&what, &[&truth.y], || {
+            let (code, weight, bias) = inputs();
+            let x = x_here.clone();
+            vec![CubeBackend::style_norm_act(
+                x, code, weight, bias, groups, 0.2,
+            )]
+        });
+        bench.check(&what, &[&truth.dx, &dcode, &dweight, &dbias], || {
+            let (code, weight, bias) = inputs();
+            let (x, up) = (x_here.clone(), up_here.clone());
+            let (dx, dcode, dweight, dbias) =
+                CubeBackend::style_norm_act_gradients(x, code, weight, bias, up, groups, 0.2);
+            vec![dx, dcode, dweight, dbias]
+        });
+
+        // One row for all pictures.
+        let repeated = |values: &[f32]| values[..c].repeat(b);
+        let truth = shape.run(&x, &repeated(&styled.scale), &repeated(&styled.shift), &up);
+        let row = [&styled.scale, &styled.shift].map(|v| bench.tensor(&v[..c], &[1, c]));
+        bench.check(&what, &[&truth.y], || vec![forward(&row)]);
+        let (dscale, dshift) = (summed(&truth.dscale, c), summed(&truth.dshift, c));
+        bench.check(&what, &[&truth.dx, &dscale, &dshift], || backward(&row));
+    }
+}
+
+#[test]
+fn the_filter_agrees_with_float64_within_its_buffers_and_repeats() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // Ragged sides, one pixel across, more lines than a workgroup has invocations; no edges of the fake.
+    for (shape, edge_fake) in [
+        ([2, 3, 9, 13], 5.0),
+        ([1, 1, 1, 40], 0.0),
+        ([1, 4, 7, 1], 2.0),
+        ([1, 1, 2, 300], 5.0),
+    ] {
+        let [batch, channels, height, width] = shape;
+        let size = shape.iter().product();
+        // Small enough that nothing is clamped.
+        let small = |step| -> Vec<f32> { numbers(step, size).iter().map(|v| 0.1 * v).collect() };
+        let (guide, fake, up) = (small(40), small(41), numbers(42, size));
+        let filter = Filter {
+            reach: 0.3,
+            edge: 5.0,
+            edge_fake,
+        };
+        let truth = EdgeAware {
+            batch,
+            channels,
+            height,
+            width,
+            filter,
+            scales: &[1.0; crate::ops::filter_cpu::ROUNDS],
+        }
+        .run(&guide, &fake, &up);
+        assert!(truth.y.iter().all(|y| y.abs() < 1.0));
+        let spread: Vec<f64> = truth
+            .y
+            .iter()
+            .zip(&guide)
+            .map(|(y, x)| y - f64::from(*x))
+            .collect();
+        let change: Vec<f32> = fake.iter().zip(&guide).map(|(y, x)| y - x).collect();
+        let [guide, fake, up, change] =
+            [guide, fake, up, change].map(|values| bench.tensor(&values, &shape));
+        let run = |pixels: &CubeTensor, is_transposed| {
+            let weights = CubeBackend::filter_decays(guide.clone(), fake.clone(), filter);
+            vec![CubeBackend::filter(pixels.clone(), weights, is_transposed)]
+        };
+        let what = format!("the filter of {shape:?}");
+        bench.check(&what, &[&spread], || run(&change, false));
+        let what = format!("the way back through {what}");
+        bench.check(&what, &[&truth.dfake], || run(&up, true));
+    }
+}
+
+#[test]
+fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let [b, c, h, w] = [2, 3, 6, 10];
+    let (x, up) = (numbers(20, b * c * h * w), numbers(21, b * c * h * w));
+    let leaky = |v: &f32, sign: &f32| f64::from(if *sign >= 0.0 { *v } else { *v * 0.2 });
+    let y: Vec<f64> = x.iter().map(|v| leaky(v, v)).collect();
+    let dx: Vec<f64> = up.iter().zip(&x).map(|(v, sign)| leaky(v, sign)).collect();
+    let here = bench.tensor(&x, &[b, c, h, w]);
+    let up_here = bench.tensor(&up, &[b, c, h, w]);
+    bench.check("leaky", &[&y], || {
+        vec![CubeBackend::leaky(here.clone(), 0.2)]
+    });
+    bench.check("its gradient", &[&dx], || {
+        vec![CubeBackend::leaky_gradient(
+            here.clone(),
+            up_here.clone(),
+            0.2,
+        )]
+    });
+    let mut pooled = vec![0.0; x.len() / 4];
+    let mut spread = vec![0.0; x.len() * 4];
+    for (at, value) in wide(&x).into_iter().enumerate() {
+        let (plane, i, j) = (at / (h * w), at / w % h, at % w);
+        pooled[(plane * (h / 2) + i / 2) * (w / 2) + j / 2] += 0.25 * value;
+        for (u, v) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            spread[(plane * 2 * h + 2 * i + u) * 2 * w + 2 * j + v] = value;
+        }
+    }
+    bench.check("pool", &[&pooled], || {
+        vec![CubeBackend::pool(here.clone(), 0.25)]
+    });
+    bench.check("spread", &[&spread], || {
+        vec![CubeBackend::spread(here.clone(), 1.0)]
+    });
+
+    // Three arrays behind another, and each of them seen again where it lies.
+    let sizes = [5, 64, 130];
+    let parts: Vec<Vec<f32>> = (30..)
+        .zip(sizes)
+        .map(|(step, size)| numbers(step, size))
+        .collect();
+    let flat = bench.tensor(&[9.0; 64 + 64 + 64 + 192 + 64], &[448]);
+    let [p, q, r] = [0, 1, 2].map(|k| bench.tensor(&parts[k], &[sizes[k]]));
+    let last = || r.clone();
+    let plan = crate::ops::Gather {
+        start: 64,
+        count: 3,
+    };
+    let (p, q) = (p.clone(), q.clone());
+    let gathered = CubeBackend::gather(flat, p, q, last(), last(), last(), last(), last(), plan);
+    for (k, start) in [64, 128, 192].into_iter().enumerate() {
+        let seen = CubeBackend::view(gathered.clone(), start, [sizes[k]].into());
+        assert_eq!(
+            bench.values(CubeBackend::float_add_scalar(seen, 0.0.into())),
+            parts[k]
+        );
+    }
+    let all = bench.values(gathered);
+    assert!(all[..64].iter().all(|v| *v == 9.0) && all[384..].iter().all(|v| *v == 9.0));
+    assert!(all[69..128].iter().all(|v| *v == 0.0) && all[322..384].iter().all(|v| *v == 0.0));
+}
+
+/// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
+const RECIPES: [(usize, usize, usize, usize); 20] = [
+    // quickstart, paired: 32 px, 48 channels
+    (12, 48, 16, 3),
+    (48, 48, 16, 3),
+    (48, 32, 16, 3),
+    (16, 48, 16, 3),
+    (48, 48, 8, 3),
+    (48, 24, 32, 3),
+    (24, 3, 32, 3),
+    (12, 72, 16, 3),
+    (72, 72, 16, 3),
+    (72, 144, 8, 3),
+    (144, 144, 8, 1),
+    (144, 3, 8, 1),
+    // six-styles: 64 px, 96 channels
+    (12, 48, 32, 3),
+    (48, 96, 32, 3),
+    (96, 96, 16, 3),
+    (96, 96, 8, 3),
+    (96, 48, 32, 3),
+    (48, 24, 64, 3),
+    (192, 192, 16, 1),
+    (192, 7, 16, 1),
+];
+
+fn recipe(at: usize) -> ConvShape {
+    let (channels_in, channels_out, side, kernel) = RECIPES[at];
+    ConvShape {
+        batch: 8,
+        channels_in,
+        channels_out,
+        height: side,
+        width: side,
+        kernel,
+    }
+}
+
+#[test]
+fn every_shape_of_the_recipes_fills_a_device() {
+    for s in (0..RECIPES.len()).map(recipe) {
+        for outputs in [s.channels_out, s.channels_in] {
+            let tile = Tile::for_shape(s, outputs);
+            let groups: usize = tile.workgroups(s, outputs).iter().product();
+            assert!(
+                groups >= WORKGROUPS_LEAST,
+                "{s:?} to {outputs}: {groups} of {tile:?}"
+            );
+            // But for the last layers, of three channels or seven, which little can be read for.
+            if outputs > 8 {
+                let rate = tile.multiply_adds_per_byte(s.kernel);
+                assert!(rate >= 1.0, "{s:?}: {rate} multiply-adds a byte");
+            }
+        }
+        let plan = Plan::new(s);
+        let groups: usize = plan.workgroups().iter().product();
+        assert!(groups >= WORKGROUPS_LEAST, "{s:?}: {groups} of {plan:?}");
+    }
+}
+
+/// A kernel's text, with its bindings numbered as a launch would.
+fn text<S: Shader>(constants: Constants, workgroup: u32, bindings: &[&'static str]) -> String {
+    let constants = bindings
+        .iter()
+        .enumerate()
+        .fold(constants, |constants, (at, name)| constants.with(name, at));
+    let (kernel, _) = Launch::<S> {
+        handles: vec![],
+        constants,
+        workgroup,
+        shader: std::marker::PhantomData,
+    }
+    .kernel();
+    Kernel::<S>::text(&kernel)
+}
+
+/// Parses, validates and translates one kernel to every language that a wgpu platform takes; its workgroup
+/// memory is what every device has.
+fn translate(text: &str) {
+    let module = naga::front::wgsl::parse_str(text)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let shared: u32 = module
+        .global_variables
+        .iter()
+        .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+        .map(|(_, variable)| layouter[variable.ty].size)
+        .sum();
+    assert!(
+        shared as usize <= SHARED_BYTES,
+        "{shared} bytes of workgroup memory"
+    );
+    let options = naga::back::spv::Options::default();
+    assert!(
+        !naga::back::spv::write_vec(&module, &info, &options, None)
+            .unwrap()
+            .is_empty()
+    );
+    let options = naga::back::msl::Options {
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let pipeline = naga::back::msl::PipelineOptions::default();
+    let (msl, _) = naga::back::msl::write_string(&module, &info, &options, &pipeline).unwrap();
+    assert!(msl.contains("kernel void"));
+    let mut hlsl = String::new();
+    let options = naga::back::hlsl::Options {
+        fake_missing_bindings: true,
+        ..Default::default()
+    };
+    let pipeline = naga::back::hlsl::PipelineOptions::default();
+    naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+        .write(&module, &info, None)
+        .unwrap();
+    assert!(hlsl.contains("numthreads"));
+}
+
+#[test]
+fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let conv = |constants, tile: &Tile, bindings: &[&'static str]| {
+        translate(&text::<NetConv>(
+            constants,
+            tile.invocations() as u32,
+            bindings,
+        ));
+    };
+    for s in (0..RECIPES.len()).map(recipe) {
+        let tile = Tile::for_shape(s, s.channels_out);
+        for slope in [1.0, 0.2] {
+            let constants = net_conv::forward_constants(&tile, s, slope);
+            conv(constants, &tile, &["X", "WEIGHT", "BIAS", "Y"]);
+        }
+        let tile = Tile::for_shape(s, s.channels_in);
+        conv(
+            net_conv::gradient_constants(&tile, s),
+            &tile,
+            &["X", "WEIGHT", "Y"],
+        );
+        for batch in [8, 1] {
+            let s = ConvShape { batch, ..s };
+            let plan = Plan::new(s);
+            let bindings = if plan.runs() == 1 {
+                &["X", "DY", "DW", "DB"][..]
+            } else {
+                &["X", "DY", "PARTIAL"][..]
+            };
+            let constants = plan.constants(s);
+            translate(&text::<net_conv_weight::NetConvWeight>(
+                constants, 64, bindings,
+            ));
+        }
+    }
+    let constants = net_conv_sum::constants(11, 1296, 12);
+    translate(&text::<net_conv_sum::NetConvSum>(
+        constants,
+        64,
+        &["PARTIAL", "DW", "DB"],
+    ));
+}
+
+#[test]
+fn every_normalisation_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    for (channels, groups) in [(48, 6), (12, 1), (600, 1)] {
+        for source in [Source::OneRow, Source::Rows, Source::Code(32)] {
+            let sizes = Sizes {
+                channels,
+                area: 256,
+                groups,
+            };
+            let from: &[&'static str] = match source {
+                Source::Code(_) => &["CODE_AT", "WEIGHT", "BIAS"],
+                _ => &["SCALE", "SHIFT"],
+            };
+            for (is_backward, rest) in [(false, &["Y"][..]), (true, &["DY", "DX", "DAFFINE"][..])] {
+                let constants = net_norm::constants(sizes, source, 0.2, is_backward);
+                let bindings = [&["X"][..], from, rest].concat();
+                translate(&text::<net_norm::NetNorm>(constants, 256, &bindings));
+            }
+        }
+    }
+    for (code, bindings) in [
+        (None, &["DAFFINE", "DSCALE", "DSHIFT"][..]),
+        (
+            Some(32),
+            &["DAFFINE", "CODE_AT", "WEIGHT", "DWEIGHT", "DBIAS", "DCODE"][..],
+        ),
+    ] {
+        let constants = net_affine::constants(8, 96, code);
+        translate(&text::<net_affine::NetAffine>(constants, 64, bindings));
+    }
+}
+
+#[test]
+fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    for (is_backward, bindings) in [(false, &["X", "Y"][..]), (true, &["X", "Y", "DX"][..])] {
+        let constants = net_leaky::constants(1000, 0.2, is_backward);
+        translate(&text::<net_leaky::NetLeaky>(constants, 256, bindings));
+    }
+    for is_wider in [false, true] {
+        let constants = net_resize::constants(1000, 10, 0.25, is_wider);
+        translate(&text::<net_resize::NetResize>(constants, 256, &["X", "Y"]));
+    }
+    for edge_fake in [0.0, 5.0] {
+        let filter = Filter {
+            reach: 0.3125,
+            edge: 5.0,
+            edge_fake,
+        };
+        let constants = net_edges::constants([8, 3, 32, 48], filter);
+        let bindings = ["GUIDE", "FAKE", "WEIGHTS"];
+        translate(&text::<net_edges::NetEdges>(constants, 64, &bindings));
+    }
+    for is_transposed in [false, true] {
+        let constants = net_filter::constants([8, 3, 32, 48], is_transposed);
+        let workgroup = net_filter::workgroup(48) as u32;
+        let bindings = ["CHANGE", "WEIGHTS", "SUMS", "Y"];
+        translate(&text::<net_filter::NetFilter>(
+            constants, workgroup, &bindings,
+        ));
+    }
+    for sizes in [&[5][..], &[5, 64, 130, 1, 2, 3, 4][..]] {
+        let constants = net_gather::constants(64, sizes);
+        let mut bindings = vec![
+            "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "PART_5", "PART_6",
+        ];
+        bindings.truncate(sizes.len());
+        bindings.push("FLAT");
+        translate(&text::<net_gather::NetGather>(constants, 256, &bindings));
+    }
+}
+
+/// Files of a folder whose names begin with `net_` and end so, without the ending.
+fn stems(folder: &Path, ending: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(folder).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    names
+        .filter(|name| name.starts_with("net_"))
+        .filter_map(|name| name.strip_suffix(ending).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn shader_launch_file_and_row_share_a_stem() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shaders = root.join("../../shaders");
+    let launched = stems(&root.join("src/ops/wgsl"), ".rs");
+    assert_eq!(stems(&shaders, ".wgsl"), launched);
+    let readme = std::fs::read_to_string(shaders.join("README.md")).unwrap();
+    let rows = readme.lines().filter_map(|line| {
+        let stem = line.strip_prefix("| `")?.split_once(".wgsl`")?.0;
+        stem.starts_with("net_").then(|| stem.to_owned())
+    });
+    assert_eq!(rows.collect::<BTreeSet<_>>(), launched);
+}

@@ -1,0 +1,80 @@
+//! Words: what people call an idea, and the way from a phrase to a picture and back.
+//!
+//! ```text
+//! phrase -> letter groups -> recall -> ideas -> a drawing of the idea in any style -> encoder -> decoder(.., style) -> picture
+//! picture -> nearest known drawings -> ideas -> their phrases
+//! ```
+//! Recall first, invent second, and say which.
+
+mod discriminator;
+mod encoder;
+mod eyes;
+#[cfg(test)]
+mod eyes_fit;
+mod gallery;
+mod import;
+mod kaomoji;
+mod learn;
+mod memory;
+mod own;
+mod recall;
+mod score;
+mod score_drawn;
+mod speaker;
+mod store;
+mod table;
+mod text;
+mod voice;
+
+use std::path::Path;
+
+pub use discriminator::{Labelled, TextDiscriminator};
+pub use gallery::Gallery;
+pub use import::{PhraseReport, import};
+pub use kaomoji::Kaomoji;
+pub use learn::{LearnOptions, LearnState, LearnTick, Learner, Part, Words};
+pub use memory::{Drawn, Memory, Origin};
+pub use own::load;
+pub use recall::{FLOOR, Recall, Recalled};
+pub use score::{WordRow, WordScores, score};
+pub use score_drawn::{DrawnRow, score_drawn};
+pub use store::{read_learnt, write_learnt};
+pub use table::{Idea, Language, Phrase, Phrases, Register};
+pub use text::{MAX_PHRASE_CHARS, Token, fold, grams, split_of_phrase, tokens};
+pub use voice::{Said, Wanted, new_phrases, phrases_of};
+
+use crate::data::DataError;
+use crate::data::index::Store;
+
+/// Tables that `demotic data import --phrases` made of published lists; whose they are is in `NOTICE` there.
+const TABLE: &[u8] = include_bytes!("../../assets/phrases/phrases.tsv.gz");
+const FACES: &[u8] = include_bytes!("../../assets/phrases/kaomoji.tsv.gz");
+/// Named in messages.
+const BUILT_IN: &str = "phrases (built in)";
+
+/// The built-in emoji, in the order of their index.
+pub(crate) fn emoji_ideas() -> Result<Vec<Idea>, DataError> {
+    let items = Store::Embedded.index()?.items.into_iter();
+    Ok(items
+        .map(|item| Idea {
+            key: item.key,
+            name: item.name,
+        })
+        .collect())
+}
+
+/// The built-in phrases of `ideas`.
+pub(crate) fn built_in(ideas: Vec<Idea>) -> Result<Phrases, DataError> {
+    Phrases::read_table(TABLE, ideas, Path::new(BUILT_IN))
+}
+
+/// The built-in kaomoji.
+///
+/// # Errors
+/// [`DataError::Phrases`] where the table that is built in is damaged: a test reads it.
+pub fn kaomoji() -> Result<Kaomoji, DataError> {
+    Ok(Kaomoji::new(&kaomoji::read_table(
+        FACES,
+        Path::new(BUILT_IN),
+    )?))
+}

@@ -1,0 +1,469 @@
+//! How good words are: tables over phrases that training never saw, and over a list of spoken phrases that
+//! another hand wrote. Never averaged over tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::import::key_of;
+use super::learn::{TFIDF_NATS, Words, blended};
+use super::recall::Recall;
+use super::table::{Language, Phrases, Register};
+use super::text::{fold, split_of_phrase};
+use super::voice::{Wanted, phrases_of};
+use crate::data::Split;
+use crate::metric::{Bootstrap, Estimate};
+use crate::rng::{Rng, Stream};
+
+/// `half language phrase accepted`; the development half goes with the validation split, the other with the
+/// test split.
+const CHALLENGE: &str = include_str!("../../assets/phrases/challenge.tsv");
+/// Resamples of an interval.
+const RESAMPLES: usize = 1000;
+/// Ideas for each of which the speakers make phrases up.
+const SPOKEN_OF: usize = 300;
+/// Temperatures of the curve of quality against diversity.
+const TEMPERATURES: [f32; 4] = [0.3, 0.6, 0.8, 1.0];
+
+/// One method on one group of phrases.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WordRow {
+    /// `held out` or `challenge`.
+    pub table: &'static str,
+    /// How ideas were ranked.
+    pub method: &'static str,
+    /// Which phrases.
+    pub group: String,
+    /// How many.
+    pub phrases: usize,
+    /// Share whose first idea is right, with the 95 % interval over phrases.
+    pub first: Estimate,
+    /// Share with a right idea among the first five.
+    pub five: Estimate,
+}
+
+/// What the speakers make up at a temperature.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpokenRow {
+    /// Language.
+    pub language: Language,
+    /// Temperature of the draws.
+    pub temperature: f32,
+    /// Phrases made up.
+    pub phrases: usize,
+    /// Share that another one repeats is one minus this.
+    pub distinct: f64,
+    /// Share that stand in the training list.
+    pub listed: f64,
+    /// Share of their words (English) that stand in some phrase.
+    pub real_words: f64,
+    /// Share that recall the idea they were made for first, by TF-IDF over all lists.
+    pub right: f64,
+    /// Mean probability, by the discriminator, that their tokens are real.
+    pub realness: f64,
+}
+
+/// All figures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WordScores {
+    /// Which phrases were held out.
+    pub split: Split,
+    /// Phrase -> idea.
+    pub rows: Vec<WordRow>,
+    /// Rephrasing: share of phrases that have an answer, and of answers that recall a right idea first.
+    pub rephrase: Vec<(String, f64, f64)>,
+    /// Idea -> new phrase.
+    pub spoken: Vec<SpokenRow>,
+}
+
+/// A phrase with the ideas that are right for it, and the groups it counts in.
+struct Query {
+    text: String,
+    right: BTreeSet<usize>,
+    groups: Vec<String>,
+}
+
+/// Scores the words of a data source on a held-out split. `words`: learnt from its training phrases; without
+/// them, TF-IDF and the simple methods alone.
+pub fn score(table: &Phrases, words: Option<&Words>, split: Split) -> WordScores {
+    let table = table.filtered(|phrase| phrase.register != Register::Rude);
+    let training = table.filtered(|phrase| split_of_phrase(&fold(&phrase.text)) == Split::Train);
+    let recall = Recall::new(&training);
+    let mut rows = Vec::new();
+    let held = held_out(&table, &recall, split);
+    rows.extend(ranked("held out", &held, &training, &recall, words));
+    // Challenge phrases are asked of all that is listed, as a person asks; the encoder still knows training
+    // phrases alone.
+    let all = Recall::new(&table);
+    let challenge = challenge(&table, &all, split);
+    rows.extend(ranked("challenge", &challenge, &table, &all, words));
+    WordScores {
+        split,
+        rows,
+        rephrase: rephrased(&table, &all, &held),
+        spoken: words.map_or_else(Vec::new, |words| spoken(&table, &all, words)),
+    }
+}
+
+/// Phrases of a split, once each language and folded form.
+fn held_out(table: &Phrases, training: &Recall, split: Split) -> Vec<Query> {
+    let mut found: BTreeMap<(Language, String), Query> = BTreeMap::new();
+    for phrase in table.phrases() {
+        let folded = fold(&phrase.text);
+        if split_of_phrase(&folded) != split {
+            continue;
+        }
+        let query = found.entry((phrase.language, folded)).or_insert_with(|| {
+            let shares = training.shares(&phrase.text);
+            let language = phrase.language.name();
+            Query {
+                text: phrase.text.clone(),
+                right: BTreeSet::new(),
+                groups: vec![
+                    "all".into(),
+                    language.into(),
+                    format!("{language} {}", phrase.register.name()),
+                    if shares {
+                        "shares a word".into()
+                    } else {
+                        format!("{language} shares none")
+                    },
+                ],
+            }
+        });
+        query.right.insert(phrase.idea);
+    }
+    found.into_values().collect()
+}
+
+/// The challenge phrases of a split's half.
+fn challenge(table: &Phrases, all: &Recall, split: Split) -> Vec<Query> {
+    let half = if split == Split::Test { "test" } else { "dev" };
+    let mut found = Vec::new();
+    for line in CHALLENGE.lines().skip(1) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let [own, language, phrase, accepted] = cells[..] else {
+            continue;
+        };
+        if own != half {
+            continue;
+        }
+        let right: BTreeSet<usize> = accepted
+            .split(' ')
+            .filter_map(|emoji| table.place(&key_of(emoji)))
+            .collect();
+        let listed = if all.known(phrase).is_empty() {
+            "in no list"
+        } else {
+            "listed"
+        };
+        if !right.is_empty() {
+            found.push(Query {
+                text: phrase.to_owned(),
+                right,
+                groups: vec![language.to_owned(), format!("{language} {listed}")],
+            });
+        }
+    }
+    found
+}
+
+/// Every method on every group.
+fn ranked(
+    table: &'static str,
+    queries: &[Query],
+    known: &Phrases,
+    recall: &Recall,
+    words: Option<&Words>,
+) -> Vec<WordRow> {
+    let mut popularity = vec![0.0_f32; known.ideas().len()];
+    for phrase in known.phrases() {
+        popularity[phrase.idea] += 1.0;
+    }
+    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+    let bags = words.map(|words| words.log_probs(&texts));
+    let mut methods: Vec<(&'static str, Vec<Vec<f32>>)> = vec![
+        (
+            "popularity",
+            texts.iter().map(|_| popularity.clone()).collect(),
+        ),
+        (
+            "nearest phrase",
+            texts
+                .iter()
+                .map(|text| recall.cosines(text)[0].clone())
+                .collect(),
+        ),
+        (
+            "TF-IDF of ideas",
+            texts
+                .iter()
+                .map(|text| recall.cosines(text)[1].clone())
+                .collect(),
+        ),
+        (
+            "both TF-IDF",
+            texts.iter().map(|text| recall.similarities(text)).collect(),
+        ),
+    ];
+    if let Some(bags) = bags {
+        let blend = |(text, bag): (&&str, &Vec<f32>)| {
+            let mut scores = vec![0.0; bag.len()];
+            for (place, recalled) in blended(bag, &recall.similarities(text), TFIDF_NATS)
+                .iter()
+                .enumerate()
+            {
+                scores[recalled.idea] = -(place as f32);
+            }
+            scores
+        };
+        let both = texts.iter().zip(&bags).map(blend).collect();
+        methods.push(("encoder", bags));
+        methods.push(("encoder + TF-IDF", both));
+    }
+    let groups: BTreeSet<&String> = queries.iter().flat_map(|query| &query.groups).collect();
+    let mut rows = Vec::new();
+    for (method, scores) in methods {
+        let ranks: Vec<usize> = queries
+            .iter()
+            .zip(&scores)
+            .map(|(query, scores)| rank_of(scores, &query.right))
+            .collect();
+        for group in &groups {
+            let own = queries
+                .iter()
+                .zip(&ranks)
+                .filter(|(query, _)| query.groups.contains(group));
+            let own: Vec<usize> = own.map(|(_, rank)| *rank).collect();
+            let bootstrap = Bootstrap::new(own.len(), RESAMPLES, 0);
+            let units: Vec<usize> = (0..own.len()).collect();
+            let share = |most: usize| {
+                let hits: Vec<f64> = own
+                    .iter()
+                    .map(|rank| f64::from(u8::from(*rank < most)))
+                    .collect();
+                bootstrap
+                    .mean(&hits, &units)
+                    .map(|spread| spread.estimate())
+            };
+            if let Some((first, five)) = share(1).zip(share(5)) {
+                rows.push(WordRow {
+                    table,
+                    method,
+                    group: (*group).clone(),
+                    phrases: own.len(),
+                    first,
+                    five,
+                });
+            }
+        }
+    }
+    rows
+}
+
+/// Ideas before the first right one; of equal scores, earlier ideas come first.
+fn rank_of(scores: &[f32], right: &BTreeSet<usize>) -> usize {
+    let best = right
+        .iter()
+        .copied()
+        .min_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    best.map_or(usize::MAX, |best| {
+        let is_before = |idea: usize| {
+            scores[idea] > scores[best] || scores[idea] == scores[best] && idea < best
+        };
+        (0..scores.len()).filter(|&idea| is_before(idea)).count()
+    })
+}
+
+/// Held-out names said as people say them, and the other way round: whether the answer recalls a right idea
+/// first.
+fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64, f64)> {
+    let mut told = Vec::new();
+    for (group, to) in [
+        ("en name", Register::Colloquial),
+        ("zh name", Register::Colloquial),
+        ("en colloquial", Register::Name),
+        ("zh colloquial", Register::Name),
+    ] {
+        let own: Vec<&Query> = held
+            .iter()
+            .filter(|query| query.groups.iter().any(|g| g == group))
+            .collect();
+        let (mut kept, mut answers) = (0.0, 0.0);
+        for query in &own {
+            let wanted = Wanted {
+                language: Some(Language::of(&query.text)),
+                register: Some(to),
+                but: Some(&query.text),
+            };
+            if let Some(said) = phrases_of(table, all, &all.rank(&query.text), wanted, 1).first() {
+                answers += 1.0;
+                kept += f64::from(u8::from(
+                    query.right.contains(&all.rank(&said.phrase)[0].idea),
+                ));
+            }
+        }
+        if answers > 0.0 {
+            told.push((
+                format!("{group} -> {}", to.name()),
+                answers / own.len() as f64,
+                kept / answers,
+            ));
+        }
+    }
+    told
+}
+
+/// What the speakers make up for ideas.
+fn spoken(table: &Phrases, all: &Recall, words: &Words) -> Vec<SpokenRow> {
+    let mut rows = Vec::new();
+    for language in Language::ALL {
+        let own: Vec<&super::table::Phrase> = table
+            .phrases()
+            .iter()
+            .filter(|phrase| phrase.language == language)
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
+        let listed: BTreeSet<String> = own.iter().map(|phrase| fold(&phrase.text)).collect();
+        let real: BTreeSet<String> = own
+            .iter()
+            .flat_map(|p| super::discriminator::words(&p.text))
+            .collect();
+        for temperature in TEMPERATURES {
+            let mut rng = Rng::new(0, Stream::SCORED.lane(34), 0);
+            let wanted: Vec<(usize, Register)> = (0..SPOKEN_OF)
+                .map(|_| {
+                    (
+                        own[rng.below(own.len() as u32) as usize].idea,
+                        Register::Colloquial,
+                    )
+                })
+                .collect();
+            let said = words.make_up(language, &wanted, temperature, &mut rng);
+            let texts: Vec<&str> = said.iter().map(|(text, _)| text.as_str()).collect();
+            let n = texts.len() as f64;
+            let folds: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+            let tokens: Vec<String> = texts
+                .iter()
+                .flat_map(|text| super::discriminator::words(text))
+                .collect();
+            let known = tokens.iter().filter(|token| real.contains(*token)).count();
+            let right = texts
+                .iter()
+                .zip(&wanted)
+                .filter(|(text, (idea, _))| !text.is_empty() && all.rank(text)[0].idea == *idea);
+            let realness: f32 = words.realness(&texts).iter().sum();
+            rows.push(SpokenRow {
+                language,
+                temperature,
+                phrases: texts.len(),
+                distinct: folds.iter().collect::<BTreeSet<_>>().len() as f64 / n,
+                listed: folds
+                    .iter()
+                    .filter(|folded| listed.contains(*folded))
+                    .count() as f64
+                    / n,
+                real_words: known as f64 / tokens.len().max(1) as f64,
+                right: right.count() as f64 / n,
+                realness: f64::from(realness) / n,
+            });
+        }
+    }
+    rows
+}
+
+impl std::fmt::Display for WordScores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        let mut table = "";
+        for row in &self.rows {
+            if row.table != table {
+                table = row.table;
+                let what = match table {
+                    "held out" => format!(
+                        "phrases of the {} split, recalled from training phrases",
+                        self.split
+                    ),
+                    _ => format!(
+                        "challenge phrases, {} half, recalled from all lists",
+                        if self.split == Split::Test {
+                            "test"
+                        } else {
+                            "development"
+                        }
+                    ),
+                };
+                let _ = writeln!(
+                    text,
+                    "\n{what}\n{:18} {:16} {:>5}  first right          among five",
+                    "method", "phrases", "n"
+                );
+            }
+            let share = |e: &Estimate| format!("{:.3} [{:.3}, {:.3}]", e.value, e.low, e.high);
+            let _ = writeln!(
+                text,
+                "{:18} {:16} {:>5}  {} {}",
+                row.method,
+                row.group,
+                row.phrases,
+                share(&row.first),
+                share(&row.five)
+            );
+        }
+        if !self.rephrase.is_empty() {
+            let _ = writeln!(text, "\nrephrased                 answered  same idea");
+        }
+        for (what, answered, kept) in &self.rephrase {
+            let _ = writeln!(text, "{what:25} {answered:.3}     {kept:.3}");
+        }
+        if !self.spoken.is_empty() {
+            let _ = writeln!(
+                text,
+                "\nmade up   temperature     n  distinct  listed  real words  right idea  real by the discriminator"
+            );
+        }
+        for row in &self.spoken {
+            let _ = writeln!(
+                text,
+                "{:9} {:>11.1} {:>5}  {:>8.3}  {:>6.3}  {:>10.3}  {:>10.3}  {:.3}",
+                row.language.name(),
+                row.temperature,
+                row.phrases,
+                row.distinct,
+                row.listed,
+                row.real_words,
+                row.right,
+                row.realness
+            );
+        }
+        f.write_str(text.trim_start_matches('\n'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_count_the_ideas_before_the_best_right_one() {
+        let right = |of: &[usize]| of.iter().copied().collect::<BTreeSet<_>>();
+        assert_eq!(rank_of(&[0.1, 0.9, 0.5], &right(&[2])), 1);
+        assert_eq!(rank_of(&[0.1, 0.9, 0.5], &right(&[0, 1])), 0);
+        // Nothing is known: ties go to earlier ideas, so chance earns nothing.
+        assert_eq!(rank_of(&[0.0, 0.0, 0.0], &right(&[2])), 2);
+    }
+
+    #[test]
+    fn challenge_phrases_accept_built_in_emoji() {
+        let ideas = super::super::emoji_ideas().expect("built in");
+        let table = Phrases::of_ideas(ideas);
+        let recall = Recall::new(&table);
+        for split in [Split::Validation, Split::Test] {
+            let queries = challenge(&table, &recall, split);
+            assert_eq!(queries.len(), 300, "{split}");
+        }
+    }
+}

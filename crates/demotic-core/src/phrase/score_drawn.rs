@@ -1,0 +1,149 @@
+//! How well drawn phrases are recognised, by eyes that know real drawings alone.
+
+use burn::tensor::Device;
+use serde::Serialize;
+
+use super::gallery::Gallery;
+use super::learn::{TFIDF_NATS, Words, blended};
+use super::memory::Memory;
+use super::recall::Recall;
+use super::table::{Phrases, Register};
+use super::text::{fold, split_of_phrase};
+use crate::data::{Dataset, Split};
+use crate::error::Error;
+use crate::metric::{Bootstrap, Estimate};
+use crate::model::Generator;
+use crate::rng::{Rng, Stream};
+use crate::settings::Config;
+use crate::translate::{Hand, style_codes};
+
+/// Phrases of each kind that are drawn in each style.
+const PHRASES: usize = 150;
+/// Resamples of an interval.
+const RESAMPLES: usize = 1000;
+
+/// Phrases drawn in one style.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DrawnRow {
+    /// The style asked for.
+    pub style: String,
+    /// The style whose drawings were translated.
+    pub from: String,
+    /// Split of the phrases: those of training are in the lists that were looked through.
+    pub split: Split,
+    /// How many.
+    pub phrases: usize,
+    /// Share whose recalled idea is right: no picture can do better.
+    pub recalled: f64,
+    /// Share whose picture is taken for a right idea first, with the 95 % interval over phrases.
+    pub recognised: Estimate,
+    /// The same of the style's own drawings of the recalled ideas: what a perfect hand would reach.
+    pub real: f64,
+    /// Mean of the smallest L1 to a training picture of the style; 0 would be copies.
+    pub nearest_l1: f64,
+}
+
+/// Draws phrases of training and of `split` in every style of a run, and has the pictures recognised: by the
+/// built-in feature network and the built-in drawings, without those of the style asked for and of the style
+/// that was translated.
+///
+/// # Errors
+/// [`Error`] where the built-in drawings are damaged or the styles have no codes.
+pub fn score_drawn(
+    table: &Phrases,
+    words: Option<&Words>,
+    (generator, config, device): (&Generator, &Config, &Device),
+    dataset: &Dataset,
+    split: Split,
+) -> Result<Vec<DrawnRow>, Error> {
+    let table = table.filtered(|phrase| phrase.register != Register::Rude);
+    let training = table.filtered(|phrase| split_of_phrase(&fold(&phrase.text)) == Split::Train);
+    let recall = Recall::new(&training);
+    let all = Recall::new(&table);
+    let mut rows = Vec::new();
+    for (number, info) in dataset.styles().iter().enumerate() {
+        let memory = Memory::new(generator, config, device, dataset, None, number);
+        let Some(from) = memory.source().map(str::to_owned) else {
+            continue;
+        };
+        let judge = Gallery::built_in_but(&table, &[&info.name, &from])?;
+        let code = style_codes(generator, config, device, number as u32, 1, &Hand::Typical)?;
+        for of in [Split::Train, split] {
+            let own: Vec<&str> = table
+                .phrases()
+                .iter()
+                .map(|phrase| phrase.text.as_str())
+                .filter(|text| split_of_phrase(&fold(text)) == of)
+                .collect();
+            let mut rng = Rng::new(0, Stream::SCORED.lane(35), u64::from(of == Split::Train));
+            let order = rng.permutation(own.len());
+            let texts: Vec<&str> = order
+                .iter()
+                .take(PHRASES)
+                .map(|at| own[*at as usize])
+                .collect();
+            let bags = words.map(|words| words.log_probs(&texts));
+            let (mut recalled, mut real, mut nearest) = (0.0, 0.0, 0.0);
+            let mut hits = Vec::new();
+            for (at, text) in texts.iter().enumerate() {
+                let similarities = recall.similarities(text);
+                let ranked = match &bags {
+                    Some(bags) => blended(&bags[at], &similarities, TFIDF_NATS),
+                    None => recall.rank(text),
+                };
+                let right = all.known(text);
+                let is_right = |idea: usize| f64::from(u8::from(right.contains(&(idea as u32))));
+                let idea = ranked[0].idea;
+                let key = &table.ideas()[idea].key;
+                let Some(drawn) = memory.draw(key, &code, false) else {
+                    continue;
+                };
+                let seen =
+                    |picture: &[f32]| judge.rank(picture, dataset.size_px() as usize)[0].idea;
+                recalled += is_right(idea);
+                hits.push(is_right(seen(&drawn.picture)));
+                nearest += drawn.nearest_l1;
+                if let Some(own) = memory.draw(key, &code, true) {
+                    real += is_right(seen(&own.picture));
+                }
+            }
+            let n = hits.len() as f64;
+            let units: Vec<usize> = (0..hits.len()).collect();
+            let spread = Bootstrap::new(hits.len(), RESAMPLES, 0).mean(&hits, &units);
+            let Some(spread) = spread else { continue };
+            rows.push(DrawnRow {
+                style: info.name.clone(),
+                from: from.clone(),
+                split: of,
+                phrases: hits.len(),
+                recalled: recalled / n,
+                recognised: spread.estimate(),
+                real: real / n,
+                nearest_l1: nearest / n,
+            });
+        }
+    }
+    Ok(rows)
+}
+
+impl std::fmt::Display for DrawnRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Estimate { value, low, high } = self.recognised;
+        write!(
+            f,
+            "{:20} {:20} {:10} {:4}  {:8.3}  {value:.3} [{low:.3}, {high:.3}]  {:10.3}  {:10.3}",
+            self.style,
+            self.from,
+            self.split.to_string(),
+            self.phrases,
+            self.recalled,
+            self.real,
+            self.nearest_l1
+        )
+    }
+}
+
+impl DrawnRow {
+    /// What stands above rows as they are displayed.
+    pub const HEAD: &str = "drawn in             from                 phrases       n  recalled  recognised            real ones   nearest_l1";
+}

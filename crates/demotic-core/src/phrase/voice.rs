@@ -1,0 +1,158 @@
+//! Ideas -> what people call them: phrases of the recalled ideas, the most telling first, and phrases that
+//! are made up.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::learn::Words;
+use super::recall::{Recall, Recalled};
+use super::table::{Language, Phrases, Register};
+use super::text::fold;
+use crate::rng::{Rng, Stream};
+
+/// Ideas whose phrases are looked at.
+const IDEAS: usize = 8;
+
+/// A phrase for an idea.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Said {
+    /// As people write it.
+    pub phrase: String,
+    /// Of its words.
+    pub language: Language,
+    /// How it is used; `None` for one that was made up.
+    pub register: Option<Register>,
+    /// Index of the idea that it is said of.
+    #[serde(skip)]
+    pub idea: usize,
+    /// How sure: the idea's probability, times the share of the phrase that is this idea's own.
+    pub score: f32,
+    /// Whether it stands in a list; else the speaker made it up.
+    pub known: bool,
+}
+
+/// What phrases are wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// In this language alone.
+    pub language: Option<Language>,
+    /// In this register alone; without it, names and what people say, tags where there is neither.
+    pub register: Option<Register>,
+    /// Not this phrase again, in whatever spelling.
+    pub but: Option<&'a str>,
+}
+
+/// Phrases of the recalled ideas, the best first. A phrase that many ideas have says less of one of them: its
+/// score is divided by the root of their number. `listed` is of the same `table`.
+pub fn phrases_of(
+    table: &Phrases,
+    listed: &Recall,
+    recalled: &[Recalled],
+    wanted: Wanted<'_>,
+    count: usize,
+) -> Vec<Said> {
+    let but = wanted.but.map(fold);
+    let mut best: BTreeMap<(Language, String), Said> = BTreeMap::new();
+    for recalled in recalled.iter().take(IDEAS) {
+        let fits = |language: Language, register: Register| {
+            wanted.language.is_none_or(|asked| asked == language)
+                && match wanted.register {
+                    Some(Register::Colloquial) => {
+                        matches!(register, Register::Colloquial | Register::Rude)
+                    }
+                    Some(asked) => asked == register,
+                    None => true,
+                }
+        };
+        let own = table
+            .of_idea(recalled.idea)
+            .filter(|p| fits(p.language, p.register));
+        for (place, phrase) in own.enumerate() {
+            let key = (phrase.language, fold(&phrase.text));
+            if but.as_ref() == Some(&key.1) {
+                continue;
+            }
+            // Earlier in the list: more usual. Tags come after what is said.
+            let usual = match phrase.register {
+                Register::Name | Register::Colloquial | Register::Rude => 1.0,
+                Register::Tag => 0.5,
+            };
+            let shared = (listed.known(&phrase.text).len().max(1) as f32).sqrt();
+            let score = recalled.prob * usual / (shared * (1.0 + 0.01 * place as f32));
+            let said = Said {
+                phrase: phrase.text.clone(),
+                language: phrase.language,
+                register: Some(phrase.register),
+                idea: recalled.idea,
+                score,
+                known: true,
+            };
+            match best.get(&key) {
+                Some(other) if other.score >= score => {}
+                _ => {
+                    best.insert(key, said);
+                }
+            }
+        }
+    }
+    let mut said: Vec<Said> = best.into_values().collect();
+    said.sort_by(|a, b| b.score.total_cmp(&a.score));
+    said.truncate(count);
+    said
+}
+
+/// Draws of the speaker for each phrase that is kept.
+const DRAWS: usize = 8;
+/// Temperature of the draws.
+const TEMPERATURE: f32 = 0.7;
+
+/// Phrases that the speaker makes up for a recalled idea and that stand in no list, the most real first by
+/// the text discriminator: its mean probability that their tokens are real is their score. In the language
+/// and register that are wanted; in both languages, and as people say it, where nothing is said of them.
+pub fn new_phrases(
+    words: &Words,
+    listed: &Recall,
+    recalled: &Recalled,
+    wanted: Wanted<'_>,
+    count: usize,
+) -> Vec<Said> {
+    let register = wanted.register.unwrap_or(Register::Colloquial);
+    let mut found: BTreeMap<String, Said> = BTreeMap::new();
+    for language in Language::ALL {
+        if wanted.language.is_some_and(|asked| asked != language) {
+            continue;
+        }
+        let seed = words.options().seed;
+        let mut rng = Rng::new(
+            seed,
+            Stream::WORDS.lane(32 + language as u16),
+            recalled.idea as u64,
+        );
+        let draws = words.make_up(
+            language,
+            &vec![(recalled.idea, register); DRAWS * count],
+            TEMPERATURE,
+            &mut rng,
+        );
+        let texts: Vec<&str> = draws.iter().map(|(text, _)| text.as_str()).collect();
+        for (text, real) in texts.iter().zip(words.realness(&texts)) {
+            let folded = fold(text);
+            if folded.is_empty() || !listed.known(text).is_empty() {
+                continue;
+            }
+            found.entry(folded).or_insert_with(|| Said {
+                phrase: (*text).to_owned(),
+                language,
+                register: Some(register),
+                idea: recalled.idea,
+                score: real,
+                known: false,
+            });
+        }
+    }
+    let mut found: Vec<Said> = found.into_values().collect();
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    found.truncate(count);
+    found
+}

@@ -1,0 +1,230 @@
+//! Several runs on one page: their tables, and their curves laid over each other.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::chart::{Chart, Series};
+use super::html::{escape, section};
+use super::{points, validation_note};
+use crate::train::{Event, Figure, Record};
+
+/// Most runs that a chart can tell apart.
+const LINES_MAX: usize = 8;
+
+/// A run of a page of several.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// As the legends have it.
+    pub name: String,
+    /// What sets it apart, in a few words.
+    pub about: String,
+    /// Where its own page is, relative to this one; empty where it has none.
+    pub page: String,
+    /// Lines of its `stats.jsonl`.
+    pub stats: Vec<Record>,
+}
+
+/// A table of the page.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// What its figures are.
+    pub title: String,
+    /// Names of the columns.
+    pub head: Vec<String>,
+    /// As many cells each.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// A page of several runs.
+#[derive(Clone, Debug, Default)]
+pub struct Runs {
+    /// Of the whole.
+    pub name: String,
+    /// In the order of the page.
+    pub runs: Vec<Run>,
+    /// What came out.
+    pub tables: Vec<Table>,
+}
+
+/// The curves that tell most of a training.
+const FIGURES: [Figure; 4] = [
+    Figure::GReconstruction,
+    Figure::GCycle,
+    Figure::GAdversarial,
+    Figure::DFakeProb,
+];
+
+impl Runs {
+    /// Writes the whole page.
+    ///
+    /// # Errors
+    /// Where the page cannot be written.
+    pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
+        let name = escape(&self.name);
+        write!(
+            page,
+            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
+             <header><h1>{name}</h1><p class=\"status\">{} runs</p></header>{}{}{}</main><script>{}</script></body></html>\n",
+            include_str!("page.css"),
+            self.runs.len(),
+            self.named(),
+            self.tables.iter().map(Table::html).collect::<String>(),
+            self.curves(),
+            include_str!("page.js")
+        )
+    }
+
+    /// What each run is.
+    fn named(&self) -> String {
+        let rows = self.runs.iter().fold(String::new(), |rows, run| {
+            let (name, page, about) = (escape(&run.name), escape(&run.page), escape(&run.about));
+            let name = if page.is_empty() {
+                name
+            } else {
+                format!("<a href=\"{page}\">{name}</a>")
+            };
+            format!("{rows}<tr><th>{name}<td>{about}</tr>")
+        });
+        section(
+            "Runs",
+            &format!("<div class=\"wide\"><table class=\"facts\">{rows}</table></div>"),
+        )
+    }
+
+    fn curves(&self) -> String {
+        let mut html = String::new();
+        let mut validations: BTreeMap<&str, Vec<Series>> = BTreeMap::new();
+        for run in self.runs.iter().take(LINES_MAX) {
+            let mut of_run: BTreeMap<&str, Vec<(u64, Option<f64>)>> = BTreeMap::new();
+            for record in &run.stats {
+                let Record::Event(Event::Validation { step, figures, .. }) = record else {
+                    continue;
+                };
+                for (name, value) in figures {
+                    of_run
+                        .entry(name)
+                        .or_default()
+                        .push((*step, Some(f64::from(*value))));
+                }
+            }
+            for (name, values) in of_run {
+                validations.entry(name).or_default().push(Series {
+                    name: run.name.clone(),
+                    points: points(values.into_iter()),
+                });
+            }
+        }
+        for (name, series) in validations {
+            html += &chart(
+                name,
+                &format!("validation, {}", validation_note(name)),
+                series,
+            );
+        }
+        for figure in FIGURES {
+            let series = self.runs.iter().take(LINES_MAX).map(|run| {
+                let values = run.stats.iter().filter_map(|record| match record {
+                    Record::Tick(tick) => {
+                        Some((tick.step, tick.figures.get(figure).map(f64::from)))
+                    }
+                    Record::Event(_) => None,
+                });
+                Series {
+                    name: run.name.clone(),
+                    points: points(values),
+                }
+            });
+            let row = figure.row();
+            html += &chart(row.name, row.chart.texts().0, series.collect());
+        }
+        if html.is_empty() {
+            return html;
+        }
+        let note = if self.runs.len() > LINES_MAX {
+            format!("<p class=\"note\">The first {LINES_MAX} runs; the tables have all.</p>")
+        } else {
+            String::new()
+        };
+        section(
+            "Curves",
+            &format!("{note}<div class=\"charts\">{html}</div>"),
+        )
+    }
+}
+
+fn chart(title: &str, note: &str, series: Vec<Series>) -> String {
+    Chart {
+        title: title.into(),
+        note: note.into(),
+        series,
+        marks: vec![],
+        limit: None,
+    }
+    .html()
+}
+
+impl Table {
+    fn html(&self) -> String {
+        let cells = |tag: &str, cells: &[String]| -> String {
+            cells.iter().fold(String::new(), |row, cell| {
+                format!("{row}<{tag}>{}", escape(cell))
+            })
+        };
+        let rows = self.rows.iter().fold(String::new(), |rows, row| {
+            format!("{rows}<tr>{}</tr>", cells("td", row))
+        });
+        section(
+            &self.title,
+            &format!(
+                "<div class=\"wide\"><table><tr>{}</tr>{rows}</table></div>",
+                cells("th", &self.head)
+            ),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_lie_over_each_other_and_their_names_mean_nothing_to_a_browser() {
+        let validation = |step: u64, value: f32| {
+            Record::Event(Event::Validation {
+                step,
+                what: "pictures".into(),
+                figures: [("l1".to_owned(), value)].into(),
+                metric: "l1".into(),
+                is_best: true,
+            })
+        };
+        let run = |name: &str| Run {
+            name: name.into(),
+            about: "loss.cycle=2".into(),
+            page: format!("{name}/report.html"),
+            stats: vec![validation(10, 0.5), validation(20, 0.25)],
+        };
+        let runs = Runs {
+            name: "a <sweep>".into(),
+            runs: vec![run("one"), run("two")],
+            tables: vec![Table {
+                title: "L1".into(),
+                head: vec!["run".into(), "l1".into()],
+                rows: vec![vec!["one".into(), "0.25 & less".into()]],
+            }],
+        };
+        let mut page = Vec::new();
+        runs.write(&mut page).expect("memory takes everything");
+        let page = String::from_utf8(page).expect("text");
+        for expected in [
+            "<h1>a &lt;sweep&gt;</h1>",
+            "<a href=\"two/report.html\">two</a>",
+            "<td>0.25 &amp; less",
+            "validation, lower is better",
+        ] {
+            assert!(page.contains(expected), "`{expected}` is missing");
+        }
+        assert_eq!(page.matches("<polyline").count(), 2);
+    }
+}

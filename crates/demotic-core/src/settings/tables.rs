@@ -1,0 +1,65 @@
+//! The key tables of `configs/README.md`, from the declaration of the keys.
+
+use super::Config;
+use super::keys::{SECTIONS, keys};
+
+/// Every section as Markdown: a heading, and a row a key with its meaning, default and range.
+pub fn key_tables() -> String {
+    let defaults = defaults();
+    let mut lines = vec!["### The run".to_owned()];
+    lines.extend(table("", &defaults));
+    for (section, about) in SECTIONS {
+        let about = about.trim().trim_end_matches('.');
+        let mut letters = about.chars();
+        let first: String = letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_lowercase)
+            .collect();
+        lines.push(format!("\n### `[{section}]`: {first}{}", letters.as_str()));
+        lines.extend(table(section, &defaults));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Names of all keys with their defaults, in the order and the form of a run's `config.toml`.
+fn defaults() -> Vec<(String, String)> {
+    let mut section = String::new();
+    let mut all = Vec::new();
+    for line in Config::default().to_toml(false).lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = format!("{}.", name.trim_end_matches(']'));
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            all.push((format!("{section}{key}"), value.to_owned()));
+        }
+    }
+    all
+}
+
+/// The keys of a section, `""` for those of none.
+fn table(section: &str, defaults: &[(String, String)]) -> Vec<String> {
+    let mut lines = vec![
+        "\n| key | meaning | default | range |".to_owned(),
+        "|---|---|---|---|".to_owned(),
+    ];
+    for key in keys() {
+        let of = key.name.split_once('.').map_or("", |(section, _)| section);
+        if of != section {
+            continue;
+        }
+        let default = defaults.iter().find(|(name, _)| name == key.name);
+        let (_, default) = default.expect("every key has a default");
+        let default = match default.parse::<f64>() {
+            Ok(_) => default.clone(),
+            Err(_not_a_number) => format!("`{default}`"),
+        };
+        let condition = key.condition.map_or(String::new(), |condition| {
+            format!("; only with {}", condition.needs)
+        });
+        lines.push(format!(
+            "| `{}` | {} | {default} | {}{condition} |",
+            key.name, key.meaning, key.range
+        ));
+    }
+    lines
+}

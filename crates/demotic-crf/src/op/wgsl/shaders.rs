@@ -1,0 +1,122 @@
+//! The only place that reads `shaders/`: each kernel's source, its constants, and what names it in the
+//! runtime's caches.
+
+use std::sync::LazyLock;
+
+use burn_wgpu::{KernelSource, SourceTemplate};
+use cubecl::prelude::{CubeDim, KernelId};
+
+use super::template::{Values, expand};
+
+/// A kernel: a shader and the constants that make it one.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernel {
+    pub(crate) shader: Shader,
+    pub(crate) values: Values,
+    pub(crate) workgroup: u32,
+}
+
+/// Declares the shaders by the stem that their files, launch files and rows in `shaders/README.md` share.
+macro_rules! shaders {
+    ($($name:ident = $stem:literal,)*) => {
+        /// The shaders.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Shader {
+            $(#[doc = concat!("`", $stem, ".wgsl`.")] $name,)*
+        }
+
+        impl Shader {
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// `crf_chain` and so on.
+            #[cfg(test)]
+            pub(crate) const fn stem(self) -> &'static str {
+                match self {
+                    $(Self::$name => $stem,)*
+                }
+            }
+
+            pub(crate) const fn source(self) -> &'static str {
+                match self {
+                    $(Self::$name => include_str!(concat!(
+                        env!("CARGO_MANIFEST_DIR"),
+                        "/../../shaders/",
+                        $stem,
+                        ".wgsl"
+                    )),)*
+                }
+            }
+        }
+    };
+}
+
+shaders! {
+    Chain = "crf_chain",
+    Lanes = "crf_lanes",
+    Image = "crf_image",
+    Segments = "crf_segments",
+    Scan = "crf_scan",
+    Finish = "crf_finish",
+    Scale = "crf_scale",
+    Viterbi = "crf_viterbi",
+}
+
+impl Shader {
+    /// A hash of the text (FNV-1a): caches on disk outlive an edit, and never see the text themselves.
+    fn text_hash(self) -> u64 {
+        static HASHES: LazyLock<Vec<u64>> = LazyLock::new(|| {
+            let fnv = |text: &str| {
+                text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+                })
+            };
+            Shader::ALL
+                .iter()
+                .map(|shader| fnv(shader.source()))
+                .collect()
+        });
+        HASHES[self as usize]
+    }
+}
+
+impl Kernel {
+    /// A shader with its constants and the workgroup's size.
+    pub(crate) fn new(shader: Shader, values: Values, workgroup: u32) -> Self {
+        Self {
+            shader,
+            values: values.with("WG", workgroup),
+            workgroup,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        expand(self.shader.source(), &self.values)
+    }
+}
+
+impl KernelSource for Kernel {
+    fn source(&self) -> SourceTemplate {
+        SourceTemplate::new(self.text())
+    }
+
+    fn id(&self) -> KernelId {
+        KernelId::new::<Self>()
+            .info((self.shader, self.shader.text_hash(), self.values.clone()))
+            .cube_dim(CubeDim::new_1d(self.workgroup).0)
+    }
+
+    fn lang(&self) -> &'static str {
+        "wgsl"
+    }
+}
+
+/// Names as binding numbers, in order: what a launch would bind.
+#[cfg(test)]
+pub(crate) fn numbered(names: &[&str]) -> Values {
+    names
+        .iter()
+        .enumerate()
+        .fold(Values::default(), |values, (at, name)| {
+            values.with(name, at)
+        })
+}

@@ -1,0 +1,226 @@
+//! Commands of words as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use demotic_core::train::run::Which;
+
+use super::DeviceArgs;
+
+/// `demotic draw`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Recall first, invent second, and say which. The phrase is compared with some 31,000 phrases of 1,551 emoji (names, tags, what people \
+say; English and Chinese) and with those of the run's own pictures, and, where the run has learnt words (`demotic learn-words`), by its phrase encoder; the idea \
+that fits best is drawn: a drawing of it in another \
+style is translated into the style asked for. That is of use where the style has no such drawing. `real` takes the style's own drawing \
+where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
+
+What it draws is a known idea said in another hand: `nearest_l1` is the smallest difference to a training picture of the style \
+(0 is a copy). Sentences, negation (`not happy`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
+so and exits with 1; --anyway draws the nearest.
+
+--style kaomoji answers with pictures made of characters, and needs no run.
+
+Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>language<tab>register<tab>phrase`, or a text \
+<name>.txt beside a picture, one phrase a line.
+
+Examples:
+  demotic draw 'so tired'
+  demotic draw 'so tired' --style openmoji --out tired.png
+  demotic draw 笑死我了 'broke my heart' -n 3 --run runs/00001-quickstart --style openmoji --out sheet.png
+  demotic draw --file phrases.txt --json recalled.jsonl
+  demotic draw 好累 --style kaomoji -n 5")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(crate) struct DrawArgs {
+    /// Run folder made by `demotic train`, or weights made by `demotic export`; without it, the weights in
+    /// the program
+    #[arg(long, value_name = "RUN_DIR|FILE|built-in")]
+    pub(crate) run: Option<PathBuf>,
+    /// Style to draw in: one of the run's, or kaomoji
+    #[arg(long, value_name = "STYLE")]
+    pub(crate) style: Option<String>,
+    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
+    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    pub(crate) checkpoint: Which,
+    /// A file with one phrase a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Ideas a phrase, the best first
+    #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) count: u32,
+    /// Picture to write (for kaomoji, a text); several pictures become one sheet, a row a phrase
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// What is recalled as JSON, a line a phrase, to this file, or `-` for standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Draw the nearest idea also where none is near
+    #[arg(long)]
+    pub(crate) anyway: bool,
+    /// Take the style's own drawing of the idea where it has one
+    #[arg(long)]
+    pub(crate) real: bool,
+    /// Know rude phrases, too
+    #[arg(long)]
+    pub(crate) rude: bool,
+    /// Replace files that are there
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// What to draw, in English or Chinese
+    #[arg(required_unless_present = "file", value_name = "PHRASE")]
+    pub(crate) phrases: Vec<String>,
+}
+
+/// `demotic say`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A picture is compared with the six drawings of each of 1,551 emoji, and with the run's pictures where --run is given; the \
+phrases of the ideas that it resembles are printed, the most telling first, all `known`: they stand in a list. Where the run has learnt \
+words (`demotic learn-words`), phrases follow that its speaker makes up for the first idea, each `new`, scored by how real the text \
+discriminator takes its words for. \
+Pictures of other things than emoji are told by what they resemble. The first call with a run looks at its pictures; what it saw is \
+kept in the cache.
+
+Examples:
+  demotic say picture.png
+  demotic say --lang zh --register colloquial -n 5 drawings/
+  demotic say --run runs/00001-mine --json picture.png")]
+pub(crate) struct SayArgs {
+    /// Run folder: its pictures and their phrases are known, too
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// In this language alone
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(crate) lang: Option<LanguageArg>,
+    /// In this register alone
+    #[arg(long, value_enum, value_name = "REGISTER")]
+    pub(crate) register: Option<RegisterArg>,
+    /// Phrases a picture
+    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: u32,
+    /// As JSON:
+    /// [{"picture":..,"recalled":[..],"said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true},
+    /// ..]}]
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say rude phrases, too
+    #[arg(long)]
+    pub(crate) rude: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Pictures (png, jpg, webp, svg), or folders of pictures
+    #[arg(required = true, value_name = "PICTURE")]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+/// `demotic rephrase`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The phrase recalls ideas, and the ideas give their phrases in the register asked for: `name` is the formal name, `colloquial` what \
+people say. Without --lang the answer is in the language of the phrase. Nothing is made up: every answer stands in a list.
+
+Examples:
+  demotic rephrase 'face with tears of joy' --to colloquial
+  demotic rephrase 'so tired' --to name
+  demotic rephrase 'broken heart' --to colloquial --lang zh -n 3 --json")]
+pub(crate) struct RephraseArgs {
+    /// Register of the answer
+    #[arg(long, value_enum, value_name = "REGISTER")]
+    pub(crate) to: RegisterArg,
+    /// Language of the answer; without it, the phrase's own
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(crate) lang: Option<LanguageArg>,
+    /// Answers a phrase
+    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: u32,
+    /// Answer also where no idea is near
+    #[arg(long)]
+    pub(crate) anyway: bool,
+    /// Say rude phrases, too
+    #[arg(long)]
+    pub(crate) rude: bool,
+    /// As JSON, a line a phrase: {"phrase":..,"recalled":[..],"said":[{"phrase":..,"score":..,"known":true},
+    /// ..]}
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to say otherwise
+    #[arg(required = true, value_name = "PHRASE")]
+    pub(crate) phrases: Vec<String>,
+}
+
+/// `--lang`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LanguageArg {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+/// `--register`, `--to`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RegisterArg {
+    /// The formal name
+    Name,
+    /// What people say
+    Colloquial,
+}
+
+/// `demotic read`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The text discriminator of a run says of every word (of every character in Chinese) whether it looks fake (made up by the speaker), of a \
+real name, or as people really say it; a linear-chain conditional random field ties the labels of neighbours. Probabilities are of \
+the token's label; the bar is the heat map: ten signs are surely fake. Only the first 32 tokens of a text are labelled.
+
+Examples:
+  demotic read --run runs/00001-quickstart 'so tired of this' 笑死我了
+  demotic read --run runs/00001-quickstart --json 'face with crossed socks'")]
+pub(crate) struct ReadArgs {
+    /// Run folder whose words are learnt: `demotic learn-words`
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// As JSON, a line a text:
+    /// {"text":..,"tokens":[{"token":..,"label":..,"fake":..,"name":..,"colloquial":..}, ..]}
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// What to label
+    #[arg(required = true, value_name = "TEXT")]
+    pub(crate) texts: Vec<String>,
+}
+
+/// `demotic learn-words`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Learns from what the ideas of the run's pictures are called, in minutes: the phrase encoder (phrase to idea), a speaker a language \
+(idea to new phrase) and the text discriminator (fake or real, token by token). The picture networks stay as they are. Phrases that \
+are held out for scoring (`evaluate --words`) are never learnt. Everything goes to RUN/words/: words.safetensors, and stats.jsonl \
+with a line a tick.
+
+Ctrl-C finishes the step, keeps what is learnt and exits with 130; the same command goes on and ends with the same weights, to the bit \
+on flex. Where all is learnt it does nothing; --restart learns anew.
+
+Examples:
+  demotic learn-words --run runs/00001-quickstart
+  demotic learn-words --run runs/00001-quickstart --restart --seed 1")]
+pub(crate) struct LearnArgs {
+    /// Run folder made by `demotic train`
+    #[arg(long, value_name = "RUN_DIR")]
+    pub(crate) run: PathBuf,
+    /// Steps in all; shared out over the parts
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4..=10_000_000))]
+    pub(crate) steps: Option<u64>,
+    /// Source of every random number; without it, the run's
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Learn anew, dropping what was learnt
+    #[arg(long)]
+    pub(crate) restart: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}

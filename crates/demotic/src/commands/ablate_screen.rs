@@ -1,0 +1,87 @@
+//! What a training of an ablation shows, and when it ends early.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use demotic_core::device::Chosen;
+use demotic_core::metric::Validator;
+use demotic_core::train::{Event, Figure, Observer, Tick, Trainer, Validation};
+
+use crate::output::{duration, tell};
+use crate::progress::InterruptGuard;
+
+/// Shows a training of an ablation.
+pub(super) struct Screen<'a> {
+    pub(super) interrupt: &'a InterruptGuard,
+    pub(super) started: Instant,
+    /// Steps taken here and now: those of an earlier, interrupted command are not timed.
+    pub(super) taken: u32,
+    pub(super) chosen: &'a Chosen,
+    /// None where no training is to end early, or there is nothing to tell by.
+    pub(super) validator: Option<Validator<'a>>,
+    /// Checkpoints without a better figure that end a training.
+    pub(super) patience: Option<u64>,
+    /// It has had as many.
+    pub(super) is_stale: bool,
+}
+
+impl Screen<'_> {
+    pub(super) fn secs_a_step(&self) -> Option<f64> {
+        let secs = self.started.elapsed().as_secs_f64();
+        (self.taken > 0).then(|| secs / f64::from(self.taken))
+    }
+}
+
+impl Observer for Screen<'_> {
+    type Error = anyhow::Error;
+
+    fn wants_to_stop(&self) -> bool {
+        self.is_stale || self.interrupt.is_requested()
+    }
+
+    fn validate(&mut self, trainer: &Trainer<'_>) -> Option<Validation> {
+        let validator = self.validator.as_ref()?;
+        Some(validator.validation(trainer.average(), &self.chosen.device))
+    }
+
+    fn stepped(&mut self, _trainer: &Trainer<'_>) {
+        self.taken += 1;
+    }
+
+    fn ticked(&mut self, trainer: &Trainer<'_>, tick: &Tick) -> Result<()> {
+        let steps = trainer.config().train.steps;
+        let left = self.secs_a_step().unwrap_or(0.0) * (steps - tick.step) as f64;
+        tell(&format!(
+            "step   {}/{steps}  d_real {:.3}  d_fake {:.3}  d_mix {:.3}  g_adv {:.3}  g_rec {:.4}  left {}\n",
+            tick.step,
+            tick[Figure::DReal],
+            tick[Figure::DFake],
+            tick[Figure::DComposite],
+            tick[Figure::GAdversarial],
+            tick[Figure::GReconstruction],
+            duration(left)
+        ));
+        Ok(())
+    }
+
+    fn happened(&mut self, trainer: &Trainer<'_>, event: &Event) -> Result<()> {
+        match event {
+            Event::Rollback { text, .. } => tell(&format!("back   {text}\n")),
+            Event::Validation { step, .. } => {
+                let every = trainer.config().train.checkpoint_steps;
+                if let (Some(patience), Some(best)) = (self.patience, trainer.best())
+                    && *step < trainer.config().train.steps
+                    && step - best.step >= patience * every
+                {
+                    self.is_stale = true;
+                    tell(&format!(
+                        "early  step {step}: {} has not improved since step {}\n",
+                        best.metric, best.step
+                    ));
+                }
+            }
+            Event::Warning { .. } => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! `demotic evaluate --words`: phrases that training never saw, the challenge list, and what is drawn of
+//! phrases.
+
+use anyhow::Result;
+use demotic_core::data::{CachePolicy, Dataset, Split};
+use demotic_core::device;
+use demotic_core::phrase::{self, DrawnRow, WordScores};
+use demotic_core::train::run::trained;
+use serde::Serialize;
+
+use super::scored::told;
+use super::{learn_words, words};
+use crate::cli::EvaluateArgs;
+use crate::options::dataset_options;
+
+/// `--json`
+#[derive(Serialize)]
+struct Scored {
+    #[serde(flatten)]
+    words: WordScores,
+    /// Phrases drawn by the run, and recognised.
+    drawn: Vec<DrawnRow>,
+}
+
+pub(super) fn run(args: &EvaluateArgs, split: Split) -> Result<()> {
+    let source = words::source(&args.run)?;
+    let table = phrase::load(&source)?;
+    let chosen = device::open(&args.device.device)?;
+    let learnt = learn_words::learnt(&args.run, &chosen)?;
+    let checkpoint = trained(&args.run, args.checkpoint)?;
+    let config = &checkpoint.info.config;
+    let mut options = dataset_options(config, CachePolicy::Platform)?;
+    options.styles.clone_from(&checkpoint.info.styles);
+    let dataset = Dataset::load(&source, &options)?;
+    checkpoint.check_styles(&dataset)?;
+    let generator = checkpoint.generator(&chosen.device)?;
+    let scored = Scored {
+        words: phrase::score(&table, learnt.as_ref(), split),
+        drawn: phrase::score_drawn(
+            &table,
+            learnt.as_ref(),
+            (&generator, config, &chosen.device),
+            &dataset,
+            split,
+        )?,
+    };
+    let how = if learnt.is_some() {
+        "learnt words"
+    } else {
+        "no words learnt: TF-IDF alone"
+    };
+    let rows: Vec<String> = scored.drawn.iter().map(|row| format!("{row}\n")).collect();
+    let text = format!(
+        "run  {}  split {split}  {how}\n\n{}\n{}\n{}",
+        args.run.display(),
+        scored.words,
+        DrawnRow::HEAD,
+        rows.concat()
+    );
+    told(args, &scored, &text)
+}

@@ -1,0 +1,152 @@
+//! `demotic export`: a run's network as one file with a model card, or as a page for the browser.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use demotic_core::export::{Format, Terms, card};
+use demotic_core::files::{require_writable, write_whole};
+use demotic_core::train::Checkpoint;
+use demotic_core::train::run::trained;
+use serde_json::json;
+
+use crate::cli::{ExportArgs, FormatArg};
+use crate::failure::{input, io};
+use crate::output::say;
+
+/// The page, without what it runs.
+const PAGE: &str = include_str!("../export.html");
+/// Where the network is told in it.
+const ABOUT: &str = "ABOUT";
+/// What the page needs of onnxruntime-web, in its order of loading.
+const RUNTIME: [&str; 3] = [
+    "ort.wasm.min.mjs",
+    "ort-wasm-simd-threaded.mjs",
+    "ort-wasm-simd-threaded.wasm",
+];
+
+pub(crate) fn run(args: &ExportArgs) -> Result<()> {
+    let checkpoint = trained(&args.run, args.checkpoint)?;
+    let terms = Terms::of(&args.run)?;
+    match (&args.out, &args.web) {
+        (Some(out), _) => file(args, out, &checkpoint, &terms),
+        (None, Some(web)) => page(args, web, runtime(args)?, &checkpoint, &terms),
+        (None, None) => unreachable!("the command line asks for one of them"),
+    }
+}
+
+/// The folder of the runtime, with all that the page needs.
+fn runtime(args: &ExportArgs) -> Result<&Path> {
+    const SOURCE: &str =
+        "package/dist of the npm package onnxruntime-web (npm pack onnxruntime-web, then tar xzf)";
+    let Some(runtime) = args.runtime.as_deref() else {
+        return Err(input(format!(
+            "the page needs {}; name their folder by --runtime DIR: {SOURCE}",
+            RUNTIME.join(", ")
+        )));
+    };
+    let is_missing = |name: &&str| !runtime.join(name).is_file();
+    let missing: Vec<&str> = RUNTIME.into_iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(runtime);
+    }
+    Err(input(format!(
+        "no {} there; they are in {SOURCE}: {}",
+        missing.join(", "),
+        runtime.display()
+    )))
+}
+
+/// One file and its card.
+fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -> Result<()> {
+    let format = match args.format {
+        FormatArg::Weights => Format::Weights,
+        FormatArg::Safetensors => Format::Safetensors,
+        FormatArg::Onnx => Format::Onnx,
+    };
+    let (network, readme) = (out.join(format.file()), out.join("README.md"));
+    make(out, &[&network, &readme], args.force)?;
+    let bytes = format.write(checkpoint, terms)?;
+    write_whole(&network, &bytes)?;
+    let card = card(checkpoint, terms, format, bytes.len());
+    write_whole(&readme, card.as_bytes())?;
+    let what = match format {
+        Format::Weights => "weights in half precision",
+        Format::Safetensors => "generator as arrays",
+        Format::Onnx => "generator as ONNX",
+    };
+    say(&format!(
+        "{what}, of step {}, {:.1} MB, and a model card: {}\n",
+        checkpoint.info.step,
+        bytes.len() as f64 / 1e6,
+        out.display()
+    ))
+}
+
+/// A page, the network, and the runtime beside it.
+fn page(
+    args: &ExportArgs,
+    web: &Path,
+    runtime: &Path,
+    checkpoint: &Checkpoint,
+    terms: &Terms,
+) -> Result<()> {
+    let own = ["index.html", "model.onnx", "README.md"];
+    let files: Vec<_> = own
+        .iter()
+        .chain(&RUNTIME)
+        .map(|name| web.join(name))
+        .collect();
+    let all: Vec<&Path> = files.iter().map(AsRef::as_ref).collect();
+    make(web, &all, args.force)?;
+    let bytes = Format::Onnx.write(checkpoint, terms)?;
+    let info = &checkpoint.info;
+    let data = &info.config.data;
+    let background = data
+        .background_rgb()
+        .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
+    let about = json!({
+        "styles": info.styles,
+        "size": data.size_px,
+        "planes": data.channels.count(),
+        "background": background,
+        "licence": terms.licence,
+        "pictures": terms.pictures,
+    });
+    // No name of a style can end the element that it stands in.
+    let about = about.to_string().replace('<', "\\u003c");
+    write_whole(&files[0], PAGE.replace(ABOUT, &about).as_bytes())?;
+    write_whole(&files[1], &bytes)?;
+    let card = card(checkpoint, terms, Format::Onnx, bytes.len());
+    write_whole(&files[2], card.as_bytes())?;
+    let mut total = bytes.len();
+    for (name, to) in RUNTIME.iter().zip(&files[own.len()..]) {
+        let from = runtime.join(name);
+        let copied = fs::read(&from).map_err(|e| io("read", &from, &e))?;
+        write_whole(to, &copied)?;
+        total += copied.len();
+    }
+    say(&format!(
+        "a page of step {}, {:.1} MB: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
+        info.step,
+        total as f64 / 1e6,
+        web.display()
+    ))
+}
+
+/// Makes the folder, once nothing stands in the way of its files.
+fn make(folder: &Path, files: &[&Path], force: bool) -> Result<()> {
+    if folder.is_dir() {
+        for file in files {
+            require_writable(file, force)?;
+        }
+        return Ok(());
+    }
+    if folder.exists() {
+        return Err(input(format!(
+            "expected a folder to write into, got a file; give another name: {}",
+            folder.display()
+        )));
+    }
+    fs::create_dir_all(folder).map_err(|e| io("make the folder for the network", folder, &e))
+}

@@ -1,0 +1,173 @@
+//! `demotic learn-words`: the second stage of a run, on the phrases of its pictures; resumes where it was
+//! left.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use demotic_core::device;
+use demotic_core::files::{add_line, append, write_whole};
+use demotic_core::phrase::{self, LearnOptions, Learner, Words, read_learnt, write_learnt};
+use demotic_core::train::run::{config as config_of, require_run};
+
+use super::words;
+use crate::cli::LearnArgs;
+use crate::failure::Outcome;
+use crate::failure::{input, io};
+use crate::output::{bytes, duration, say};
+use crate::progress::InterruptGuard;
+
+/// Steps from one line to the next, and from one put away to the next.
+const TICK_STEPS: u64 = 100;
+/// Folder of words in a run.
+const FOLDER: &str = "words";
+
+/// The file that words are learnt into.
+fn file_of(run: &Path) -> PathBuf {
+    run.join(FOLDER).join("words.safetensors")
+}
+
+/// The words of a run, where they are learnt.
+pub(super) fn learnt(run: &Path, chosen: &device::Chosen) -> Result<Option<Words>> {
+    let file = file_of(run);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let table = phrase::load(&words::source(run)?)?;
+    let (state, arrays) = read_learnt(&file)?;
+    Ok(Some(Words::new(
+        &table,
+        state,
+        &arrays,
+        &chosen.device,
+        &file,
+    )?))
+}
+
+/// The words of a run that needs them.
+pub(super) fn required(run: &Path, chosen: &device::Chosen) -> Result<Words> {
+    require_run(run)?;
+    learnt(run, chosen)?.ok_or_else(|| {
+        input(format!(
+            "this run has learnt no words yet; `demotic learn-words --run {}` does it in minutes: {}",
+            run.display(),
+            file_of(run).display()
+        ))
+    })
+}
+
+pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
+    let config = config_of(&args.run)?;
+    let options = args
+        .steps
+        .map_or_else(LearnOptions::default, LearnOptions::of_steps);
+    let options = LearnOptions {
+        seed: args.seed.unwrap_or(config.seed),
+        ..options
+    };
+    let table = phrase::load(&config.data.source)?;
+    let chosen = device::open(&args.device.device)?;
+    let folder = args.run.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(|e| io("make the folder of words", &folder, &e))?;
+    let (file, stats) = (file_of(&args.run), folder.join("stats.jsonl"));
+    let mut learner = Learner::new(&table, options, &chosen.device)?;
+    if args.restart {
+        for path in [&file, &stats] {
+            if path.exists() {
+                std::fs::remove_file(path).map_err(|e| io("drop what was learnt", path, &e))?;
+            }
+        }
+    }
+    if file.exists() {
+        let (state, arrays) = read_learnt(&file)?;
+        learner.restore(&state, &arrays, &file)?;
+    }
+    let (before, all) = learner.progress();
+    say(&format!(
+        "words  {} phrases of {} ideas, {all} steps{}, on {}\n",
+        table.phrases().len(),
+        table.ideas().len(),
+        if before > 0 {
+            format!(", {before} of them done")
+        } else {
+            String::new()
+        },
+        chosen.description
+    ))?;
+    // Lines of steps that were not put away are learnt again.
+    rewind(&stats, before)?;
+    let mut lines = append(&stats)?;
+    let interrupt = InterruptGuard::new()?;
+    let started = Instant::now();
+    let put_away =
+        |learner: &Learner| write_whole(&file, &write_learnt(&learner.state(), &learner.arrays()));
+    let (mut loss, mut saved) = (0.0_f64, before);
+    let mut counted = 0_u32;
+    while let Some(tick) = if interrupt.is_requested() {
+        None
+    } else {
+        learner.step()?
+    } {
+        loss += f64::from(tick.loss);
+        counted += 1;
+        if !tick.step.is_multiple_of(TICK_STEPS) && tick.step != tick.steps {
+            continue;
+        }
+        let (done, _) = learner.progress();
+        let secs = started.elapsed().as_secs_f64();
+        let left = secs / (done - before) as f64 * (all - done) as f64;
+        let mean = loss / f64::from(counted);
+        let line = serde_json::json!({
+            "part": tick.part, "step": tick.step, "done": done, "loss": mean, "secs": secs,
+        });
+        add_line(&mut lines, &stats, &line.to_string())?;
+        put_away(&learner)?;
+        saved = done;
+        (loss, counted) = (0.0, 0);
+        say(&format!(
+            "step   {:13} {:>5}/{}  loss {mean:>6.3}  left {:>6}\n",
+            tick.part.name(),
+            tick.step,
+            tick.steps,
+            duration(left)
+        ))?;
+    }
+    let (done, _) = learner.progress();
+    if done > saved || before == all {
+        put_away(&learner)?;
+    }
+    if done < all {
+        say(&format!(
+            "stop   {done} of {all} steps are kept; the same command goes on\n"
+        ))?;
+        return Ok(Outcome::Interrupted);
+    }
+    let size = std::fs::metadata(&file)
+        .map_err(|e| io("look at what was learnt", &file, &e))?
+        .len();
+    say(&format!(
+        "done   {} in {}: {}\n",
+        bytes(size),
+        duration(started.elapsed().as_secs_f64()),
+        file.display()
+    ))?;
+    Ok(Outcome::Done)
+}
+
+/// Drops lines of steps after `done`.
+fn rewind(stats: &Path, done: u64) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(stats) else {
+        return Ok(());
+    };
+    let keeps = |line: &&str| {
+        let line: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        line.and_then(|line| line["done"].as_u64())
+            .is_some_and(|step| step <= done)
+    };
+    let kept: String = text
+        .lines()
+        .filter(keeps)
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    Ok(write_whole(stats, kept.as_bytes())?)
+}

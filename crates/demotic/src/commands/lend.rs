@@ -1,0 +1,116 @@
+//! `demotic lend`: this machine's devices, for other machines to compute on.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use demotic_core::device::lend::{Lending, Visit};
+use demotic_core::device::{self, Chosen, TOKEN_VARIABLE};
+use serde_json::json;
+
+use crate::cli::LendArgs;
+use crate::failure::input;
+use crate::output::{bytes, duration, say};
+use crate::progress::stop_requests;
+
+/// Fewest letters of a token: what is shorter may be guessed.
+const TOKEN_LETTERS_MIN: usize = 16;
+/// Bytes of a token that is drawn here.
+const TOKEN_BYTES: usize = 16;
+
+pub(crate) fn run(args: &LendArgs) -> Result<()> {
+    let listen: SocketAddr = args.listen.parse().map_err(|_no_address| {
+        input(format!(
+            "--listen: expected ADDR:PORT, an address of this machine such as 192.168.1.7:7501, 0.0.0.0:7501 for all of them, or port 0 \
+             for any that is free; got `{}`",
+            args.listen
+        ))
+    })?;
+    let token = token()?;
+    let chosen = device::open_all(&args.device.device)?;
+    let stop = stop_requests()?;
+    let lending = Lending::new(&chosen, listen, &token, args.identity.as_deref(), |visit| {
+        // Nobody may read it.
+        let _ = writeln!(std::io::stderr(), "{}", line(&visit));
+    })?;
+    say(&offer(&lending, &chosen, &token, args.json))?;
+    let _ = writeln!(std::io::stderr(), "lending; Ctrl-C ends");
+    // The sender lives in the handler, as long as the process.
+    let _ = stop.recv();
+    lending.finish();
+    Ok(())
+}
+
+/// What lets clients in: the one that is set, or a new one.
+fn token() -> Result<String> {
+    let set = std::env::var(TOKEN_VARIABLE).unwrap_or_default();
+    if set.is_empty() {
+        let mut bytes = [0; TOKEN_BYTES];
+        getrandom::fill(&mut bytes)
+            .map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
+        return Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    if set.len() < TOKEN_LETTERS_MIN {
+        return Err(input(format!(
+            "{TOKEN_VARIABLE}: expected {TOKEN_LETTERS_MIN} letters or more, got {}; unset it, and a token is drawn",
+            set.len()
+        )));
+    }
+    Ok(set)
+}
+
+/// How to reach the devices.
+fn offer(lending: &Lending, chosen: &[Chosen], token: &str, as_json: bool) -> String {
+    let names = lending.names();
+    let of = |number: usize| {
+        let names = names.iter();
+        names
+            .map(|name| match number {
+                0 => name.clone(),
+                number => format!("{name}:{number}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    if as_json {
+        let devices: Vec<_> = chosen
+            .iter()
+            .enumerate()
+            .map(|(number, one)| json!({"description": one.description, "names": of(number)}))
+            .collect();
+        return format!("{}\n", json!({"token": token, "devices": devices}));
+    }
+    let mut lines = vec![
+        "On the other machine:".to_owned(),
+        format!("  export {TOKEN_VARIABLE}={token}"),
+    ];
+    for (number, one) in chosen.iter().enumerate() {
+        for name in of(number) {
+            lines.push(format!("  --device {name}    {}", one.description));
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// A visit in words.
+fn line(visit: &Visit) -> String {
+    match visit {
+        Visit::Came { client, from } => format!("{client}  came from {from}"),
+        Visit::Took { client, device } => format!("{client}  takes device {device}"),
+        Visit::Refused { client } => format!("{client}  refused: its token is another"),
+        Visit::Left {
+            client,
+            secs,
+            received_bytes,
+            sent_bytes,
+            received,
+            sent,
+            reason,
+        } => format!(
+            "{client}  left after {}: {} came in {received} datagrams, {} went in {sent} ({reason})",
+            duration(*secs),
+            bytes(*received_bytes),
+            bytes(*sent_bytes),
+        ),
+    }
+}

@@ -1,0 +1,172 @@
+//! Has a device examined, in a process of its own: a driver may take its process down, or never come back.
+//! That process says its findings line by line; the one that started it hears them and watches how it ends.
+
+use std::io::{BufRead, BufReader, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use demotic_core::check::doctor::{Depth, Progress, examine};
+use demotic_core::device;
+use demotic_core::settings::Config;
+
+use crate::cli::DoctorArgs;
+use crate::failure::{self, INTERRUPTED};
+use crate::findings::{Ending, Finding, Last, Listener};
+use crate::output::say;
+
+/// Opens the device and runs every check on it, here.
+pub(crate) fn examined(
+    args: &DoctorArgs,
+    config: &Config,
+    tell: &mut dyn FnMut(Finding) -> Result<()>,
+) -> Result<()> {
+    let chosen = device::open(&args.device.device)?;
+    tell(Finding::Opened {
+        device: chosen.description.clone(),
+        shader_language: device::shader_language(&chosen.device),
+    })?;
+    let depth = if args.quick {
+        Depth::Quick
+    } else {
+        Depth::Whole(config)
+    };
+    let mut told = Ok(());
+    let diagnosis = examine(&chosen, depth, &mut |progress| {
+        let finding = match progress {
+            Progress::Begins(number, count, name) => Finding::Begins {
+                number,
+                count,
+                name: name.to_owned(),
+            },
+            Progress::Ended(check) => Finding::Ended(check.clone()),
+        };
+        if told.is_ok() {
+            told = tell(finding);
+        }
+    })?;
+    told?;
+    tell(Finding::Last(Last::Whole(Box::new(diagnosis))))
+}
+
+/// The process that may be killed: tells every finding to the one that started it, and ends well once it told
+/// the last.
+pub(crate) fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
+    end_with_the_watcher();
+    // A driver may leave half a line of its own on standard output.
+    let mut tell = |finding: Finding| say(&format!("\n{}\n", serde_json::to_string(&finding)?));
+    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, config, &mut tell))) {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => Last::Refused {
+            message: error.to_string(),
+            is_input: failure::is_input(&error),
+        },
+        Err(payload) => Last::Panicked(demotic_core::panic_line(&*payload)),
+    };
+    tell(Finding::Last(last))
+}
+
+/// Ends this process when the one that started it ends, however that does: the pipe between them closes.
+fn end_with_the_watcher() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        // At once: leaving in order would run the driver's code, which may be what hangs.
+        #[cfg(unix)]
+        let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL);
+        std::process::exit(i32::from(INTERRUPTED));
+    });
+}
+
+/// Has the device examined in a process of its own; how that was ended, where it did not end well.
+pub(crate) fn watch(args: &DoctorArgs, listener: &mut Listener) -> Result<Option<Ending>> {
+    let cannot = |error| anyhow!("cannot start the process that checks the device: {error}");
+    let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
+    command.args(["doctor", "--watched"]);
+    command.arg(format!("--device={}", args.device.device));
+    command.args(args.quick.then_some("--quick"));
+    if let Some(file) = &args.config {
+        command.arg("--config").arg(file);
+    }
+    command.args(args.set.iter().map(|set| format!("--set={set}")));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(cannot)?;
+    // Held to the end of this function: the child dies where it closes. `Child::wait` would close it too
+    // early.
+    let _lifeline = child.stdin.take();
+    let lines = lines_of(child.stdout.take().expect("it is piped"));
+    let mut silent_secs = 0;
+    loop {
+        // A second at a time: the time that both processes are stopped for (Ctrl-Z, a machine that sleeps) is
+        // not silence.
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                let line = line?;
+                match serde_json::from_slice(&line) {
+                    Ok(finding) => {
+                        silent_secs = 0;
+                        listener.hear(finding)?;
+                    }
+                    // A driver's words.
+                    Err(_no_finding) if !line.is_empty() => {
+                        let _ = std::io::stderr().write_all(&[&line[..], b"\n"].concat());
+                    }
+                    Err(_no_finding) => {}
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                silent_secs += 1;
+                listener.wait(silent_secs);
+                if silent_secs >= args.patience {
+                    kill(&mut child);
+                    return Ok(Some(Ending::Hung { secs: silent_secs }));
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(ended_by(child.wait()?).map(Ending::Died));
+            }
+        }
+    }
+}
+
+/// The lines of a process, read on a thread of their own: a read has no time limit.
+fn lines_of(out: ChildStdout) -> Receiver<std::io::Result<Vec<u8>>> {
+    let (sender, lines) = sync_channel(16);
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).split(b'\n') {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Ends a process that hangs. One that is stuck inside the system's part of a driver dies when that lets go
+/// of it, which may be never: it is not waited for.
+fn kill(child: &mut Child) {
+    let _ = child.kill();
+    for _ in 0..20 {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// `SIGSEGV`, `exit code 0xc0000005`; none for a process that ended well.
+fn ended_by(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    if let Some(number) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let known = nix::sys::signal::Signal::try_from(number);
+        return Some(known.map_or_else(
+            |_unknown| format!("signal {number}"),
+            |signal| signal.as_str().to_owned(),
+        ));
+    }
+    match status.code() {
+        Some(0) => None,
+        code => Some(format!("exit code {:#x}", code.unwrap_or(-1))),
+    }
+}

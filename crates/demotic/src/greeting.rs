@@ -1,0 +1,111 @@
+//! What a run is, in plain words and few lines: its header has all of it, in log.txt and by `--explain`.
+
+use std::path::Path;
+
+use demotic_core::data::Split;
+use demotic_core::train::{Header, Trainer};
+
+use crate::terminal::Terminal;
+
+/// Most settings that are named; the file has all.
+const NAMED: usize = 4;
+
+/// The lines, each as long as the terminal allows.
+pub(crate) fn greeting(
+    run: &Path,
+    trainer: &Trainer<'_>,
+    header: &Header,
+    time: Option<&str>,
+    terminal: Terminal,
+) -> Vec<String> {
+    let (config, dataset) = (trainer.config(), trainer.dataset());
+    let styles = dataset.styles();
+    let count = |splits: &[Split]| {
+        let of = |style: usize| {
+            splits
+                .iter()
+                .map(move |split| dataset.items(style, *split).len())
+        };
+        thousands((0..styles.len()).flat_map(of).sum::<usize>() as u64)
+    };
+    let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
+    let of = |topic: &str| -> Vec<&str> {
+        let facts = header.facts.iter().filter(|fact| fact.topic == topic);
+        facts.map(|fact| fact.text.as_str()).collect()
+    };
+    let (generator, discriminator) = trainer.parameter_counts();
+    let mut lines = vec![
+        format!("run    {}", run.display()),
+        format!("device {}", of("device").join("; ")),
+        format!(
+            "data   {} pictures of {} px to train on, {} held out: {}",
+            count(&[Split::Train]),
+            dataset.size_px(),
+            count(&[Split::Validation, Split::Test]),
+            names.join(", ")
+        ),
+        format!(
+            "train  {} steps of {} pictures; generator {} weights, discriminator {}",
+            thousands(config.train.steps),
+            config.train.batch,
+            thousands(generator as u64),
+            thousands(discriminator as u64)
+        ),
+    ];
+    lines.extend(time.map(str::to_owned));
+    let settings: Vec<String> = header
+        .settings
+        .iter()
+        .map(|entry| match entry.section.as_str() {
+            "" => format!("{} {}", entry.key, entry.value),
+            section => format!("{section}.{} {}", entry.key, entry.value),
+        })
+        .collect();
+    if !settings.is_empty() {
+        let more = match settings.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = settings[..settings.len().min(NAMED)].join(", ");
+        lines.push(format!("set    {named}{more}"));
+    }
+    let warnings = of("warn");
+    if let Some(first) = warnings.first() {
+        let more = match warnings.len() - 1 {
+            0 => String::new(),
+            more => format!("({more} more in log.txt) "),
+        };
+        lines.push(format!("warn   {more}{first}"));
+    }
+    lines.push(
+        "more   --explain says what everything here and below means; log.txt has it, too".into(),
+    );
+    lines.iter().map(|line| terminal.cut(line)).collect()
+}
+
+/// `1,551`
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::thousands;
+
+    #[test]
+    fn numbers_have_their_thousands_apart() {
+        let told: Vec<String> = [0, 12, 999, 1000, 1_234_567]
+            .into_iter()
+            .map(thousands)
+            .collect();
+        assert_eq!(told, ["0", "12", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,329 @@
+//! From words to pictures and back, as a person types it.
+
+use std::fs;
+
+use image::{Rgba, RgbaImage};
+use serde_json::Value;
+
+use crate::support::{Place, Said, png, words};
+
+/// The lines of a command's JSON.
+fn lines(said: &Said) -> Vec<Value> {
+    let lines = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"));
+    lines.collect()
+}
+
+#[test]
+fn phrases_in_either_language_recall_their_emoji() {
+    let place = Place::new();
+    let typed = [
+        "draw",
+        "--json",
+        "-",
+        "so tired",
+        "笑死我了",
+        "broke my heart",
+        "OMG 😂",
+    ];
+    let told = lines(&place.run(&typed).done());
+    for (line, expected) in told.iter().zip([
+        &["😴", "😪", "😫", "🥱", "😩"][..],
+        &["😂", "🤣"],
+        &["💔"],
+        &["😂"],
+    ]) {
+        let first = line["recalled"][0]["emoji"].as_str().expect("an emoji");
+        assert!(expected.contains(&first), "{line:#}");
+        let probs: Vec<f64> = line["recalled"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|recalled| recalled["prob"].as_f64().expect("a number"))
+            .collect();
+        assert!(
+            probs.len() >= 5 && probs.windows(2).all(|pair| pair[0] >= pair[1]),
+            "{line:#}"
+        );
+        assert!(probs.iter().sum::<f64>() <= 1.0 + 1e-6);
+        assert_eq!(line["known"], true);
+    }
+    let said = place.run(&["draw", "so tired"]).done();
+    assert!(said.out.starts_with("so tired: "), "{said:#?}");
+}
+
+#[test]
+fn what_is_not_known_is_said_and_drawn_only_on_request() {
+    let place = Place::new();
+    for phrase in ["zxqv wgh", "שלום"] {
+        let said = place.run(&["draw", phrase, "--json", "-"]);
+        said.refused(1, phrase);
+        assert_eq!(lines(&said)[0]["known"], false);
+        let anyway = place.run(&["draw", phrase, "--anyway"]).done();
+        assert!(anyway.out.contains('%'), "{anyway:#?}");
+    }
+    place
+        .run(&["rephrase", "zxqv wgh", "--to", "name"])
+        .refused(1, "zxqv wgh");
+}
+
+#[test]
+fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_request() {
+    let place = Place::with_run();
+    let draw = |more: &str| {
+        let typed =
+            format!("draw grinning --run run --style openmoji --device flex --json - {more}");
+        place.run(&words(&typed)).done()
+    };
+    let line = lines(&draw("--out a.png")).remove(0);
+    assert_eq!(line["drawn"][0]["from"], "openmoji-line", "{line:#}");
+    let near = line["drawn"][0]["nearest_l1"].as_f64().expect("a number");
+    assert!(near > 1e-3, "not a copy of a training picture: {near}");
+    let real = lines(&draw("--out b.png --real")).remove(0);
+    assert_eq!(real["drawn"][0]["from"], "real");
+    let pictures = ["a.png", "b.png"].map(|name| {
+        let picture = image::open(place.path(name)).expect("a picture").to_rgb8();
+        assert_eq!((picture.width(), picture.height()), (256, 256));
+        picture
+    });
+    assert!(pictures[0] != pictures[1]);
+    // The same words give the same picture; a sheet for several.
+    draw("--out c.png");
+    assert_eq!(place.read("a.png"), place.read("c.png"));
+    place
+        .run(&[
+            "draw",
+            "so tired",
+            "笑死",
+            "-n",
+            "3",
+            "--run",
+            "run",
+            "--style",
+            "openmoji",
+            "--out",
+            "sheet.png",
+            "--device",
+            "flex",
+        ])
+        .done();
+    let sheet = image::open(place.path("sheet.png")).expect("a sheet");
+    assert!(sheet.width() > 256 && sheet.height() > 200);
+    place.refuses(
+        &words("draw grinning --run run --style openmoji --device flex --out a.png"),
+        2,
+        "--force",
+    );
+}
+
+#[test]
+fn kaomoji_answer_without_a_run() {
+    let place = Place::new();
+    let said = place
+        .run(&[
+            "draw", "so happy", "开心", "--style", "kaomoji", "-n", "3", "--json", "-",
+        ])
+        .done();
+    for line in lines(&said) {
+        let faces = line["kaomoji"].as_array().expect("faces");
+        assert_eq!(faces.len(), 3, "{line:#}");
+        assert!(
+            faces
+                .iter()
+                .all(|face| face.as_str().is_some_and(|face| face.chars().count() > 1))
+        );
+    }
+    place
+        .run(&words("draw sad --style kaomoji --out face.txt"))
+        .done();
+    assert!(place.text("face.txt").trim().chars().count() > 1);
+}
+
+#[test]
+fn own_pictures_bring_their_phrases_and_are_told_by_them() {
+    let place = Place::new();
+    place.discs("own", 12);
+    fs::write(
+        place.path("own/phrases.tsv"),
+        "name\tlanguage\tregister\tphrase\ndisc-03\ten\tcolloquial\tsmall but mighty\ndisc-03\tzh\tcolloquial\t小小的圆\n",
+    )
+    .expect("a file");
+    place.write(
+        "own/filled/disc-11.txt",
+        "big as a house\n大得很\n".as_bytes(),
+    );
+    let said = place.run(&["data", "inspect", "own"]).done();
+    assert!(
+        said.out
+            .contains("phrases  en      14  1.2 a picture, 12 of 12"),
+        "{said:#?}"
+    );
+    assert!(
+        said.out
+            .contains("phrases  zh       2  0.2 a picture, 2 of 12"),
+        "{said:#?}"
+    );
+    // They are read, and so not told among what is not.
+    assert!(!said.out.contains("not read"), "{said:#?}");
+    let json: Value =
+        serde_json::from_str(&place.run(&["data", "inspect", "--json", "own"]).done().out)
+            .expect("JSON");
+    assert_eq!(json["phrases"][1]["phrases"], 2);
+    let tiny = crate::support::TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
+    place.write("own.toml", tiny.as_bytes());
+    place
+        .train(&["own.toml", "--data", "own", "--out", "mine", "--steps", "2"])
+        .done();
+    let typed = [
+        "draw",
+        "small but mighty",
+        "大得很",
+        "--run",
+        "mine",
+        "--style",
+        "hollow",
+        "--device",
+        "flex",
+        "--out",
+        "o.png",
+        "--json",
+        "-",
+    ];
+    let told = lines(&place.run(&typed).done());
+    assert_eq!(told[0]["recalled"][0]["key"], "disc-03", "{told:#?}");
+    assert_eq!(told[1]["recalled"][0]["key"], "disc-11", "{told:#?}");
+    assert!(told[0]["recalled"][0]["emoji"].is_null());
+    assert_eq!(told[0]["drawn"][0]["from"], "filled");
+    // An idea that the own pictures lack comes from a foundry's drawing.
+    let typed = [
+        "draw", "so tired", "--run", "mine", "--style", "hollow", "--device", "flex", "--out",
+        "p.png", "--json", "-",
+    ];
+    let told = lines(&place.run(&typed).done());
+    assert_eq!(told[0]["drawn"][0]["from"], "openmoji", "{told:#?}");
+    // And the way back.
+    let said = place
+        .run(&["say", "--run", "mine", "--json", "own/filled/disc-11.png"])
+        .done();
+    let json: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json[0]["recalled"][0]["key"], "disc-11", "{json:#}");
+    assert!(
+        json[0]["said"]
+            .as_array()
+            .is_some_and(|said| said.iter().any(|s| s["phrase"] == "big as a house"))
+    );
+}
+
+#[test]
+fn pictures_are_told_in_the_language_and_register_asked_for() {
+    let place = Place::new();
+    let grey = RgbaImage::from_fn(40, 40, |x, y| {
+        let distance = (x as f32 - 19.5).hypot(y as f32 - 19.5);
+        if distance < 18.0 {
+            Rgba([250, 60, 50, 255])
+        } else {
+            Rgba([0; 4])
+        }
+    });
+    place.write("disc.png", &png(&grey));
+    for (more, language, register) in [
+        ("--lang zh --register name", "zh", "name"),
+        ("--lang en --register colloquial", "en", "colloquial"),
+    ] {
+        let said = place
+            .run(&words(&format!("say disc.png --json -n 4 {more}")))
+            .done();
+        let json: Value = serde_json::from_str(&said.out).expect("JSON");
+        let said = json[0]["said"].as_array().expect("phrases");
+        assert!(!said.is_empty() && said.len() <= 4, "{json:#}");
+        for phrase in said {
+            assert_eq!(
+                (&phrase["language"], &phrase["register"]),
+                (&language.into(), &register.into()),
+                "{json:#}"
+            );
+            assert_eq!(phrase["known"], true);
+        }
+    }
+}
+
+#[test]
+fn phrases_change_their_register() {
+    let place = Place::new();
+    let told = lines(
+        &place
+            .run(&[
+                "rephrase",
+                "face with tears of joy",
+                "--to",
+                "colloquial",
+                "--json",
+            ])
+            .done(),
+    );
+    assert!(
+        told[0]["said"]
+            .as_array()
+            .is_some_and(|said| !said.is_empty()),
+        "{told:#?}"
+    );
+    assert!(told[0]["said"][0]["phrase"] != "face with tears of joy");
+    let told = lines(
+        &place
+            .run(&[
+                "rephrase", "so tired", "--to", "name", "--lang", "zh", "--json",
+            ])
+            .done(),
+    );
+    let first = told[0]["said"][0]["phrase"].as_str().expect("a phrase");
+    assert!(!first.is_ascii(), "{told:#?}");
+    let said = place.run(&["rephrase", "so tired", "--to", "name"]).done();
+    assert!(said.out.contains("known"), "{said:#?}");
+}
+
+#[test]
+fn rude_phrases_are_left_out_unless_asked_for() {
+    let place = Place::new();
+    let list = include_str!("../../../demotic-core/assets/phrases/colloquial.tsv");
+    let rude = list
+        .lines()
+        .find(|line| line.contains("\ten\t1\t"))
+        .expect("one is marked");
+    let phrase = rude.rsplit('\t').next().expect("a phrase");
+    let listed = |more: &[&str]| {
+        let said = place
+            .run(&[&["draw", phrase, "--json", "-", "--anyway"], more].concat())
+            .done();
+        lines(&said)[0]["listed"].clone()
+    };
+    assert_eq!(
+        (listed(&[]), listed(&["--rude"])),
+        (false.into(), true.into()),
+        "{phrase}"
+    );
+}
+
+#[test]
+fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
+    let place = Place::new();
+    place.write(
+        "mine.tsv",
+        "emoji\tlanguage\trude\tphrase\n😴\ten\t0\tso tired\n😴\tzh\t0\t好累\n".as_bytes(),
+    );
+    let import = |more: &str| {
+        place.run(&words(&format!(
+            "data import --phrases --out o mine.tsv {more}"
+        )))
+    };
+    let said = import("").done();
+    assert!(said.out.contains("ideas    1 of 1551"), "{said:#?}");
+    let first = place.read("o/phrases.tsv.gz");
+    assert!(place.text("o/NOTICE").contains("own\n"));
+    import("").refused(2, "there already");
+    place.write("o/mine.txt", b"mine");
+    import("--replace").done();
+    assert_eq!(place.read("o/phrases.tsv.gz"), first);
+    assert_eq!(place.text("o/mine.txt"), "mine");
+}

@@ -1,0 +1,180 @@
+// net_conv: a convolution that keeps height and width, 3x3 or 1x1, border of zeros, NCHW.
+//
+//   y[b, o, i, j] = leaky(bias[o] + sum_(c, u, v) w[o, c, u, v] x[b, c, i + u - K/2, j + v - K/2])
+//
+// TURNED computes the gradient by the input instead: x is dy, the roles of the channels are swapped and the
+// taps run backwards.
+//
+// One workgroup computes TY rows of PX pixels of one picture in OUTS output channels. It walks the input
+// channels in pieces of CHUNK, which lie in workgroup memory with their border and their weights. An
+// invocation keeps PX pixels of one row in 4 * QUADS output channels in registers: 3 * PX * 4 * QUADS
+// multiply-adds for each row of taps, from PX + 2 pixels and 12 * QUADS weights. Small pictures leave too few
+// tiles to fill a device: there SLICES groups of invocations share the channels of a piece, and their sums
+// are added as a tree, always in the same order.
+//
+// Workgroups: (tiles of a picture, blocks of output channels, pictures).
+//
+// Bindings
+//   x          [b, INPUTS, H, W]
+//   weight     [OUTPUTS, INPUTS, K, K]; where TURNED [INPUTS, OUTPUTS, K, K]
+//   bias       [OUTPUTS]                  where BIASED
+//   residual   [b, OUTPUTS, H, W]         where ADDED: added last
+//   y          [b, OUTPUTS, H, W]
+// Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PX, ROWS, COLUMNS, TILES_X, OUTS, OUT_QUADS,
+// QUADS, CHUNK, SLICES, HALF, SPOTS, TILE, WEIGHTS, SUMS, SUMS_EACH, SLOPE, BIASED, ADDED, TURNED, SLICED,
+// LEAKY.
+
+@group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
+@group(0) @binding({{WEIGHT}}) var<storage, read_write> weight: array<f32>;
+//: if BIASED
+@group(0) @binding({{BIAS}}) var<storage, read_write> bias: array<f32>;
+//: end
+//: if ADDED
+@group(0) @binding({{RESIDUAL}}) var<storage, read_write> residual: array<f32>;
+//: end
+@group(0) @binding({{Y}}) var<storage, read_write> y: array<f32>;
+
+var<workgroup> tile: array<f32, {{TILE}}>;             // [CHUNK, ROWS, COLUMNS]
+var<workgroup> weights: array<vec4<f32>, {{WEIGHTS}}>; // [CHUNK, TAPS, OUTS / 4]
+//: if SLICED
+var<workgroup> sums: array<vec4<f32>, {{SUMS}}>;       // [SLICES / 2, SPOTS, QUADS * PX]
+//: end
+
+@compute @workgroup_size({{WG}})
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let top = group.x / {{TILES_X}}u * {{TY}}u;
+    let left = group.x % {{TILES_X}}u * {{PX}}u;
+    let first_out = group.y * {{OUTS}}u;
+    let spot = lane % {{SPOTS}}u;
+    let slice = lane / {{SPOTS}}u;
+    let row = spot % {{TY}}u;
+    let out_lane = spot / {{TY}}u;
+//: for q in 0..QUADS
+//: for p in 0..PX
+    var a{{q}}_{{p}} = vec4<f32>();
+//: end
+//: end
+
+    for (var first = 0u; first < {{INPUTS}}u; first += {{CHUNK}}u) {
+        workgroupBarrier();
+        for (var i = lane; i < {{TILE}}u; i += {{WG}}u) {
+            let channel = first + i / {{ROWS}}u / {{COLUMNS}}u;
+            let line = i32(top + i / {{COLUMNS}}u % {{ROWS}}u) - {{HALO}};
+            let column = i32(left + i % {{COLUMNS}}u) - {{HALO}};
+            var value = 0.0;
+            if (channel < {{INPUTS}}u && line >= 0 && line < {{H}} && column >= 0 && column < {{W}}) {
+                let plane = (group.z * {{INPUTS}}u + channel) * {{H}}u;
+                value = x[(plane + u32(line)) * {{W}}u + u32(column)];
+            }
+            tile[i] = value;
+        }
+        for (var i = lane; i < {{WEIGHTS}}u; i += {{WG}}u) {
+            let tap = i % {{TAPS}}u;
+            let c = i / {{TAPS}}u % {{CHUNK}}u;
+            let quad = i / {{TAPS}}u / {{CHUNK}}u;
+            let channel = first + c;
+            var value = vec4<f32>();
+            if (channel < {{INPUTS}}u) {
+//: for k in 0..4
+                {
+                    let o = first_out + 4u * quad + {{k}}u;
+                    if (o < {{OUTPUTS}}u) {
+//: if TURNED
+                        let at = (channel * {{OUTPUTS}}u + o) * {{TAPS}}u + ({{TAPS}}u - 1u - tap);
+//: else
+                        let at = (o * {{INPUTS}}u + channel) * {{TAPS}}u + tap;
+//: end
+                        value[{{k}}] = weight[at];
+                    }
+                }
+//: end
+            }
+            weights[(c * {{TAPS}}u + tap) * {{OUT_QUADS}}u + quad] = value;
+        }
+        workgroupBarrier();
+        for (var c = slice; c < {{CHUNK}}u; c += {{SLICES}}u) {
+//: for u in 0..K
+            {
+                let line = (c * {{ROWS}}u + row + {{u}}u) * {{COLUMNS}}u;
+//: for i in 0..COLUMNS
+                let x{{i}} = tile[line + {{i}}u];
+//: end
+                let pixels = array<f32, {{COLUMNS}}>(
+//: for i in 0..COLUMNS
+                    x{{i}},
+//: end
+                );
+                let at = (c * {{TAPS}}u + {{u}}u * {{K}}u) * {{OUT_QUADS}}u + out_lane * {{QUADS}}u;
+//: for v in 0..K
+//: for q in 0..QUADS
+                let w{{v}}_{{q}} = weights[at + {{v}}u * {{OUT_QUADS}}u + {{q}}u];
+//: for p in 0..PX
+                a{{q}}_{{p}} = fma(vec4<f32>(pixels[{{p}} + {{v}}]), w{{v}}_{{q}}, a{{q}}_{{p}});
+//: end
+//: end
+//: end
+            }
+//: end
+        }
+    }
+//: if SLICED
+    for (var half = {{HALF}}u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (slice >= half && slice < 2u * half) {
+            let at = ((slice - half) * {{SPOTS}}u + spot) * {{SUMS_EACH}}u;
+//: for q in 0..QUADS
+//: for p in 0..PX
+            sums[at + {{q}}u * {{PX}}u + {{p}}u] = a{{q}}_{{p}};
+//: end
+//: end
+        }
+        workgroupBarrier();
+        if (slice < half) {
+            let at = (slice * {{SPOTS}}u + spot) * {{SUMS_EACH}}u;
+//: for q in 0..QUADS
+//: for p in 0..PX
+            a{{q}}_{{p}} += sums[at + {{q}}u * {{PX}}u + {{p}}u];
+//: end
+//: end
+        }
+    }
+    if (slice > 0u) {
+        return;
+    }
+//: end
+
+    let line = top + row;
+    if (line >= {{H}}u) {
+        return;
+    }
+//: for q in 0..QUADS
+//: for k in 0..4
+    {
+        let o = first_out + (out_lane * {{QUADS}}u + {{q}}u) * 4u + {{k}}u;
+        if (o < {{OUTPUTS}}u) {
+            let at = ((group.z * {{OUTPUTS}}u + o) * {{H}}u + line) * {{W}}u + left;
+//: if BIASED
+            let start = bias[o];
+//: else
+            let start = 0.0;
+//: end
+//: for p in 0..PX
+            if (left + {{p}}u < {{W}}u) {
+                var value = a{{q}}_{{p}}[{{k}}] + start;
+//: if LEAKY
+                value = select(value * {{SLOPE}}, value, value >= 0.0);
+//: end
+//: if ADDED
+                value += residual[at + {{p}}u];
+//: end
+                y[at + {{p}}u] = value;
+            }
+//: end
+        }
+    }
+//: end
+//: end
+}

@@ -1,0 +1,426 @@
+#!/usr/bin/env python3
+"""The page of `demotic serve` in headless Chromium: draws, waits for pictures, watches a training, takes screenshots.
+
+    cargo build --release && tests/browser.py [--binary target/release/demotic] [--out FOLDER] [--runtime FOLDER]
+
+With --runtime, `package/dist` of the npm package onnxruntime-web, the page of `demotic export --web` runs its network, too. Needs Python's standard library and Chromium (`apt-get install chromium`); where there is none it says so and is skipped.
+Chromium is driven by the DevTools protocol over a pipe. Exit code 0: all as it should be, or skipped.
+"""
+
+import argparse
+import base64
+import functools
+import http.server
+import json
+import os
+import pathlib
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+TINY = """
+[data]
+size_px = 16
+styles = ["openmoji-line", "openmoji"]
+[generator]
+channels = 8
+channels_min = 8
+encoder_blocks = 1
+decoder_blocks = 1
+context_blocks = 0
+latent_channels = 4
+style_dims = 8
+[discriminator]
+channels = 8
+[train]
+batch = 2
+steps = 100000
+tick_steps = 20
+sample_steps = 40
+checkpoint_steps = 400
+"""
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+
+
+class Browser:
+    """A page in Chromium."""
+
+    def __init__(self, program, folder):
+        to_browser, self.writes = os.pipe()
+        self.reads, from_browser = os.pipe()
+        command = [program, "--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu",
+                   "--hide-scrollbars", "--disable-component-update", "--disable-background-networking",
+                   f"--user-data-dir={folder}"]
+        if os.geteuid() == 0:
+            command.append("--no-sandbox")
+        # The pipe is at descriptors 3 and 4.
+        self.process = subprocess.Popen(
+            ["sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh", *command],
+            pass_fds=(to_browser, from_browser), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(to_browser)
+        os.close(from_browser)
+        self.buffer, self.number, self.events, self.session = b"", 0, [], None
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ["Page", "Runtime", "Network", "Log", "DOM", "Accessibility"]:
+            self.call(f"{domain}.enable")
+
+    def message(self, timeout):
+        while b"\0" not in self.buffer:
+            ready, _, _ = select.select([self.reads], [], [], timeout)
+            if not ready:
+                return None
+            part = os.read(self.reads, 1 << 20)
+            check(part, "Chromium went away")
+            self.buffer += part
+        text, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(text)
+
+    def call(self, method, **params):
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": params}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.writes, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self.message(60)
+            check(answer is not None, f"{method}: no answer")
+            if answer.get("id") == self.number:
+                check("error" not in answer, f"{method}: {answer.get('error')}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def value(self, expression):
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        check("exceptionDetails" not in result, f"{expression}: {result.get('exceptionDetails')}")
+        return result["result"].get("value")
+
+    def wait(self, expression, what, secs=60):
+        until = time.monotonic() + secs
+        while not self.value(expression):
+            check(time.monotonic() < until, f"waited {secs} s in vain: {what}; status: "
+                  + str(self.value("document.getElementById('status')?.textContent")))
+            time.sleep(0.05)
+
+    def look(self, width, height, scheme, is_touch):
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=is_touch)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=is_touch)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def open(self, url):
+        self.call("Page.navigate", url="about:blank")
+        self.wait("location.protocol === 'about:'", "an empty page")
+        self.events.clear()
+        self.call("Page.navigate", url=url)
+        self.wait("location.protocol === 'http:' && document.readyState === 'complete'", "the page")
+
+    def screenshot(self, file):
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        shot = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def key(self, key, code=None, modifiers=0):
+        for kind in ["keyDown", "keyUp"]:
+            text = {"text": key} if len(key) == 1 and kind == "keyDown" and not modifiers else {}
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=code or key, modifiers=modifiers, **text)
+
+    def place(self, selector):
+        box = self.value(f"(() => {{ const e = document.querySelector('{selector}'); e.scrollIntoView({{block: 'center'}});"
+                         " const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height] })()")
+        return box
+
+    def draw(self, points, is_touch):
+        """Draws a line on the board; points are shares of its sides."""
+        x, y, width, height = self.place("#canvas")
+        at = [(x + px * width, y + py * height) for px, py in points]
+        if is_touch:
+            def touch(kind, places):
+                self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y} for x, y in places])
+            touch("touchStart", at[:1])
+            for each in at[1:]:
+                touch("touchMove", [each])
+            touch("touchEnd", [])
+        else:
+            def mouse(kind, place, buttons):
+                self.call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", buttons=buttons, clickCount=1)
+            mouse("mousePressed", at[0], 1)
+            for each in at[1:]:
+                mouse("mouseMoved", each, 1)
+            mouse("mouseReleased", at[-1], 0)
+
+
+PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
+            "[...document.querySelectorAll('#styles img')].every(i => i.complete && i.naturalWidth > 0)")
+FIRST = "document.querySelector('#styles img').src"
+
+
+def png(side):
+    """An orange disc on transparency."""
+    rows = b""
+    for y in range(side):
+        rows += b"\0"
+        for x in range(side):
+            inside = (x - side / 2) ** 2 + (y - side / 2) ** 2 < (0.4 * side) ** 2
+            rows += bytes([240, 130, 30, 255] if inside else [0, 0, 0, 0])
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    head = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def common(browser, name, host):
+    """What holds of every view."""
+    width = browser.value("innerWidth")
+    wide = browser.value("document.documentElement.scrollWidth")
+    check(wide <= width, f"{name}: {wide} px wide in a window of {width}")
+    shift = browser.value("window.shifted ?? 0")
+    check(shift < 0.02, f"{name}: the layout shifted by {shift}: {browser.value('window.shifts')}")
+    for node in browser.call("Accessibility.getFullAXTree")["nodes"]:
+        role = node.get("role", {}).get("value")
+        if role in ["button", "slider", "combobox", "image", "tab", "ColorWell", "application", "progressbar"] and not node.get("ignored"):
+            check(node.get("name", {}).get("value"), f"{name}: a {role} without a name: {node}")
+    for event in browser.events:
+        method, params = event.get("method"), event.get("params", {})
+        if method == "Network.requestWillBeSent":
+            url = params["request"]["url"]
+            check(url.startswith((host, "data:", "blob:", "about:")), f"{name}: asked {url}")
+        problem = method == "Runtime.exceptionThrown" or (method == "Log.entryAdded" and params["entry"]["level"] == "error")
+        check(not problem, f"{name}: {json.dumps(params)[:600]}")
+    browser.events.clear()
+
+
+SHIFTS = ("window.shifted = 0; window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) {"
+          " window.shifted += e.value; shifts.push(...e.sources.map(s => `${s.node?.id || s.node?.className || s.node?.nodeName} "
+          "${JSON.stringify(s.previousRect)} ${JSON.stringify(s.currentRect)}`)) } })).observe({type: 'layout-shift', buffered: true})")
+
+
+def drawing(browser, address, out, width, height, scheme):
+    name = f"draw-{width}-{scheme}"
+    is_touch = width < 600
+    browser.look(width, height, scheme, is_touch)
+    browser.open(address)
+    browser.value(SHIFTS)
+    browser.wait(PICTURES, "the example in every style")
+    browser.screenshot(out / f"{name}-example.png")
+    before = browser.value(FIRST)
+    steps = [i / 20 for i in range(21)]
+    browser.draw([(.2 + .6 * t, .75 - .1 * (4 * (t - .5) ** 2 - 1)) for t in steps], is_touch)
+    browser.draw([(.3, .3), (.31, .4)], is_touch)
+    browser.draw([(.7, .3), (.69, .4)], is_touch)
+    browser.wait(f"{FIRST} !== {json.dumps(before)}", "pictures of the drawing")
+    check(browser.value("done.length") == 3, "three strokes, the example gone")
+    browser.wait("!isAsking", "rest")
+    # Keys: undo and redo, then a stroke by arrows.
+    browser.value("canvas.focus()")
+    browser.key("z", "KeyZ", 2)
+    check(browser.value("done.length") == 2, "undone")
+    browser.key("y", "KeyY", 2)
+    check(browser.value("done.length") == 3, "redone")
+    browser.key(" ", "Space")
+    for _ in range(8):
+        browser.key("ArrowRight")
+    browser.key(" ", "Space")
+    check(browser.value("done.length") == 4 and browser.value("done[3].points.length") == 9, "drawn by keys")
+    browser.key("3", "Digit3")
+    check(browser.value("document.getElementById('b').value") == "2", "the third style by its key")
+    browser.value("document.getElementById('lay').value = 'fakes'; compare()")
+    browser.wait("!isAsking", "rest")
+    browser.screenshot(out / f"{name}.png")
+    browser.value("document.getElementById('lay').value = 'labels'; compare(); wipe(30)")
+    browser.value("canvas.blur()")
+    common(browser, name, address)
+    return name
+
+
+def saving(browser, address, out, folder):
+    """A picture from a file, saved at its full size."""
+    browser.look(1400, 1000, "light", False)
+    browser.open(address)
+    browser.wait(PICTURES, "the example in every style")
+    file = folder / "disc.png"
+    file.write_bytes(png(300))
+    before = browser.value(FIRST)
+    node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
+    browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+    browser.wait(f"{FIRST} !== {json.dumps(before)} && !isAsking", "pictures of the file")
+    check(browser.value("[canvas.width, canvas.height]") == [300, 300], "the picture's own size")
+    browser.screenshot(out / "picture.png")
+    session, browser.session = browser.session, None
+    browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    browser.session = session
+    browser.value("document.getElementById('b').value = '2'; compare(); document.getElementById('save').click()")
+    name = browser.value("names()[2]")
+    saved = folder / f"{name}.png"
+    until = time.monotonic() + 30
+    while not saved.exists():
+        check(time.monotonic() < until, f"{saved} was not saved")
+        time.sleep(0.05)
+    time.sleep(0.2)
+    check(struct.unpack(">II", saved.read_bytes()[16:24]) == (300, 300), "saved at its size")
+    # A phrase, drawn.
+    browser.value("document.getElementById('phrase').value = 'so tired'; document.getElementById('speak').requestSubmit()")
+    browser.wait("document.querySelectorAll('#ideas button').length > 0 && done.at(-1).width === 512 && !isAsking", "ideas")
+    browser.screenshot(out / "phrase.png")
+    file.write_text("no picture")
+    browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+    browser.wait("document.getElementById('status').textContent.includes('no picture that the browser can read')", "a message")
+    common(browser, "saving", address)
+
+
+def pace(browser, address):
+    """Milliseconds from a change to its six pictures, on the page; and what the server says of it."""
+    browser.open(address)
+    browser.wait(PICTURES + " && !isAsking", "the example in every style")
+    took = []
+    for i in range(12):
+        took.append(browser.value(
+            f"(async () => {{ const t = performance.now(); add(stroke([[{100 + 20 * i}, 256], [{120 + 20 * i}, 300]], 12, '#000000'));"
+            " while (isAsking) await wait(1); return [performance.now() - t, shown.millis.all, shown.millis.networks, shown.millis.labels] })()"))
+    took.sort()
+    middle = took[len(took) // 2]
+    print(f"six styles: {middle[0]:.0f} ms from a stroke to its pictures (median of {len(took)}); in the server {middle[1]:.0f} ms, "
+          f"of it networks {middle[2]:.0f}, discriminator {middle[3]:.0f}; fastest {took[0][0]:.0f} ms")
+
+
+def training(browser, address, out, width, height, scheme):
+    name = f"train-{width}-{scheme}"
+    browser.look(width, height, scheme, width < 600)
+    browser.open(address + "#training")
+    browser.wait("document.querySelectorAll('.chart > svg').length > 3", "curves")
+    browser.wait("document.getElementById('frame').naturalWidth > 0", "samples")
+    browser.wait("runs[0].ticks.length > 0", "the first figures of the run in training")
+    step = browser.value("runs[0].ticks.at(-1).step")
+    browser.wait(f"runs[0].ticks.at(-1).step > {step}", "a further tick, by itself")
+    check("left" in browser.value("document.querySelector('.run .note').textContent"), "time left")
+    browser.value("document.getElementById('play').click()")
+    browser.wait("!isPlaying", "the end of the film")
+    film = ("fetch('/api/film?run=0&kind=samples').then(r => r.arrayBuffer()).then(b => "
+            "[b.byteLength, new TextDecoder('latin1').decode(b.slice(0, 64)).includes('acTL')])")
+    size, is_animated = browser.value(film)
+    check(is_animated and size > 10000, f"no film: {size} bytes")
+    browser.screenshot(out / f"{name}.png")
+    common(browser, name, address)
+
+
+def exported(browser, binary, runtime, out, folder):
+    """The page of `demotic export --web`, from a server of files alone."""
+    subprocess.run([binary, "export", "built-in", "--web", "site", "--runtime", os.path.abspath(runtime)], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL)
+    handler = functools.partial(Files, directory=str(folder / "site"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    ready = "document.documentElement.dataset.ready === 'yes'"
+    first = "document.querySelector('#styles canvas').toDataURL()"
+    try:
+        for width, height, scheme in [(1400, 1000, "light"), (400, 860, "dark")]:
+            name = f"exported-{width}-{scheme}"
+            browser.look(width, height, scheme, False)
+            browser.open(address)
+            browser.wait(ready, "the example in every style")
+            before = browser.value(first)
+            x, y, side, _ = browser.place("#board")
+            for kind, share in [("mousePressed", .3), ("mouseMoved", .5), ("mouseMoved", .7), ("mouseReleased", .7)]:
+                browser.call("Input.dispatchMouseEvent", type=kind, x=x + side * share, y=y + side / 2, button="left",
+                             buttons=int(kind != "mouseReleased"), clickCount=1)
+            browser.wait(f"{first} !== {json.dumps(before)}", "pictures of the stroke")
+            wide = browser.value("document.documentElement.scrollWidth")
+            check(wide <= width, f"{name}: {wide} px wide")
+            told = browser.value("document.getElementById('status').textContent")
+            check("in this browser" in told, told)
+            browser.screenshot(out / f"{name}.png")
+            print(f"{name}: {told}")
+            for event in browser.events:
+                if event.get("method") == "Network.requestWillBeSent":
+                    url = event["params"]["request"]["url"]
+                    check(url.startswith((address, "data:", "blob:", "about:")), f"{name}: asked {url}")
+                check(event.get("method") != "Runtime.exceptionThrown", json.dumps(event)[:600])
+            browser.events.clear()
+    finally:
+        server.shutdown()
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    """A server of files that says nothing."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript", ".wasm": "application/wasm"}
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(binary, arguments, folder):
+    server = subprocess.Popen([binary, "serve", "--port", "0", "--device", "flex", *arguments], cwd=folder, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True)
+    address = server.stdout.readline().strip()
+    check(address.startswith("http://127.0.0.1:"), f"no address: {address}")
+    return server, address
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--binary", default="target/release/demotic")
+    arguments.add_argument("--out", default=None, help="folder for screenshots; a temporary one without it")
+    arguments.add_argument("--runtime", default=None, help="package/dist of onnxruntime-web, for the page of `demotic export --web`")
+    arguments = arguments.parse_args()
+    found = [shutil.which(name) for name in ["chromium", "chromium-browser", "google-chrome"]]
+    program = next((path for path in found if path), None)
+    if program is None:
+        print("skipped: no Chromium on the path; on Debian: apt-get install chromium")
+        return
+    binary = os.path.abspath(arguments.binary)
+    check(os.access(binary, os.X_OK), f"no program to test, run `cargo build --release`: {binary}")
+    out = pathlib.Path(arguments.out or tempfile.mkdtemp(prefix="demotic-page-"))
+    out.mkdir(parents=True, exist_ok=True)
+    started = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        folder = pathlib.Path(temporary)
+        try:
+            server, address = serve(binary, [], folder)
+            started.append(server)
+            browser = Browser(program, folder / "profile")
+            started.append(browser.process)
+            for width, height in [(1400, 1000), (400, 860)]:
+                for scheme in ["light", "dark"]:
+                    drawing(browser, address, out, width, height, scheme)
+            saving(browser, address, out, folder)
+            pace(browser, address)
+            if arguments.runtime:
+                exported(browser, binary, arguments.runtime, out, folder)
+            (folder / "tiny.toml").write_text(TINY)
+            for seed, run in enumerate(["one", "two"]):
+                started.append(subprocess.Popen([binary, "train", "tiny.toml", "--set", f"seed={seed}", "--device", "flex", "--out", run], cwd=folder,
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            until = time.monotonic() + 120
+            while not all((folder / run / "stats.jsonl").exists() for run in ["one", "two"]):
+                check(time.monotonic() < until, "the trainings do not begin")
+                time.sleep(0.1)
+            server, address = serve(binary, ["--run", "one", "--run", "two"], folder)
+            started.append(server)
+            for width, height in [(1400, 1000), (400, 860)]:
+                for scheme in ["light", "dark"]:
+                    training(browser, address, out, width, height, scheme)
+        finally:
+            for process in reversed(started):
+                process.kill()
+                process.wait()
+    print(f"all as it should be; screenshots: {out}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AssertionError as problem:
+        sys.exit(f"failed: {problem}")
