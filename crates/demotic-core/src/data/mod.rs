@@ -28,6 +28,7 @@ mod split;
 mod summary;
 mod svg;
 pub(crate) mod svg_text;
+mod tif;
 
 pub use crate::error::DataError;
 pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit};
