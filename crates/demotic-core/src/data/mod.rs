@@ -27,6 +27,7 @@ pub(crate) mod source;
 mod split;
 mod summary;
 mod svg;
+mod svg_extent;
 pub(crate) mod svg_text;
 mod tif;
 
