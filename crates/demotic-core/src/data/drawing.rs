@@ -12,8 +12,7 @@ const ENDINGS: [&str; 10] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff",
 ];
 /// The same in words.
-pub const PICTURE_ENDINGS: &str =
-    "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz";
+pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz";
 
 /// What a file holds, told by its name's ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

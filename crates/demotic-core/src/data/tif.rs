@@ -1,4 +1,4 @@
-//! TIFF -> sRGB, 8 bits: the first picture of a file, in grey, RGB, YCbCr, CMYK or a palette.
+//! TIFF -> sRGB, 8 bits: the first picture of a file, in grey, RGB, `YCbCr`, CMYK or a palette.
 //!
 //! The decoder knows no palettes, drops samples that it finds superfluous, and takes colours multiplied by
 //! alpha for others. So it is told that every file is grey, hands over all samples as they lie, and what they
