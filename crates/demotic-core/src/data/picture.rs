@@ -130,8 +130,8 @@ impl Picture {
         })?;
         let (width, height) = decoder.dimensions();
         check_size(width, height, max_pixels)?;
-        if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-            return Err("it is cut off: a JPEG without its end; copy or save it again".into());
+        if format == Some(ImageFormat::Jpeg) {
+            jpeg::check(bytes)?;
         }
         let profile = decoder
             .icc_profile()

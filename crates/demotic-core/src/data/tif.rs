@@ -286,8 +286,9 @@ impl<'a> File<'a> {
             let part = part.and_then(|part| part.get(..size as usize));
             let part = part.ok_or_else(|| damaged(&"a part of its pixels is missing"))?;
             if packing == AS_JPEG {
-                let frame = jpeg::frame(part).filter(|_| jpeg::is_whole(part));
-                let frame = frame.ok_or_else(|| damaged(&"a JPEG in it without its end"))?;
+                jpeg::check(part)?;
+                let frame = jpeg::frame(part);
+                let frame = frame.ok_or_else(|| damaged(&"a JPEG in it without a frame"))?;
                 if frame.width != width || frame.components != samples {
                     return Err(damaged(&"a JPEG in it of another size or kind"));
                 }
