@@ -221,16 +221,6 @@ fn tiff(side: u32, bits: u32) -> Vec<u8> {
 fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
-    let beside = |name, file: &'static str, bytes: Vec<u8>| {
-        let files = vec![
-            (file, bytes),
-            ("set/one/a.png", whole.clone()),
-            ("set/two/a.png", whole.clone()),
-        ];
-        case(name, files, &inspect)
-    };
-    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
-    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
     vec![
         case("data that are not there", vec![], &["data", "inspect", "nowhere"]),
         case("data that are a file", vec![("set.txt", vec![])], &["data", "inspect", "set.txt"]),
@@ -265,6 +255,24 @@ fn folders() -> Vec<Case> {
             ],
             &inspect,
         ),
+    ]
+}
+
+/// Pictures in a folder of good ones.
+fn pictures() -> Vec<Case> {
+    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    let inspect = ["data", "inspect", "set"];
+    let beside = |name, file: &'static str, bytes: Vec<u8>| {
+        let files = vec![
+            (file, bytes),
+            ("set/one/a.png", whole.clone()),
+            ("set/two/a.png", whole.clone()),
+        ];
+        case(name, files, &inspect)
+    };
+    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
+    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
+    vec![
         beside(
             "a drawing with a picture that is cut off",
             "set/one/bad.svg",
@@ -282,7 +290,7 @@ fn folders() -> Vec<Case> {
         beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
             let line = "h.1".repeat(1_000_000);
             format!(
-                r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"##
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
             )
             .into_bytes()
         }),
@@ -736,6 +744,7 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
+    cases.extend(pictures());
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
