@@ -222,20 +222,59 @@ fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
     vec![
-        case("data that are not there", vec![], &["data", "inspect", "nowhere"]),
-        case("data that are a file", vec![("set.txt", vec![])], &["data", "inspect", "set.txt"]),
-        case("an archive in place of a data set", vec![("set.tgz", vec![])], &["data", "inspect", "set.tgz"]),
-        case("a folder without pictures", vec![("set/one/a.txt", vec![])], &inspect),
-        case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
-        case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
-        case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])], &inspect),
+        case(
+            "data that are not there",
+            vec![],
+            &["data", "inspect", "nowhere"],
+        ),
+        case(
+            "data that are a file",
+            vec![("set.txt", vec![])],
+            &["data", "inspect", "set.txt"],
+        ),
+        case(
+            "an archive in place of a data set",
+            vec![("set.tgz", vec![])],
+            &["data", "inspect", "set.tgz"],
+        ),
+        case(
+            "a folder without pictures",
+            vec![("set/one/a.txt", vec![])],
+            &inspect,
+        ),
+        case(
+            "pictures without styles",
+            vec![("set/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a single style",
+            vec![("set/one/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a folder of pictures, zipped",
+            vec![("set.zip", vec![])],
+            &["data", "inspect", "set.zip"],
+        ),
+        case(
+            "pictures of kinds that are not read",
+            vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])],
+            &inspect,
+        ),
         case(
             "a style of a kind that is not read",
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
             &inspect,
         ),
-        case("styles one level deeper", vec![("set/in/one/a.png", whole.clone()), ("set/in/two/a.png", whole.clone())], &inspect),
+        case(
+            "styles one level deeper",
+            vec![
+                ("set/in/one/a.png", whole.clone()),
+                ("set/in/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
         case(
             "a run in place of pictures",
             vec![
