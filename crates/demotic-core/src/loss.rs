@@ -62,7 +62,7 @@ impl AdversarialKind {
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn judge_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> Tensor<1> {
+pub fn discriminator_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> Tensor<1> {
     let sign = real.clone().mul_scalar(2.0) - 1.0;
     a_picture(match kind {
         AdversarialKind::Hinge => activation::relu((sign * logits).neg() + 1.0),
@@ -73,14 +73,14 @@ pub fn judge_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> 
 }
 
 /// The generator's loss against the discriminator: `-r`, `(r - 1)^2 / 2` or `softplus(-r)`, sources as
-/// [`judge_loss`].
+/// [`discriminator_loss`].
 ///
 /// # Shapes
 /// `logits`: `[b, h, w]`; returns `[b]`, mean over patches.
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn fooling_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
+pub fn generator_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
     a_picture(match kind {
         AdversarialKind::Hinge => logits.neg(),
         AdversarialKind::LeastSquares => (logits - 1.0).square().mul_scalar(0.5),
@@ -242,17 +242,21 @@ mod tests {
                 &|r| plus(-r),
             ),
         ];
-        for (kind, real, fake, fool) in table {
-            let judged = |is_real: f32| {
-                judge_loss(
+        for (kind, real, fake, generator) in table {
+            let discriminator = |is_real: f32| {
+                discriminator_loss(
                     kind,
                     grid(logits.to_vec()),
                     grid(vec![is_real; logits.len()]),
                 )
             };
-            same(judged(1.0), real, "real");
-            same(judged(0.0), fake, "fake");
-            same(fooling_loss(kind, grid(logits.to_vec())), fool, "generator");
+            same(discriminator(1.0), real, "real");
+            same(discriminator(0.0), fake, "fake");
+            same(
+                generator_loss(kind, grid(logits.to_vec())),
+                generator,
+                "generator",
+            );
         }
     }
 }

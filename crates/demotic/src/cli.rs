@@ -372,8 +372,8 @@ pub(crate) struct EvaluateArgs {
     /// docs/words.md explains the tables
     #[arg(long, conflicts_with_all = ["data", "checkpoint"])]
     pub(crate) words: bool,
-    /// Score line drawings without counterparts instead: how much of what their lines enclose is coloured, and
-    /// how much of the canvas, which should stay; docs/scoring.md
+    /// Score line drawings without counterparts instead: how much of what their lines enclose is coloured,
+    /// and how much of the canvas, which should stay; docs/scoring.md
     #[arg(long, value_name = "DIR|PICTURE", num_args = 1.., conflicts_with_all = ["pictures", "words", "data", "split"])]
     pub(crate) drawings: Vec<PathBuf>,
     /// With --drawings: only into these styles

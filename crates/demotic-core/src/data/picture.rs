@@ -36,8 +36,8 @@ pub fn signed_png(png: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content with
-/// all pixels.
+/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content
+/// with all pixels.
 fn is_whole_png(bytes: &[u8]) -> bool {
     // After the signature; a chunk is its length, kind, content and checksum.
     let mut rest = bytes.get(8..).unwrap_or_default();

@@ -13,6 +13,8 @@ mod norm_cpu;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
 mod shapes;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "wgpu")]
 mod wgsl;
 
@@ -240,7 +242,7 @@ pub fn halve(x: Tensor<4>) -> Tensor<4> {
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
     if is_served(&x.device()) {
-        let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
+        let y = <Dispatch as NetOps>::unpool(x.into_dispatch(), 1.0);
         return Tensor::from_dispatch(y);
     }
     let [b, c, h, w] = x.dims();
@@ -411,7 +413,7 @@ pub(crate) trait NetOps: Backend {
     fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// Each value times `factor` as a 2x2 patch: the transpose of [`NetOps::pool`].
     #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, 2 * h, 2 * w]) })]
-    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
+    fn unpool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// `y`: the result of [`NetOps::leaky`].
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
@@ -662,9 +664,9 @@ impl NetOps for Flex {
         tensor(norm_cpu::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
     }
 
-    fn spread(x: FlexTensor, factor: f32) -> FlexTensor {
+    fn unpool(x: FlexTensor, factor: f32) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
-        let y = norm_cpu::spread(host(&own(x)), [h, w], factor);
+        let y = norm_cpu::unpool(host(&own(x)), [h, w], factor);
         tensor(y, [b, c, 2 * h, 2 * w])
     }
 
@@ -775,7 +777,7 @@ impl<B: NetOps> Backward<B, 1> for PoolBackward {
         let [x_node] = ops.parents;
         let dy = grads.consume::<B>(&ops.node);
         if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::spread(dy, ops.state));
+            grads.register::<B>(node.id, B::unpool(dy, ops.state));
         }
     }
 }
@@ -957,14 +959,14 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         }
     }
 
-    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+    fn unpool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
         match SpreadBackward
             .prepare::<C>([x.node()])
             .compute_bound()
             .stateful()
         {
-            OpsKind::Tracked(prep) => prep.finish(factor, B::spread(x.into_primitive(), factor)),
-            OpsKind::UnTracked(prep) => prep.finish(B::spread(x.into_primitive(), factor)),
+            OpsKind::Tracked(prep) => prep.finish(factor, B::unpool(x.into_primitive(), factor)),
+            OpsKind::UnTracked(prep) => prep.finish(B::unpool(x.into_primitive(), factor)),
         }
     }
 
@@ -1065,7 +1067,8 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    fn worst<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    /// Largest difference over the largest value of `b`.
+    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
         let scale: f32 = b.clone().abs().max().into_scalar();
         let difference: f32 = (a - b).abs().max().into_scalar();
         difference / scale.max(1e-6)
@@ -1083,12 +1086,12 @@ mod tests {
             let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
             let ours = conv_same(x.clone(), w.clone(), b.clone());
             let burns = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
-            assert!(worst(ours.clone().inner(), burns.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), burns.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let burns = (burns * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
-            assert!(worst(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
-            assert!(worst(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
+            assert!(apart(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
+            assert!(apart(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
         }
     }
 
@@ -1125,18 +1128,18 @@ mod tests {
                 groups,
                 f64::from(slope),
             );
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
             assert!(
-                worst(
+                apart(
                     scale.grad(&ours).expect("scale"),
                     scale.grad(&plain).expect("scale")
                 ) < 2e-5
             );
             assert!(
-                worst(
+                apart(
                     shift.grad(&ours).expect("shift"),
                     shift.grad(&plain).expect("shift")
                 ) < 2e-5
@@ -1153,11 +1156,11 @@ mod tests {
         let before = x.clone().inner();
         let ours = leaky(x.clone(), 0.2);
         let burns = burn::tensor::activation::leaky_relu(x.clone(), 0.2);
-        assert!(worst(ours.clone().inner(), burns.clone().inner()) == 0.0);
-        assert!(worst(x.clone().inner(), before) == 0.0);
+        assert!(apart(ours.clone().inner(), burns.clone().inner()) == 0.0);
+        assert!(apart(x.clone().inner(), before) == 0.0);
         let ours = (ours * up.clone()).sum().backward();
         let burns = (burns * up).sum().backward();
-        assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
+        assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
     }
 
     #[test]
@@ -1181,10 +1184,10 @@ mod tests {
             (halve(x.clone()), means.reshape([2, 3, 2, 3]), small),
             (upsample(x.clone()), wide.reshape([2, 3, 8, 12]), large),
         ] {
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
         }
     }
 

@@ -160,26 +160,14 @@ impl Report {
     /// # Errors
     /// Where a picture cannot be read or the page not be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let name = escape(&self.name);
-        write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
-             <header><h1>{name}</h1><p class=\"status\">{}</p>{}</header>{}",
-            include_str!("page.css"),
-            self.status(),
-            self.verdict(),
-            self.notices()
-        )?;
+        let status = format!("<p class=\"status\">{}</p>{}", self.status(), self.verdict());
+        html::begin(page, &self.name, &status)?;
+        page.write_all(self.notices().as_bytes())?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
             film.write(page)?;
         }
-        writeln!(
-            page,
-            "{}</main><script>{}</script></body></html>",
-            self.figures(),
-            include_str!("page.js")
-        )
+        page.write_all(self.figures().as_bytes())?;
+        html::end(page)
     }
 
     /// All that is text: scores, curves, settings.

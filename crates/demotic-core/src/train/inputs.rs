@@ -47,7 +47,7 @@ pub(crate) struct Inputs {
     /// Changes of the real pictures, then the fakes in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
-    pub(crate) fooling_variations: Option<Variations>,
+    pub(crate) generator_variations: Option<Variations>,
     /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
@@ -217,7 +217,7 @@ impl<'a> Feed<'a> {
             (self.augment_prob > 0.0)
                 .then(|| Variations::draw(&mut rng, count, size, self.augment_prob))
         };
-        let (pure, fooling) = (variations(0, 2 * batch), variations(1, batch));
+        let (pure, fakes) = (variations(0, 2 * batch), variations(1, batch));
         let r1 = if step.is_multiple_of(config.loss.r1_interval_steps) {
             config.loss.r1 * config.loss.r1_interval_steps as f32
         } else {
@@ -257,7 +257,7 @@ impl<'a> Feed<'a> {
                     variations: pure
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
-                    fooling_variations: fooling.as_ref().map(|all| all.cut(part * n, n)),
+                    generator_variations: fakes.as_ref().map(|all| all.cut(part * n, n)),
                     diversity: 1.0 - (step as f32 / config.train.steps as f32).min(1.0),
                     r1,
                     targets,

@@ -320,7 +320,7 @@ impl Part<'_> {
 
         // Against the discriminator, and against true translations where there are any.
         let adversarial = |pictures: Tensor<4>| {
-            let shown = match &self.inputs.fooling_variations {
+            let shown = match &self.inputs.generator_variations {
                 Some(variations) => variations.apply(pictures, &self.autodiff()),
                 None => pictures,
             };
@@ -434,7 +434,7 @@ impl Part<'_> {
         let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
         let real = self.tensor(&real, [b, h, w]);
         let styles = style_planes(styles, &emissions);
-        loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
+        loss::discriminator_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
     /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood,
@@ -492,7 +492,7 @@ impl Part<'_> {
         let styles: Vec<u32> = repeated(targets, h * w);
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
-        loss::fooling_loss(l.adversarial_kind, logits)
+        loss::generator_loss(l.adversarial_kind, logits)
     }
 
     /// Label grids: `[b, h, w]`.

@@ -102,8 +102,8 @@ pub(crate) struct SayArgs {
     #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) count: u32,
     /// As JSON:
-    /// [{"picture":..,"recalled":[..],"said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true},
-    /// ..]}]
+    /// [{"picture":..,"recalled":[..],
+    /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Say rude phrases, too
