@@ -160,7 +160,11 @@ impl Report {
     /// # Errors
     /// Where a picture cannot be read or the page not be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let status = format!("<p class=\"status\">{}</p>{}", self.status(), self.verdict());
+        let status = format!(
+            "<p class=\"status\">{}</p>{}",
+            self.status(),
+            self.verdict()
+        );
         html::begin(page, &self.name, &status)?;
         page.write_all(self.notices().as_bytes())?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
