@@ -7,6 +7,7 @@ mod examination;
 mod failure;
 mod findings;
 mod greeting;
+mod inputs;
 mod options;
 mod output;
 mod page;

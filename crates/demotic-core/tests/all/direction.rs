@@ -61,6 +61,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &[
                 "options.rs",
                 "greeting.rs",
+                "inputs.rs",
                 "progress.rs",
                 "sheet.rs",
                 "tensorboard.rs",

@@ -7,10 +7,10 @@ use demotic_core::metric::Coloured;
 use image::RgbaImage;
 use serde::Serialize;
 
-use super::inputs;
 use super::scored::told;
 use crate::cli::EvaluateArgs;
 use crate::failure::input;
+use crate::inputs;
 
 /// Longer side at which drawings without pixels of their own are scored.
 const SIZE_PX: u32 = 256;

@@ -14,7 +14,6 @@ mod evaluate;
 mod evaluate_drawings;
 mod evaluate_words;
 mod export;
-mod inputs;
 mod learn_words;
 #[cfg(feature = "remote")]
 mod lend;

@@ -15,9 +15,9 @@ use demotic_core::train::run::trained;
 use image::ExtendedColorType;
 use serde::Serialize;
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
+use crate::inputs::{self, Existing, Job};
 use crate::output::say;
 use crate::sheet;
 

@@ -13,9 +13,9 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, Framed, Hand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::{AlphaArg, TranslateArgs};
 use crate::failure::{input, io};
+use crate::inputs::{self, Existing, Job};
 use crate::output::{duration, say};
 use crate::sheet;
 
