@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
 use super::features::{Seen, pooled, see};
-use super::interval::{Bootstrap, Estimate, Spread, families};
+use super::interval::{Bootstrap, Estimate, families};
 use super::kid::{Gram, Grams, LEAST_SET};
+use super::measured::{Column, FIGURES, Measured, Spreads};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
@@ -140,27 +141,6 @@ pub struct KindMeans {
     pub remap: Option<Measured>,
     /// The nearest training picture's counterpart; `None` unless every direction has it.
     pub nearest: Option<Measured>,
-}
-
-/// Figures of one method, each with its 95 % interval over families.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Measured {
-    /// Mean absolute difference, 0 to 1; lower is better.
-    pub l1: Estimate,
-    /// Peak signal-to-noise ratio in dB; higher is better.
-    pub psnr: Estimate,
-    /// Structural similarity, at most 1; higher is better.
-    pub ssim: Estimate,
-    /// [`Seen::perceptual`], 0 to 16; lower is better.
-    pub perceptual: Estimate,
-    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
-    /// distribution. `None` (`null`) of fewer than [`LEAST_SET`] pictures.
-    pub kid: Option<Estimate>,
-    /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none
-    /// ([`Channels::Rgba`] does), and of methods that have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpha_l1: Option<Estimate>,
 }
 
 /// Means of the figures of some translations against the true pictures; `None` of no picture.
@@ -412,12 +392,11 @@ pub fn from_prior<E>(
     Ok(all)
 }
 
-/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it
-/// so.
+/// For each picture, the smallest mean absolute difference to any training picture of the style.
 fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
     let len = dataset.picture_len();
     let mut least = vec![f64::INFINITY; pictures.len() / len];
-    for items in dataset.items(style, Split::Train).chunks(64) {
+    for items in dataset.items(style, Split::Train).chunks(CHUNK) {
         let trained = dataset.pictures(style, items);
         least
             .par_iter_mut()
@@ -683,47 +662,6 @@ impl KernelSet {
     }
 }
 
-/// [`Measured`] before its intervals are taken.
-struct Spreads {
-    l1: Spread,
-    psnr: Spread,
-    ssim: Spread,
-    perceptual: Spread,
-    kid: Option<Spread>,
-    alpha_l1: Option<Spread>,
-}
-
-impl Spreads {
-    fn measured(&self) -> Measured {
-        Measured {
-            l1: self.l1.estimate(),
-            psnr: self.psnr.estimate(),
-            ssim: self.ssim.estimate(),
-            perceptual: self.perceptual.estimate(),
-            kid: self.kid.as_ref().map(Spread::estimate),
-            alpha_l1: self.alpha_l1.as_ref().map(Spread::estimate),
-        }
-    }
-
-    fn mean(of: &[&Self]) -> Option<Self> {
-        let mean = |figure: fn(&Self) -> &Spread| {
-            Spread::mean(&of.iter().map(|spreads| figure(spreads)).collect::<Vec<_>>())
-        };
-        let mean_of_all = |figure: fn(&Self) -> Option<&Spread>| {
-            let all: Option<Vec<&Spread>> = of.iter().map(|spreads| figure(spreads)).collect();
-            Spread::mean(&all?)
-        };
-        Some(Self {
-            l1: mean(|s| &s.l1)?,
-            psnr: mean(|s| &s.psnr)?,
-            ssim: mean(|s| &s.ssim)?,
-            perceptual: mean(|s| &s.perceptual)?,
-            kid: mean_of_all(|s| s.kid.as_ref()),
-            alpha_l1: mean_of_all(|s| s.alpha_l1.as_ref()),
-        })
-    }
-}
-
 impl std::fmt::Display for Evaluation {
     /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
     /// Then what the discriminator tells of real pictures, then the notes. In fewer columns than the lines
@@ -777,7 +715,7 @@ impl Evaluation {
         let of_figures = |width: fn(&str, usize) -> usize| -> usize {
             figures
                 .iter()
-                .map(|(name, digits)| 2 + width(name, *digits))
+                .map(|column| 2 + width(column.name, column.digits))
                 .sum()
         };
         let whole = columns[0] + columns[1] + HEAD + of_figures(|_, digits| interval_width(digits));
@@ -820,7 +758,7 @@ impl Evaluation {
             });
         }
         for d in self.unpaired.iter().take(each * self.unpaired.len()) {
-            let row = |m: SetMeasured| [None, None, None, None, Some(m.kid), None];
+            let row = |m: SetMeasured| FIGURES.map(|column| (column.key == "kid").then_some(m.kid));
             rows.push(Row {
                 from: d.from.clone(),
                 to: d.to.clone(),
@@ -849,7 +787,7 @@ const HEAD: usize = 2 + 2 + 8 + 2 + 6 + 2 + 7;
 fn write_wide(
     f: &mut std::fmt::Formatter<'_>,
     rows: &[Row],
-    figures: &[(&str, usize)],
+    figures: &[Column],
     [from, to]: [usize; 2],
 ) -> std::fmt::Result {
     write!(
@@ -857,8 +795,8 @@ fn write_wide(
         "{:from$}  {:to$}  {:8}  {:>5}   {:7}",
         "from", "to", "kind", "n", "method"
     )?;
-    for (figure, digits) in figures {
-        write!(f, "  {figure:0$}", interval_width(*digits))?;
+    for column in figures {
+        write!(f, "  {:1$}", column.name, interval_width(column.digits))?;
     }
     writeln!(f)?;
     for row in rows {
@@ -873,7 +811,8 @@ fn write_wide(
                 row.n,
                 method.name()
             )?;
-            for (estimate, (_, digits)) in values.iter().zip(figures) {
+            for (estimate, column) in values.iter().zip(figures) {
+                let digits = column.digits;
                 let text = estimate.map_or_else(
                     || "-".into(),
                     |e| {
@@ -883,7 +822,7 @@ fn write_wide(
                         )
                     },
                 );
-                write!(f, "  {text:0$}", interval_width(*digits))?;
+                write!(f, "  {text:0$}", interval_width(digits))?;
             }
             writeln!(f)?;
         }
@@ -895,7 +834,7 @@ fn write_wide(
 fn write_narrow(
     f: &mut std::fmt::Formatter<'_>,
     rows: &[Row],
-    figures: &[(&str, usize)],
+    figures: &[Column],
 ) -> std::fmt::Result {
     for row in rows {
         let count = match row.n.trim() {
@@ -904,16 +843,17 @@ fn write_narrow(
         };
         writeln!(f, "{} -> {}  ({}{count})", row.from, row.to, row.kind)?;
         write!(f, "  {:7}", "")?;
-        for (figure, digits) in figures {
-            write!(f, "  {figure:>0$}", figure.len().max(digits + 3))?;
+        for column in figures {
+            write!(f, "  {:>1$}", column.name, narrow_width(column))?;
         }
         writeln!(f)?;
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
             write!(f, "  {:7}", method.name())?;
-            for (estimate, (figure, digits)) in values.iter().zip(figures) {
+            for (estimate, column) in values.iter().zip(figures) {
+                let digits = column.digits;
                 let text = estimate.map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value));
-                write!(f, "  {text:>0$}", figure.len().max(digits + 3))?;
+                write!(f, "  {text:>0$}", narrow_width(column))?;
             }
             writeln!(f)?;
         }
@@ -921,32 +861,8 @@ fn write_narrow(
     writeln!(f, "intervals (95 %): in a wider terminal, and in the JSON")
 }
 
-impl Measured {
-    /// In the order of [`FIGURES`].
-    fn row(self) -> [Option<Estimate>; FIGURES.len()] {
-        [
-            Some(self.l1),
-            Some(self.psnr),
-            Some(self.ssim),
-            Some(self.perceptual),
-            self.kid,
-            self.alpha_l1,
-        ]
-    }
-}
-
 /// Most directions with lines of their own: those of eight styles.
 const DIRECTIONS_SHOWN: usize = 56;
-/// Figures with the digits they are shown with.
-const FIGURES: [(&str, usize); 6] = [
-    ("l1", 4),
-    ("psnr", 2),
-    ("ssim", 4),
-    ("perceptual", 3),
-    ("kid x1000", 1),
-    ("alpha_l1", 4),
-];
-
 /// What is held against the true picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
@@ -1000,4 +916,9 @@ impl<T> IndexMut<Method> for ByMethod<T> {
 /// Letters of `value (low high)`.
 fn interval_width(digits: usize) -> usize {
     (3 * (digits + 3) + 4).max(3 * "1234.5".len() + 4)
+}
+
+/// Letters of a value without its interval.
+fn narrow_width(column: &Column) -> usize {
+    column.name.len().max(column.digits + 3)
 }

@@ -1,8 +1,9 @@
 //! What an evaluation comes to, in a sentence.
 
-use super::evaluation::{Direction, Evaluation, Measured};
+use super::evaluation::{Direction, Evaluation};
 use super::interval::Estimate;
 use super::kid::LEAST_SET;
+use super::measured::Measured;
 
 /// A figure: its name, its value in [`Measured`], and whether a lower one is better.
 type Compared = (&'static str, fn(&Measured) -> Option<Estimate>, bool);

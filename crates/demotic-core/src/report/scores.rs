@@ -7,9 +7,11 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::html::escape;
+use crate::metric::is_lower_better;
 
-/// Figures that are better the lower they are; all others are better the higher.
-const LOWER_IS_BETTER: [&str; 6] = ["l1", "alpha_l1", "kid", "perceptual", "lpips", "cycle_l1"];
+/// Figures beside those of [`crate::metric::Measured`] that are better the lower they are; all others are
+/// better the higher.
+const LOWER_IS_BETTER: [&str; 2] = ["lpips", "cycle_l1"];
 /// The figure that is no better either way.
 const NEAREST: &str = "nearest_l1";
 /// Keys that hold the middle of an interval.
@@ -90,7 +92,7 @@ fn write_table<'a>(
     directions: impl Iterator<Item = &'a &'a Map<String, Value>>,
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
 ) {
-    let lower = LOWER_IS_BETTER.contains(&name);
+    let lower = is_lower_better(name).unwrap_or(LOWER_IS_BETTER.contains(&name));
     let _ = write!(
         out,
         "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",

@@ -294,8 +294,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The step itself, on the inputs of every part: draw; discriminator; update it; generator; update it;
-    /// average.
+    /// The step itself, on the inputs of every part: generate fakes; the discriminator's loss on them, and its
+    /// update; the generator's loss against the updated discriminator, and its update; the average.
     fn step_on(&mut self, inputs: &[Inputs]) -> Result<(), Error> {
         let (config, devices, step) = (
             Arc::clone(&self.config),
