@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::Which;
 
-/// Learns how pictures are said in another hand, and says yours that way.
+/// Learns how pictures are drawn in other styles, and translates yours.
 #[derive(Debug, Parser)]
 #[command(name = "demotic", version, about, long_about = None, subcommand_required = true, arg_required_else_help = true, after_help = AFTER)]
 pub(crate) struct Cli {
@@ -191,7 +191,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
             (rest, is_given) = (after, true);
         }
     }
-    // A century is a slip of the finger.
+    // More than a century is a slip of the finger.
     if is_given && rest.is_empty() && (1..100 * 365 * 86_400).contains(&secs) {
         Ok(Duration::from_secs(secs))
     } else {

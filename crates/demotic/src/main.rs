@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         match run(&cli.command) {
             Ok(failure::Outcome::Done) => ExitCode::SUCCESS,
             Ok(failure::Outcome::Interrupted) => ExitCode::from(failure::INTERRUPTED),
-            // Whoever read the output has seen enough.
+            // The reader closed the pipe: that is no error.
             Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error),
         }

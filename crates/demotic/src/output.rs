@@ -19,7 +19,7 @@ pub(crate) fn say(text: &str) -> Result<()> {
 pub(crate) fn note(text: &str) {
     let mut out = std::io::stderr().lock();
     if out.is_terminal() {
-        // Progress is worth no failure.
+        // A line of progress that cannot be written is no error.
         let _ = write!(out, "\r\x1b[K{text}");
         let _ = out.flush();
     }

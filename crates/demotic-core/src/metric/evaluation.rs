@@ -499,7 +499,7 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// Pictures and how they look to the network.
+/// Pictures with their features.
 struct Looked {
     pictures: Vec<f32>,
     seen: Vec<Seen>,

@@ -4,6 +4,11 @@
 //! On Flex they run `conv_cpu` and `norm_cpu`, on `wgpu` devices that take WGSL the kernels under `wgsl`,
 //! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
 //! and autotune serve.
+//!
+//! [`NetOps`] extends Burn's backends: `backend_extension` makes each of its methods an operation of every
+//! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
+//! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
+//! below it registers the backward pass.
 
 mod conv_cpu;
 mod filter;
@@ -380,7 +385,7 @@ pub(crate) trait NetOps: Backend {
         groups: usize,
         slope: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// On `wgpu` alone, as all that follow which name a code or a flat buffer.
+    /// Only on `wgpu`, as are its gradients, `gather` and `view`.
     #[fusion(dtype = x, shape = x)]
     fn style_norm_act(
         x: FloatTensor<Self>,
@@ -484,7 +489,8 @@ fn host(tensor: &FlexTensor) -> &[f32] {
         .expect("made contiguous f32 at the operation's entry")
 }
 
-/// The tensor in one piece, its handle given up: `storage_mut` then copies only where another owner is left.
+/// A contiguous tensor that gives its handle up, so that `storage_mut` copies only where there is another
+/// owner.
 fn own(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }

@@ -42,7 +42,7 @@ choices! {
         Pad = "pad",
         /// Whole, and what is left is filled with its mirror image.
         Mirror = "mirror",
-        /// Its middle alone. What is translated later is mirrored: nothing of it is cut off.
+        /// Its middle alone, in training. Inputs of `translate` are mirrored instead: nothing is cut off.
         Crop = "crop",
     }
 }

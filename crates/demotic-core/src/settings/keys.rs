@@ -40,7 +40,7 @@ const STYLE_CODES: Condition = with("generator.style = latent or reference", |c|
     c.generator.style != StyleKind::Table
 });
 
-/// Keys that earlier versions had: the value at which they changed nothing, and what there is instead.
+/// Keys that earlier versions had, all numbers: name, the value that had no effect, what to use instead.
 pub(super) const REMOVED: &[(&str, f64, &str)] =
     &[("loss.smoothness", 0.0, "`loss.r1` calms the discriminator")];
 

@@ -375,7 +375,7 @@ fn is_word_or_number(name: &str) -> bool {
         .any(|key| key.name == name && key.is_word_or_number)
 }
 
-/// Lays `given` over `table`, noting keys that the table does not have and values of another type.
+/// Merges `given` into `table`, noting keys that the table does not have and values of another type.
 fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<String>) {
     for (key, value) in given {
         let name = if prefix.is_empty() {

@@ -22,9 +22,9 @@ pub struct Row {
     pub digits: usize,
     /// When the screen has it.
     pub column: Column,
-    /// What it is shown together with.
+    /// The chart that it is plotted in.
     pub chart: Chart,
-    /// What sets it apart there.
+    /// Its line in that chart.
     pub series: &'static str,
 }
 
@@ -137,9 +137,9 @@ impl Figure {
 pub enum Chart {
     /// The discriminator's loss.
     Discriminator,
-    /// What it makes of a patch.
+    /// Its probability that a patch is real.
     Probability,
-    /// The generator's loss against it.
+    /// The generator's adversarial loss.
     Against,
     /// Errors of pictures.
     Errors,
@@ -228,7 +228,7 @@ impl Figures {
     }
 }
 
-/// Of two values of one figure the later counts.
+/// If a figure comes twice, the later value counts.
 impl FromIterator<(Figure, f32)> for Figures {
     fn from_iter<I: IntoIterator<Item = (Figure, f32)>>(values: I) -> Self {
         let mut figures = Self::default();

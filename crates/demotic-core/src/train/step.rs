@@ -145,8 +145,8 @@ impl Part<'_> {
         let fake = if self.inputs.prior_noise.is_empty() {
             fake
         } else {
-            // A sample from the prior has no input to be laid into: the same rows again, now of finished
-            // pictures, to the bit.
+            // A sample from the prior has no input to be laid into. The same rows as of the latents above, now
+            // of filtered pictures: the same bits as where a graph is kept.
             self.interleave(fake, drawn, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);
@@ -301,7 +301,7 @@ impl Part<'_> {
         let frozen = discriminator.clone().no_grad();
         let mut terms = Terms::default();
 
-        // The sources again, and there and back.
+        // Reconstruction, divergence and cycle.
         terms.add(
             Figure::GReconstruction,
             weights.reconstruction,
@@ -339,7 +339,7 @@ impl Part<'_> {
             );
         }
 
-        // Samples from the prior: convincing, and each from a latent of its own.
+        // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;
             let latents = self.tensor(&self.inputs.prior_noise, read.dims());
@@ -376,8 +376,8 @@ impl Part<'_> {
         loss::absolute_error(paired, truths).mul_scalar(share)
     }
 
-    /// Terms that make style codes mean something: a code can be read from the translation, two codes give
-    /// two translations, and the table's code is the mean one.
+    /// Terms of style codes: the code can be read from the translation, two codes give two translations, and
+    /// the table's code is the mean of the others.
     fn add_style_terms(
         &self,
         terms: &mut Terms,
@@ -457,8 +457,8 @@ impl Part<'_> {
     /// The real-versus-fake logit of each real picture, in its own style: the sum over its `P` patches, over
     /// `sqrt(P)`. `[m]` `pictures`: the step's reals, once or more.
     ///
-    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is
-    /// sure and the penalty is needed. With chains as without: the log-odds of all patches real against all
+    /// It is the logit, for the gradient of a log-probability vanishes where the discriminator is sure and
+    /// the penalty is needed. With chains as without: the log-odds of all patches real against all
     /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
     /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
