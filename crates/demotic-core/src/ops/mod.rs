@@ -5,7 +5,7 @@
 //! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
 //! and autotune serve.
 //!
-//! [`NetOps`] extends Burn's backends: `backend_extension` makes each of its methods an operation of every
+//! `NetOps` extends Burn's backends: `backend_extension` makes each of its methods an operation of every
 //! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
 //! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
 //! below it registers the backward pass.
