@@ -28,7 +28,7 @@ pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
 
 impl AdversarialKind {
     /// Whether all labels are trained against each other, so that their probabilities mean something. The
-    /// other kinds train the score of a patch's own style against that of fake alone: no style is told from
+    /// other kinds train the score of a patch's own style against that of fake alone: no style is distinguished from
     /// another.
     #[must_use]
     pub fn tells_styles(self) -> bool {

@@ -330,7 +330,7 @@ distance (0 to 16, lower is better) and, for the translations as a set, the kern
 itself, lower is better); both look through EfficientNet-Lite0, a network trained on photographs that is built in. In brackets \
 the 95 % interval over families of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine \
 colour map) and `nearest` (the counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) \
-or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator tells the styles of real \
+or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator recognises the styles of real \
 held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are chance.
 
 Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
@@ -687,8 +687,8 @@ norms. Copies, multiply-adds and a training step of the configuration are timed,
 Exit code 0: all right; 1: a wrong result. A software adapter takes an hour or more, most of it to tune \
 convolutions: --quick takes fewer.
 
-Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and \
-the signal; one that says nothing for as long as --patience is killed, and told by the check that hung. Both exit with 1; --json then \
+Devices other than flex are checked in a process of their own: a driver that kills it is reported by the check that was running and \
+the signal; one that says nothing for as long as --patience is killed, and reported by the check that hung. Both exit with 1; --json then \
 has what was found until there, and `died` with both.
 
 Examples:
@@ -733,7 +733,7 @@ set-up on, without what a driver takes by itself. \
 
 `A is X +- Y times faster than B`: X is the median over rounds of B's time over A's in the same round, Y half the width of the 99 % \
 interval of that median. Where the interval holds 1, no difference was seen; fewer than 8 rounds have no such interval. A device that \
-fails is told by its name and message, the others' figures stay, and the exit code is 1.
+fails is reported by its name and message, the others' figures stay, and the exit code is 1.
 
 Examples:
   demotic compare --devices flex,wgpu
@@ -772,7 +772,7 @@ patches), by every implementation and kernel of the device: `cpu` and `reference
 `chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
 `op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
 median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
-that is wrong or fails is told by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
+that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
 
 Examples:
   demotic bench --device wgpu

@@ -9,7 +9,7 @@ use crate::cli::DoctorArgs;
 use crate::failure;
 use crate::output::{duration, note, say};
 
-/// What an examination tells as it goes; between processes, each is a line of JSON.
+/// What an examination reports as it goes; between processes, each is a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Finding {
     Opened {

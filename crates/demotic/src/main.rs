@@ -41,8 +41,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs a command, on devices of other machines where it is told to: those that are lost are an error and no
-/// bug, and the others are told when it is over.
+/// Runs a command, on devices of other machines where it is asked to: those that are lost are an error and no
+/// bug, and the others get word when it is over.
 #[cfg(feature = "remote")]
 fn run(command: &cli::Command) -> anyhow::Result<failure::Outcome> {
     let result = demotic_core::device::attended(|| commands::run(command));

@@ -7,7 +7,7 @@ use anyhow::Result;
 /// Writes a text to standard output.
 ///
 /// # Errors
-/// What the system says; a closed pipe is told apart by [`is_broken_pipe`].
+/// What the system says; a closed pipe is recognised by [`is_broken_pipe`].
 pub(crate) fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -217,7 +217,7 @@ impl Journal {
     }
 }
 
-/// The figures of a tick that fit into a line, the most telling ones first to stay. `errors`: of all ticks,
+/// The figures of a tick that fit into a line, the most important ones first to stay. `errors`: of all ticks,
 /// for the sparkline; none for none.
 fn short_line(tick: &Tick, steps: u64, errors: &[f32], columns: usize) -> String {
     let width = steps.to_string().len();

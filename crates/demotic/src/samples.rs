@@ -64,7 +64,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Whether another style draws an item the same: what style its patches are in cannot be told.
+    /// Whether another style draws an item the same: what style its patches are in cannot be known.
     fn is_alike(&self, style: usize, item: usize) -> bool {
         let dataset = self.dataset;
         let own = dataset.picture(style, item);
@@ -77,7 +77,7 @@ impl<'a> Samples<'a> {
     pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> Sheet {
         let dataset = self.dataset;
         let (styles, size) = (dataset.styles().len(), dataset.size_px() as usize);
-        // One input a style, and another round where there are few styles: of those that tell the styles
+        // One input a style, and another round where there are few styles: of those whose styles differ
         // apart, where there are any.
         let telling = self.inputs.iter().filter(|(s, i)| !self.is_alike(*s, *i));
         let mut inputs: Vec<(usize, usize)> = telling.copied().collect();
@@ -153,7 +153,7 @@ impl<'a> Samples<'a> {
                 title: if trainer.config().loss.adversarial_kind.tells_styles() {
                     "labels, and probability p".into()
                 } else {
-                    "labels, and probability p: fake, or real of the style that is meant; this loss does not tell styles".into()
+                    "labels, and probability p: fake, or real of the style that is meant; this loss does not distinguish styles".into()
                 },
                 columns: names.iter().cloned().chain(heat_names).collect(),
                 rows: vec![

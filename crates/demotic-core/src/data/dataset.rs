@@ -494,7 +494,7 @@ impl Dataset {
         }
     }
 
-    /// Warns where bars at the edges of opaque pictures tell a style: their share of the square, across and
+    /// Warns where bars at the edges of opaque pictures give a style away: their share of the square, across and
     /// upright, differs.
     fn look_at_shapes(&mut self) {
         let side = self.size_px as usize;

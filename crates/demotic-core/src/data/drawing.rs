@@ -12,7 +12,7 @@ const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", 
 /// The same in words.
 pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, svg, svgz";
 
-/// What a file holds, told by its name's ending.
+/// What a file holds, by its name's ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Svg,

@@ -6,7 +6,7 @@ use super::layout;
 use super::passed_over::PassedOver;
 use super::source::StyleInfo;
 
-/// What equal names mean for two styles: whether one was drawn over the other, told by the mean overlap of
+/// What equal names mean for two styles: whether one was drawn over the other, by the mean overlap of
 /// silhouettes over training pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,7 +50,7 @@ pub struct DatasetSummary {
     pub background: [u8; 3],
     /// Ideas, in whatever style.
     pub items: usize,
-    /// How families, by which the split is made, are told.
+    /// How families, by which the split is made, are found.
     pub family_rule: String,
     /// `Dataset::fingerprint` in hexadecimal.
     pub fingerprint: String,

@@ -21,7 +21,7 @@ const MAX_EXTENT: u64 = 64 << 20;
 const LETTER_EXTENT: u64 = 256;
 /// An element takes as much as so many bytes of a path.
 const ELEMENT_EXTENT: u64 = 16;
-/// Most `use` elements that are laid out to tell.
+/// Most `use` elements that are laid out to find out.
 const MAX_USES: usize = 1 << 20;
 /// Most `use` elements that point at each other in a row.
 const MAX_USE_DEPTH: usize = 64;
@@ -329,7 +329,7 @@ impl<'a> Extents<'a> {
         }
     }
 
-    /// Extent of a range of nodes with its uses laid out; nothing where that is too much to be told.
+    /// Extent of a range of nodes with its uses laid out; nothing where that is too much to find out.
     fn laid_out(&mut self, [first, last]: [u32; 2], depth: usize) -> Option<u64> {
         if depth > MAX_USE_DEPTH {
             return None;

@@ -33,7 +33,7 @@ pub struct Evaluation {
     /// Pictures drawn without an input, where the run was trained to; one a style.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior: Vec<FromPrior>,
-    /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
+    /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not asked.
     pub recognition: Option<Recognition>,
     /// What a reader of these figures must know, in sentences.
     #[serde(default)]
@@ -664,7 +664,7 @@ impl KernelSet {
 
 impl std::fmt::Display for Evaluation {
     /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
-    /// Then what the discriminator tells of real pictures, then the notes. In fewer columns than the lines
+    /// Then how well the discriminator recognises real pictures, then the notes. In fewer columns than the lines
     /// take (`{:80}`), headings of directions with values alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !(self.directions.is_empty() && self.unpaired.is_empty()) {

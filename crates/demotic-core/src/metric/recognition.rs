@@ -34,7 +34,7 @@ pub struct StyleRecognition {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognized {
-    /// Pictures whose style is told: see [`Opinion::style`].
+    /// Pictures whose style is right: see [`Opinion::style`].
     pub picture: Estimate,
     /// Patches whose most probable label is *real, the picture's style*.
     pub patch: Estimate,
@@ -131,9 +131,9 @@ impl std::fmt::Display for Recognition {
             "{:width$}  {:>5}  {:22}  {:22}  {:22}",
             "real pictures of",
             "n",
-            "style of picture told",
-            "style of patch told",
-            "patches called made"
+            "style of picture right",
+            "style of patch right",
+            "patches called fake"
         )?;
         let all = (
             "all".to_owned(),

@@ -201,9 +201,9 @@ impl Report {
             .map(scores::recognition)
             .unwrap_or_default();
         if !recognition.is_empty() {
-            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls fake.";
+            let note = "Shares of real held-out pictures whose style it names rightly, of their patches likewise, and of patches it calls fake.";
             body += &section(
-                "How well the discriminator tells the styles",
+                "How well the discriminator recognises the styles",
                 &format!("<p class=\"note\">{note}</p>{recognition}"),
             );
         }

@@ -8,7 +8,7 @@ use super::html::{self, escape, section};
 use super::{points, validation_note};
 use crate::train::{Event, Figure, Record};
 
-/// Most runs that a chart can tell apart.
+/// Most runs that a chart can distinguish.
 const LINES_MAX: usize = 8;
 
 /// A run of a page of several.
@@ -46,7 +46,7 @@ pub struct Runs {
     pub tables: Vec<Table>,
 }
 
-/// The curves that tell most of a training.
+/// The curves that say most of a training.
 const FIGURES: [Figure; 4] = [
     Figure::GReconstruction,
     Figure::GCycle,

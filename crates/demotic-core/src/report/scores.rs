@@ -154,7 +154,7 @@ fn write_table<'a>(
     *out += "</table></div>";
 }
 
-/// How well the discriminator tells the styles of real pictures, if it was asked: a row a style, a column a
+/// How well the discriminator recognises the styles of real pictures, if it was asked: a row a style, a column a
 /// share.
 pub(crate) fn recognition(evaluation: &Value) -> String {
     let found = &evaluation["recognition"];

@@ -15,7 +15,7 @@ const AGREEING_TICKS: usize = 3;
 /// Loss of a discriminator that is right about nearly every patch, nats a patch: it gives the truth 0.9.
 const SURE_NATS: f32 = 0.1;
 /// D(real) of such a discriminator. Its loss on real pictures may stay higher: a likelihood also pays for
-/// telling the styles apart, and some pictures are the same in two.
+/// distinguishing the styles, and some pictures are the same in two.
 const SURE_PROB: f32 = 0.95;
 /// Generator's loss against a discriminator that it never convinces: with likelihoods, its probability of
 /// real is 0.05.
@@ -31,7 +31,7 @@ const STARVING_SHARE: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
-    /// The discriminator tells fake from real almost everywhere: the generator learns nothing from it any
+    /// The discriminator separates fake from real almost everywhere: the generator learns nothing from it any
     /// more.
     DiscriminatorWins,
     /// The latent carries next to nothing of the picture.

@@ -80,7 +80,7 @@ impl Listed {
             format!("        shaders  {shaders}"),
             format!(
                 "        memory   {}; buffers to {}, {} of them for a kernel, to {} each",
-                a.memory_bytes.map_or_else(|| "not told".to_owned(), bytes),
+                a.memory_bytes.map_or_else(|| "not known".to_owned(), bytes),
                 bytes(a.buffer_bytes_max),
                 a.bindings_max,
                 bytes(a.binding_bytes_max),
@@ -169,7 +169,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
             processor.threads,
             processor
                 .memory_bytes
-                .map_or_else(|| "not told".to_owned(), bytes)
+                .map_or_else(|| "not known".to_owned(), bytes)
         ),
     ];
     lines.extend(listed.iter().flat_map(Listed::lines));

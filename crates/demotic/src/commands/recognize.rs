@@ -21,7 +21,7 @@ use crate::inputs::{self, Existing, Job};
 use crate::output::say;
 use crate::sheet;
 
-/// What is told of a picture.
+/// What is reported of a picture.
 #[derive(Serialize)]
 struct Told<'a> {
     picture: String,

@@ -161,7 +161,7 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is told of a run that did not come to its end; nothing where it did.
+/// What is reported of a run that did not come to its end; nothing where it did.
 fn cut_short(
     ending: Ending,
     recorder: &mut Recorder<'_>,

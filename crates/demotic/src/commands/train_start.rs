@@ -1,4 +1,4 @@
-//! What is settled and told of a run before its first step: how long it will take, where it starts, what it
+//! What is settled and reported of a run before its first step: how long it will take, where it starts, what it
 //! is.
 
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(super) fn paced(
     let least = if is_asked_for { 0.0 } else { WORTH_TIMING_SECS };
     let (config, device) = (&plan.config, &chosen.device);
     let pace = match Pace::measure(config, dataset, device, &others, least, between) {
-        // What diverges so early is the run's own to tell; without a pace, a time means no number of steps.
+        // What diverges so early is the run's own to report; without a pace, a time means no number of steps.
         Err(demotic_core::Error::Diverged { .. }) if time.is_none() => None,
         pace => pace?,
     };
@@ -62,7 +62,7 @@ pub(super) fn paced(
     )))
 }
 
-/// Starts from the weights; what is told of them.
+/// Starts from the weights; what is reported of them.
 pub(super) fn origin(trainer: &mut Trainer<'_>, from: &Checkpoint) -> Result<Vec<Fact>> {
     let origin = trainer.start_from(from)?;
     let mut facts = vec![Fact::new(
@@ -125,7 +125,7 @@ pub(super) fn dry_run(
     journal.say("dry run: nothing was written")
 }
 
-/// How much the screen tells.
+/// How much the screen shows.
 pub(super) fn voice(args: &TrainArgs) -> Voice {
     match (args.quiet, args.json, args.explain) {
         (true, ..) => Voice::Quiet,

@@ -211,9 +211,14 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         .done();
     assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
     assert!(
-        ["nearest", "split test", "perceptual", "style of patch told"]
-            .iter()
-            .all(|word| said.out.contains(word)),
+        [
+            "nearest",
+            "split test",
+            "perceptual",
+            "style of patch right"
+        ]
+        .iter()
+        .all(|word| said.out.contains(word)),
         "{said:#?}"
     );
     place.refuses(
