@@ -17,6 +17,7 @@ pub mod files;
 pub mod loss;
 pub mod metric;
 pub mod model;
+pub mod number;
 pub mod ops;
 pub mod phrase;
 pub mod protobuf;
