@@ -17,7 +17,8 @@ pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     rows.reshape([n * c, h]).mean_dim(1).reshape([n * c]).mean()
 }
 
-/// The posterior's divergence from N(0, 1) in nats a picture value: `KL / values`, mean over the batch. Shape
+/// The posterior's divergence from N(0, 1) in nats per picture value: `KL / values`, mean over the batch.
+/// Shape
 /// `[1]`.
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
@@ -28,8 +29,8 @@ pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
 
 impl AdversarialKind {
     /// Whether all labels are trained against each other, so that their probabilities mean something. The
-    /// other kinds train the score of a patch's own style against that of fake alone: no style is distinguished from
-    /// another.
+    /// other kinds train the score of a patch's own style against that of fake alone: no style is
+    /// distinguished from another.
     #[must_use]
     pub fn tells_styles(self) -> bool {
         self == Self::Likelihood

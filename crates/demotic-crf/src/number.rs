@@ -1,5 +1,5 @@
-//! Conversions of numbers that are small enough for the type they go to: counts, sides, places, labels, bytes,
-//! seconds. The reasons why nothing is lost stand here once, and not at every `as`.
+//! Conversions of numbers that are small enough for the type they go to: counts, sides, places, labels,
+//! bytes, seconds. The reasons why nothing is lost stand here once, and not at every `as`.
 
 /// A number in arithmetic with fractions, rounded to what the type holds.
 pub trait Real: Copy {
@@ -9,8 +9,8 @@ pub trait Real: Copy {
     fn to_f64(self) -> f64;
 }
 
-/// A number as a whole one of another type. An integer that does not fit is a bug and panics; a fraction loses
-/// what stands behind its point, and beyond the type's ends it becomes the end.
+/// A number as a whole one of another type. An integer that does not fit is a bug and panics; a fraction
+/// loses what stands behind its point, and beyond the type's ends it becomes the end.
 pub trait Whole: Copy {
     /// A byte of a pixel.
     fn to_u8(self) -> u8;

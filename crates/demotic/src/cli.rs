@@ -102,7 +102,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key. \
-The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, \
+The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line per tick), samples/, checkpoints/, \
 report.html and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
 smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and \
 ends with the same weights, to the bit on flex, as if it had never stopped.
@@ -167,7 +167,7 @@ pub(crate) struct TrainArgs {
     /// Show nothing but errors; log.txt has all of it
     #[arg(long, conflicts_with_all = ["explain", "json"])]
     pub(crate) quiet: bool,
-    /// Print a JSON object a tick and event, as stats.jsonl has them, and the figures at the end
+    /// Print a JSON object per tick and event, as stats.jsonl has them, and the figures at the end
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
     /// Read everything, print every setting and what would be trained, write nothing
@@ -641,7 +641,7 @@ pub(crate) struct InspectArgs {
     /// The summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a contact sheet: one row an item, one column a style
+    /// Write a contact sheet: one row per item, one column per style
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
     /// Replace the contact sheet

@@ -219,7 +219,8 @@ fn in_folder_of_results(pictures: &[PathBuf], out: &Path) -> Result<Vec<PathBuf>
     Ok(outputs)
 }
 
-/// Opens the next pictures of a queue, as many as memory should hold; what cannot be opened is reported in words.
+/// Opens the next pictures of a queue, as many as memory should hold; what cannot be opened is reported in
+/// words.
 pub(crate) fn open_some<'a, T>(
     queue: &mut Peekable<impl Iterator<Item = &'a T>>,
     open: impl Fn(&T) -> Result<Picture, DataError>,

@@ -264,7 +264,7 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, styles <= 3)
     }
 
-    /// Pictures of the prior, a row a style: `[styles, PRIOR, c, size, size]`; none where training does not
+    /// Pictures of the prior, a row per style: `[styles, PRIOR, c, size, size]`; none where training does not
     /// mind them.
     fn prior(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Vec<f32> {
         let (config, generator) = (trainer.config(), trainer.average());
@@ -281,7 +281,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Training pictures as they are, a row a style.
+/// Training pictures as they are, a row per style.
 pub(crate) fn reals(dataset: &Dataset) -> Sheet {
     let pictures: Vec<Vec<Vec<f32>>> = (0..dataset.styles().len())
         .map(|style| {

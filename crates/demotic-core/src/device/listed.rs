@@ -105,8 +105,8 @@ pub struct Further {
     pub what: String,
     /// What its kernels are compiled to: `cuda`, `hip`; `none` for libtorch, which brings its own.
     pub shader_language: &'static str,
-    /// What they are compiled for, such as `ptx_sm90`; empty where nothing is. Memory and limits are not known
-    /// by these backends.
+    /// What they are compiled for, such as `ptx_sm90`; empty where nothing is. These backends do
+    /// not say memory and limits.
     pub target: String,
 }
 

@@ -30,10 +30,11 @@ pub struct Evaluation {
     /// Directions without any pair, where only sets of pictures can be compared.
     #[serde(default)]
     pub unpaired: Vec<Unpaired>,
-    /// Pictures drawn without an input, where the run was trained to; one a style.
+    /// Pictures drawn without an input, where the run was trained to; one per style.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior: Vec<FromPrior>,
-    /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not asked.
+    /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not
+    /// asked.
     pub recognition: Option<Recognition>,
     /// What a reader of these figures must know, in sentences.
     #[serde(default)]
@@ -663,9 +664,9 @@ impl KernelSet {
 }
 
 impl std::fmt::Display for Evaluation {
-    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
-    /// Then how well the discriminator recognises real pictures, then the notes. In fewer columns than the lines
-    /// take (`{:80}`), headings of directions with values alone.
+    /// One line per method of each direction, then of the mean of each kind: every figure with its interval.
+    /// Then how well the discriminator recognises real pictures, then the notes. In fewer columns than the
+    /// lines take (`{:80}`), headings of directions with values alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if !(self.directions.is_empty() && self.unpaired.is_empty()) {
             self.write_figures(f)?;
@@ -783,7 +784,7 @@ struct Row {
 /// Letters of a line before its figures, without the names of styles.
 const HEAD: usize = 2 + 2 + 8 + 2 + 6 + 2 + 7;
 
-/// A line a method, every figure with its interval.
+/// A line per method, every figure with its interval.
 fn write_wide(
     f: &mut std::fmt::Formatter<'_>,
     rows: &[Row],

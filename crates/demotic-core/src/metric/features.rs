@@ -1,6 +1,6 @@
 //! Features of pictures by EfficientNet-Lite0, which was trained on photographs of a thousand things: the
-//! perceptual and the kernel distance are distances of these. Always computed on the processor, so that a figure does not depend
-//! on the device a run was trained on.
+//! perceptual and the kernel distance are distances of these. Always computed on the processor, so that a
+//! figure does not depend on the device a run was trained on.
 
 use rayon::prelude::*;
 

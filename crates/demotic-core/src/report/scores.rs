@@ -17,7 +17,7 @@ const NEAREST: &str = "nearest_l1";
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
 
-/// Tables of an evaluation: one a figure, a row a direction, a column a method.
+/// Tables of an evaluation: one per figure, a row per direction, a column per method.
 pub(crate) fn tables(evaluation: &Value) -> String {
     let Some(directions) = evaluation.get("directions").and_then(Value::as_array) else {
         return String::new();
@@ -154,8 +154,8 @@ fn write_table<'a>(
     *out += "</table></div>";
 }
 
-/// How well the discriminator recognises the styles of real pictures, if it was asked: a row a style, a column a
-/// share.
+/// How well the discriminator recognises the styles of real pictures, if it was asked: a row per style, a
+/// column a share.
 pub(crate) fn recognition(evaluation: &Value) -> String {
     let found = &evaluation["recognition"];
     let Some(styles) = found["styles"].as_array() else {

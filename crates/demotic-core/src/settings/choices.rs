@@ -90,7 +90,7 @@ choices! {
 choices! {
     /// Where style codes come from.
     StyleKind {
-        /// One learned code a style.
+        /// One learned code per style.
         Table = "table",
         /// From noise, by a mapping network; the table holds each style's mean code.
         Latent = "latent",
@@ -169,7 +169,7 @@ choices! {
         /// best for a generator that leaves the outlines of the input as they are.
         Perceptual = "perceptual",
         /// Kernel distance between translations and pictures of their style, x1000; lower is better. Needs no
-        /// pairs, but 30 pictures a style.
+        /// pairs, but 30 pictures per style.
         Kid = "kid",
         /// Mean absolute error of a picture translated there and back; lower is better. Needs no pairs, and
         /// is best for a generator that changes nothing.

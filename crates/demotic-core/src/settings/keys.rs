@@ -187,7 +187,7 @@ settings! {
     loss: LossConfig {
         /// Mean absolute error of a picture encoded and decoded in its own style.
         reconstruction: f32 = 10.0, not_negative();
-        /// Kullback-Leibler divergence of the posterior from N(0, 1), nats a picture value.
+        /// Kullback-Leibler divergence of the posterior from N(0, 1), nats per picture value.
         kl: f32 = 0.03, not_negative();
         /// Mean absolute error of a picture translated there and back.
         cycle: f32 = 5.0, not_negative();

@@ -50,7 +50,7 @@ impl DataConfig {
 }
 
 impl Augmentation {
-    /// What is out of range, one line a key.
+    /// What is out of range, one line per key.
     pub(crate) fn problems(&self) -> Vec<String> {
         let config = Config {
             augment: self.clone(),

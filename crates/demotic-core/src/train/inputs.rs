@@ -109,7 +109,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// A feed of `config.train.batch` pictures a step from the training part of a data set.
+    /// A feed of `config.train.batch` pictures per step from the training part of a data set.
     pub(crate) fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
         let sampler = |draw, augmentation| {
             let options = SamplerOptions {

@@ -145,8 +145,8 @@ impl Part<'_> {
         let fake = if self.inputs.prior_noise.is_empty() {
             fake
         } else {
-            // A sample from the prior has no input to be laid into. The same rows as of the latents above, now
-            // of filtered pictures: the same bits as where a graph is kept.
+            // A sample from the prior has no input to be laid into. The same rows as of the latents above,
+            // now of filtered pictures: the same bits as where a graph is kept.
             self.interleave(fake, drawn, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);

@@ -1,5 +1,5 @@
-//! What is settled and reported of a run before its first step: how long it will take, where it starts, what it
-//! is.
+//! What is settled and reported of a run before its first step: how long it will take, where it starts, what
+//! it is.
 
 use std::time::Duration;
 

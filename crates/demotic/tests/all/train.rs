@@ -541,7 +541,7 @@ fn two_devices_share_a_run_that_can_go_on() {
     place.refuses(
         &[&odd[..], &devices].concat(),
         2,
-        "train.batch: 3 pictures a step do not divide into 2 equal parts",
+        "train.batch: 3 pictures per step do not divide into 2 equal parts",
     );
     place.refuses(
         &[
