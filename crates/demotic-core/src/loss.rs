@@ -17,9 +17,8 @@ pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     rows.reshape([n * c, h]).mean_dim(1).reshape([n * c]).mean()
 }
 
-/// The posterior's divergence from N(0, 1) in nats per picture value: `KL / values`, mean over the batch.
-/// Shape
-/// `[1]`.
+/// The posterior's divergence from N(0, 1) in nats per picture value: `KL / values`, mean over the batch,
+/// of shape `[1]`.
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
 /// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
