@@ -247,7 +247,7 @@ pub fn halve(x: Tensor<4>) -> Tensor<4> {
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
     if is_served(&x.device()) {
-        let y = <Dispatch as NetOps>::unpool(x.into_dispatch(), 1.0);
+        let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
         return Tensor::from_dispatch(y);
     }
     let [b, c, h, w] = x.dims();
@@ -418,7 +418,7 @@ pub(crate) trait NetOps: Backend {
     fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// Each value times `factor` as a 2x2 patch: the transpose of [`NetOps::pool`].
     #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, 2 * h, 2 * w]) })]
-    fn unpool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
+    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
     /// `y`: the result of [`NetOps::leaky`].
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
@@ -670,9 +670,9 @@ impl NetOps for Flex {
         tensor(norm_cpu::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
     }
 
-    fn unpool(x: FlexTensor, factor: f32) -> FlexTensor {
+    fn spread(x: FlexTensor, factor: f32) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
-        let y = norm_cpu::unpool(host(&own(x)), [h, w], factor);
+        let y = norm_cpu::spread(host(&own(x)), [h, w], factor);
         tensor(y, [b, c, 2 * h, 2 * w])
     }
 
@@ -783,7 +783,7 @@ impl<B: NetOps> Backward<B, 1> for PoolBackward {
         let [x_node] = ops.parents;
         let dy = grads.consume::<B>(&ops.node);
         if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::unpool(dy, ops.state));
+            grads.register::<B>(node.id, B::spread(dy, ops.state));
         }
     }
 }
@@ -965,14 +965,14 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         }
     }
 
-    fn unpool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+    fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
         match SpreadBackward
             .prepare::<C>([x.node()])
             .compute_bound()
             .stateful()
         {
-            OpsKind::Tracked(prep) => prep.finish(factor, B::unpool(x.into_primitive(), factor)),
-            OpsKind::UnTracked(prep) => prep.finish(B::unpool(x.into_primitive(), factor)),
+            OpsKind::Tracked(prep) => prep.finish(factor, B::spread(x.into_primitive(), factor)),
+            OpsKind::UnTracked(prep) => prep.finish(B::spread(x.into_primitive(), factor)),
         }
     }
 

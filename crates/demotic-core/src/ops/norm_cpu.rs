@@ -275,7 +275,7 @@ pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
 }
 
 /// Each value times `factor` four times: planes of `[h, w]` to `[2h, 2w]`. The transpose of [`pool`].
-pub(crate) fn unpool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(4 * w)
             .zip(x.par_chunks(w))

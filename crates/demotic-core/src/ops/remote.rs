@@ -28,7 +28,7 @@ mod name {
     pub(super) const LEAKY: &str = "demotic_leaky";
     pub(super) const LEAKY_GRADIENT: &str = "demotic_leaky_gradient";
     pub(super) const POOL: &str = "demotic_pool";
-    pub(super) const UNPOOL: &str = "demotic_unpool";
+    pub(super) const SPREAD: &str = "demotic_spread";
     pub(super) const ADAM: &str = "demotic_adam";
     pub(super) const GATHER: &str = "demotic_gather";
     pub(super) const VIEW: &str = "demotic_view";
@@ -142,10 +142,10 @@ impl NetOps for Remote {
         y
     }
 
-    fn unpool(x: Far, factor: f32) -> Far {
+    fn spread(x: Far, factor: f32) -> Far {
         let [b, c, h, w] = sides(&x);
         let y = shaped([b, c, 2 * h, 2 * w], &x);
-        let [y] = send(name::UNPOOL, [x], [y], vec![float(factor)]);
+        let [y] = send(name::SPREAD, [x], [y], vec![float(factor)]);
         y
     }
 
@@ -287,7 +287,7 @@ fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>
     );
     on(registry, name::LEAKY, |[x], s| [B::leaky(x, s.float(0))]);
     on(registry, name::POOL, |[x], s| [B::pool(x, s.float(0))]);
-    on(registry, name::UNPOOL, |[x], s| [B::unpool(x, s.float(0))]);
+    on(registry, name::SPREAD, |[x], s| [B::spread(x, s.float(0))]);
     on(registry, name::LEAKY_GRADIENT, |[y, dy], s| {
         [B::leaky_gradient(y, dy, s.float(0))]
     });

@@ -128,8 +128,8 @@ impl NetOps for CubeBackend {
         net_resize::pool(&plain(x), factor)
     }
 
-    fn unpool(x: CubeTensor, factor: f32) -> CubeTensor {
-        net_resize::unpool(&plain(x), factor)
+    fn spread(x: CubeTensor, factor: f32) -> CubeTensor {
+        net_resize::spread(&plain(x), factor)
     }
 
     fn leaky_gradient(y: CubeTensor, dy: CubeTensor, slope: f32) -> CubeTensor {

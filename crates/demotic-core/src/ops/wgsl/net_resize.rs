@@ -22,7 +22,7 @@ pub(super) fn pool(x: &CubeTensor, factor: f32) -> CubeTensor {
 }
 
 /// Each value times `factor` as a 2x2 patch: `[b, c, h, w] -> [b, c, 2h, 2w]`, plain.
-pub(super) fn unpool(x: &CubeTensor, factor: f32) -> CubeTensor {
+pub(super) fn spread(x: &CubeTensor, factor: f32) -> CubeTensor {
     let [b, c, h, w] = dims(x);
     launch(
         x,

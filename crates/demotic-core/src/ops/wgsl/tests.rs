@@ -343,19 +343,19 @@ fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
         )]
     });
     let mut pooled = vec![0.0; x.len() / 4];
-    let mut unpool = vec![0.0; x.len() * 4];
+    let mut spread = vec![0.0; x.len() * 4];
     for (at, value) in wide(&x).into_iter().enumerate() {
         let (plane, i, j) = (at / (h * w), at / w % h, at % w);
         pooled[(plane * (h / 2) + i / 2) * (w / 2) + j / 2] += 0.25 * value;
         for (u, v) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-            unpool[(plane * 2 * h + 2 * i + u) * 2 * w + 2 * j + v] = value;
+            spread[(plane * 2 * h + 2 * i + u) * 2 * w + 2 * j + v] = value;
         }
     }
     bench.check("pool", &[&pooled], || {
         vec![CubeBackend::pool(here.clone(), 0.25)]
     });
-    bench.check("unpool", &[&unpool], || {
-        vec![CubeBackend::unpool(here.clone(), 1.0)]
+    bench.check("spread", &[&spread], || {
+        vec![CubeBackend::spread(here.clone(), 1.0)]
     });
 
     // Three arrays behind another, and each of them seen again where it lies.
