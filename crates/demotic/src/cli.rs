@@ -118,8 +118,8 @@ pub(crate) struct TrainArgs {
     /// Settings, in TOML, or a recipe of `demotic configs`; without it, the defaults
     #[arg(value_name = "CONFIG.toml|RECIPE")]
     pub(crate) config: Option<PathBuf>,
-    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set
-    /// made by `demotic data import`
+    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data
+    /// set made by `demotic data import`
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     /// Run folder, new or empty; without it `runs/<number>-<config name>`
@@ -246,7 +246,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
@@ -496,7 +496,7 @@ pub(crate) struct RecognizeArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
@@ -618,7 +618,7 @@ pub(crate) struct ImportArgs {
     /// Replace an earlier data set there
     #[arg(long, visible_alias = "force")]
     pub(crate) replace: bool,
-    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`
+    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
 }
@@ -631,8 +631,8 @@ Examples:
   demotic data inspect --sheet sheet.png --size-px 64 pictures/
   demotic data inspect --json my-emoji | jq .pairs")]
 pub(crate) struct InspectArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set made by `demotic data
-    /// import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by `demotic
+    /// data import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// Go on without damaged pictures, and say which

@@ -28,6 +28,64 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
     false
 }
 
+/// What the header of a JPEG says of its pixels.
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// Values of a pixel.
+    pub(super) components: usize,
+}
+
+/// The first frame of a JPEG; nothing where none comes before its pixels.
+pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let start = rest.iter().position(|byte| *byte == 0xff)?;
+        rest = &rest[start + 1..];
+        match rest {
+            // Markers of frames, without those that lie among them and mean tables.
+            [
+                0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf,
+                _,
+                _,
+                _,
+                high,
+                low,
+                wide,
+                narrow,
+                components,
+                ..,
+            ] => {
+                return Some(Frame {
+                    width: u16::from_be_bytes([*wide, *narrow]).into(),
+                    height: u16::from_be_bytes([*high, *low]).into(),
+                    components: usize::from(*components),
+                });
+            }
+            // Pixels, or the end.
+            [0xd9 | 0xda, ..] => return None,
+            [0xff | 0x00 | 0x01 | 0xd0..=0xd8, ..] => {}
+            [_, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(1 + length.max(2)..)?;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Red, green and blue of brightness and two colours, by the formula of JFIF.
+pub(super) fn colours(values: [u8; 3]) -> [u8; 3] {
+    let [y, cb, cr] = values.map(f32::from);
+    let (cb, cr) = (cb - 128.0, cr - 128.0);
+    [
+        y + 1.402 * cr,
+        y - 0.344_136 * cb - 0.714_136 * cr,
+        y + 1.772 * cb,
+    ]
+    .map(|value| value.round().clamp(0.0, 255.0) as u8)
+}
+
 /// The inks of a JPEG in four planes, cyan, magenta, yellow and black: `[height, width, 4]`, 255 is full ink.
 /// Nothing for one in grey or in red, green and blue.
 ///
@@ -52,17 +110,11 @@ pub(super) fn inks(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
     decoder.set_options(options.jpeg_set_out_colorspace(space));
     let mut pixels = decoder.decode().map_err(fail)?;
     for pixel in pixels.as_chunks_mut::<4>().0 {
-        let [y, cb, cr, black] = pixel.map(f32::from);
+        let [y, cb, cr, black] = *pixel;
         *pixel = if space == ColorSpace::YCCK {
-            // By the formula of JFIF, which gives the ink here.
-            let (cb, cr) = (cb - 128.0, cr - 128.0);
-            [
-                y + 1.402 * cr,
-                y - 0.344_136 * cb - 0.714_136 * cr,
-                y + 1.772 * cb,
-                255.0 - black,
-            ]
-            .map(|ink| ink.round().clamp(0.0, 255.0) as u8)
+            // The formula gives the inks here.
+            let [cyan, magenta, yellow] = colours([y, cb, cr]);
+            [cyan, magenta, yellow, 255 - black]
         } else {
             pixel.map(|missing| 255 - missing)
         };

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
-use super::{DataError, jpeg};
+use super::{DataError, jpeg, tif};
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
@@ -54,6 +54,20 @@ fn is_whole_png(bytes: &[u8]) -> bool {
     false
 }
 
+/// Refuses what is empty, and what has more pixels than are read.
+fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(format!(
+            "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
+            max_pixels >> 20
+        ));
+    }
+    if width == 0 || height == 0 {
+        return Err(format!("{width} x {height} pixels: it is empty"));
+    }
+    Ok(())
+}
+
 /// The bytes of a picture's file.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     let fail = DataError::io("read picture", path);
@@ -82,10 +96,10 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP, GIF (its first frame) or BMP file at its own size; grey is widened to colour,
-    /// 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours become sRGB: by the file's
-    /// ICC profile for RGB, grey or, in JPEG, CMYK, or by PNG's gamma and chromaticities; without either they
-    /// are sRGB.
+    /// Reads a PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF (its first picture) file at its own size;
+    /// grey is widened to colour, 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours
+    /// become sRGB: by the file's ICC profile for RGB, grey or, in JPEG and TIFF, CMYK, or by PNG's gamma and
+    /// chromaticities; without either they are sRGB.
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
@@ -119,24 +133,21 @@ impl Picture {
         limits.max_alloc = Some(max_pixels * 20);
         reader.limits(limits);
         let format = reader.format();
+        if format == Some(ImageFormat::Tiff) {
+            let file = tif::File::open(bytes)?;
+            check_size(file.width, file.height, max_pixels)?;
+            return Ok(file.srgb(max_pixels)?.into());
+        }
         let mut decoder = reader.into_decoder().map_err(|source| {
             format!(
-                "expected a PNG, JPEG, WebP, GIF or BMP file, got {} bytes of something else or a damaged one ({})",
+                "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file, got {} bytes of something else or a damaged one ({})",
                 bytes.len(),
                 // Some decoders end their words with a line.
                 source.to_string().trim_end()
             )
         })?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > max_pixels {
-            return Err(format!(
-                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
-                max_pixels >> 20
-            ));
-        }
-        if width == 0 || height == 0 {
-            return Err(format!("{width} x {height} pixels: it is empty"));
-        }
+        check_size(width, height, max_pixels)?;
         if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
             return Err("it is cut off: a JPEG without its end; copy or save it again".into());
         }

@@ -766,8 +766,8 @@ fn bad_pictures_are_named() {
     // All of its pixels, and not all of its end.
     refused(&good[..good.len() - 1], &["a PNG without its end"]);
     refused(&good[..20], &["cannot read picture"]);
-    refused(b"", &["PNG, JPEG, WebP, GIF or BMP"]);
-    refused(b"<html>", &["PNG, JPEG, WebP, GIF or BMP"]);
+    refused(b"", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
+    refused(b"<html>", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
     // 20,000 x 20,000 by its header: refused before memory is taken.
     let mut huge = good.clone();
     huge[16..20].copy_from_slice(&20_000_u32.to_be_bytes());

@@ -218,7 +218,7 @@ fn folders() -> Vec<Case> {
         case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
         case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
         case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.tif", vec![])], &inspect),
+        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])], &inspect),
         case(
             "a style of a kind that is not read",
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
