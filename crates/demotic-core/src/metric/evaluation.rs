@@ -806,6 +806,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: d.kind.to_string(),
                 n: format!("{}{}", d.n, if d.n < LEAST_SET { "*" } else { " " }),
+                is_few: d.n < LEAST_SET,
                 methods: methods.map(Measured::row),
             });
         }
@@ -816,6 +817,7 @@ impl Evaluation {
                 to: format!("{} directions", k.directions),
                 kind: k.kind.to_string(),
                 n: String::new(),
+                is_few: false,
                 methods: methods.map(Measured::row),
             });
         }
@@ -826,6 +828,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: "unpaired".into(),
                 n: format!("{} ", d.n),
+                is_few: false,
                 methods: ByMethod([d.model, Some(d.copy), None, None]).map(row),
             });
         }
@@ -839,6 +842,8 @@ struct Row {
     to: String,
     kind: String,
     n: String,
+    /// Of so few pictures that an interval would promise too much.
+    is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }
 
@@ -877,6 +882,9 @@ fn write_wide(
                 let text = estimate.map_or_else(
                     || "-".into(),
                     |e| {
+                        if row.is_few {
+                            return format!("{:.digits$}", e.value);
+                        }
                         format!(
                             "{:.digits$} ({:.digits$} {:.digits$})",
                             e.value, e.low, e.high
