@@ -254,6 +254,9 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
+    /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
+    #[arg(long)]
+    pub(crate) white_paper: bool,
     /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or
     /// reference)
     #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
@@ -405,6 +408,9 @@ pub(crate) struct EvaluateArgs {
         value_name = "STYLE,STYLE"
     )]
     pub(crate) to: Vec<String>,
+    /// With --drawings: as `translate --white-paper` sees them
+    #[arg(long, requires = "drawings")]
+    pub(crate) white_paper: bool,
     /// Also write the figures as JSON, to a file that is not there yet; `-` prints them in place of the
     /// tables
     #[arg(long, value_name = "FILE|-")]
