@@ -10,6 +10,7 @@ pub(crate) use words::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use demotic_core::settings::Quality;
 use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::Which;
 
@@ -112,6 +113,7 @@ Examples:
   demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
   demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
   demotic train --from built-in --data pictures/ --time 5m      a few drawings, a few minutes
+  demotic train --data pictures/ --time 2h      networks and steps by what this device does in two hours
   demotic train configs/quickstart.toml --resume            the newest run of that name
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
@@ -135,6 +137,10 @@ pub(crate) struct TrainArgs {
     /// train.steps is set to what fits. With --resume: for this long from here
     #[arg(long, value_name = "TIME", conflicts_with = "steps", value_parser = parse_time)]
     pub(crate) time: Option<Duration>,
+    /// How large the networks are: draft, good or best, by data.size_px; auto: the largest that --time is
+    /// enough for on this device, as it is with --time alone. What a file or --set says still counts
+    #[arg(long, value_name = "auto|draft|good|best", value_parser = parse_quality, conflicts_with_all = ["resume", "from"])]
+    pub(crate) quality: Option<QualityArg>,
     /// Change one setting, such as train.batch=8; may be repeated
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     pub(crate) set: Vec<String>,
@@ -173,6 +179,24 @@ pub(crate) struct TrainArgs {
     /// Read everything, print every setting and what would be trained, write nothing
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
+}
+
+/// `--quality`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QualityArg {
+    /// As good as there is time for.
+    Auto,
+    /// This one.
+    Of(Quality),
+}
+
+fn parse_quality(text: &str) -> Result<QualityArg, String> {
+    if text == "auto" {
+        return Ok(QualityArg::Auto);
+    }
+    text.parse()
+        .map(QualityArg::Of)
+        .map_err(|problem: String| problem.replacen("expected ", "expected auto, ", 1))
 }
 
 /// `90s`, `20m`, `2h30m`: whole numbers with their units, the larger one first.
@@ -230,6 +254,9 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
+    /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
+    #[arg(long)]
+    pub(crate) white_paper: bool,
     /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or
     /// reference)
     #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
@@ -343,6 +370,7 @@ to translate.
 Examples:
   demotic evaluate --run runs/00001-quickstart
   demotic evaluate --run runs/00001-quickstart --split validation --json scores.json
+  demotic evaluate --size-px 256 --styles openmoji-line,openmoji
   demotic evaluate --pictures translated/ --styles openmoji-line,openmoji --size-px 32")]
 pub(crate) struct EvaluateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
@@ -354,17 +382,13 @@ pub(crate) struct EvaluateArgs {
     /// Score these translations, `DIR/<from>/<to>/<name>.png`, in place of a run's
     #[arg(long, value_name = "DIR", conflicts_with_all = ["checkpoint", "device"])]
     pub(crate) pictures: Option<PathBuf>,
-    /// With --pictures: only these styles
-    #[arg(
-        long,
-        value_delimiter = ',',
-        requires = "pictures",
-        value_name = "STYLE,STYLE"
-    )]
+    /// With --size-px or --pictures: only these styles
+    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE", conflicts_with_all = ["words", "drawings"])]
     pub(crate) styles: Vec<String>,
-    /// With --pictures: side of the pictures, in pixels
-    #[arg(long, default_value_t = 32, requires = "pictures", value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
-    pub(crate) size_px: u32,
+    /// Score translations at this size, of which the network sees a small picture: as `translate` makes them,
+    /// against true pictures of that size. With --pictures: side of the pictures, 32 without it
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024), conflicts_with_all = ["words", "drawings"])]
+    pub(crate) size_px: Option<u32>,
     /// Which held-out pictures
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
     pub(crate) split: SplitArg,
@@ -384,6 +408,9 @@ pub(crate) struct EvaluateArgs {
         value_name = "STYLE,STYLE"
     )]
     pub(crate) to: Vec<String>,
+    /// With --drawings: as `translate --white-paper` sees them
+    #[arg(long, requires = "drawings")]
+    pub(crate) white_paper: bool,
     /// Also write the figures as JSON, to a file that is not there yet; `-` prints them in place of the
     /// tables
     #[arg(long, value_name = "FILE|-")]

@@ -522,7 +522,7 @@ impl Dataset {
         if let Some((a, b)) = found {
             self.warnings.push(format!(
                 "pictures of {} and {} differ in shape: their squares have bars ({}; {}), which become part of the style; \
-                 data.fit = \"mirror\" or \"crop\" leaves none",
+                 data.fit = \"auto\", \"mirror\" or \"crop\" leaves none",
                 self.styles[a].name,
                 self.styles[b].name,
                 shapes(bars[a]),

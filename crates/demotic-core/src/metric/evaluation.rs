@@ -745,6 +745,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: d.kind.to_string(),
                 n: format!("{}{}", d.n, if d.n < LEAST_SET { "*" } else { " " }),
+                is_few: d.n < LEAST_SET,
                 methods: methods.map(Measured::row),
             });
         }
@@ -755,6 +756,7 @@ impl Evaluation {
                 to: format!("{} directions", k.directions),
                 kind: k.kind.to_string(),
                 n: String::new(),
+                is_few: false,
                 methods: methods.map(Measured::row),
             });
         }
@@ -765,6 +767,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: "unpaired".into(),
                 n: format!("{} ", d.n),
+                is_few: false,
                 methods: ByMethod([d.model, Some(d.copy), None, None]).map(row),
             });
         }
@@ -778,6 +781,8 @@ struct Row {
     to: String,
     kind: String,
     n: String,
+    /// Of so few pictures that an interval would promise too much.
+    is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }
 
@@ -817,6 +822,9 @@ fn write_wide(
                 let text = estimate.map_or_else(
                     || "-".into(),
                     |e| {
+                        if row.is_few {
+                            return format!("{:.digits$}", e.value);
+                        }
                         format!(
                             "{:.digits$} ({:.digits$} {:.digits$})",
                             e.value, e.low, e.high

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::html::escape;
-use crate::metric::is_lower_better;
+use crate::metric::{LEAST_SET, is_lower_better};
 
 /// Figures beside those of [`crate::metric::Measured`] that are better the lower they are; all others are
 /// better the higher.
@@ -132,20 +132,30 @@ fn write_table<'a>(
         } else {
             "mean over directions".into()
         };
-        let _ = write!(out, "<tr><td>{row}<td>{}<td>{}", text("kind"), text("n"));
+        // Of so few pictures a figure is no score: none is the best, and an interval would promise too much.
+        let n = direction.get("n").and_then(Value::as_u64);
+        let is_few = n.is_some_and(|n| n < LEAST_SET as u64);
+        let mark = if is_few { "*" } else { "" };
+        let _ = write!(
+            out,
+            "<tr><td>{row}<td>{}<td>{}{mark}",
+            text("kind"),
+            text("n")
+        );
         for cell in cells {
             let Some([middle, low, high]) = cell else {
                 *out += "<td>–";
                 continue;
             };
-            let is_best = name != NEAREST && (if lower { -middle } else { middle }) >= best;
+            let is_best =
+                name != NEAREST && !is_few && (if lower { -middle } else { middle }) >= best;
             let tag = if is_best {
                 "<td class=\"best\">"
             } else {
                 "<td>"
             };
             let _ = write!(out, "{tag}{middle:.4}");
-            if high > low {
+            if high > low && !is_few {
                 let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
             }
         }
@@ -261,14 +271,23 @@ mod tests {
         );
         let html = tables(
             &serde_json::json!({"directions": [], "notes": ["no pairs"], "unpaired": [{
-                "from": "a", "to": "b", "n": 9, "against": 7, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
+                "from": "a", "to": "b", "n": 90, "against": 70, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
                 "copy": {"kid": {"value": 0.4, "low": 0.3, "high": 0.5}},
             }]}),
         );
         assert!(
             html.contains(
-                "a → b<td><td>9<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>"
+                "a → b<td><td>90<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>"
             ) && html.contains("<p class=\"note\">no pairs</p>"),
+            "{html}"
+        );
+        // Of few pictures, nothing is the best.
+        let html = tables(&serde_json::json!({"directions": [{
+            "from": "a", "to": "b", "kind": "loose", "n": 29,
+            "model": {"l1": {"value": 0.25, "low": 0.125, "high": 0.5}}, "copy": {"l1": 0.5},
+        }]}));
+        assert!(
+            html.contains("a → b<td>loose<td>29*<td>0.2500<td>0.5000"),
             "{html}"
         );
         let share = serde_json::json!({"picture": {"value": 0.95, "low": 0.9, "high": 1.0}});

@@ -38,12 +38,27 @@ impl Channels {
 choices! {
     /// How a picture of another shape comes into the square.
     Fit {
+        /// Whole, and what is left continues the picture: on either side in its edge's colour where that is
+        /// plain or transparent, else as its mirror image.
+        Auto = "auto",
         /// Whole, on the background.
         Pad = "pad",
         /// Whole, and what is left is filled with its mirror image.
         Mirror = "mirror",
         /// Its middle alone, in training. Inputs of `translate` are mirrored instead: nothing is cut off.
         Crop = "crop",
+    }
+}
+
+choices! {
+    /// How large networks are, smallest first.
+    Quality {
+        /// For a look in minutes.
+        Draft = "draft",
+        /// Those of the weights in the program.
+        Good = "good",
+        /// Those of the recipe for a graphics processor.
+        Best = "best",
     }
 }
 

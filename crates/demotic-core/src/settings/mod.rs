@@ -2,11 +2,12 @@
 //! key names.
 //!
 //! `keys.rs` declares the keys, `choices.rs` the words they choose between, `declare.rs` what follows from a
-//! declaration, `tables.rs` the tables of `configs/README.md`.
+//! declaration, `quality.rs` networks by name, `tables.rs` the tables of `configs/README.md`.
 
 mod choices;
 mod declare;
 mod keys;
+mod quality;
 mod tables;
 
 use std::path::Path;
@@ -16,7 +17,8 @@ use toml::{Table, Value};
 use crate::error::Error;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, Pairs, Schedule, StyleKind, TransitionKind,
+    DiscriminatorHead, FilterKind, Fit, GeneratorKind, Pairs, Quality, Schedule, StyleKind,
+    TransitionKind,
 };
 pub use keys::{
     Augmentation, Config, DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig,

@@ -149,7 +149,8 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     let (page, folder) = (run.report_file(), run.path().display());
     let style = &trainer.dataset().styles()[0].name;
     for line in [
-        format!("done   look at {}", page.display()),
+        format!("done   {}", evaluation.advice()),
+        format!("look   {}", page.display()),
         format!("next   demotic translate --run {folder} --to {style} --out out/ PICTURE"),
         format!(
             "next   demotic train --resume --out {folder} --steps {}",
