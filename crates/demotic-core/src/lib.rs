@@ -25,6 +25,7 @@ pub mod report;
 pub mod rng;
 pub mod sample;
 pub mod settings;
+pub mod table;
 pub mod train;
 pub mod translate;
 mod translator;

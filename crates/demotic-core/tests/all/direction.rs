@@ -30,6 +30,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
                 "files.rs",
                 "ops",
                 "protobuf.rs",
+                "table.rs",
             ],
             &["settings"],
             &["device", "data", "model", "loss.rs"],

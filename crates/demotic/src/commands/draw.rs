@@ -18,7 +18,7 @@ use super::words::{self, Answer, TOLD, Told, in_words};
 use crate::cli::DrawArgs;
 use crate::failure::input;
 use crate::options::dataset_options;
-use crate::output::say;
+use crate::output::{say, show};
 use crate::sheet::{self, Block};
 
 /// The style that is made of characters.
@@ -143,7 +143,7 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
         None => {}
     }
     if !is_stdout {
-        say(&(shown(&table, &answers, &drawn, &faces, count, args.anyway) + &done))?;
+        show(&(shown(&table, &answers, &drawn, &faces, count, args.anyway) + &done))?;
     }
     if args.anyway {
         return Ok(());

@@ -17,6 +17,7 @@ mod report;
 mod resume;
 mod serve;
 mod support;
+mod tables;
 mod train;
 mod translate;
 mod trust;

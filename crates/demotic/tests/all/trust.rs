@@ -418,7 +418,7 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
         [
             "scored as sets, by KID alone",
             "unpaired",
-            "style of patch told"
+            "patches told"
         ]
         .iter()
         .all(|words| said.out.contains(words)),
