@@ -743,7 +743,7 @@ impl std::fmt::Display for Evaluation {
         for line in all.lines.iter().cloned().chain(all.note()) {
             writeln!(f, "{line}")?;
         }
-        if let Some(verdict) = self.verdict() {
+        for verdict in [self.plainly(), self.verdict()].into_iter().flatten() {
             writeln!(f, "in sum {verdict}")?;
         }
         for note in &self.notes {
