@@ -13,6 +13,7 @@ mod help;
 mod lend;
 mod recipes;
 mod recognize;
+mod release;
 mod report;
 mod resume;
 mod serve;
