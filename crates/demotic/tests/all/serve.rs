@@ -512,7 +512,8 @@ fn a_browser_that_leaves_in_the_middle_harms_nobody() {
     let picture = png(&doodle(256));
     let head = |path: &str, length: usize| {
         format!(
-            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {length}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {length}\r\n\
+             Content-Type: application/octet-stream\r\n\r\n",
             serving.port
         )
         .into_bytes()
@@ -537,6 +538,7 @@ fn a_browser_that_leaves_in_the_middle_harms_nobody() {
         let mut begun = [0; 64];
         let _ = stream.read_exact(&mut begun);
     }
+    thread::sleep(Duration::from_millis(500));
     let patience = Instant::now();
     let answered = loop {
         let reply = serving.post("/api/styles", &picture);
