@@ -3,6 +3,9 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::Result;
+use demotic_core::table;
+
+use crate::terminal::Terminal;
 
 /// Writes a text to standard output.
 ///
@@ -13,6 +16,20 @@ pub(crate) fn say(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(())
+}
+
+/// [`say`] in lines that fit: long ones are broken at their blanks where they go to a terminal.
+///
+/// # Errors
+/// As [`say`].
+pub(crate) fn show(text: &str) -> Result<()> {
+    say(&wrapped(text, Terminal::of_table()))
+}
+
+/// Every line of a text, broken to at most so many columns.
+pub(crate) fn wrapped(text: &str, columns: usize) -> String {
+    let lines = text.split('\n').map(|line| table::wrapped(line, columns));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What runs now, on a terminal, in place of what was there.

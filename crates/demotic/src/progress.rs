@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{INTERRUPTED, io};
-use crate::output::{duration, tell};
+use crate::output::{duration, tell, wrapped};
 use crate::terminal::{Terminal, fitted, spark};
 
 /// Meaning of the columns of [`tick_line`], as the header states it.
@@ -126,7 +126,8 @@ impl Journal {
     /// A text for the screen alone, above the bar.
     pub(crate) fn show(&self, text: &str) {
         if matches!(self.voice, Voice::Short | Voice::Explained) {
-            let text = self.terminal.painted(text.trim_end());
+            let text = wrapped(text.trim_end(), self.terminal.width());
+            let text = self.terminal.painted(&text);
             self.bar.suspend(|| tell(&format!("{text}\n")));
         }
     }

@@ -8,7 +8,7 @@ use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
 use demotic_core::translate;
 
-use crate::sheet::{self, Block, Sheet};
+use crate::sheet::{self, Block, Sheet, TRUE};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
@@ -222,7 +222,7 @@ impl<'a> Samples<'a> {
                 for to in (0..styles).filter(|&to| to != from) {
                     let name = &dataset.styles()[to].name;
                     if has_truths[to] {
-                        columns.extend([format!("{name} / true"), String::new()]);
+                        columns.extend([format!("{name}{TRUE}"), String::new()]);
                     } else {
                         columns.push(name.clone());
                     }

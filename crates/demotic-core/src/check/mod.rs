@@ -2,6 +2,7 @@
 //! ([`estimate`](mod@estimate)), and choices ([`ablation`]).
 
 pub mod ablation;
+mod ablation_shown;
 pub mod compare;
 pub mod doctor;
 pub mod estimate;

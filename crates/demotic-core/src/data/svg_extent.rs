@@ -1,5 +1,5 @@
-//! How large a drawing becomes once all that repeats in it is laid out: every `use`, and markers on the points
-//! of lines. A few lines of text can stand for billions of elements.
+//! How large a drawing becomes once all that repeats in it is laid out: every `use`, and markers on the
+//! points of lines. A few lines of text can stand for billions of elements.
 
 use std::collections::BTreeMap;
 

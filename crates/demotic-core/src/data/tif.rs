@@ -220,8 +220,8 @@ impl<'a> File<'a> {
         Ok(colours.into_rgba8())
     }
 
-    /// Holds that the parts that a picture lies in are whole, and not more work than the picture: tiles may be
-    /// larger than it, and a part packed as JPEG has a size of its own.
+    /// Holds that the parts that a picture lies in are whole, and not more work than the picture: tiles may
+    /// be larger than it, and a part packed as JPEG has a size of its own.
     fn check_parts(&mut self, max_pixels: u64) -> Result<(), String> {
         let packing = number_of(&mut self.decoder, Tag::Compression, NOT_PACKED)?;
         let (width, height) = self.decoder.chunk_dimensions();
@@ -502,8 +502,9 @@ mod tests {
 
     use super::*;
 
-    /// A TIFF in either order of bytes: its parts at its beginning, then its entries (tag, type, values; type 3
-    /// is two bytes, 4 is four, 7 is one), then what does not fit into them. Where the parts lie is filled in.
+    /// A TIFF in either order of bytes: its parts at its beginning, then its entries (tag, type, values; type
+    /// 3 is two bytes, 4 is four, 7 is one), then what does not fit into them. Where the parts lie is filled
+    /// in.
     fn tiff(is_little: bool, entries: &[(u16, u16, Vec<u32>)], parts: &[Vec<u8>]) -> Vec<u8> {
         let put = |value: u32, bytes: usize| -> Vec<u8> {
             if is_little {

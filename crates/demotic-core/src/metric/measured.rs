@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::{Estimate, Spread};
 
 /// How a figure is stored and shown.
-pub(crate) struct Column {
+pub(crate) struct Measure {
     /// Its key in JSON.
     pub(crate) key: &'static str,
     /// Its name on the screen.
@@ -66,13 +66,13 @@ macro_rules! figures {
         }
 
         /// All of them, in the order of the screen.
-        pub(crate) const FIGURES: [Column; [$($digits,)+ $($some_digits,)+].len()] = [
-            $(figures!(column $figure, $name, $digits, $better),)+
-            $(figures!(column $some, $some_name, $some_digits, $some_better),)+
+        pub(crate) const FIGURES: [Measure; [$($digits,)+ $($some_digits,)+].len()] = [
+            $(figures!(measure $figure, $name, $digits, $better),)+
+            $(figures!(measure $some, $some_name, $some_digits, $some_better),)+
         ];
     };
-    (column $key:ident, $name:literal, $digits:literal, $better:ident) => {
-        Column {
+    (measure $key:ident, $name:literal, $digits:literal, $better:ident) => {
+        Measure {
             key: stringify!($key),
             name: $name,
             digits: $digits,
@@ -108,6 +108,6 @@ figures! {
 
 /// Whether a figure of that key is better the lower it is; `None` of one that is not in the table.
 pub(crate) fn is_lower_better(key: &str) -> Option<bool> {
-    let column = FIGURES.iter().find(|column| column.key == key)?;
-    Some(column.is_lower_better)
+    let figure = FIGURES.iter().find(|figure| figure.key == key)?;
+    Some(figure.is_lower_better)
 }

@@ -114,6 +114,7 @@ impl Runs {
             html += &chart(
                 name,
                 &format!("validation, {}", validation_note(name)),
+                name,
                 series,
             );
         }
@@ -131,7 +132,12 @@ impl Runs {
                 }
             });
             let row = figure.row();
-            html += &chart(row.name, row.chart.texts().0, series.collect());
+            html += &chart(
+                row.name,
+                row.chart.texts().0,
+                row.chart.axis(),
+                series.collect(),
+            );
         }
         if html.is_empty() {
             return html;
@@ -148,10 +154,11 @@ impl Runs {
     }
 }
 
-fn chart(title: &str, note: &str, series: Vec<Series>) -> String {
+fn chart(title: &str, note: &str, axis: &str, series: Vec<Series>) -> String {
     Chart {
         title: title.into(),
         note: note.into(),
+        axis,
         series,
         marks: vec![],
         limit: None,

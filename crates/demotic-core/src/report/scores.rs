@@ -72,10 +72,12 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             .copied()
             .filter(|method| directions.iter().any(|d| cell(d, method).is_some()))
             .collect();
-        let directions = directions
+        let directions: Vec<&Map<String, Value>> = directions
             .iter()
-            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()));
-        write_table(&mut out, name, &methods, directions, cell);
+            .copied()
+            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()))
+            .collect();
+        write_table(&mut out, name, &methods, &directions, cell);
     }
     let notes = evaluation.get("notes").and_then(Value::as_array);
     for note in notes.into_iter().flatten().filter_map(Value::as_str) {
@@ -85,17 +87,19 @@ pub(crate) fn tables(evaluation: &Value) -> String {
 }
 
 /// The table of one figure.
-fn write_table<'a>(
+fn write_table(
     out: &mut String,
     name: &str,
     methods: &[&str],
-    directions: impl Iterator<Item = &'a &'a Map<String, Value>>,
+    directions: &[&Map<String, Value>],
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
 ) {
     let lower = is_lower_better(name).unwrap_or(LOWER_IS_BETTER.contains(&name));
+    // Pairs are of a kind; sets are not.
+    let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(
         out,
-        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
+        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction{}<th>n",
         escape(name),
         if name == NEAREST {
             "0 is a copy of a training picture; held-out pictures are what new ones come to"
@@ -103,7 +107,8 @@ fn write_table<'a>(
             "lower is better"
         } else {
             "higher is better"
-        }
+        },
+        if has_kinds { "<th>kind" } else { "" }
     );
     for method in methods {
         let _ = write!(out, "<th>{}", escape(method));
@@ -136,12 +141,12 @@ fn write_table<'a>(
         let n = direction.get("n").and_then(Value::as_u64);
         let is_few = n.is_some_and(|n| n < LEAST_SET as u64);
         let mark = if is_few { "*" } else { "" };
-        let _ = write!(
-            out,
-            "<tr><td>{row}<td>{}<td>{}{mark}",
-            text("kind"),
-            text("n")
-        );
+        let kind = if has_kinds {
+            format!("<td>{}", text("kind"))
+        } else {
+            String::new()
+        };
+        let _ = write!(out, "<tr><td>{row}{kind}<td>{}{mark}", text("n"));
         for cell in cells {
             let Some([middle, low, high]) = cell else {
                 *out += "<td>–";
@@ -276,9 +281,8 @@ mod tests {
             }]}),
         );
         assert!(
-            html.contains(
-                "a → b<td><td>90<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>"
-            ) && html.contains("<p class=\"note\">no pairs</p>"),
+            html.contains("a → b<td>90<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>")
+                && html.contains("<p class=\"note\">no pairs</p>"),
             "{html}"
         );
         // Of few pictures, nothing is the best.

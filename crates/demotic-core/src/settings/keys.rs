@@ -58,10 +58,10 @@ settings! {
         source: String = "emoji".into(), described("");
         /// Side in pixels of the square that pictures are fitted to and the networks see.
         size_px: u32 = 64, multiple(8, 16, 256);
-        /// How a picture of another shape comes into the square: `auto`: whole, and what is left continues it,
-        /// in its edge's colour where that is plain or transparent, else as its mirror image; `pad`: whole, on
-        /// the background; `mirror`: whole, always mirrored; `crop`: its middle alone. Where styles differ in
-        /// shape, the bars of `pad` become part of a style.
+        /// How a picture of another shape comes into the square: `auto`: whole, and what is left continues
+        /// it, in its edge's colour where that is plain or transparent, else as its mirror image; `pad`:
+        /// whole, on the background; `mirror`: whole, always mirrored; `crop`: its middle alone. Where styles
+        /// differ in shape, the bars of `pad` become part of a style.
         fit: Fit = Fit::Auto, words(Fit::WORDS);
         /// Styles by name, in this order; empty takes all there are.
         styles: Vec<String> = Vec::new(), described("none, or two and more");

@@ -199,6 +199,19 @@ impl Chart {
         }
     }
 
+    /// What its numbers are, in a word or two.
+    pub const fn axis(self) -> &'static str {
+        match self {
+            Self::Discriminator | Self::Against => "nats a patch",
+            Self::Probability => "probability",
+            Self::Errors | Self::Latent => "mean absolute error",
+            Self::StyleCodes => "mean absolute",
+            Self::Divergence => "nats a value",
+            Self::Gradients => "norm",
+            Self::R1 => "squared norm",
+        }
+    }
+
     /// Its figures.
     pub fn figures(self) -> impl Iterator<Item = Figure> {
         Figure::ALL

@@ -31,6 +31,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
                 "number.rs",
                 "ops",
                 "protobuf.rs",
+                "table.rs",
             ],
             &["settings"],
             &["device", "data", "model", "loss.rs"],

@@ -424,7 +424,7 @@ fn few_pictures_have_no_kid_and_a_note() {
     assert!(few.kinds[0].copy.kid.is_none());
     let told = few.to_string();
     let row = told.lines().find(|line| line.contains("copy")).unwrap();
-    assert!(row.contains("   29*  copy"), "{told}");
+    assert!(row.contains(" 29*  copy"), "{told}");
     assert!(!row.contains('('), "an interval of so few: {told}");
     assert!(
         told.contains(

@@ -14,7 +14,7 @@ use super::learn_words;
 use super::words::{self, Answer, TOLD, Told, in_words};
 use crate::cli::DrawArgs;
 use crate::failure::input;
-use crate::output::say;
+use crate::output::{say, show};
 
 /// The style that is made of characters.
 const KAOMOJI: &str = "kaomoji";
@@ -134,7 +134,7 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
         None => {}
     }
     if !is_stdout {
-        say(&(shown(&table, &answers, &drawn, &faces, count, args.anyway) + &done))?;
+        show(&(shown(&table, &answers, &drawn, &faces, count, args.anyway) + &done))?;
     }
     if args.anyway {
         return Ok(());

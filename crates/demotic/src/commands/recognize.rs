@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
 use crate::inputs::{self, Existing, Job};
-use crate::output::say;
+use crate::output::{say, show};
 use crate::sheet;
 
 /// What is reported of a picture.
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         ));
         lines.extend(inputs::passed_over(&others));
         lines.push(String::new());
-        say(&lines.join("\n"))?;
+        show(&lines.join("\n"))?;
     }
     inputs::settle(problems, jobs.len(), "judged")
 }

@@ -12,7 +12,7 @@ use super::words::{self, TOLD, Told, in_words};
 use crate::cli::SayArgs;
 use crate::inputs;
 use crate::options::dataset_options;
-use crate::output::{note, say};
+use crate::output::{note, say, show};
 
 /// Side that pictures are looked at.
 const SIZE_PX: u32 = 64;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
     } else {
         lines.extend(inputs::passed_over(&others));
         lines.push(String::new());
-        say(&lines.join("\n"))?;
+        show(&lines.join("\n"))?;
     }
     inputs::settle(problems, pictures.len(), "looked at")
 }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,6 +17,9 @@ use crate::support::{Place, TINY, crc32, png, png_that_claims};
 
 /// Fewest inputs that the corpus holds.
 const LEAST: usize = 60;
+
+/// Stands for a port that the test holds.
+const TAKEN: &str = "7500";
 
 /// A bad input: files beside the common ones, then what is typed.
 struct Case {
@@ -478,6 +482,7 @@ fn runs() -> Vec<Case> {
         case("a page nowhere", vec![], &["serve", "--listen", "here"]),
         case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
         case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
+        case("a page at a port that is in use", vec![], &["serve", "--port", TAKEN]),
         case("a network of a run that is not there", vec![], &["export", "nowhere", "--format", "onnx", "--out", "o"]),
         case("a network of a run without a checkpoint", young(), &["export", "young", "--format", "onnx", "--out", "o"]),
         case("a format that is not known", vec![], &["export", "built-in", "--format", "pickle", "--out", "o"]),
@@ -711,6 +716,8 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
         "{} bad inputs and the message that each gets.\n",
         cases.len()
     );
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
     for Case { name, files, typed } in &cases {
         let place = if typed.contains(&"run") {
             Place::with_run()
@@ -721,15 +728,22 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
             place.write(file, bytes);
         }
         let before = place.contents();
-        let said = place.run(typed);
+        let is_held = typed.contains(&TAKEN);
+        let own = |word: &&'static str| if *word == TAKEN { port.as_str() } else { *word };
+        let said = place.run(&typed.iter().map(own).collect::<Vec<&str>>());
         said.refused(2, "");
+        let err = if is_held {
+            said.err.replace(&port, TAKEN)
+        } else {
+            said.err
+        };
         assert!(before == place.contents(), "{name}: files changed");
         // A write into a String cannot fail.
         let _ = write!(
             told,
             "\n# {name}\n$ demotic {}\n{}",
             shortened(&typed.join(" ")),
-            said.err
+            err
         );
     }
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
