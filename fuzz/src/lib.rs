@@ -94,7 +94,7 @@ pub fn index(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// PNG, JPEG (also of inks), WebP, GIF and BMP, with colour profiles.
+/// PNG, JPEG (also of inks), WebP, GIF, BMP and TIFF, with colour profiles.
 pub fn picture(bytes: &[u8]) -> Result<(), String> {
     let picture = Picture::decode(bytes, Path::new(ORIGIN)).map_err(message)?;
     whole(&picture);

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
-use super::{DataError, jpeg, tif};
+use super::{DataError, jpeg, tif, whole};
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
@@ -34,24 +34,6 @@ pub fn signed_png(png: &[u8]) -> Vec<u8> {
     }
     signed.extend(rest);
     signed
-}
-
-/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content
-/// with all pixels.
-fn is_whole_png(bytes: &[u8]) -> bool {
-    // After the signature; a chunk is its length, kind, content and checksum.
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let end = (u32::from_be_bytes(*length) as usize).saturating_add(8);
-        if end > after.len() {
-            return false;
-        }
-        if after.starts_with(b"IEND") {
-            return true;
-        }
-        rest = &after[end..];
-    }
-    false
 }
 
 /// Refuses what is empty, and what has more pixels than are read.
@@ -148,8 +130,8 @@ impl Picture {
         })?;
         let (width, height) = decoder.dimensions();
         check_size(width, height, max_pixels)?;
-        if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-            return Err("it is cut off: a JPEG without its end; copy or save it again".into());
+        if format == Some(ImageFormat::Jpeg) {
+            jpeg::check(bytes)?;
         }
         let profile = decoder
             .icc_profile()
@@ -171,10 +153,12 @@ impl Picture {
                     .map_err(|source| format!("it is damaged or cut off ({source})"))?,
             )?,
         };
-        if format == Some(ImageFormat::Png) && !is_whole_png(bytes) {
-            return Err(
-                "it is damaged or cut off: a PNG without its end; copy or save it again".into(),
-            );
+        if !whole::is_whole(format, bytes) {
+            let name = format.map_or("file", |format| format.extensions_str()[0]);
+            return Err(format!(
+                "it is damaged or cut off: a {} without its end; copy or save it again",
+                name.to_uppercase()
+            ));
         }
         let mut colours = DynamicImage::ImageRgba8(colours);
         colours.apply_orientation(orientation);

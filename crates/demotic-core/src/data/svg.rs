@@ -16,7 +16,7 @@ use crate::settings::Fit;
 const MAX_ARC: f64 = 1e9;
 
 /// Most pixels of the layers that a drawing is laid together from: groups with opacity, a clip path, a mask
-/// or filters, markers among them, each of the size that it has on the canvas, once more for each filter.
+/// or filters, markers among them, each of its size on the canvas, once more for each filter.
 const MAX_LAYER_PIXELS: f64 = (8_u64 << 30) as f64;
 
 /// Most pictures in a drawing.

@@ -315,8 +315,8 @@ impl Rule {
                 continue;
             }
             rules.extend(selectors.split(',').map(|selector| {
-                let parts = selector.split([' ', '\t', '\r', '\n', '>', '+', '~', '{']);
-                let last = parts.rev().find(|part| !part.is_empty());
+                let mut parts = selector.split([' ', '\t', '\r', '\n', '>', '+', '~', '{']);
+                let last = parts.rfind(|part| !part.is_empty());
                 Self {
                     selector: last.unwrap_or_default().to_owned(),
                     body: body.to_owned(),

@@ -1,4 +1,4 @@
-//! TIFF -> sRGB, 8 bits: the first picture of a file, in grey, RGB, YCbCr, CMYK or a palette.
+//! TIFF -> sRGB, 8 bits: the first picture of a file, in grey, RGB, `YCbCr`, CMYK or a palette.
 //!
 //! The decoder knows no palettes, drops samples that it finds superfluous, and takes colours multiplied by
 //! alpha for others. So it is told that every file is grey, hands over all samples as they lie, and what they
@@ -199,10 +199,18 @@ impl<'a> File<'a> {
     /// of `max_pixels` does.
     pub(super) fn srgb(mut self, max_pixels: u64) -> Result<RgbaImage, String> {
         let mut limits = Limits::default();
-        // Eight samples of two bytes a pixel at most.
-        limits.decoding_buffer_size = usize::try_from(16 * max_pixels).unwrap_or(usize::MAX);
+        // Red, green, blue and alpha of two bytes.
+        let max_bytes = 8 * max_pixels;
+        limits.decoding_buffer_size = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         limits.intermediate_buffer_size = limits.decoding_buffer_size;
         self.decoder = self.decoder.with_limits(limits);
+        let bytes = (self.pixels() * self.samples) as u64 * u64::from(self.bits).div_ceil(8);
+        if bytes > max_bytes {
+            return Err(format!(
+                "its {} samples a pixel come to {bytes} bytes; at most {max_bytes} are read: make it smaller",
+                self.samples
+            ));
+        }
         self.check_parts(max_pixels)?;
         let profile = self.profile()?;
         let meaning = Meaning::of(Some(ImageFormat::Tiff), self.bytes, profile);
@@ -212,7 +220,9 @@ impl<'a> File<'a> {
         let colours = if self.kind == Kind::Inks {
             self.inks(&values, &meaning)?
         } else {
-            meaning.to_srgb(self.colours(&values, &palette)?)?
+            let colours = self.colours(&values, &palette)?;
+            drop(values);
+            meaning.to_srgb(colours)?
         };
         let mut colours = DynamicImage::ImageRgba8(colours);
         let turn = u8::try_from(turn).ok().and_then(Orientation::from_exif);
@@ -276,8 +286,9 @@ impl<'a> File<'a> {
             let part = part.and_then(|part| part.get(..size as usize));
             let part = part.ok_or_else(|| damaged(&"a part of its pixels is missing"))?;
             if packing == AS_JPEG {
-                let frame = jpeg::frame(part).filter(|_| jpeg::is_whole(part));
-                let frame = frame.ok_or_else(|| damaged(&"a JPEG in it without its end"))?;
+                jpeg::check(part)?;
+                let frame = jpeg::frame(part);
+                let frame = frame.ok_or_else(|| damaged(&"a JPEG in it without a frame"))?;
                 if frame.width != width || frame.components != samples {
                     return Err(damaged(&"a JPEG in it of another size or kind"));
                 }
@@ -816,6 +827,8 @@ mod tests {
         refused(&plain(8, 8, 3), "colours of kind 8");
         refused(&plain(1, 32, 1), "32 bits a sample");
         refused(&plain(2, 8, 9), "9 samples a pixel");
+        let wide = entries([1024, 1024], 2, 16, 5, 1);
+        refused(&tiff(true, &wide, &[vec![0]]), "come to 10485760 bytes");
         refused(&plain(2, 4, 3), "4 bits a sample and 3 samples");
         refused(&plain(6, 8, 3), "fewer pixels than brightness");
         let with = |more: &[(u16, u16, Vec<u32>)], kind, samples| {

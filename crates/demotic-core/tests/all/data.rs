@@ -627,7 +627,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     let set = folder.path().join("set");
     let at = |style: &str, ending: &str| set.join(style).join(format!("{TRAIN}.{ending}"));
     for style in [
-        "bitmap", "film", "grey", "half", "jpeg", "point", "tall", "webp", "wide16",
+        "bitmap", "film", "grey", "half", "jpeg", "pages", "point", "tall", "webp", "wide16",
     ] {
         fs::create_dir_all(set.join(style)).unwrap();
     }
@@ -658,6 +658,9 @@ fn any_picture_is_fitted_widened_and_composed() {
     RgbImage::from_pixel(5, 5, Rgb([1, 2, 3]))
         .save(at("bitmap", "bmp"))
         .unwrap();
+    RgbaImage::from_pixel(5, 5, Rgba([90, 60, 30, 255]))
+        .save_with_format(at("pages", "TIF"), ImageFormat::Tiff)
+        .unwrap();
     // Of a film, the first picture.
     let mut film =
         image::codecs::gif::GifEncoder::new(fs::File::create(at("film", "gif")).unwrap());
@@ -682,7 +685,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     };
     let set = load(&set, &options).unwrap();
     let show = |style: &str| set.picture(set.style_index(style).unwrap(), 0);
-    assert_eq!(set.styles().len(), 9);
+    assert_eq!(set.styles().len(), 10);
     let left: Vec<String> = set
         .summary()
         .passed_over
@@ -702,6 +705,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     assert_eq!(colour_at(&show("half"), 3, 30), [128, 0, 127]);
     let [r, g, b] = colour_at(&show("jpeg"), 16, 16);
     assert!(r < 4 && g.abs_diff(128) < 4 && b > 251, "{r} {g} {b}");
+    assert_eq!(colour_at(&show("pages"), 16, 16), [90, 60, 30]);
     assert_eq!(colour_at(&show("point"), 0, 31), [10, 20, 30]);
     assert_eq!(colour_at(&show("webp"), 31, 0), [7, 8, 9]);
     // Proportions are kept: 10 x 40 becomes 8 x 32 in the middle, 300 x 2 one row.
@@ -749,6 +753,27 @@ fn shrinking_averages_and_transparent_colour_does_not_bleed() {
         assert!(pixel[2] <= pixel[3], "{pixel:?}");
     }
     assert_eq!(&picture.straight_rgba()[40 * 4..41 * 4], [0, 0, 255, 255]);
+}
+
+/// A TIFF of 60,000 x 60,000 grey pixels by its header: entries of tag, type, count and value.
+fn vast_tiff() -> Vec<u8> {
+    let entries = [
+        [256, 4, 60_000],
+        [257, 4, 60_000],
+        [258, 3, 8],
+        [262, 3, 1],
+        [273, 4, 8],
+        [279, 4, 9],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend((value as u32).to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
 }
 
 #[test]
@@ -819,6 +844,7 @@ fn bad_pictures_are_named() {
         13, 0, 0, 0, 0x2f, 0xfe, 0xbf, 0xff, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     refused(&webp, &["16383 x 16383", "64 megapixels"]);
+    refused(&vast_tiff(), &["60000 x 60000", "64 megapixels"]);
     fs::remove_file(&victim).unwrap();
     // A drawing has any size, but is not drawn at all of them.
     let vast = write(
@@ -1026,7 +1052,8 @@ fn all_damaged_pictures_are_named_or_left_out() {
     for i in 10..34 {
         write(&set, &format!("b/picture-{i}.png"), b"no picture");
     }
-    write(&set, "a/picture-3.png", b"");
+    // One that is too large is refused by itself, too.
+    write(&set, "a/picture-3.png", &vast_tiff());
     let message = failure(load(&set, &options()));
     assert_says(
         &message,
@@ -1059,7 +1086,7 @@ fn all_damaged_pictures_are_named_or_left_out() {
         );
         assert_says(
             &summary.left_out[0].problem,
-            &["cannot read picture", "a/picture-3.png"],
+            &["60000 x 60000", "64 megapixels", "a/picture-3.png"],
         );
         assert_says(
             &summary.to_string(),
@@ -1615,6 +1642,46 @@ fn a_drawing_of_a_million_nodes_is_refused_soon() {
     let message = failure(Picture::open_or_draw(&path, 32));
     assert_says(&message, &["nodes limit reached", "many.svg"]);
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn markers_on_a_million_points_are_refused_soon_and_on_a_few_are_drawn() {
+    let marked = |points: usize| {
+        let line = "h.001".repeat(points);
+        drawn(&format!(
+            r##"<marker id="m" markerWidth="9" markerHeight="9" refX="1" refY="1"><path d="M0 0h4v4h-4z"/></marker>
+            <path d="M4 32{line}" stroke="#000" marker-mid="url(#m)"/>"##
+        ))
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(marked(1_000_000)),
+        &["every `use` laid out, 1024 bytes a marker"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // As many as are drawn take their time, but not for ever.
+    let picture = marked(50_000).unwrap();
+    assert!(ink(&picture) > 50, "{}", ink(&picture));
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_drawing_of_layers_without_end_is_refused_soon() {
+    let folder = TempDir::new().unwrap();
+    let layered = |groups: usize| {
+        let group = r#"<g opacity=".9"><path d="M0 0h4000v4000z"/></g>"#.repeat(groups);
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="4000">{group}</svg>"#
+        );
+        Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 32)
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(layered(1000)),
+        &["4000 x 4000 pixels, its groups with opacity", "a.svg"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(layered(2).unwrap().width_px, 4000);
 }
 
 #[test]

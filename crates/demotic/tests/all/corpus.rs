@@ -201,6 +201,27 @@ fn vast_bitmap() -> Vec<u8> {
     b"BM".iter().copied().chain(words).collect()
 }
 
+/// A TIFF in grey of these sides and bits a sample, its pixels behind its end.
+fn tiff(side: u32, bits: u32) -> Vec<u8> {
+    let entries = [
+        [256, 4, side],
+        [257, 4, side],
+        [258, 3, bits],
+        [262, 3, 1],
+        [273, 4, 90],
+        [279, 4, side],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
 fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
@@ -262,9 +283,23 @@ fn folders() -> Vec<Case> {
             let nodes = "<g/>".repeat(1_000_000);
             format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
         }),
+        beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
+            let line = "h.1".repeat(1_000_000);
+            format!(
+                r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"##
+            )
+            .into_bytes()
+        }),
+        beside("a drawing of layers without end", "set/one/bad.svg", {
+            let group = r#"<g opacity=".5"><path d="M-99-99h999v999z"/></g>"#.repeat(200_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{group}</svg>"#).into_bytes()
+        }),
         beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
         beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
         beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
+        beside("a TIFF that claims too much", "set/one/bad.tif", tiff(60_000, 8)),
+        beside("a TIFF cut off", "set/one/bad.tiff", tiff(9, 8)),
+        beside("a TIFF of a kind that is not read", "set/one/bad.tif", tiff(9, 32)),
         beside(
             "a GIF cut off",
             "set/one/bad.gif",
