@@ -859,7 +859,7 @@ struct Row {
 /// A line a method, every figure with its interval.
 fn table(rows: &[Row], figures: &[(&str, usize)]) -> Table {
     let mut columns = ["from", "to", "kind"].map(Column::text).to_vec();
-    columns.extend([Column::figure("n"), Column::text("method")]);
+    columns.extend([Column::figure("n "), Column::text("method")]);
     columns.extend(figures.iter().map(|(figure, _)| Column::figure(*figure)));
     let mut table = Table::new(columns);
     for row in rows {
