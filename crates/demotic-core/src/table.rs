@@ -65,7 +65,7 @@ pub fn wrapped(line: &str, width: usize) -> String {
     let lead = blanks(line);
     let word = line[lead..].find(' ').unwrap_or(line.len() - lead);
     let second = lead + word + blanks(&line[lead + word..]);
-    let indent = if second <= width / 3 { second } else { lead };
+    let indent = if second <= width / 2 { second } else { lead };
     let (mut out, mut taken) = (line[..lead].to_owned(), lead);
     let mut is_first = true;
     let mut rest = &line[lead..];

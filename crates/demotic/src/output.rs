@@ -26,10 +26,19 @@ pub(crate) fn show(text: &str) -> Result<()> {
     say(&wrapped(text, Terminal::of_table()))
 }
 
+/// Beginnings of lines that end in a command: broken by the terminal itself, it can be copied whole.
+const WITH_COMMAND: [&str; 2] = ["next ", "interrupted "];
+
 /// Every line of a text, broken to at most so many columns.
 pub(crate) fn wrapped(text: &str, columns: usize) -> String {
-    let lines = text.split('\n').map(|line| table::wrapped(line, columns));
-    lines.collect::<Vec<_>>().join("\n")
+    let fit = |line: &str| {
+        if WITH_COMMAND.iter().any(|start| line.starts_with(start)) {
+            line.to_owned()
+        } else {
+            table::wrapped(line, columns)
+        }
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
 }
 
 /// What runs now, on a terminal, in place of what was there.
@@ -88,7 +97,15 @@ pub(crate) fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration};
+    use super::{bytes, duration, wrapped};
+
+    #[test]
+    fn lines_fit_and_commands_stay_whole() {
+        assert_eq!(
+            wrapped("note   much to say\nnext   demotic train --resume", 14),
+            "note   much to\n       say\nnext   demotic train --resume"
+        );
+    }
 
     #[test]
     fn sizes_carry_their_units() {

@@ -29,7 +29,7 @@ impl Terminal {
         let is_screen = std::io::stdout().is_terminal();
         let columns = terminal_size::terminal_size_of(std::io::stdout())
             .map(|(width, _)| usize::from(width.0))
-            .filter(|columns| is_screen && *columns > 0);
+            .filter(|columns| *columns > 0);
         let says = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         Self {
             columns: columns.unwrap_or(COLUMNS),

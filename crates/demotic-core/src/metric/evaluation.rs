@@ -803,7 +803,7 @@ struct Row {
 /// A line per method, every figure with its interval.
 fn table(rows: &[Row], figures: &[Measure]) -> Table {
     let mut columns = ["from", "to", "kind"].map(Column::text).to_vec();
-    columns.extend([Column::figure("n"), Column::text("method")]);
+    columns.extend([Column::figure("n "), Column::text("method")]);
     columns.extend(figures.iter().map(|figure| Column::figure(figure.name)));
     let mut table = Table::new(columns);
     for row in rows {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
-use crate::output::show;
+use crate::output::{say, show};
 
 /// The page, without what it runs.
 const PAGE: &str = include_str!("../export.html");
@@ -126,7 +126,8 @@ fn page(
         write_whole(to, &copied)?;
         total += copied.len();
     }
-    show(&format!(
+    // It ends in a command, which stays whole.
+    say(&format!(
         "a page of step {}, {:.1} MB: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
         info.step,
         total as f64 / 1e6,
