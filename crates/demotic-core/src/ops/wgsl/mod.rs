@@ -30,6 +30,8 @@ use cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use demotic_crf::template::{Values, expand};
 
+pub(super) use net_conv_weight::runs as weight_gradient_runs;
+
 /// Workgroups along one axis; more go to the second.
 const DISPATCH_MAX: u32 = 65_535;
 
