@@ -212,20 +212,16 @@ impl Part<'_> {
         let emissions = discriminator.emissions(pictures);
         let losses = self.discriminator_loss(discriminator, emissions.clone(), &labels, &styles);
         terms.add_unmeasured(losses.clone().mean());
-        for (figure, of_kind) in [Figure::DReal, Figure::DFake, Figure::DComposite]
-            .into_iter()
-            .zip(losses.inner().split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DReal, Figure::DFake, Figure::DComposite],
+            losses.inner().reshape([3, n]).mean_dim(1).reshape([3]),
+        );
         let pure = emissions.clone().inner().narrow(0, 0, 2 * n);
         let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
-        for (figure, of_kind) in [Figure::DRealProb, Figure::DFakeProb]
-            .into_iter()
-            .zip(probs.split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DRealProb, Figure::DFakeProb],
+            probs.reshape([2, n]).mean_dim(1).reshape([2]),
+        );
         // Each patch by itself.
         let unary = self.config.loss.unary;
         if unary > 0.0 {
