@@ -5,6 +5,7 @@
 //! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
 //! and autotune serve.
 
+mod choice;
 mod conv_cpu;
 mod filter;
 mod filter_cpu;
@@ -31,6 +32,8 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Shape as TensorShape, Tensor, TensorData, module};
 use burn_flex::FlexTensor;
 
+pub use choice::Counts;
+pub(crate) use choice::{Preference, Store, kept, prefer};
 use conv_cpu::ConvShape;
 pub use filter::{Filter, lay_in};
 pub(crate) use filter_cpu::ROUNDS;
@@ -103,19 +106,50 @@ pub(crate) fn conv(
     slope: f32,
     in_runs: bool,
 ) -> Tensor<4> {
-    let kernel = meet_convolution(&x, &weight);
-    if is_served(&x.device()) && (kernel == 1 || kernel == 3) {
-        let in_runs = in_runs && takes_runs(&x.device());
-        return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-            slope,
-            in_runs,
-        ));
+    meet_convolution(&x, &weight);
+    if takes_own_convolution(&x, &weight) {
+        return own_conv(x, weight, bias, slope, in_runs);
     }
     let y = burns_conv(x, weight, bias);
     if slope == 1.0 { y } else { leaky(y, slope) }
+}
+
+fn own_conv(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    slope: f32,
+    in_runs: bool,
+) -> Tensor<4> {
+    let in_runs = in_runs && takes_runs(&x.device());
+    Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        slope,
+        in_runs,
+    ))
+}
+
+/// True where [`NetOps`] computes a convolution: it can, and is to.
+fn takes_own_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
+    let device = x.device();
+    let [channels_out, channels_in, _, kernel] = weight.dims();
+    if kernel != 1 && kernel != 3 {
+        return false;
+    }
+    if !has_wgsl(&device) {
+        return is_served(&device);
+    }
+    let [pictures, _, height, width] = x.dims();
+    let layer = choice::Layer {
+        channels_in,
+        channels_out,
+        sides: [height, width],
+        kernel,
+    };
+    let own: choice::Convolve = |x, weight, bias| own_conv(x, weight, bias, 1.0, false);
+    choice::takes_own(&device, layer, pictures, [own, burns_conv])
 }
 
 /// `base + conv(x)`: the end of a residual block. `meeting`: that of `base`; `in_runs` as of [`conv`].
@@ -130,8 +164,8 @@ pub(crate) fn conv_onto(
     meeting: &Meeting,
     in_runs: bool,
 ) -> Tensor<4> {
-    let kernel = meet_convolution(&x, &weight);
-    if is_served(&x.device()) && (kernel == 1 || kernel == 3) {
+    meet_convolution(&x, &weight);
+    if takes_own_convolution(&x, &weight) {
         let in_runs = in_runs && takes_runs(&x.device());
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_onto(
             base.into_dispatch(),
@@ -145,8 +179,8 @@ pub(crate) fn conv_onto(
     base + burns_conv(x, weight, bias)
 }
 
-/// Notes a convolution's shape, and gives its kernel's side.
-fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> usize {
+/// Notes a convolution's shape.
+fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) {
     let [channels_out, channels_in, _, kernel] = weight.dims();
     let [_, _, side, _] = x.dims();
     meet(x, || Shape::Convolution {
@@ -155,7 +189,14 @@ fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> usize {
         side,
         kernel,
     });
-    kernel
+}
+
+/// What tells this build's convolution kernels from another's: choices between them and Burn's hang on it.
+pub(crate) fn convolution_kernels() -> u64 {
+    #[cfg(feature = "wgpu")]
+    return wgsl::convolution_hash();
+    #[cfg(not(feature = "wgpu"))]
+    0
 }
 
 fn burns_conv(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {

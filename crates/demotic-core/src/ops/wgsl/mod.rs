@@ -60,6 +60,13 @@ const fn text_hash(text: &str) -> u64 {
     hash
 }
 
+/// Of the texts of the convolutions' shaders.
+pub(super) const fn convolution_hash() -> u64 {
+    net_conv::NetConv::HASH
+        ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)
+        ^ net_conv_sum::NetConvSum::HASH.rotate_left(2)
+}
+
 /// Declares a shader by the stem that its file, its launch file and its row in `shaders/README.md` share.
 macro_rules! shader {
     ($(#[$doc:meta])* $name:ident = $stem:literal $(, $workgroup:literal)?) => {
