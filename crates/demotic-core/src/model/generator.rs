@@ -294,10 +294,7 @@ impl Generator {
     pub fn table_codes(&self, styles: &[u32]) -> Tensor<2> {
         let table = self.style.val();
         let [count, _] = table.dims();
-        let mut rows = vec![0.0_f32; styles.len() * count];
-        for (row, style) in rows.chunks_exact_mut(count).zip(styles) {
-            row[*style as usize] = 1.0;
-        }
+        let rows = one_hot_rows(styles, count);
         let device = table.device().inner();
         let one_hot = Tensor::<2>::from_data(TensorData::new(rows, [styles.len(), count]), &device);
         let one_hot = if table.device().is_autodiff() {
@@ -307,4 +304,18 @@ impl Generator {
         };
         one_hot.matmul(table)
     }
+
+    /// The same of [`one_hot_rows`] that are on the device: `[b, styles]`.
+    pub(crate) fn codes_of_rows(&self, rows: Tensor<2>) -> Tensor<2> {
+        rows.matmul(self.style.val())
+    }
+}
+
+/// A row a style, one at its number and zero elsewhere: `[b, count]`.
+pub(crate) fn one_hot_rows(styles: &[u32], count: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; styles.len() * count];
+    for (row, style) in rows.chunks_exact_mut(count).zip(styles) {
+        row[*style as usize] = 1.0;
+    }
+    rows
 }

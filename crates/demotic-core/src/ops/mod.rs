@@ -26,10 +26,10 @@ use burn::backend::autodiff::{
 };
 #[cfg(feature = "wgpu")]
 use burn::backend::fusion::custom::TensorSpec;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Shape as TensorShape, Tensor, TensorData, module};
+use burn::tensor::{Device, Int, Shape as TensorShape, Tensor, TensorData, module};
 use burn_flex::FlexTensor;
 
 pub use choice::Counts;
@@ -121,7 +121,7 @@ fn own_conv(
     slope: f32,
     in_runs: bool,
 ) -> Tensor<4> {
-    let in_runs = in_runs && takes_runs(&x.device());
+    let in_runs = in_runs && is_near_wgsl(&x.device());
     Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
         x.into_dispatch(),
         weight.into_dispatch(),
@@ -166,7 +166,7 @@ pub(crate) fn conv_onto(
 ) -> Tensor<4> {
     meet_convolution(&x, &weight);
     if takes_own_convolution(&x, &weight) {
-        let in_runs = in_runs && takes_runs(&x.device());
+        let in_runs = in_runs && is_near_wgsl(&x.device());
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_onto(
             base.into_dispatch(),
             x.into_dispatch(),
@@ -206,9 +206,9 @@ fn burns_conv(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     module::conv2d(x, weight, Some(bias), options)
 }
 
-/// True where gradients of weights come in runs if asked for: on a device of this machine whose kernels cut
-/// their sums.
-fn takes_runs(device: &Device) -> bool {
+/// True for a device of this machine that runs kernels under `wgsl`: gradients of weights come in runs there
+/// if asked for, and [`view_int`] serves it.
+pub(crate) fn is_near_wgsl(device: &Device) -> bool {
     has_wgsl(device) && !is_far(device)
 }
 
@@ -526,6 +526,19 @@ pub(crate) fn view<const D: usize>(flat: Tensor<1>, start: usize, shape: [usize;
     ))
 }
 
+/// The same of whole numbers, which stand in the buffer bit by bit. On devices [`is_near_wgsl`] alone.
+pub(crate) fn view_int<const D: usize>(
+    flat: Tensor<1>,
+    start: usize,
+    shape: [usize; D],
+) -> Tensor<D, Int> {
+    Tensor::from_dispatch(<Dispatch as NetOps>::view_int(
+        flat.into_dispatch(),
+        start,
+        TensorShape::new(shape),
+    ))
+}
+
 /// The operations of Flex and of `wgpu`, on this machine and others; other backends never get here.
 #[allow(
     clippy::too_many_arguments,
@@ -662,6 +675,9 @@ pub(crate) trait NetOps: Backend {
     ) -> FloatTensor<Self>;
     #[fusion(meta = |flat, _, shape| TensorSpec::new(shape.clone(), flat.dtype))]
     fn view(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone.
+    #[fusion(meta = |_, _, shape| TensorSpec::new(shape.clone(), burn::tensor::DType::I32))]
+    fn view_int(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> IntTensor<Self>;
 }
 
 #[cfg(feature = "wgpu")]
@@ -913,6 +929,10 @@ impl NetOps for Flex {
 
     fn view(_: FlexTensor, _: usize, _: TensorShape) -> FlexTensor {
         unreachable!("an update goes through the parameters one by one here")
+    }
+
+    fn view_int(_: FlexTensor, _: usize, _: TensorShape) -> FlexTensor {
+        unreachable!("inputs are tensors of their own here")
     }
 
     fn pool(x: FlexTensor, factor: f32, _: Meeting) -> FlexTensor {
@@ -1459,6 +1479,10 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
 
     fn view(_: FloatTensor<Self>, _: usize, _: TensorShape) -> FloatTensor<Self> {
         unreachable!("parameters are updated outside the graph")
+    }
+
+    fn view_int(_: FloatTensor<Self>, _: usize, _: TensorShape) -> IntTensor<Self> {
+        unreachable!("inputs are uploaded outside the graph")
     }
 
     fn norm_act_gradients(

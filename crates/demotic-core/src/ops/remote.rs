@@ -2,7 +2,7 @@
 //! as a device of that machine runs it.
 
 use burn::backend::ir::{BackendIr, CustomOpIr, ScalarIr};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, Remote, TensorMetadata};
 use burn::server::CustomOpRegistry;
 use burn::tensor::{DType, Shape};
@@ -221,6 +221,10 @@ impl NetOps for Remote {
         let part = (shape, flat.dtype());
         let [part] = send(name::VIEW, [flat], [part], vec![whole(start)]);
         part
+    }
+
+    fn view_int(_: Far, _: usize, _: Shape) -> IntTensor<Remote> {
+        unreachable!("inputs travel as tensors of their own")
     }
 }
 

@@ -25,6 +25,7 @@ mod step;
 mod terms;
 mod tick;
 mod trainer;
+mod upload;
 mod weights;
 mod window;
 

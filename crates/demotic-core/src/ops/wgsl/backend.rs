@@ -2,7 +2,7 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::ops::FloatTensorOps;
-use burn::tensor::{Shape, Slice};
+use burn::tensor::{DType, Shape, Slice};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
@@ -215,15 +215,24 @@ impl NetOps for CubeBackend {
     }
 
     fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
-        let bytes = |elements: usize| (elements * size_of::<f32>()) as u64;
-        let all = flat.shape().num_elements();
-        let end = start + padded(shape.num_elements());
-        assert!(end <= all, "a view to {end} of {all} elements");
-        let handle = flat
-            .handle
-            .clone()
-            .offset_start(bytes(start))
-            .offset_end(bytes(all - end));
-        CubeTensor::new_contiguous(flat.client, flat.device, shape, handle, flat.dtype)
+        part(flat, start, shape, DType::F32)
     }
+
+    fn view_int(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
+        part(flat, start, shape, DType::I32)
+    }
+}
+
+/// Part of a flat buffer, its words read as another type of their size.
+fn part(flat: CubeTensor, start: usize, shape: Shape, dtype: DType) -> CubeTensor {
+    let bytes = |elements: usize| (elements * size_of::<f32>()) as u64;
+    let all = flat.shape().num_elements();
+    let end = start + padded(shape.num_elements());
+    assert!(end <= all, "a view to {end} of {all} elements");
+    let handle = flat
+        .handle
+        .clone()
+        .offset_start(bytes(start))
+        .offset_end(bytes(all - end));
+    CubeTensor::new_contiguous(flat.client, flat.device, shape, handle, dtype)
 }
