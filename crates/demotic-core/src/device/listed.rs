@@ -78,7 +78,7 @@ pub struct Adapter {
         not(feature = "wgpu"),
         expect(dead_code, reason = "a build without wgpu lists no adapter")
     )]
-    pub(super) place: usize,
+    pub(crate) place: usize,
 }
 
 /// An adapter that no `wgpu:N` reaches.

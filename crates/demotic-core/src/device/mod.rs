@@ -197,6 +197,11 @@ pub fn adapters() -> Vec<Adapter> {
     wgpu::adapters()
 }
 
+/// The adapter behind a device that this process opened; none behind others.
+pub(crate) fn adapter_of(device: &Device) -> Option<Adapter> {
+    wgpu::adapter_of(&device.clone().inner())
+}
+
 /// The adapters that tests run on.
 ///
 /// # Panics

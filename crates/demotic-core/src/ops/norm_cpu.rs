@@ -252,6 +252,16 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
     });
 }
 
+/// `a + b`, into `a`.
+pub(crate) fn add(a: &mut [f32], b: &[f32]) {
+    let tasks = a.par_chunks_mut(LEAKY_TASK).zip(b.par_chunks(LEAKY_TASK));
+    tasks.for_each(|(a, b)| {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+    });
+}
+
 /// Values a task, enough to be worth handing over.
 const LEAKY_TASK: usize = 1 << 14;
 

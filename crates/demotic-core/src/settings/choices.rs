@@ -103,6 +103,18 @@ choices! {
 }
 
 choices! {
+    /// Whose kernels compute convolutions on a graphics processor.
+    KernelKind {
+        /// The faster of both, by measurement.
+        Auto = "auto",
+        /// This program's.
+        Own = "own",
+        /// Burn's.
+        Burn = "burn",
+    }
+}
+
+choices! {
     /// Where style codes come from.
     StyleKind {
         /// One learned code per style.

@@ -3,8 +3,8 @@
 
 use super::choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, DIRECTIONS, Damaged,
-    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, Pairs, Schedule, StyleKind,
-    TransitionKind,
+    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, Pairs, Schedule,
+    StyleKind, TransitionKind,
 };
 use super::declare::{
     at_least, between, count, described, multiple, not_negative, one_of, positive, settings,
@@ -302,5 +302,13 @@ settings! {
             only with("train.rollbacks_max above 0", |c| c.train.rollbacks_max > 0);
         /// Whether event files for TensorBoard are written into the run's `tensorboard/`.
         tensorboard: bool = false, switch();
+    }
+
+    /// How a graphics processor computes.
+    device: DeviceConfig {
+        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first step
+        /// both are timed on the device, a layer at a time, and the faster is taken; that is kept for the
+        /// device, its driver and this build. A software adapter is not timed and takes `own`.
+        kernels: KernelKind = KernelKind::Auto, words(KernelKind::WORDS);
     }
 }

@@ -320,6 +320,11 @@ impl Measured {
     /// Of values `[1]`.
     pub(crate) fn new(measured: Vec<(Figure, Tensor<1>)>) -> Self {
         let (figures, values) = measured.into_iter().unzip();
+        Self::of(figures, values)
+    }
+
+    /// Of the values of all figures, one after the other.
+    pub(crate) fn of(figures: Vec<Figure>, values: Vec<Tensor<1>>) -> Self {
         Self {
             figures,
             values: Tensor::cat(values, 0),

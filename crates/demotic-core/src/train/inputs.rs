@@ -5,7 +5,7 @@
 
 use crate::arrays::{Array, Arrays};
 use crate::data::{Augmentation, Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
-use crate::model::{DiscriminatorConfig, StyleKind};
+use crate::model::{DiscriminatorConfig, StyleKind, one_hot_rows};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -48,13 +48,59 @@ pub(crate) struct Inputs {
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
     pub(crate) generator_variations: Option<Variations>,
+    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the targets'
+    /// again for samples from the prior, where there are any: `[2n or 3n, styles]`.
+    pub(crate) generated_rows: Vec<f32>,
+    /// Of the sources' own styles, for the way back: `[n, styles]`.
+    pub(crate) own_rows: Vec<f32>,
+    /// Label of each patch of every real, fake and mixed picture, in that order: `[3n, h, w]`.
+    pub(crate) patch_labels: Vec<i32>,
+    /// Style of each, that of a fake the one it was translated into: `3n * h * w`.
+    pub(crate) patch_styles: Vec<u32>,
+    /// What the generator would have the discriminator say of each translation: `[n, h, w]`.
+    pub(crate) wanted_labels: Vec<i32>,
     /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
 }
 
+/// Each value `count` times.
+pub(super) fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+    values
+        .flat_map(|value| std::iter::repeat_n(value, count))
+        .collect()
+}
+
 impl Inputs {
+    /// Everything that goes to the device as floats, empty where unused.
+    pub(crate) fn floats(&self) -> [&[f32]; 12] {
+        [
+            &self.sources.images,
+            &self.truths,
+            &self.reals.images,
+            &self.composites.mask,
+            &self.latent_noise,
+            &self.returned_noise,
+            &self.prior_noise,
+            &self.cycle_noise,
+            &self.style_sources[0],
+            &self.style_sources[1],
+            &self.generated_rows,
+            &self.own_rows,
+        ]
+    }
+
+    /// Everything that goes there as whole numbers, empty where unused.
+    pub(crate) fn whole_numbers(&self) -> [&[i32]; 4] {
+        [
+            &self.composites.inside,
+            &self.composites.outside,
+            &self.patch_labels,
+            &self.wanted_labels,
+        ]
+    }
+
     /// Pictures, true pairs, styles, noise of latents and the plan of mixed pictures by name, for programs
     /// that repeat a step elsewhere; whole numbers as floats. Not in it, so such a step must do without:
     /// latents of the prior, sources of style codes, variations in front of the discriminator, and the
@@ -239,17 +285,46 @@ impl<'a> Feed<'a> {
                 let targets = targets[part * n..][..n].to_vec();
                 let first = rows.partition_point(|row| *row < part * n);
                 let last = rows.partition_point(|row| *row < (part + 1) * n);
-                let reals = batch_part(&reals);
+                let (sources, reals) = (batch_part(&sources), batch_part(&reals));
+                let composites = composite::plan(
+                    Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
+                    n,
+                    prob,
+                    &reals.styles,
+                    &targets,
+                    layout,
+                );
+                let styles = self.styles as usize;
+                let own_rows = one_hot_rows(&sources.styles, styles);
+                let target_rows = one_hot_rows(&targets, styles);
+                let patches = layout.grid * layout.grid;
+                let labelled = |styles: &[u32]| {
+                    repeated(styles.iter().map(|style| 1 + *style as i32), patches)
+                };
+                let pure_styles = reals.styles.iter().chain(&targets).copied();
                 Inputs {
-                    composites: composite::plan(
-                        Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
-                        n,
-                        prob,
-                        &reals.styles,
-                        &targets,
-                        layout,
-                    ),
-                    sources: batch_part(&sources),
+                    generated_rows: [
+                        &own_rows[..],
+                        &target_rows,
+                        if prior_noise.is_empty() {
+                            &[]
+                        } else {
+                            &target_rows
+                        },
+                    ]
+                    .concat(),
+                    own_rows,
+                    patch_labels: [
+                        labelled(&reals.styles),
+                        vec![0; n * patches],
+                        composites.labels.clone(),
+                    ]
+                    .concat(),
+                    patch_styles: [repeated(pure_styles, patches), composites.styles.clone()]
+                        .concat(),
+                    wanted_labels: labelled(&targets),
+                    composites,
+                    sources,
                     truths: truth.images[first * picture..last * picture].to_vec(),
                     truth_rows: rows[first..last].iter().map(|row| row - part * n).collect(),
                     style_sources: style_sources.each_ref().map(|all| cut(all, 1)),

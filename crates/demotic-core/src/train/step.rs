@@ -8,10 +8,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::figures::Figure;
-use super::inputs::{Inputs, TYPICAL_PROB};
+use super::inputs::{Inputs, TYPICAL_PROB, repeated};
 use super::optimiser::twin;
 use super::phases::{Clock, Phase};
 use super::terms::{Computed, Terms};
+use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
 use crate::settings::{AdversarialKind, Config, StyleKind};
@@ -22,6 +23,8 @@ pub(crate) struct Part<'a> {
     /// Without autodiff.
     pub(crate) device: &'a Device,
     pub(crate) inputs: &'a Inputs,
+    /// The inputs on the device, where they went there in one piece.
+    pub(crate) upload: Option<&'a Upload>,
     /// Of the batch: 1 over the number of parts.
     pub(crate) share: f32,
 }
@@ -68,11 +71,12 @@ impl Part<'_> {
         let latents = Tensor::cat(latents, 0);
         let (decoded, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
             None => {
-                let targets = inputs.targets.iter().copied();
-                let mut styles: Vec<u32> = own.iter().copied().chain(targets.clone()).collect();
-                styles.extend(targets.filter(|_| has_prior));
-                let decoded = generator.decode(latents, &styles);
-                (decoded, generator.table_codes(own), None)
+                let codes = |rows: &[f32], n: usize| {
+                    generator.codes_of_rows(self.tensor(rows, [n, rows.len() / n]))
+                };
+                let pictures = if has_prior { 3 * n } else { 2 * n };
+                let decoded = generator.decode_as(latents, codes(&inputs.generated_rows, pictures));
+                (decoded, codes(&inputs.own_rows, n), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
@@ -202,30 +206,26 @@ impl Part<'_> {
     ) -> Computed {
         let [n, c, size, _] = fake.dims();
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-        let reals = TensorData::new(self.inputs.reals.images.clone(), [n, c, size, size]);
-        let reals = Tensor::<4>::from_data(reals, self.device);
+        let reals: Tensor<4> = self.constant(&self.inputs.reals.images, [n, c, size, size]);
         let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
-        let (labels, styles) = self.patch_labels(grid * grid);
+        let labels = &self.inputs.patch_labels;
+        let styles = &self.inputs.patch_styles;
         let mut terms = Terms::default();
 
         // Every kind of picture, by the labels of its patches.
         let emissions = discriminator.emissions(pictures);
-        let losses = self.discriminator_loss(discriminator, emissions.clone(), &labels, &styles);
+        let losses = self.discriminator_loss(discriminator, emissions.clone());
         terms.add_unmeasured(losses.clone().mean());
-        for (figure, of_kind) in [Figure::DReal, Figure::DFake, Figure::DComposite]
-            .into_iter()
-            .zip(losses.inner().split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DReal, Figure::DFake, Figure::DComposite],
+            losses.inner().reshape([3, n]).mean_dim(1).reshape([3]),
+        );
         let pure = emissions.clone().inner().narrow(0, 0, 2 * n);
         let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
-        for (figure, of_kind) in [Figure::DRealProb, Figure::DFakeProb]
-            .into_iter()
-            .zip(probs.split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DRealProb, Figure::DFakeProb],
+            probs.reshape([2, n]).mean_dim(1).reshape([2]),
+        );
         // Each patch by itself.
         let unary = self.config.loss.unary;
         if unary > 0.0 {
@@ -254,28 +254,11 @@ impl Part<'_> {
         if let Some(variations) = &self.inputs.variations {
             pure = variations.apply(pure, self.device);
         }
-        let pick = |indices: &[i32]| {
-            let indices = TensorData::new(indices.to_vec(), [n]);
-            let indices = Tensor::<1, Int>::from_data(indices, self.device);
-            pure.clone().select(0, indices)
-        };
-        let mask = TensorData::new(plan.mask.clone(), [n, 1, size, size]);
-        let mask = Tensor::<4>::from_data(mask, self.device);
+        let pick = |indices: &[i32]| pure.clone().select(0, self.whole_numbers(indices, [n]));
+        let mask: Tensor<4> = self.constant(&plan.mask, [n, 1, size, size]);
         let outside = pick(&plan.outside);
         let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
         Tensor::cat(vec![pure, mixed], 0)
-    }
-
-    /// Label and style of each of the `patches` of every real, fake and mixed picture, in that order.
-    fn patch_labels(&self, patches: usize) -> (Vec<i32>, Vec<u32>) {
-        let (reals, targets) = (&self.inputs.reals.styles, &self.inputs.targets);
-        let plan = &self.inputs.composites;
-        let mut labels = repeated(reals.iter().map(|style| 1 + *style as i32), patches);
-        labels.extend(std::iter::repeat_n(0, targets.len() * patches));
-        labels.extend(&plan.labels);
-        let mut styles = repeated(reals.iter().chain(targets).copied(), patches);
-        styles.extend(&plan.styles);
-        (labels, styles)
     }
 
     /// The generator's loss against a discriminator that stays as it is, and its gradients.
@@ -414,21 +397,13 @@ impl Part<'_> {
         );
     }
 
-    /// The discriminator's loss of each picture, `[b]`, mean over patches; without `loss.unary`.
-    ///
-    /// `labels`, `styles`: of every patch, `b * h * w`; the style of a fake patch is the one it was
-    /// translated into.
-    fn discriminator_loss(
-        &self,
-        discriminator: &Discriminator,
-        emissions: Tensor<4>,
-        labels: &[i32],
-        styles: &[u32],
-    ) -> Tensor<1> {
+    /// The discriminator's loss of each picture, `[3n]`, mean over patches; without `loss.unary`.
+    fn discriminator_loss(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
         let kind = self.config.loss.adversarial_kind;
+        let (labels, styles) = (&self.inputs.patch_labels, &self.inputs.patch_styles);
         if kind == AdversarialKind::Likelihood {
-            let labels = self.labels(labels.to_vec(), [b, h, w]);
+            let labels = self.labels(labels, [b, h, w]);
             return discriminator.negative_log_likelihood(emissions, labels);
         }
         let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
@@ -481,8 +456,7 @@ impl Part<'_> {
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = repeated(targets.map(|style| 1 + style as i32), h * w);
-            let labels = self.labels(labels, [n, h, w]);
+            let labels = self.labels(&self.inputs.wanted_labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
             } else {
@@ -496,8 +470,8 @@ impl Part<'_> {
     }
 
     /// Label grids: `[b, h, w]`.
-    fn labels(&self, labels: Vec<i32>, shape: [usize; 3]) -> Tensor<3, Int> {
-        Tensor::from_data(TensorData::new(labels, shape), &self.autodiff())
+    fn labels(&self, labels: &[i32], shape: [usize; 3]) -> Tensor<3, Int> {
+        Tensor::from_inner(self.whole_numbers(labels, shape))
     }
 
     /// Pictures on the training device: `[n, c, H, W]`.
@@ -509,19 +483,30 @@ impl Part<'_> {
 
     /// Host values as a constant of the graph.
     fn tensor<const D: usize>(&self, values: &[f32], shape: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.autodiff())
+        Tensor::from_inner(self.constant(values, shape))
+    }
+
+    /// Host values outside any graph.
+    fn constant<const D: usize>(&self, values: &[f32], shape: [usize; D]) -> Tensor<D> {
+        let uploaded = self.upload.and_then(|upload| upload.floats(values, shape));
+        uploaded.unwrap_or_else(|| {
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), self.device)
+        })
+    }
+
+    /// The same of whole numbers.
+    fn whole_numbers<const D: usize>(&self, values: &[i32], shape: [usize; D]) -> Tensor<D, Int> {
+        let uploaded = self
+            .upload
+            .and_then(|upload| upload.whole_numbers(values, shape));
+        uploaded.unwrap_or_else(|| {
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), self.device)
+        })
     }
 
     fn autodiff(&self) -> Device {
         self.device.clone().autodiff()
     }
-}
-
-/// Each value `count` times.
-fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
-    values
-        .flat_map(|value| std::iter::repeat_n(value, count))
-        .collect()
 }
 
 /// One at each patch's style, zero elsewhere: `[b, K, h, w]`, on the emissions' device.

@@ -114,6 +114,7 @@ impl<'a> Trainer<'a> {
         }
         for device in std::iter::once(device).chain(&others) {
             crate::device::seed_backend(device);
+            super::kernels::prefer(&config, device);
         }
         let device = device.clone().inner();
         let autodiff_device = device.clone().autodiff();

@@ -2,14 +2,14 @@
 
 use anyhow::{Result, bail};
 use demotic_core::data::{CachePolicy, Dataset, Split};
-use demotic_core::device::{self, Chosen};
+use demotic_core::device::Chosen;
 use demotic_core::metric::{Evaluation, Validator, evaluate_networks};
 use demotic_core::train::run::{self, RunDir};
 use demotic_core::train::{Checkpoint, Ending, Fact, Header, Session, Trainer};
 use serde_json::json;
 
 use super::scored;
-use super::train_start::{begin, best, dry_run, greet, origin, paced, voice};
+use super::train_start::{begin, best, dry_run, greet, opened, origin, paced, voice};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
 use crate::options::{Target, TrainPlan, dataset_options};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         Some(checkpoint) if args.data_changed => checkpoint.take_data(&dataset)?,
         _ => None,
     };
-    let devices = device::open_all(&plan.device)?;
+    let (devices, chosen_by) = opened(&plan, &dataset)?;
     let devices: Vec<&Chosen> = devices.iter().collect();
     let (chosen, others) = devices.split_first().expect("a list has a first device");
     let handles: Vec<_> = others.iter().map(|other| other.device.clone()).collect();
@@ -52,7 +52,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 
     // What the run is.
     let mut facts = vec![Fact::new("show", &samples.what), best(validator.as_ref())];
-    facts.splice(0..0, origin.into_iter().flatten());
+    facts.splice(
+        0..0,
+        chosen_by.into_iter().chain(origin.into_iter().flatten()),
+    );
     let header = Header::new(&trainer, &devices, facts)?;
     let mut journal = Journal::to_screen(voice(args));
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use demotic_core::check::estimate::{Networks, Pace, estimate};
+use demotic_core::check::fastest::{Fastest, fastest};
 use demotic_core::data::Dataset;
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::Validator;
@@ -20,6 +21,16 @@ use crate::samples::Samples;
 
 /// A run that is over sooner is not timed before it starts.
 const WORTH_TIMING_SECS: f64 = 60.0;
+
+/// Opens the devices of a run: those that are named; for `auto` the one whose steps are the fastest, and why.
+pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>, Vec<Fact>)> {
+    if plan.device != "auto" {
+        return Ok((device::open_all(&plan.device)?, Vec::new()));
+    }
+    let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
+    let facts = notes.into_iter().map(|note| Fact::new("device", note));
+    Ok((vec![chosen], facts.collect()))
+}
 
 /// How long the run will take on its devices, in a line, where that is worth one or is asked for; where a
 /// time is given, its steps are set to it. `done`: steps behind it.
