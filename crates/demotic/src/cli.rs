@@ -86,12 +86,12 @@ pub(crate) enum Command {
 /// `--device`, alike everywhere.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// auto: a discrete GPU, else an integrated one, else flex; `train` times three steps on each kind that is
-    /// there and takes the fastest; flex or cpu: this machine's processor cores;
-    /// wgpu: the first adapter of `demotic devices`; wgpu:N: adapter N; for training also several with commas
-    /// between, such as wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of
-    /// those names also know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT,
-    /// a device of another machine, where `demotic lend` runs
+    /// auto: a discrete GPU, else an integrated one, else flex; `train` times three steps on each kind that
+    /// is there and takes the fastest; flex or cpu: this machine's processor cores; wgpu: the first adapter
+    /// of `demotic devices`; wgpu:N: adapter N; for training also several with commas between, such as
+    /// wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of those names also
+    /// know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT, a device of
+    /// another machine, where `demotic lend` runs
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }

@@ -306,9 +306,9 @@ settings! {
 
     /// How a graphics processor computes.
     device: DeviceConfig {
-        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first step
-        /// both are timed on the device, a layer at a time, and the faster is taken; that is kept for the
-        /// device, its driver and this build. A software adapter is not timed and takes `own`.
+        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first
+        /// step both are timed on the device, a layer at a time, and the faster is taken; that is kept for
+        /// the device, its driver and this build. A software adapter is not timed and takes `own`.
         kernels: KernelKind = KernelKind::Auto, words(KernelKind::WORDS);
     }
 }

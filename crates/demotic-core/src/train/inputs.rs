@@ -48,8 +48,8 @@ pub(crate) struct Inputs {
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
     pub(crate) generator_variations: Option<Variations>,
-    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the targets'
-    /// again for samples from the prior, where there are any: `[2n or 3n, styles]`.
+    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the
+    /// targets' again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
     /// Of the sources' own styles, for the way back: `[n, styles]`.
     pub(crate) own_rows: Vec<f32>,
