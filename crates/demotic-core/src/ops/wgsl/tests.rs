@@ -189,8 +189,8 @@ fn convolutions_agree_with_float64_within_their_buffers_and_repeat() {
             let (x, up) = (x.clone(), up.clone());
             let (dw, db) = CubeBackend::conv_same_weight_gradients(x, up, k, true);
             let runs = super::weight_gradient_runs(c, o, k);
-            assert_eq!(super::dims(&dw), [runs * o, c, k, k]);
-            assert_eq!(super::dims(&db), [runs * o]);
+            assert_eq!(super::dims::<4>(&dw), [runs * o, c, k, k]);
+            assert_eq!(super::dims::<1>(&db), [runs * o]);
             bench.gathered(&[dw, db], &sizes)
         });
     }
