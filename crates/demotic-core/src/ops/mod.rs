@@ -422,6 +422,17 @@ fn burns_upsample(x: Tensor<4>) -> Tensor<4> {
         .reshape([b, c, 2 * h, 2 * w])
 }
 
+/// `1/n sum |a - b|` over every value, `[1]`, on devices [`is_near_wgsl`]; there one launch takes the place
+/// of ten or so.
+///
+/// # Shapes
+/// `a`, `b`: `[b, c, H, W]`
+pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    assert_eq!(a.dims(), b.dims(), "values of one shape");
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NetOps>::mean_error(a, b))
+}
+
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdamScalars {
@@ -656,6 +667,16 @@ pub(crate) trait NetOps: Backend {
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone.
+    #[fusion(dtype = a, shape = TensorShape::new([1]))]
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// By `a`; `dy`: `[1]`.
+    #[fusion(dtype = a, shape = a)]
+    fn mean_error_gradient(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     /// On Flex alone.
     #[fusion(meta = |weight, _, first, second, _| (weight.clone(), first.clone(), second.clone()))]
     fn adam(
@@ -957,6 +978,14 @@ impl NetOps for Flex {
         y
     }
 
+    fn mean_error(_: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
+    }
+
+    fn mean_error_gradient(_: FlexTensor, _: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
+    }
+
     fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
         let mut y = own(x);
         norm_cpu::leaky(y.storage_mut::<f32>(), slope);
@@ -1080,6 +1109,25 @@ impl<B: NetOps> Backward<B, 1> for LeakyBackward {
         let (y, slope) = ops.state;
         if let Some(node) = x_node {
             grads.register::<B>(node.id, B::leaky_gradient(y, dy, slope));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MeanErrorBackward;
+
+impl<B: NetOps> Backward<B, 2> for MeanErrorBackward {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, [a, b]) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let by_a = B::mean_error_gradient(a, b, dy);
+        if let Some(node) = &ops.parents[1] {
+            grads.register::<B>(node.id, B::float_neg(by_a.clone()));
+        }
+        if let Some(node) = &ops.parents[0] {
+            grads.register::<B>(node.id, by_a);
         }
     }
 }
@@ -1414,6 +1462,30 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
             OpsKind::Tracked(prep) => prep.finish((factor, meeting), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }
+    }
+
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [a.node(), b.node()];
+        let (a, b) = (a.into_primitive(), b.into_primitive());
+        match MeanErrorBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let e = B::mean_error(a.clone(), b.clone());
+                prep.finish([a, b], e)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::mean_error(a, b)),
+        }
+    }
+
+    fn mean_error_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {

@@ -223,6 +223,14 @@ impl NetOps for Remote {
         part
     }
 
+    fn mean_error(_: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
+    }
+
+    fn mean_error_gradient(_: Far, _: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
+    }
+
     fn view_int(_: Far, _: usize, _: Shape) -> IntTensor<Remote> {
         unreachable!("inputs travel as tensors of their own")
     }

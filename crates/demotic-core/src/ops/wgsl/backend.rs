@@ -8,8 +8,8 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    dims, net_affine, net_conv, net_conv_weight, net_edges, net_filter, net_gather, net_leaky,
-    net_norm, net_resize, plain,
+    dims, net_affine, net_conv, net_conv_weight, net_edges, net_error, net_filter, net_gather,
+    net_leaky, net_norm, net_resize, plain,
 };
 use crate::ops::filter::FilterOps;
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, padded};
@@ -162,6 +162,14 @@ impl NetOps for CubeBackend {
         let (dcode, dweight, dbias) =
             net_affine::of_code(&daffine, &code, &weight, code_before.as_ref());
         (dx, dcode, dweight, dbias)
+    }
+
+    fn mean_error(a: CubeTensor, b: CubeTensor) -> CubeTensor {
+        net_error::forward(&plain(a), &plain(b))
+    }
+
+    fn mean_error_gradient(a: CubeTensor, b: CubeTensor, dy: CubeTensor) -> CubeTensor {
+        net_error::gradient(&plain(a), &plain(b), &plain(dy))
     }
 
     fn leaky(x: CubeTensor, slope: f32) -> CubeTensor {

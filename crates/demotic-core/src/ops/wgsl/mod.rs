@@ -10,6 +10,7 @@ mod net_conv;
 mod net_conv_sum;
 mod net_conv_weight;
 mod net_edges;
+mod net_error;
 mod net_filter;
 mod net_gather;
 mod net_leaky;

@@ -18,8 +18,8 @@ use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
-    net_conv_sum, net_conv_weight, net_edges, net_filter, net_gather, net_leaky, net_norm,
-    net_resize,
+    net_conv_sum, net_conv_weight, net_edges, net_error, net_filter, net_gather, net_leaky,
+    net_norm, net_resize,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::filter::FilterOps;
@@ -409,6 +409,35 @@ fn the_filter_agrees_with_float64_within_its_buffers_and_repeats() {
 }
 
 #[test]
+fn mean_errors_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // Fewer values than a workgroup has invocations, one workgroup's, several workgroups'.
+    for shape in [[1, 1, 5, 7], [2, 3, 16, 16], [3, 7, 41, 39]] {
+        let size: usize = shape.iter().product();
+        let (a, mut b) = (numbers(50, size), numbers(51, size));
+        // No difference has no slope.
+        b[size / 2] = a[size / 2];
+        let dy = -0.7_f32;
+        let differences: Vec<f64> = wide(&a).iter().zip(wide(&b)).map(|(a, b)| a - b).collect();
+        let total: f64 = differences.iter().map(|d| d.abs()).sum();
+        let each = f64::from(dy) / size as f64;
+        let slope = |d: &f64| if *d == 0.0 { 0.0 } else { d.signum() * each };
+        let da: Vec<f64> = differences.iter().map(slope).collect();
+        let (a, b) = (bench.tensor(&a, &shape), bench.tensor(&b, &shape));
+        let dy = bench.tensor(&[dy], &[1]);
+        let what = format!("the mean error of {shape:?}");
+        bench.check(&what, &[&[total / size as f64]], || {
+            vec![CubeBackend::mean_error(a.clone(), b.clone())]
+        });
+        bench.check(&what, &[&da], || {
+            let (a, b, dy) = (a.clone(), b.clone(), dy.clone());
+            vec![CubeBackend::mean_error_gradient(a, b, dy)]
+        });
+    }
+}
+
+#[test]
 fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     let Some(device) = adapter() else { return };
     let bench = Bench::new(&device);
@@ -708,6 +737,19 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     ] {
         let constants = net_resize::constants(1000, 10, 0.25, way);
         translate(&text::<net_resize::NetResize>(constants, 256, bindings));
+    }
+    for (size, part, bindings) in [
+        (100, net_error::Part::Sums, &["A", "B", "E"][..]),
+        (10_000, net_error::Part::Sums, &["A", "B", "SUMS"][..]),
+        (10_000, net_error::Part::Finish, &["SUMS", "E"][..]),
+        (
+            10_000,
+            net_error::Part::Backward,
+            &["A", "B", "DY", "DA"][..],
+        ),
+    ] {
+        let constants = net_error::constants(size, part);
+        translate(&text::<net_error::NetError>(constants, 256, bindings));
     }
     for edge_fake in [0.0, 5.0] {
         let filter = Filter {
