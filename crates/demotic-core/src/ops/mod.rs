@@ -422,6 +422,41 @@ fn burns_upsample(x: Tensor<4>) -> Tensor<4> {
         .reshape([b, c, 2 * h, 2 * w])
 }
 
+/// Some of a tensor's planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Along which axis.
+    pub(crate) axis: usize,
+    pub(crate) start: usize,
+    pub(crate) count: usize,
+}
+
+impl Part {
+    /// The shape of this part of a tensor.
+    #[cfg(any(feature = "wgpu", test))]
+    fn shape(self, mut whole: [usize; 4]) -> [usize; 4] {
+        whole[self.axis] = self.count;
+        whole
+    }
+}
+
+/// A tensor in two halves along an axis. Where our kernels run, the gradient of both is two launches in the
+/// place of five.
+pub(crate) fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
+    let count = x.dims()[axis] / 2;
+    assert_eq!(2 * count, x.dims()[axis], "an even number has halves");
+    let starts = [0, count];
+    if !is_near_wgsl(&x.device()) {
+        return starts.map(|start| x.clone().narrow(axis, start, count));
+    }
+    let meeting = Meeting::default();
+    starts.map(|start| {
+        let part = Part { axis, start, count };
+        let x = x.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as NetOps>::part(x, part, meeting.clone()))
+    })
+}
+
 /// `1/n sum |a - b|` over every value, `[1]`, on devices [`is_near_wgsl`]; there one launch takes the place
 /// of ten or so.
 ///
@@ -667,6 +702,18 @@ pub(crate) trait NetOps: Backend {
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone; `meeting`: that of `x`, of use to the backward pass.
+    #[fusion(dtype = x, shape = TensorShape::new(part.shape(four(x))))]
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self>;
+    /// By the tensor of `shape` that the part is of. `before`: added where `is_added`, else not looked at.
+    #[fusion(meta = |dy, _, shape, _, _| TensorSpec::new(TensorShape::new(*shape), dy.dtype))]
+    fn part_gradient(
+        dy: FloatTensor<Self>,
+        before: FloatTensor<Self>,
+        shape: [usize; 4],
+        part: Part,
+        is_added: bool,
+    ) -> FloatTensor<Self>;
     /// On `wgpu` devices of this machine alone.
     #[fusion(dtype = a, shape = TensorShape::new([1]))]
     fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -978,6 +1025,14 @@ impl NetOps for Flex {
         y
     }
 
+    fn part(_: FlexTensor, _: Part, _: Meeting) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
+    fn part_gradient(_: FlexTensor, _: FlexTensor, _: [usize; 4], _: Part, _: bool) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
     fn mean_error(_: FlexTensor, _: FlexTensor) -> FlexTensor {
         unreachable!("a mean error is tensor operations here")
     }
@@ -1110,6 +1165,24 @@ impl<B: NetOps> Backward<B, 1> for LeakyBackward {
         if let Some(node) = x_node {
             grads.register::<B>(node.id, B::leaky_gradient(y, dy, slope));
         }
+    }
+}
+
+#[derive(Debug)]
+struct PartBackward;
+
+impl<B: NetOps> Backward<B, 1> for PartBackward {
+    /// The whole tensor's shape, the part, and the meeting of the whole tensor.
+    type State = ([usize; 4], Part, Meeting);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, (shape, part, meeting)) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let before = meeting.take::<B, 1>(&ops, 0, grads);
+        let is_added = before.is_some();
+        let before = before.unwrap_or_else(|| dy.clone());
+        let dx = B::part_gradient(dy, before, shape, part, is_added);
+        meeting.register::<B, 1>(&ops, 0, dx, grads);
     }
 }
 
@@ -1464,6 +1537,28 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         }
     }
 
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self> {
+        use burn::backend::TensorMetadata;
+        let shape = x.shape();
+        let shape: [usize; 4] = std::array::from_fn(|axis| shape[axis]);
+        let node = x.node();
+        let y = B::part(x.into_primitive(), part, Meeting::default());
+        match PartBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((shape, part, meeting), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn part_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: [usize; 4],
+        _: Part,
+        _: bool,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
     fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         let nodes = [a.node(), b.node()];
         let (a, b) = (a.into_primitive(), b.into_primitive());
@@ -1789,6 +1884,42 @@ mod tests {
             let of = |t: &Tensor<1>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
             same("bias", of(&bias));
             same("offset", of(&offset));
+        }
+    }
+
+    #[test]
+    fn halves_on_flex_have_the_gradients_of_slices() {
+        gradients_of_halves(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn halves_on_an_adapter_have_the_gradients_of_slices() {
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let _turn = crate::train::turn();
+        gradients_of_halves(&device.autodiff());
+    }
+
+    fn gradients_of_halves(device: &Device) {
+        let leaf = tensor(81, [4, 6, 3, 5], device).require_grad();
+        for axis in [0, 1] {
+            let x = leaf.clone() * 2.0;
+            let count = x.dims()[axis] / 2;
+            let loss = |[first, second]: [Tensor<4>; 2]| {
+                let ups = [82, 83].map(|step| tensor(step, first.dims(), device));
+                let [up, up_2] = ups;
+                (first * up).sum() + (second.square() * up_2).sum()
+            };
+            let slices = [0, count].map(|start| x.clone().narrow(axis, start, count));
+            for (ours, slice) in halves(x.clone(), axis).into_iter().zip(&slices) {
+                assert!(worst(ours.inner(), slice.clone().inner()) == 0.0);
+            }
+            let ours = loss(halves(x.clone(), axis)).backward();
+            let plain = loss(slices).backward();
+            let of = |gradients| leaf.grad(gradients).expect("it counts");
+            assert!(worst(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
         }
     }
 

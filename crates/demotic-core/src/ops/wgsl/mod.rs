@@ -15,6 +15,7 @@ mod net_filter;
 mod net_gather;
 mod net_leaky;
 mod net_norm;
+mod net_part;
 mod net_resize;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]

@@ -19,11 +19,11 @@ use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
     net_conv_sum, net_conv_weight, net_edges, net_error, net_filter, net_gather, net_leaky,
-    net_norm, net_resize,
+    net_norm, net_part, net_resize,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::filter::FilterOps;
-use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, padded};
+use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, Part, padded};
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
 
@@ -438,6 +438,51 @@ fn mean_errors_agree_with_float64_within_their_buffers_and_repeat() {
 }
 
 #[test]
+fn parts_and_their_gradients_are_exact_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let shape = [2, 6, 3, 5];
+    let (x, before) = (numbers(60, 180), numbers(61, 180));
+    let here = bench.tensor(&x, &shape);
+    let before_here = bench.tensor(&before, &shape);
+    for part in
+        [(0, 1, 1), (1, 0, 2), (1, 2, 4)].map(|(axis, start, count)| Part { axis, start, count })
+    {
+        let inner: usize = shape[part.axis + 1..].iter().product();
+        let is_inside = |at: usize| {
+            let plane = at / inner % shape[part.axis];
+            (part.start..part.start + part.count).contains(&plane)
+        };
+        let y: Vec<f64> = (0..180)
+            .filter(|at| is_inside(*at))
+            .map(|at| f64::from(x[at]))
+            .collect();
+        let what = format!("{part:?}");
+        bench.check(&what, &[&y], || {
+            vec![CubeBackend::part(here.clone(), part, Meeting::default())]
+        });
+        let up = numbers(62, y.len());
+        let mut values = up.iter();
+        let dx: Vec<f64> = (0..180)
+            .map(|at| {
+                let value = is_inside(at).then(|| values.next().expect("as many as inside"));
+                value.map_or(0.0, |v| f64::from(*v))
+            })
+            .collect();
+        let sum = added(&dx, &before);
+        let up = bench.tensor(&up, &part.shape(shape));
+        for (truth, is_added) in [(&dx, false), (&sum, true)] {
+            bench.check(&what, &[truth], || {
+                let (up, before) = (up.clone(), before_here.clone());
+                vec![CubeBackend::part_gradient(
+                    up, before, shape, part, is_added,
+                )]
+            });
+        }
+    }
+}
+
+#[test]
 fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     let Some(device) = adapter() else { return };
     let bench = Bench::new(&device);
@@ -737,6 +782,25 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     ] {
         let constants = net_resize::constants(1000, 10, 0.25, way);
         translate(&text::<net_resize::NetResize>(constants, 256, bindings));
+    }
+    let part = Part {
+        axis: 1,
+        start: 3,
+        count: 3,
+    };
+    for (way, bindings) in [
+        (net_part::Way::Forward, &["X", "Y"][..]),
+        (
+            net_part::Way::Backward { is_added: false },
+            &["DY", "DX"][..],
+        ),
+        (
+            net_part::Way::Backward { is_added: true },
+            &["DY", "BEFORE", "DX"][..],
+        ),
+    ] {
+        let constants = net_part::constants([2, 6, 8, 8], part, way);
+        translate(&text::<net_part::NetPart>(constants, 256, bindings));
     }
     for (size, part, bindings) in [
         (100, net_error::Part::Sums, &["A", "B", "E"][..]),
