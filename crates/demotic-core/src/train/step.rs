@@ -15,6 +15,7 @@ use super::terms::{Computed, Terms};
 use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::ops;
 use crate::settings::{AdversarialKind, Config, StyleKind};
 
 /// One part of a step on one device.
@@ -87,12 +88,17 @@ impl Part<'_> {
                 (decoded, own_code, Some(Guided { latent, code }))
             }
         };
-        let mut groups = decoded.split(n, 0).into_iter();
-        let (again, fake) = groups
-            .next()
-            .zip(groups.next())
-            .expect("2n pictures and more split into two groups and more");
-        let prior = groups.next();
+        let (again, fake, prior) = if has_prior {
+            let groups: [Tensor<4>; 3] = decoded
+                .split(n, 0)
+                .try_into()
+                .expect("3n pictures split into three groups");
+            let [again, fake, prior] = groups;
+            (again, fake, Some(prior))
+        } else {
+            let [again, fake] = ops::halves(decoded, 0);
+            (again, fake, None)
+        };
         let fake = generator.laid_in(sources.clone(), fake);
         let mut seen = if self.config.loss.cycle_through {
             fake.clone()
