@@ -1877,20 +1877,20 @@ mod tests {
             let wide = norm_act(halve(z.clone()), rows.clone(), rows, 2, 0.2);
             let plain = z + upsample(wide);
 
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up.clone()).sum().backward();
             let same = |name: &str, ours: Option<f32>| {
                 let worst = ours.expect("it has a gradient");
                 assert!(worst < 1e-5, "{name}, a leaf {is_leaf}: {worst}");
             };
-            let of = |t: &Tensor<4>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<4>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("x", of(&leaf));
             same("weight", of(&weight));
-            let of = |t: &Tensor<2>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<2>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("code", of(&source));
             same("matrix", of(&matrix));
-            let of = |t: &Tensor<1>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<1>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("bias", of(&bias));
             same("offset", of(&offset));
         }
@@ -1923,12 +1923,12 @@ mod tests {
             };
             let slices = [0, count].map(|start| x.clone().narrow(axis, start, count));
             for (ours, slice) in halves(x.clone(), axis).into_iter().zip(&slices) {
-                assert!(worst(ours.inner(), slice.clone().inner()) == 0.0);
+                assert!(apart(ours.inner(), slice.clone().inner()) == 0.0);
             }
             let ours = loss(halves(x.clone(), axis)).backward();
             let plain = loss(slices).backward();
             let of = |gradients| leaf.grad(gradients).expect("it counts");
-            assert!(worst(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
+            assert!(apart(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
         }
     }
 
@@ -1961,9 +1961,9 @@ mod tests {
         };
         let (runs, sums) = (sum(true), sum(false));
         let got = whole(weight.grad(&runs).expect("weight"), weight.dims());
-        assert!(worst(got, weight.grad(&sums).expect("weight")) < 1e-5);
+        assert!(apart(got, weight.grad(&sums).expect("weight")) < 1e-5);
         let got = whole(bias.grad(&runs).expect("bias"), bias.dims());
-        assert!(worst(got, bias.grad(&sums).expect("bias")) < 1e-5);
+        assert!(apart(got, bias.grad(&sums).expect("bias")) < 1e-5);
 
         // Half of it is computed: the gradient that goes on is the sum.
         let half = weight.clone() * 0.5;
@@ -1974,7 +1974,7 @@ mod tests {
         let expected = y.sum().backward();
         let got = weight.grad(&got).expect("weight");
         assert_eq!(got.dims(), weight.dims());
-        assert!(worst(got, weight.grad(&expected).expect("weight")) < 1e-6);
+        assert!(apart(got, weight.grad(&expected).expect("weight")) < 1e-6);
     }
 
     #[test]
