@@ -36,12 +36,20 @@ pub enum CachePolicy {
 impl CachePolicy {
     /// The folder for pictures, if there is one.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.base().map(|folder| folder.join("pictures"))
+    }
+
+    /// The file for what was measured on devices, if there is one.
+    pub(crate) fn kernels_file(&self) -> Option<PathBuf> {
+        self.base().map(|folder| folder.join("kernels.json"))
+    }
+
+    fn base(&self) -> Option<PathBuf> {
         match self {
             Self::Off => None,
             Self::Folder(folder) => Some(folder.clone()),
             Self::Platform => platform_folder(|name| std::env::var_os(name)),
         }
-        .map(|folder| folder.join("pictures"))
     }
 }
 

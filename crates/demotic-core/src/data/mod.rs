@@ -19,6 +19,7 @@ mod layout;
 mod options;
 mod overlap;
 mod pairing;
+mod paper;
 mod passed_over;
 mod picture;
 mod rasterised;

@@ -202,6 +202,7 @@ impl Picture {
     #[must_use]
     pub fn fitted(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
+            Fit::Auto => self.continued(size_px).unwrap_or_else(|| self.fit(size_px)),
             Fit::Pad => self.fit(size_px),
             Fit::Mirror => self.mirrored(size_px),
             Fit::Crop => self.middle().resized(size_px, size_px),
@@ -216,9 +217,51 @@ impl Picture {
     #[must_use]
     pub fn fitted_whole(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
-            Fit::Pad => self.fit(size_px),
+            Fit::Auto | Fit::Pad => self.fitted(size_px, fit),
             Fit::Mirror | Fit::Crop => self.mirrored(size_px),
         }
+    }
+
+    /// Like [`Picture::fit`], with the rest of the square continuing the picture: on either side in the
+    /// colour of its edge there where that is plain, else as its mirror image. `None` where that is what
+    /// [`Picture::fit`] does: there is no rest, or the edges are transparent.
+    pub(super) fn continued(&self, size_px: u32) -> Option<Self> {
+        let [left, top, width, height] = self.place_in(size_px);
+        if width == size_px && height == size_px {
+            return None;
+        }
+        let mut square = self.mirrored(size_px);
+        let pixels = square.premultiplied.as_chunks_mut::<4>().0;
+        let is_wide = height < size_px;
+        let (start, length) = if is_wide {
+            (top, height)
+        } else {
+            (left, width)
+        };
+        let end = start + length;
+        let place = |along: u32, across: u32| {
+            let (row, column) = if is_wide {
+                (across, along)
+            } else {
+                (along, across)
+            };
+            (row * size_px + column) as usize
+        };
+        let mut is_clear = true;
+        for (edge, rest) in [(start, 0..start), (end - 1, end..size_px)] {
+            let line: Vec<[u8; 4]> = (0..size_px)
+                .map(|along| pixels[place(along, edge)])
+                .collect();
+            let plain = plain_colour(&line);
+            is_clear &= plain.is_some_and(|[.., alpha]| alpha == 0);
+            let Some(colour) = plain else { continue };
+            for across in rest {
+                for along in 0..size_px {
+                    pixels[place(along, across)] = colour;
+                }
+            }
+        }
+        (!is_clear).then_some(square)
     }
 
     /// Like [`Picture::fit`], with the rest of the square filled by the picture's mirror images.
@@ -340,6 +383,28 @@ impl Picture {
         channels.write(&self.premultiplied, background, &mut planes);
         planes
     }
+}
+
+/// Most that a pixel of a plain edge differs from its colour, of 255.
+const PLAIN: u8 = 16;
+
+/// The colour of a line of pixels where nine in ten have it: the median of each channel.
+fn plain_colour(line: &[[u8; 4]]) -> Option<[u8; 4]> {
+    let median = [0, 1, 2, 3].map(|c| {
+        let mut values: Vec<u8> = line.iter().map(|pixel| pixel[c]).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    });
+    let has_it = |pixel: &&[u8; 4]| {
+        pixel
+            .iter()
+            .zip(median)
+            .all(|(a, b)| a.abs_diff(b) <= PLAIN)
+    };
+    let [.., alpha] = median;
+    // Medians of channels are of different pixels: colour stays within alpha.
+    (10 * line.iter().filter(has_it).count() >= 9 * line.len())
+        .then(|| median.map(|v| v.min(alpha)))
 }
 
 /// Of colour that is not multiplied by alpha.
@@ -484,9 +549,68 @@ mod tests {
         assert_eq!(reds(&row.fitted(2, Fit::Crop)), [20, 30, 80, 90]);
         assert_eq!(row.fitted_whole(6, Fit::Crop), row.fitted(6, Fit::Mirror));
         let square = row.fitted(2, Fit::Crop);
-        for fit in [Fit::Pad, Fit::Mirror, Fit::Crop] {
+        for fit in [Fit::Auto, Fit::Pad, Fit::Mirror, Fit::Crop] {
             assert_eq!(square.fitted(2, fit), square, "a square stays as it is");
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_square_continues_the_picture() {
+        // Twenty columns of four rows: plain above but for one pixel in ten, colourful below.
+        let picture = |above: [u8; 4]| Picture {
+            width_px: 20,
+            height_px: 4,
+            premultiplied: (0..80_u8)
+                .flat_map(|i| match (i / 20, i % 20) {
+                    (0, 3 | 4) => [0, 0, 0, 255],
+                    (0, _) => above,
+                    (_, column) => [12 * column, 0, 0, 255],
+                })
+                .collect(),
+        };
+        let sky = picture([90, 160, 240, 255]);
+        let square = sky.fitted(20, Fit::Auto);
+        let pixels = square.premultiplied.as_chunks::<4>().0;
+        assert!(
+            pixels[..8 * 20]
+                .iter()
+                .all(|pixel| *pixel == [90, 160, 240, 255])
+        );
+        let mirrored = sky.fitted(20, Fit::Mirror);
+        assert_eq!(
+            square.premultiplied[8 * 80..],
+            mirrored.premultiplied[8 * 80..]
+        );
+        assert_eq!(sky.fitted_whole(20, Fit::Auto), square);
+        // A sticker stays one.
+        let mut sticker = picture([0; 4]);
+        sticker.premultiplied[..80].fill(0);
+        sticker.premultiplied[240..].fill(0);
+        assert_eq!(sticker.continued(20), None);
+        assert_eq!(sticker.fitted(20, Fit::Auto), sticker.fit(20));
+        // Upright, the same at the sides.
+        let turned = |picture: &Picture| Picture {
+            width_px: picture.height_px,
+            height_px: picture.width_px,
+            premultiplied: (0..picture.width_px * picture.height_px)
+                .flat_map(|i| {
+                    let at = i % picture.height_px * picture.width_px + i / picture.height_px;
+                    let at = 4 * at as usize;
+                    picture.premultiplied[at..at + 4].to_vec()
+                })
+                .collect(),
+        };
+        assert_eq!(turned(&sky).fitted(20, Fit::Auto), turned(&square));
+        // A line that is plain in nine pixels of ten, and one of eight.
+        let line = |odd: usize| {
+            [
+                vec![[200, 10, 10, 255]; 20 - odd],
+                vec![[0, 0, 9, 255]; odd],
+            ]
+            .concat()
+        };
+        assert_eq!(plain_colour(&line(2)), Some([200, 10, 10, 255]));
+        assert_eq!(plain_colour(&line(3)), None);
     }
 
     #[test]

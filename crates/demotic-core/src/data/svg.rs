@@ -10,6 +10,7 @@ use resvg::{tiny_skia, usvg};
 
 use super::svg_text::{self, MAX_DRAWING_BYTES};
 use super::{DataError, MAX_PICTURE_PIXELS, Picture, font, svg_extent};
+use crate::settings::Fit;
 
 /// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
 const MAX_ARC: f64 = 1e9;
@@ -29,10 +30,28 @@ const MAX_DRAWING_DEPTH: usize = 4;
 const REDUCED_FROM_PX: [u32; 2] = [1024, 4096];
 
 impl Picture {
-    /// Draws an SVG document from memory into a square, proportions kept, centred. References to other files
-    /// are not followed; `origin` names it in messages.
-    pub(crate) fn draw(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Self, DataError> {
+    /// Draws an SVG document from memory into a square, proportions kept: see [`Picture::fitted`]. References
+    /// to other files are not followed; `origin` names it in messages.
+    pub(crate) fn draw(
+        bytes: &[u8],
+        size_px: u32,
+        fit: Fit,
+        origin: &Path,
+    ) -> Result<Self, DataError> {
         let Parsed { tree, has_pictures } = parse(bytes, origin)?;
+        let size = tree.size();
+        let is_square = size.width().to_bits() == size.height().to_bits();
+        // Larger than it needs to be: the middle of a long drawing stays sharp.
+        let whole = || draw_whole_tree(&tree, 4 * size_px, origin);
+        match fit {
+            Fit::Mirror | Fit::Crop => return Ok(whole()?.fitted(size_px, fit)),
+            Fit::Auto if !is_square => {
+                if let Some(continued) = whole()?.continued(size_px) {
+                    return Ok(continued);
+                }
+            }
+            Fit::Auto | Fit::Pad => {}
+        }
         if !has_pictures {
             return draw_square(&tree, size_px, origin);
         }
@@ -44,7 +63,10 @@ impl Picture {
 
 /// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
 pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture, DataError> {
-    let tree = parse(bytes, origin)?.tree;
+    draw_whole_tree(&parse(bytes, origin)?.tree, least_px, origin)
+}
+
+fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Picture, DataError> {
     let size = tree.size();
     let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
     let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
@@ -60,7 +82,7 @@ pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<P
         });
     }
     draw_tree(
-        &tree,
+        tree,
         sides.map(|side| side as u32),
         scale,
         [0.0, 0.0],

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use demotic_core::data::{
-    Augmentation, CachePolicy, Counterparts, Damaged, DataError, Dataset, DatasetOptions, Fit,
-    ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
+    Augmentation, CachePolicy, Channels, Counterparts, Damaged, DataError, Dataset, DatasetOptions,
+    Fit, ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
     signed_png, split_of_family,
 };
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
@@ -680,6 +680,7 @@ fn any_picture_is_fitted_widened_and_composed() {
 
     let options = DatasetOptions {
         background: [0, 0, 255],
+        fit: Fit::Pad,
         ..options()
     };
     let set = load(&set, &options).unwrap();
@@ -1274,7 +1275,7 @@ fn styles_of_other_shapes_are_warned_about_and_brought_into_the_square_without_b
             "data.fit",
         ],
     );
-    for fit in [Fit::Mirror, Fit::Crop] {
+    for fit in [Fit::Auto, Fit::Mirror, Fit::Crop] {
         let set = with(fit);
         assert!(
             set.summary()
@@ -1293,6 +1294,59 @@ fn styles_of_other_shapes_are_warned_about_and_brought_into_the_square_without_b
                 );
             }
         }
+    }
+}
+
+#[test]
+fn landscape_and_portrait_styles_have_no_white_bars_by_default() {
+    let folder = TempDir::new().unwrap();
+    for i in 0..24_u32 {
+        let discs = [
+            ("day", [96, 54], [120, 180, 240], [255, 255, 0]),
+            ("night", [54, 96], [20, 20, 60], [128; 3]),
+        ];
+        for (style, [width, height], ground, [r, g, b]) in discs {
+            let middle = [11 + 7 * i % (width - 20), 11 + 5 * i % (height - 20)];
+            let picture = RgbaImage::from_fn(width, height, |x, y| {
+                let is_in = x.abs_diff(middle[0]).pow(2) + y.abs_diff(middle[1]).pow(2) <= 100;
+                let [r, g, b] = if is_in { [r, g, b] } else { ground };
+                Rgba([r, g, b, 255])
+            });
+            save(
+                &picture,
+                &folder.path().join(format!("set/{style}/{style}{i}.png")),
+            );
+        }
+    }
+    let set = folder.path().join("set");
+    let near_white = |fit: Option<Fit>, channels: Channels| {
+        let default = options();
+        let options = DatasetOptions {
+            fit: fit.unwrap_or(default.fit),
+            channels,
+            ..default
+        };
+        let set = load(&set, &options).unwrap();
+        let plane = (SIZE_PX * SIZE_PX) as usize;
+        let (mut white, mut all) = (0, 0);
+        for style in 0..2 {
+            let items = set.items(style, Split::Train);
+            for picture in set
+                .network_pictures(style, items)
+                .chunks_exact(channels.count() * plane)
+            {
+                white += (0..plane)
+                    .filter(|i| (0..3).all(|c| picture[c * plane + i] > 0.9))
+                    .count();
+                all += plane;
+            }
+        }
+        white as f64 / f64::from(all as u32)
+    };
+    for channels in [Channels::Rgb, Channels::Rgba] {
+        assert_eq!(near_white(None, channels), 0.0, "{channels:?}");
+        let bars = near_white(Some(Fit::Pad), channels);
+        assert!((bars - 0.4375).abs() < 1e-6, "{channels:?}: {bars}");
     }
 }
 
