@@ -121,6 +121,9 @@ impl<'a> File<'a> {
     /// # Errors
     /// A sentence where it is damaged, or of a kind that is not read.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        if is_big(bytes) {
+            return Err(unread("BigTIFF"));
+        }
         let is_little = bytes.starts_with(b"II");
         let Some((place, number)) = place_of_kind(bytes, is_little) else {
             return Err(damaged(&"it does not say what its samples stand for"));
@@ -453,6 +456,11 @@ impl<'a> File<'a> {
         }
         Ok(colours)
     }
+}
+
+/// Whether it is a TIFF whose places have 64 bits.
+pub(super) fn is_big(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
 }
 
 /// Where the value of [`KIND`] lies, and the value; of one given twice the last counts, as for the decoder.
@@ -857,5 +865,6 @@ mod tests {
             "not read",
         );
         refused(b"II*\0\x08\0\0\0", "what its samples stand for");
+        refused(b"MM\0+\0\x08\0\0", "BigTIFF");
     }
 }
