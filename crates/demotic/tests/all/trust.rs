@@ -431,6 +431,15 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
         }
     }
     assert!(evaluation["recognition"]["all"]["picture"]["value"].is_number());
+    // The page speaks of pairs nowhere, and has a verdict all the same.
+    let page = place.text("run/report.html");
+    assert!(
+        page.contains("class=\"verdict\">Translations look "),
+        "a verdict"
+    );
+    for of_pairs in ["true picture", "<th>kind", ">true pair", "<th>pair<td>"] {
+        assert!(!page.contains(of_pairs), "`{of_pairs}` without pairs");
+    }
     // Other pictures under the run's name: said, not passed over.
     let other = place.path("pictures/filled/disc-00.png");
     fs::copy(place.path("pictures/filled/disc-01.png"), &other).expect("a copy");
