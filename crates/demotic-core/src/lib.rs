@@ -1,4 +1,4 @@
-//! Teaches a network how pictures are said in another hand: data, models, losses, training, metrics.
+//! Teaches a network how pictures are drawn in other styles: data, models, losses, training, metrics.
 //!
 //! The data's way: [`data`] (pictures on disk to batches) -> [`model`] (generator and discriminator) ->
 //! [`loss`] -> [`train`] (the adversarial loop and its checkpoints) -> [`translate`], [`sample`](mod@sample)
@@ -42,6 +42,7 @@ pub mod files;
 pub mod loss;
 pub mod metric;
 pub mod model;
+pub mod number;
 pub mod ops;
 pub mod phrase;
 pub mod protobuf;

@@ -1,5 +1,6 @@
 //! Tables and lines of text laid out for a width. What a line has no room for goes in a set order: intervals,
-//! letters of names, columns of least importance; then the columns go below each other. A figure is never cut.
+//! letters of names, columns of least importance; then the columns go below each other. A figure is never
+//! cut.
 
 /// A width that holds every table; also the largest that a format takes (`{:65535}`).
 pub const WHOLE: usize = 0xffff;

@@ -10,7 +10,7 @@ use crate::failure;
 use crate::output::{duration, note, say, show, wrapped};
 use crate::terminal::{Terminal, fitted};
 
-/// What an examination tells as it goes; between processes, each is a line of JSON.
+/// What an examination reports as it goes; between processes, each is a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Finding {
     Opened {

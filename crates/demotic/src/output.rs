@@ -10,7 +10,7 @@ use crate::terminal::Terminal;
 /// Writes a text to standard output.
 ///
 /// # Errors
-/// What the system says; a closed pipe is told apart by [`is_broken_pipe`].
+/// What the system says; a closed pipe is recognised by [`is_broken_pipe`].
 pub(crate) fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -45,7 +45,7 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> String {
 pub(crate) fn note(text: &str) {
     let mut out = std::io::stderr().lock();
     if out.is_terminal() {
-        // Progress is worth no failure.
+        // A line of progress that cannot be written is no error.
         let _ = write!(out, "\r\x1b[K{text}");
         let _ = out.flush();
     }

@@ -47,14 +47,14 @@ pub(crate) fn legend() -> String {
 /// What of a run is shown on the screen; its files have all of it in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Voice {
-    /// A few lines, then a short one a tick.
+    /// A few lines, then a short one per tick.
     #[default]
     Short,
     /// The whole header and what every column means, too.
     Explained,
     /// Nothing but errors.
     Quiet,
-    /// A JSON object a tick and event, as in stats.jsonl.
+    /// A JSON object per tick and event, as in stats.jsonl.
     Json,
 }
 
@@ -218,7 +218,7 @@ impl Journal {
     }
 }
 
-/// The figures of a tick that fit into a line, the most telling ones first to stay. `errors`: of all ticks,
+/// The figures of a tick that fit into a line, the most important ones first to stay. `errors`: of all ticks,
 /// for the sparkline; none for none.
 fn short_line(tick: &Tick, steps: u64, errors: &[f32], columns: usize) -> String {
     let width = steps.to_string().len();

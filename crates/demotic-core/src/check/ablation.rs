@@ -682,7 +682,7 @@ pub const FIGURES: [(&str, &[Column]); 3] = [
             ("ssim", "SSIM", 4),
             ("perceptual", "perceptual", 4),
             ("kid", "KID x1000", 1),
-            ("secs_a_step", "seconds a step", 3),
+            ("secs_a_step", "seconds per step", 3),
         ],
     ),
 ];
@@ -700,7 +700,7 @@ pub struct OverSeeds {
 }
 
 impl OverSeeds {
-    /// Of values, one a seed; `None` of none.
+    /// Of values, one per seed; `None` of none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -814,7 +814,7 @@ impl Comparison {
         Self { variants, outcomes }
     }
 
-    /// The tables as a page has them: a row a variant.
+    /// The tables as a page has them: a row per variant.
     pub fn tables(&self) -> Vec<Table> {
         let table = |(title, columns): &(&str, &[Column])| Table {
             title: (*title).to_owned(),

@@ -7,7 +7,7 @@ use super::passed_over::PassedOver;
 use super::source::StyleInfo;
 use crate::table::{Column, Table, WHOLE};
 
-/// What equal names mean for two styles: whether one was drawn over the other, told by the mean overlap of
+/// What equal names mean for two styles: whether one was drawn over the other, by the mean overlap of
 /// silhouettes over training pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,7 +53,7 @@ pub struct DatasetSummary {
     pub background: [u8; 3],
     /// Ideas, in whatever style.
     pub items: usize,
-    /// How families, by which the split is made, are told.
+    /// How families, by which the split is made, are found.
     pub family_rule: String,
     /// `Dataset::fingerprint` in hexadecimal.
     pub fingerprint: String,
@@ -114,8 +114,8 @@ pub struct PairSummary {
 }
 
 impl std::fmt::Display for DatasetSummary {
-    /// Aligned lines, the first word of which says what they are about; with a width (`{:80}`), tables that fit
-    /// into it.
+    /// Aligned lines, the first word of which says what they are about; with a width (`{:80}`), tables that
+    /// fit into it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [r, g, b] = self.background;
         writeln!(

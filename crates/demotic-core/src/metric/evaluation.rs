@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
 use super::features::{Seen, pooled, see};
-use super::interval::{Bootstrap, Estimate, Spread, families};
+use super::interval::{Bootstrap, Estimate, families};
 use super::kid::{Gram, Grams, LEAST_SET};
+use super::measured::{FIGURES, Measure, Measured, Spreads};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
@@ -30,10 +31,11 @@ pub struct Evaluation {
     /// Directions without any pair, where only sets of pictures can be compared.
     #[serde(default)]
     pub unpaired: Vec<Unpaired>,
-    /// Pictures drawn without an input, where the run was trained to; one a style.
+    /// Pictures drawn without an input, where the run was trained to; one per style.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior: Vec<FromPrior>,
-    /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
+    /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not
+    /// asked.
     pub recognition: Option<Recognition>,
     /// What a reader of these figures must know, in sentences.
     #[serde(default)]
@@ -141,27 +143,6 @@ pub struct KindMeans {
     pub remap: Option<Measured>,
     /// The nearest training picture's counterpart; `None` unless every direction has it.
     pub nearest: Option<Measured>,
-}
-
-/// Figures of one method, each with its 95 % interval over families.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Measured {
-    /// Mean absolute difference, 0 to 1; lower is better.
-    pub l1: Estimate,
-    /// Peak signal-to-noise ratio in dB; higher is better.
-    pub psnr: Estimate,
-    /// Structural similarity, at most 1; higher is better.
-    pub ssim: Estimate,
-    /// [`Seen::perceptual`], 0 to 16; lower is better.
-    pub perceptual: Estimate,
-    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
-    /// distribution. `None` (`null`) of fewer than [`LEAST_SET`] pictures.
-    pub kid: Option<Estimate>,
-    /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none
-    /// ([`Channels::Rgba`] does), and of methods that have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpha_l1: Option<Estimate>,
 }
 
 /// Means of the figures of some translations against the true pictures; `None` of no picture.
@@ -413,12 +394,11 @@ pub fn from_prior<E>(
     Ok(all)
 }
 
-/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it
-/// so.
+/// For each picture, the smallest mean absolute difference to any training picture of the style.
 fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
     let len = dataset.picture_len();
     let mut least = vec![f64::INFINITY; pictures.len() / len];
-    for items in dataset.items(style, Split::Train).chunks(64) {
+    for items in dataset.items(style, Split::Train).chunks(CHUNK) {
         let trained = dataset.pictures(style, items);
         least
             .par_iter_mut()
@@ -521,7 +501,7 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// Pictures and how they look to the network.
+/// Pictures with their features.
 struct Looked {
     pictures: Vec<f32>,
     seen: Vec<Seen>,
@@ -684,51 +664,10 @@ impl KernelSet {
     }
 }
 
-/// [`Measured`] before its intervals are taken.
-struct Spreads {
-    l1: Spread,
-    psnr: Spread,
-    ssim: Spread,
-    perceptual: Spread,
-    kid: Option<Spread>,
-    alpha_l1: Option<Spread>,
-}
-
-impl Spreads {
-    fn measured(&self) -> Measured {
-        Measured {
-            l1: self.l1.estimate(),
-            psnr: self.psnr.estimate(),
-            ssim: self.ssim.estimate(),
-            perceptual: self.perceptual.estimate(),
-            kid: self.kid.as_ref().map(Spread::estimate),
-            alpha_l1: self.alpha_l1.as_ref().map(Spread::estimate),
-        }
-    }
-
-    fn mean(of: &[&Self]) -> Option<Self> {
-        let mean = |figure: fn(&Self) -> &Spread| {
-            Spread::mean(&of.iter().map(|spreads| figure(spreads)).collect::<Vec<_>>())
-        };
-        let mean_of_all = |figure: fn(&Self) -> Option<&Spread>| {
-            let all: Option<Vec<&Spread>> = of.iter().map(|spreads| figure(spreads)).collect();
-            Spread::mean(&all?)
-        };
-        Some(Self {
-            l1: mean(|s| &s.l1)?,
-            psnr: mean(|s| &s.psnr)?,
-            ssim: mean(|s| &s.ssim)?,
-            perceptual: mean(|s| &s.perceptual)?,
-            kid: mean_of_all(|s| s.kid.as_ref()),
-            alpha_l1: mean_of_all(|s| s.alpha_l1.as_ref()),
-        })
-    }
-}
-
 impl std::fmt::Display for Evaluation {
-    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
-    /// Then what the discriminator tells of real pictures, then the notes. In fewer columns than the lines
-    /// take (`{:80}`), headings of directions with values alone.
+    /// One line per method of each direction, then of the mean of each kind: every figure with its interval.
+    /// Then how well the discriminator recognises real pictures, then the notes. In fewer columns than the
+    /// lines take (`{:80}`), headings of directions with values alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let width = f.width().unwrap_or(WHOLE);
         let figures = (!(self.directions.is_empty() && self.unpaired.is_empty()))
@@ -820,6 +759,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: d.kind.to_string(),
                 n: format!("{}{}", d.n, if d.n < LEAST_SET { "*" } else { " " }),
+                is_few: d.n < LEAST_SET,
                 methods: methods.map(Measured::row),
             });
         }
@@ -830,16 +770,18 @@ impl Evaluation {
                 to: format!("{} directions", k.directions),
                 kind: k.kind.to_string(),
                 n: String::new(),
+                is_few: false,
                 methods: methods.map(Measured::row),
             });
         }
         for d in self.unpaired.iter().take(each * self.unpaired.len()) {
-            let row = |m: SetMeasured| [None, None, None, None, Some(m.kid), None];
+            let row = |m: SetMeasured| FIGURES.map(|figure| (figure.key == "kid").then_some(m.kid));
             rows.push(Row {
                 from: d.from.clone(),
                 to: d.to.clone(),
                 kind: "unpaired".into(),
                 n: format!("{} ", d.n),
+                is_few: false,
                 methods: ByMethod([d.model, Some(d.copy), None, None]).map(row),
             });
         }
@@ -853,14 +795,16 @@ struct Row {
     to: String,
     kind: String,
     n: String,
+    /// Of so few pictures that an interval would promise too much.
+    is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }
 
-/// A line a method, every figure with its interval.
-fn table(rows: &[Row], figures: &[(&str, usize)]) -> Table {
+/// A line per method, every figure with its interval.
+fn table(rows: &[Row], figures: &[Measure]) -> Table {
     let mut columns = ["from", "to", "kind"].map(Column::text).to_vec();
     columns.extend([Column::figure("n "), Column::text("method")]);
-    columns.extend(figures.iter().map(|(figure, _)| Column::figure(*figure)));
+    columns.extend(figures.iter().map(|figure| Column::figure(figure.name)));
     let mut table = Table::new(columns);
     for row in rows {
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
@@ -868,8 +812,9 @@ fn table(rows: &[Row], figures: &[(&str, usize)]) -> Table {
             let figures = values.iter().zip(figures);
             let cells =
                 [&row.from, &row.to, &row.kind, &row.n].map(|text| Cell::from(text.clone()));
-            let figures = figures.map(|(estimate, (_, digits))| match estimate {
-                Some(e) => Cell::interval([e.value, e.low, e.high], *digits),
+            let figures = figures.map(|(estimate, figure)| match estimate {
+                Some(e) if row.is_few => Cell::from(format!("{:.1$}", e.value, figure.digits)),
+                Some(e) => Cell::interval([e.value, e.low, e.high], figure.digits),
                 None => Cell::from("-"),
             });
             let method = std::iter::once(Cell::from(method.name()));
@@ -880,7 +825,7 @@ fn table(rows: &[Row], figures: &[(&str, usize)]) -> Table {
 }
 
 /// A heading a direction, and values alone: the intervals have no room.
-fn below_headings(rows: &[Row], figures: &[(&str, usize)]) -> Vec<String> {
+fn below_headings(rows: &[Row], figures: &[Measure]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         let count = match row.n.trim() {
@@ -891,16 +836,16 @@ fn below_headings(rows: &[Row], figures: &[(&str, usize)]) -> Vec<String> {
         let line = |method: &str, figure: &dyn Fn(usize) -> String| {
             let start = format!("  {method:7}");
             let places = figures.iter().enumerate();
-            places.fold(start, |line, (place, (head, digits))| {
+            places.fold(start, |line, (place, Measure { name, digits, .. })| {
                 let text = figure(place);
-                format!("{line}  {text:>0$}", head.len().max(digits + 3))
+                format!("{line}  {text:>0$}", name.len().max(digits + 3))
             })
         };
-        lines.push(line("", &|place| figures[place].0.to_owned()));
+        lines.push(line("", &|place| figures[place].name.to_owned()));
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
             lines.push(line(method.name(), &|place| {
-                let digits = figures[place].1;
+                let digits = figures[place].digits;
                 values[place].map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value))
             }));
         }
@@ -908,32 +853,8 @@ fn below_headings(rows: &[Row], figures: &[(&str, usize)]) -> Vec<String> {
     lines
 }
 
-impl Measured {
-    /// In the order of [`FIGURES`].
-    fn row(self) -> [Option<Estimate>; FIGURES.len()] {
-        [
-            Some(self.l1),
-            Some(self.psnr),
-            Some(self.ssim),
-            Some(self.perceptual),
-            self.kid,
-            self.alpha_l1,
-        ]
-    }
-}
-
 /// Most directions with lines of their own: those of eight styles.
 const DIRECTIONS_SHOWN: usize = 56;
-/// Figures with the digits they are shown with.
-const FIGURES: [(&str, usize); 6] = [
-    ("l1", 4),
-    ("psnr", 2),
-    ("ssim", 4),
-    ("perceptual", 3),
-    ("kid x1000", 1),
-    ("alpha_l1", 4),
-];
-
 /// What is held against the true picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {

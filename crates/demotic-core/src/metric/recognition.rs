@@ -35,7 +35,7 @@ pub struct StyleRecognition {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognized {
-    /// Pictures whose style is told: see [`Opinion::style`].
+    /// Pictures whose style is right: see [`Opinion::style`].
     pub picture: Estimate,
     /// Patches whose most probable label is *real, the picture's style*.
     pub patch: Estimate,
@@ -124,13 +124,13 @@ impl Rows {
 }
 
 impl Recognition {
-    /// A row a style.
+    /// A row per style.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new([
             Column::text("real pictures of").at_least(8),
             Column::figure("n"),
-            Column::figure("style told"),
-            Column::figure("patches told"),
+            Column::figure("style right"),
+            Column::figure("patches right"),
             Column::figure("called fake"),
         ]);
         let all = (

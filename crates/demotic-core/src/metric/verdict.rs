@@ -1,8 +1,9 @@
 //! What an evaluation comes to, in a sentence.
 
-use super::evaluation::{Direction, Evaluation, Measured};
+use super::evaluation::{Direction, Evaluation};
 use super::interval::Estimate;
 use super::kid::LEAST_SET;
+use super::measured::Measured;
 use crate::data::PairKind;
 
 /// A figure: its name, its value in [`Measured`], and whether a lower one is better.
@@ -21,6 +22,16 @@ const NAMED: usize = 3;
 const LIKE_SHARE: f64 = 0.5;
 /// And somewhat like it.
 const SOMEWHAT_SHARE: f64 = 0.9;
+
+/// How a translator stands against doing nothing, over directions and figures.
+struct Standing {
+    /// Figures compared.
+    all: usize,
+    /// Those in which it is not ahead.
+    behind: Vec<String>,
+    /// Whether every direction has too few pictures to tell.
+    is_unsure: bool,
+}
 
 impl Evaluation {
     /// What a person would see first: style, colours, shapes; docs/scoring.md says by which figures. `None`
@@ -76,9 +87,8 @@ impl Evaluation {
         (copy > 0.0).then(|| model.max(0.0) / copy)
     }
 
-    /// How often the translator is ahead of doing nothing, over directions and figures; where it is not.
     /// `None` without a translator or without pairs.
-    pub fn verdict(&self) -> Option<String> {
+    fn standing(&self) -> Option<Standing> {
         let mut behind = Vec::new();
         let mut all = 0;
         for direction in &self.directions {
@@ -100,11 +110,23 @@ impl Evaluation {
                 }
             }
         }
-        if all == 0 {
-            return None;
-        }
         let few = |d: &Direction| d.n < LEAST_SET;
-        let sure = if self.directions.iter().all(few) {
+        (all > 0).then(|| Standing {
+            all,
+            behind,
+            is_unsure: self.directions.iter().all(few),
+        })
+    }
+
+    /// How often the translator is ahead of doing nothing, over directions and figures; where it is not.
+    /// `None` without a translator or without pairs.
+    pub fn verdict(&self) -> Option<String> {
+        let Standing {
+            all,
+            behind,
+            is_unsure,
+        } = self.standing()?;
+        let sure = if is_unsure {
             format!(", but of fewer than {LEAST_SET} pictures: look at them rather than at this")
         } else {
             String::new()
@@ -128,6 +150,24 @@ impl Evaluation {
                 )
             }
         })
+    }
+
+    /// What to do after a training that came to this.
+    pub fn advice(&self) -> &'static str {
+        match self.standing() {
+            None => {
+                "no figure says how good the translations are: look at the samples, and train on while they get better"
+            }
+            Some(standing) if standing.is_unsure => {
+                "look at the samples rather than at figures; more pictures help most, then a start from trained weights (--from built-in)"
+            }
+            Some(standing) if standing.behind.is_empty() => {
+                "it is ready for use; train on if its pictures are not good enough for you"
+            }
+            Some(_) => {
+                "train on, for twice as long or more, or start from trained weights (--from built-in)"
+            }
+        }
     }
 }
 
@@ -228,5 +268,13 @@ mod tests {
             "{said}"
         );
         assert_eq!(evaluation(None, measured(0.2, None), 60).verdict(), None);
+        for (of, advice) in [
+            (better, "ready for use"),
+            (mixed, "train on, for twice"),
+            (worse, "more pictures help most"),
+            (evaluation(None, measured(0.2, None), 60), "no figure"),
+        ] {
+            assert!(of.advice().contains(advice), "{}", of.advice());
+        }
     }
 }

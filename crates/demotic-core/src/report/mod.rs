@@ -168,26 +168,18 @@ impl Report {
     /// # Errors
     /// Where a picture cannot be read or the page not be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let name = escape(&self.name);
-        write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
-             <header><h1>{name}</h1><p class=\"status\">{}</p>{}</header>{}",
-            include_str!("page.css"),
+        let status = format!(
+            "<p class=\"status\">{}</p>{}",
             self.status(),
-            self.verdict(),
-            self.notices()
-        )?;
+            self.verdict()
+        );
+        html::begin(page, &self.name, &status)?;
+        page.write_all(self.notices().as_bytes())?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
             film.write(page)?;
         }
-        writeln!(
-            page,
-            "{}</main><script>{}</script></body></html>",
-            self.figures(),
-            include_str!("page.js")
-        )
+        page.write_all(self.figures().as_bytes())?;
+        html::end(page)
     }
 
     /// All that is text: scores, curves, settings.
@@ -217,9 +209,9 @@ impl Report {
             .map(scores::recognition)
             .unwrap_or_default();
         if !recognition.is_empty() {
-            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls fake.";
+            let note = "Shares of real held-out pictures whose style it names rightly, of their patches likewise, and of patches it calls fake.";
             body += &section(
-                "How well the discriminator tells the styles",
+                "How well the discriminator recognises the styles",
                 &format!("<p class=\"note\">{note}</p>{recognition}"),
             );
         }

@@ -169,7 +169,7 @@ fn evenly(items: &[usize]) -> Vec<usize> {
     items.iter().step_by(stride).copied().collect()
 }
 
-/// Names that styles share, one a row; and below them, each in a column of its own, the styles that share
+/// Names that styles share, one per row; and below them, each in a column of its own, the styles that share
 /// none of those.
 fn contact_sheet(dataset: &Dataset) -> Sheet {
     let styles: Vec<usize> = (0..dataset.styles().len()).collect();

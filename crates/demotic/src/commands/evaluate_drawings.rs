@@ -8,10 +8,10 @@ use demotic_core::table::{Column, Table};
 use image::RgbaImage;
 use serde::Serialize;
 
-use super::inputs;
 use super::scored::told;
 use crate::cli::EvaluateArgs;
 use crate::failure::input;
+use crate::inputs;
 use crate::terminal::Terminal;
 
 /// Longer side at which drawings without pixels of their own are scored.
@@ -45,8 +45,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let mut problems = Vec::new();
     let mut scored = 0;
     while queue.peek().is_some() {
-        let (held, failed) =
-            inputs::open_some(&mut queue, |path| Picture::open_or_draw(path, SIZE_PX));
+        let (held, failed) = inputs::open_some(&mut queue, |path| {
+            let picture = Picture::open_or_draw(path, SIZE_PX)?;
+            Ok(if args.white_paper {
+                picture.with_white_paper()
+            } else {
+                picture
+            })
+        });
         problems.extend(failed);
         scored += held.len();
         let images = held.iter().map(|(_, picture)| image_of(picture));

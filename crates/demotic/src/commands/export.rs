@@ -16,7 +16,7 @@ use crate::output::{say, show};
 
 /// The page, without what it runs.
 const PAGE: &str = include_str!("../export.html");
-/// Where the network is told in it.
+/// Where the network is named in it.
 const ABOUT: &str = "ABOUT";
 /// What the page needs of onnxruntime-web, in its order of loading.
 const RUNTIME: [&str; 3] = [

@@ -15,13 +15,13 @@ use demotic_core::train::run::trained;
 use image::ExtendedColorType;
 use serde::Serialize;
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
+use crate::inputs::{self, Existing, Job};
 use crate::output::{say, show};
 use crate::sheet;
 
-/// What is told of a picture.
+/// What is reported of a picture.
 #[derive(Serialize)]
 struct Told<'a> {
     picture: String,

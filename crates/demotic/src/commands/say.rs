@@ -7,9 +7,10 @@ use demotic_core::phrase::{self, Gallery, Recall, Said, Wanted};
 use demotic_core::train::run::config as config_of;
 use serde::Serialize;
 
+use super::learn_words;
 use super::words::{self, TOLD, Told, in_words};
-use super::{inputs, learn_words};
 use crate::cli::SayArgs;
+use crate::inputs;
 use crate::options::dataset_options;
 use crate::output::{note, say, show};
 

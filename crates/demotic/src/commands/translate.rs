@@ -13,9 +13,9 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, Framed, Hand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::{AlphaArg, TranslateArgs};
 use crate::failure::{input, io};
+use crate::inputs::{self, Existing, Job};
 use crate::output::{duration, show};
 use crate::sheet;
 
@@ -60,7 +60,14 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
 
     let started = Instant::now();
     let bar = progress_bar(jobs.len());
-    let open = |job: &Job| open_sized(job, args.size_px, data.size_px);
+    let open = |job: &Job| -> Result<Picture, DataError> {
+        let picture = open_sized(job, args.size_px, data.size_px)?;
+        Ok(if args.white_paper {
+            picture.with_white_paper()
+        } else {
+            picture
+        })
+    };
     let rule = rule(args.alpha);
     let (mut done, mut hidden, mut problems) = (0, 0, Vec::new());
     let mut queue = jobs.iter().peekable();

@@ -6,6 +6,7 @@ mod bad_input;
 mod corpus;
 mod data;
 mod doctor;
+mod doodles;
 mod export;
 mod gpu_run;
 mod help;

@@ -415,7 +415,7 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
     assert!(log.contains("best   by kid of sets of "), "{log}");
     // Nor are there pairs to score: sets are compared, and the discriminator is heard.
     assert!(
-        ["scored as sets, by KID alone", "unpaired", "patches told"]
+        ["scored as sets, by KID alone", "unpaired", "patches right"]
             .iter()
             .all(|words| said.out.contains(words)),
         "{said:#?}"
@@ -439,6 +439,15 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
     );
     for of_pairs in ["true picture", "<th>kind", ">true pair", "<th>pair<td>"] {
         assert!(!page.contains(of_pairs), "`{of_pairs}` without pairs");
+    }
+    // Sample grids, of which films are made, have no columns for counterparts that are not there.
+    let grid = place.read("run/samples/step-00000012.png");
+    for columns in [
+        r#""columns":["input","again","hollow"]"#,
+        r#""columns":["input","again","filled"]"#,
+    ] {
+        let is_there = grid.windows(columns.len()).any(|w| w == columns.as_bytes());
+        assert!(is_there, "{columns}");
     }
     // Other pictures under the run's name: said, not passed over.
     let other = place.path("pictures/filled/disc-00.png");
