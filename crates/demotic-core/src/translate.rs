@@ -81,7 +81,7 @@ pub fn style_codes(
         Error::Config(vec![format!(
             "{what} needs a run trained with generator.style = {kinds}; this one {}",
             match config.generator.style {
-                StyleKind::Table => "has one code a style",
+                StyleKind::Table => "has one code per style",
                 StyleKind::Latent => "takes its codes from noise",
                 StyleKind::Reference => "takes its codes from pictures",
             }

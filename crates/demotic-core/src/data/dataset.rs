@@ -494,8 +494,8 @@ impl Dataset {
         }
     }
 
-    /// Warns where bars at the edges of opaque pictures tell a style: their share of the square, across and
-    /// upright, differs.
+    /// Warns where bars at the edges of opaque pictures give a style away: their share of the square, across
+    /// and upright, differs.
     fn look_at_shapes(&mut self) {
         let side = self.size_px as usize;
         let bars: Vec<[f32; 2]> = (0..self.styles.len())

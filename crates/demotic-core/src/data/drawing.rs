@@ -8,11 +8,13 @@ use super::{DataError, Picture};
 use crate::settings::Fit;
 
 /// Endings of the names of pictures that are read, besides `svg` and `svgz`.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp"];
+const ENDINGS: [&str; 10] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff",
+];
 /// The same in words.
-pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, svg, svgz";
+pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz";
 
-/// What a file holds, told by its name's ending.
+/// What a file holds, by its name's ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Svg,

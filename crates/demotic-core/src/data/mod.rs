@@ -28,7 +28,10 @@ pub(crate) mod source;
 mod split;
 mod summary;
 mod svg;
+mod svg_extent;
 pub(crate) mod svg_text;
+mod tif;
+mod whole;
 
 pub use crate::error::DataError;
 pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit};

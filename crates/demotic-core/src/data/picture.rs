@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
-use super::{DataError, jpeg};
+use super::{DataError, jpeg, tif, whole};
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
@@ -36,22 +36,18 @@ pub fn signed_png(png: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content with
-/// all pixels.
-fn is_whole_png(bytes: &[u8]) -> bool {
-    // After the signature; a chunk is its length, kind, content and checksum.
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let end = (u32::from_be_bytes(*length) as usize).saturating_add(8);
-        if end > after.len() {
-            return false;
-        }
-        if after.starts_with(b"IEND") {
-            return true;
-        }
-        rest = &after[end..];
+/// Refuses what is empty, and what has more pixels than are read.
+fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(format!(
+            "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
+            max_pixels >> 20
+        ));
     }
-    false
+    if width == 0 || height == 0 {
+        return Err(format!("{width} x {height} pixels: it is empty"));
+    }
+    Ok(())
 }
 
 /// The bytes of a picture's file.
@@ -82,10 +78,10 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP, GIF (its first frame) or BMP file at its own size; grey is widened to colour,
-    /// 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours become sRGB: by the file's
-    /// ICC profile for RGB, grey or, in JPEG, CMYK, or by PNG's gamma and chromaticities; without either they
-    /// are sRGB.
+    /// Reads a PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF (its first picture) file at its own size;
+    /// grey is widened to colour, 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours
+    /// become sRGB: by the file's ICC profile for RGB, grey or, in JPEG and TIFF, CMYK, or by PNG's gamma and
+    /// chromaticities; without either they are sRGB.
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
@@ -119,26 +115,23 @@ impl Picture {
         limits.max_alloc = Some(max_pixels * 20);
         reader.limits(limits);
         let format = reader.format();
+        if format == Some(ImageFormat::Tiff) {
+            let file = tif::File::open(bytes)?;
+            check_size(file.width, file.height, max_pixels)?;
+            return Ok(file.srgb(max_pixels)?.into());
+        }
         let mut decoder = reader.into_decoder().map_err(|source| {
             format!(
-                "expected a PNG, JPEG, WebP, GIF or BMP file, got {} bytes of something else or a damaged one ({})",
+                "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file, got {} bytes of something else or a damaged one ({})",
                 bytes.len(),
                 // Some decoders end their words with a line.
                 source.to_string().trim_end()
             )
         })?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > max_pixels {
-            return Err(format!(
-                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
-                max_pixels >> 20
-            ));
-        }
-        if width == 0 || height == 0 {
-            return Err(format!("{width} x {height} pixels: it is empty"));
-        }
-        if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-            return Err("it is cut off: a JPEG without its end; copy or save it again".into());
+        check_size(width, height, max_pixels)?;
+        if format == Some(ImageFormat::Jpeg) {
+            jpeg::check(bytes)?;
         }
         let profile = decoder
             .icc_profile()
@@ -160,10 +153,12 @@ impl Picture {
                     .map_err(|source| format!("it is damaged or cut off ({source})"))?,
             )?,
         };
-        if format == Some(ImageFormat::Png) && !is_whole_png(bytes) {
-            return Err(
-                "it is damaged or cut off: a PNG without its end; copy or save it again".into(),
-            );
+        if !whole::is_whole(format, bytes) {
+            let name = format.map_or("file", |format| format.extensions_str()[0]);
+            return Err(format!(
+                "it is damaged or cut off: a {} without its end; copy or save it again",
+                name.to_uppercase()
+            ));
         }
         let mut colours = DynamicImage::ImageRgba8(colours);
         colours.apply_orientation(orientation);

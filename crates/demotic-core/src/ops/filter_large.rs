@@ -113,15 +113,15 @@ impl Change {
 }
 
 impl Large<'_> {
-    /// The change, spread within regions of the guide.
+    /// The change, smoothed within regions of the guide.
     ///
     /// # Panics
     /// Of pictures of other than 1, 3 or 4 planes.
     pub(crate) fn run(&self) -> Change {
         let values = match self.change.channels {
-            1 => self.spread::<1>(),
-            3 => self.spread::<3>(),
-            4 => self.spread::<4>(),
+            1 => self.smoothed::<1>(),
+            3 => self.smoothed::<3>(),
+            4 => self.smoothed::<4>(),
             planes => unreachable!("pictures have 1, 3 or 4 planes, not {planes}"),
         };
         Change {
@@ -130,7 +130,7 @@ impl Large<'_> {
         }
     }
 
-    fn spread<const C: usize>(&self) -> Vec<i16> {
+    fn smoothed<const C: usize>(&self) -> Vec<i16> {
         let (width, height) = (self.change.width, self.change.height);
         let mut change = vec![0; height * C * width];
         let rows = change.par_chunks_mut(C * width).enumerate();

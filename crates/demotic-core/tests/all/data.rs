@@ -627,7 +627,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     let set = folder.path().join("set");
     let at = |style: &str, ending: &str| set.join(style).join(format!("{TRAIN}.{ending}"));
     for style in [
-        "bitmap", "film", "grey", "half", "jpeg", "point", "tall", "webp", "wide16",
+        "bitmap", "film", "grey", "half", "jpeg", "pages", "point", "tall", "webp", "wide16",
     ] {
         fs::create_dir_all(set.join(style)).unwrap();
     }
@@ -658,6 +658,9 @@ fn any_picture_is_fitted_widened_and_composed() {
     RgbImage::from_pixel(5, 5, Rgb([1, 2, 3]))
         .save(at("bitmap", "bmp"))
         .unwrap();
+    RgbaImage::from_pixel(5, 5, Rgba([90, 60, 30, 255]))
+        .save_with_format(at("pages", "TIF"), ImageFormat::Tiff)
+        .unwrap();
     // Of a film, the first picture.
     let mut film =
         image::codecs::gif::GifEncoder::new(fs::File::create(at("film", "gif")).unwrap());
@@ -682,7 +685,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     };
     let set = load(&set, &options).unwrap();
     let show = |style: &str| set.picture(set.style_index(style).unwrap(), 0);
-    assert_eq!(set.styles().len(), 9);
+    assert_eq!(set.styles().len(), 10);
     let left: Vec<String> = set
         .summary()
         .passed_over
@@ -702,6 +705,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     assert_eq!(colour_at(&show("half"), 3, 30), [128, 0, 127]);
     let [r, g, b] = colour_at(&show("jpeg"), 16, 16);
     assert!(r < 4 && g.abs_diff(128) < 4 && b > 251, "{r} {g} {b}");
+    assert_eq!(colour_at(&show("pages"), 16, 16), [90, 60, 30]);
     assert_eq!(colour_at(&show("point"), 0, 31), [10, 20, 30]);
     assert_eq!(colour_at(&show("webp"), 31, 0), [7, 8, 9]);
     // Proportions are kept: 10 x 40 becomes 8 x 32 in the middle, 300 x 2 one row.
@@ -751,6 +755,27 @@ fn shrinking_averages_and_transparent_colour_does_not_bleed() {
     assert_eq!(&picture.straight_rgba()[40 * 4..41 * 4], [0, 0, 255, 255]);
 }
 
+/// A TIFF of 60,000 x 60,000 grey pixels by its header: entries of tag, type, count and value.
+fn vast_tiff() -> Vec<u8> {
+    let entries = [
+        [256, 4, 60_000],
+        [257, 4, 60_000],
+        [258, 3, 8],
+        [262, 3, 1],
+        [273, 4, 8],
+        [279, 4, 9],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend((value as u32).to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
 #[test]
 fn bad_pictures_are_named() {
     let folder = TempDir::new().unwrap();
@@ -767,8 +792,8 @@ fn bad_pictures_are_named() {
     // All of its pixels, and not all of its end.
     refused(&good[..good.len() - 1], &["a PNG without its end"]);
     refused(&good[..20], &["cannot read picture"]);
-    refused(b"", &["PNG, JPEG, WebP, GIF or BMP"]);
-    refused(b"<html>", &["PNG, JPEG, WebP, GIF or BMP"]);
+    refused(b"", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
+    refused(b"<html>", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
     // 20,000 x 20,000 by its header: refused before memory is taken.
     let mut huge = good.clone();
     huge[16..20].copy_from_slice(&20_000_u32.to_be_bytes());
@@ -819,6 +844,7 @@ fn bad_pictures_are_named() {
         13, 0, 0, 0, 0x2f, 0xfe, 0xbf, 0xff, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     refused(&webp, &["16383 x 16383", "64 megapixels"]);
+    refused(&vast_tiff(), &["60000 x 60000", "64 megapixels"]);
     fs::remove_file(&victim).unwrap();
     // A drawing has any size, but is not drawn at all of them.
     let vast = write(
@@ -1026,7 +1052,8 @@ fn all_damaged_pictures_are_named_or_left_out() {
     for i in 10..34 {
         write(&set, &format!("b/picture-{i}.png"), b"no picture");
     }
-    write(&set, "a/picture-3.png", b"");
+    // One that is too large is refused by itself, too.
+    write(&set, "a/picture-3.png", &vast_tiff());
     let message = failure(load(&set, &options()));
     assert_says(
         &message,
@@ -1059,7 +1086,7 @@ fn all_damaged_pictures_are_named_or_left_out() {
         );
         assert_says(
             &summary.left_out[0].problem,
-            &["cannot read picture", "a/picture-3.png"],
+            &["60000 x 60000", "64 megapixels", "a/picture-3.png"],
         );
         assert_says(
             &summary.to_string(),
@@ -1618,6 +1645,46 @@ fn a_drawing_of_a_million_nodes_is_refused_soon() {
 }
 
 #[test]
+fn markers_on_a_million_points_are_refused_soon_and_on_a_few_are_drawn() {
+    let marked = |points: usize| {
+        let line = "h.001".repeat(points);
+        drawn(&format!(
+            r##"<marker id="m" markerWidth="9" markerHeight="9" refX="1" refY="1"><path d="M0 0h4v4h-4z"/></marker>
+            <path d="M4 32{line}" stroke="#000" marker-mid="url(#m)"/>"##
+        ))
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(marked(1_000_000)),
+        &["every `use` laid out, 1024 bytes a marker"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // As many as are drawn take their time, but not for ever.
+    let picture = marked(50_000).unwrap();
+    assert!(ink(&picture) > 50, "{}", ink(&picture));
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_drawing_of_layers_without_end_is_refused_soon() {
+    let folder = TempDir::new().unwrap();
+    let layered = |groups: usize| {
+        let group = r#"<g opacity=".9"><path d="M0 0h4000v4000z"/></g>"#.repeat(groups);
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="4000">{group}</svg>"#
+        );
+        Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 32)
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(layered(1000)),
+        &["4000 x 4000 pixels, its groups with opacity", "a.svg"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(layered(2).unwrap().width_px, 4000);
+}
+
+#[test]
 fn styles_without_common_names_are_fine_without_pairs() {
     let folder = TempDir::new().unwrap();
     let set = folder.path().join("set");
@@ -1871,6 +1938,21 @@ fn the_summary_shows_styles_splits_and_pairs() {
     let json = serde_json::to_value(emoji().summary()).unwrap();
     assert_eq!(json["styles"][0]["name"], "fluent-flat");
     assert_eq!(json["pairs"].as_array().unwrap().len(), 15);
+}
+
+#[test]
+fn the_summary_of_thirty_styles_stays_short() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    for i in 0..30 {
+        let picture = RgbaImage::from_pixel(4, 4, Rgba([8 * i, 9, 200, 255]));
+        save(&picture, &set.join(format!("style-{i:02}/{TRAIN}.png")));
+    }
+    let summary = load(&set, &options()).unwrap().summary();
+    let text = summary.to_string();
+    assert_says(&text, &["pair   435 of styles: ", "style  style-29"]);
+    assert!(text.lines().count() < 40, "{text}");
+    assert_eq!(summary.pairs.len(), 435);
 }
 
 // ---- cache

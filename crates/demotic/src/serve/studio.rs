@@ -46,7 +46,7 @@ struct Model {
     file: PathBuf,
     background: [u8; 3],
     generator: Generator,
-    /// None where it does not tell styles.
+    /// None where it does not distinguish styles.
     discriminator: Option<Discriminator>,
 }
 

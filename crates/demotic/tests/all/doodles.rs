@@ -1,5 +1,5 @@
-//! Drawings as people make them, into the weights in the program: icons of families that training never saw, by
-//! pens of several widths, on white and on nothing; open outlines; a pencil on paper under a lamp.
+//! Drawings as people make them, into the weights in the program: icons of families that training never saw,
+//! by pens of several widths, on white and on nothing; open outlines; a pencil on paper under a lamp.
 
 use image::{Rgba, RgbaImage};
 use serde_json::Value;

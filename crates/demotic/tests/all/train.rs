@@ -129,8 +129,8 @@ fn the_header_names_version_device_crf_data_and_changed_settings() {
         "device flex (",
         "crf    cpu over 3 labels",
         "data   emoji",
-        "style  openmoji-line    1226 train    153 validation    172 test",
-        "pair   openmoji-line  openmoji       aligned",
+        "style  openmoji-line  1226 train  153 validation  172 test",
+        "pair   openmoji-line  openmoji  aligned",
         "model  generator ",
         "set    [train] steps = 12",
         "set    [generator] channels = 8",
@@ -211,7 +211,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         .done();
     assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
     assert!(
-        ["nearest", "split test", "perceptual", "style of patch told"]
+        ["nearest", "split test", "perceptual", "patches right"]
             .iter()
             .all(|word| said.out.contains(word)),
         "{said:#?}"
@@ -536,7 +536,7 @@ fn two_devices_share_a_run_that_can_go_on() {
     place.refuses(
         &[&odd[..], &devices].concat(),
         2,
-        "train.batch: 3 pictures a step do not divide into 2 equal parts",
+        "train.batch: 3 pictures per step do not divide into 2 equal parts",
     );
     place.refuses(
         &[

@@ -229,7 +229,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
         );
     }
 
-    // A run with one code a style refuses hands; one with many draws by them.
+    // A run with one code per style refuses hands; one with many draws by them.
     place.write(
         "dot.png",
         &png(&RgbaImage::from_pixel(9, 9, Rgba([5, 200, 7, 255]))),
