@@ -7,7 +7,7 @@
 //   dshift = sum_pixels g,  dscale = sum_pixels g n
 //   dx = (g scale - m(g scale) - n m(g scale n)) / sqrt(var + EPSILON), on top of `before` where ADDED
 //
-// Scale and shift come from rows [ROWS, CHANNELS], one row for all pictures or one a picture; or (CODED)
+// Scale and shift come from rows [ROWS, CHANNELS], one row for all pictures or one per picture; or (CODED)
 // from a style code and a matrix: scale = 1 + bias[c] + code W[:, c], shift = bias[CHANNELS + c] + code
 // W[:, CHANNELS + c].
 //

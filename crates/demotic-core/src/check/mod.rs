@@ -2,6 +2,7 @@
 //! [`fastest`](mod@fastest)), what a run would take ([`estimate`](mod@estimate)), and choices ([`ablation`]).
 
 pub mod ablation;
+mod ablation_shown;
 pub mod compare;
 pub mod doctor;
 pub mod estimate;

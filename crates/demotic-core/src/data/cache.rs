@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Raised when rasterising changes, so that old pictures are not met again.
-pub(crate) const RASTERISER_VERSION: u32 = 3;
+pub(crate) const RASTERISER_VERSION: u32 = 4;
 /// First bytes of a cache file; the last is the layout's version.
 const MAGIC: [u8; 8] = *b"DEMOTIC\x01";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 8 + 4;

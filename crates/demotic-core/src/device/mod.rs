@@ -105,8 +105,8 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
 }
 
 /// Opens the device asked for: `auto`, `flex`, `wgpu` (the first adapter) or `wgpu:N`; with their features
-/// also `cuda:N`, `rocm:N`, `tch`, `tch:N`, and `remote:ID@HOST:PORT` or `remote:ID@HOST:PORT:N` for a device of
-/// another machine.
+/// also `cuda:N`, `rocm:N`, `tch`, `tch:N`, and `remote:ID@HOST:PORT` or `remote:ID@HOST:PORT:N` for a device
+/// of another machine.
 ///
 /// # Errors
 /// [`Error::Config`] for a name that is none of these or not in this build, or a number beyond the adapters

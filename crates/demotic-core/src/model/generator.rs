@@ -149,7 +149,7 @@ impl Posterior {
         self.mean.clone() + self.log_var.clone().mul_scalar(0.5).exp() * noise
     }
 
-    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats a picture: `[b]`.
+    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats per picture: `[b]`.
     ///
     /// # Source
     /// Kingma and Welling 2014, appendix B.

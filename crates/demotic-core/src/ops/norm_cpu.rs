@@ -236,7 +236,7 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
     });
 }
 
-/// `dy * leaky'(x)` in place, told from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
+/// `dy * leaky'(x)` in place, read from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
 pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
     let tasks = dy.par_chunks_mut(LEAKY_TASK).zip(y.par_chunks(LEAKY_TASK));
     tasks.for_each(|(dy, y)| {

@@ -72,7 +72,7 @@ impl Default for LearnOptions {
 }
 
 impl LearnOptions {
-    /// About so many steps in all, shared out as by default, one a part at least.
+    /// About so many steps in all, shared out as by default, one per part at least.
     #[must_use]
     pub fn of_steps(steps: u64) -> Self {
         let default = Self::default();

@@ -225,7 +225,7 @@ fn crf(trainer: &Trainer<'_>) -> Result<Fact, Error> {
         implementation.name(),
         kernel.map_or_else(String::new, named),
         trainer.dataset().styles().len() + 1,
-        config.discriminator.ties()
+        config.discriminator.links()
     );
     Ok(Fact::new("crf", text))
 }

@@ -33,8 +33,8 @@ pub(crate) struct Inputs {
     pub(crate) returned_noise: Vec<f32>,
     /// Latents of the prior: `[n, z, h, w]`; empty where unused.
     pub(crate) prior_noise: Vec<f32>,
-    /// For each fake that the discriminator sees, its row among translations and then samples from the prior:
-    /// the two take turns. Of use only with `prior_noise`.
+    /// For each fake that the discriminator sees, its row among the translations followed by the samples from
+    /// the prior; rows of the two alternate. Used only with `prior_noise`.
     pub(crate) fake_rows: Vec<i32>,
     /// Laid over a translation before it is translated back: `[n, c, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
@@ -47,9 +47,9 @@ pub(crate) struct Inputs {
     /// Changes of the real pictures, then the fakes in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
-    pub(crate) fooling_variations: Option<Variations>,
+    pub(crate) generator_variations: Option<Variations>,
     /// The styles of all these, as tensors take them.
-    pub(crate) told: Told,
+    pub(crate) labels: Labels,
     /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
@@ -58,7 +58,7 @@ pub(crate) struct Inputs {
 
 /// Styles and labels of a part as tensors take them, pictures in the order in which networks see them.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Labels {
     /// Rows of the styles of all that is generated from the sources: their own, the targets', and the targets'
     /// again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
@@ -72,7 +72,7 @@ pub(crate) struct Told {
     pub(crate) wanted_labels: Vec<i32>,
 }
 
-impl Told {
+impl Labels {
     fn new(
         styles: usize,
         [sources, targets, reals]: [&[u32]; 3],
@@ -123,8 +123,8 @@ impl Inputs {
             &self.cycle_noise,
             &self.style_sources[0],
             &self.style_sources[1],
-            &self.told.generated_rows,
-            &self.told.own_rows,
+            &self.labels.generated_rows,
+            &self.labels.own_rows,
         ]
     }
 
@@ -133,8 +133,8 @@ impl Inputs {
         [
             &self.composites.inside,
             &self.composites.outside,
-            &self.told.patch_labels,
-            &self.told.wanted_labels,
+            &self.labels.patch_labels,
+            &self.labels.wanted_labels,
         ]
     }
 
@@ -192,7 +192,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// A feed of `config.train.batch` pictures a step from the training part of a data set.
+    /// A feed of `config.train.batch` pictures per step from the training part of a data set.
     pub(crate) fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
         let sampler = |draw, augmentation| {
             let options = SamplerOptions {
@@ -252,8 +252,8 @@ impl<'a> Feed<'a> {
         (style_sources, typical)
     }
 
-    /// The inputs of `step` in `parts` equal parts, in order. All but the mixtures are the whole batch's,
-    /// cut: pictures are mixed within a part, which may be on a device of its own.
+    /// The inputs of `step` in `parts` equal parts, in order. Everything but the composites is made for the
+    /// whole batch and then cut: pictures are mixed within a part, which may be on a device of its own.
     ///
     /// # Panics
     /// If the batch does not divide into the parts.
@@ -286,7 +286,7 @@ impl<'a> Feed<'a> {
         };
         let latent_noise = noise(0, batch * latent, true);
         let returned_noise = noise(1, batch * latent, true);
-        // Lane 2 was the noise of a loss that is gone.
+        // Lane 2 belonged to a loss that was removed: it stays free, so that earlier runs resume.
         let prior_noise = noise(4, batch * latent, config.loss.prior > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let (style_sources, typical) = self.codes(step, &targets);
@@ -300,7 +300,7 @@ impl<'a> Feed<'a> {
             (self.augment_prob > 0.0)
                 .then(|| Variations::draw(&mut rng, count, size, self.augment_prob))
         };
-        let (pure, fooling) = (variations(0, 2 * batch), variations(1, batch));
+        let (pure, fakes) = (variations(0, 2 * batch), variations(1, batch));
         let r1 = if step.is_multiple_of(config.loss.r1_interval_steps) {
             config.loss.r1 * config.loss.r1_interval_steps as f32
         } else {
@@ -327,7 +327,7 @@ impl<'a> Feed<'a> {
                     &targets,
                     layout,
                 );
-                let told = Told::new(
+                let labels = Labels::new(
                     self.styles as usize,
                     [&sources.styles, &targets, &reals.styles],
                     &composites,
@@ -335,7 +335,7 @@ impl<'a> Feed<'a> {
                     !prior_noise.is_empty(),
                 );
                 Inputs {
-                    told,
+                    labels,
                     composites,
                     sources,
                     truths: truth.images[first * picture..last * picture].to_vec(),
@@ -345,7 +345,7 @@ impl<'a> Feed<'a> {
                     variations: pure
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
-                    fooling_variations: fooling.as_ref().map(|all| all.cut(part * n, n)),
+                    generator_variations: fakes.as_ref().map(|all| all.cut(part * n, n)),
                     diversity: 1.0 - (step as f32 / config.train.steps as f32).min(1.0),
                     r1,
                     targets,
@@ -362,8 +362,8 @@ impl<'a> Feed<'a> {
 }
 
 /// Share of the translations that are generated by their style's mean code, where codes come from noise or
-/// pictures: codes are driven apart, and their mean, which nothing else trains, is what a style looks like
-/// where no code is given.
+/// pictures. Diversity drives codes apart, and nothing else trains their mean, which is taken where no code
+/// is given.
 pub(crate) const TYPICAL_PROB: f32 = 0.25;
 
 /// Part number `part` of each of `groups` equal runs of values.
@@ -386,8 +386,8 @@ fn batch_part(whole: &Batch, part: usize, parts: usize) -> Batch {
     }
 }
 
-/// Rows of the fakes of a part of `n` pictures: by the place in the whole batch, and otherwise in the next
-/// step, so that parts of one picture see both.
+/// Rows of the fakes of a part of `n` pictures. Translations and samples alternate over the whole batch, the
+/// other way round in every second step: a part of one picture, too, gets both kinds in time.
 fn fake_rows(step: u64, part: usize, n: usize) -> Vec<i32> {
     let row = |i: usize| {
         let is_prior = (part * n + i) as u64 % 2 != step % 2;

@@ -7,7 +7,8 @@ use crate::device::{self, Adapter};
 use crate::ops::{self, Counts, Preference, Store};
 use crate::settings::{Config, KernelKind};
 
-/// Where choices that were measured on an adapter are kept: by its name, its driver, and this build's kernels.
+/// Where choices that were measured on an adapter are kept: by its name, its driver, and this build's
+/// kernels.
 fn store(adapter: &Adapter) -> Store {
     let Adapter {
         name, driver, api, ..

@@ -22,7 +22,7 @@ pub struct Launches {
 }
 
 impl Launches {
-    /// Different kernels, by name: sizes and types that make several pipelines of one are not told apart.
+    /// Different kernels, by name: sizes and types that make several pipelines of one are counted as one.
     pub fn distinct(&self) -> usize {
         self.by_kernel.len()
     }

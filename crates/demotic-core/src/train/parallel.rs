@@ -139,8 +139,8 @@ impl Share<'_> {
     }
 
     /// The discriminator's gradients, and what was generated for them. A share of one part keeps the graph of
-    /// what it drew for the generator's pass. A share of several parts draws fakes alone and draws again
-    /// later: it is to save the memory of such graphs.
+    /// its translations for the generator's pass. A share of several parts generates only fakes here and
+    /// everything again later: that saves the memory of those graphs.
     fn discriminator_gradients(
         &self,
         generator: &Generator,

@@ -77,8 +77,8 @@ impl Part<'_> {
                 };
                 let pictures = if has_prior { 3 * n } else { 2 * n };
                 let decoded =
-                    generator.decode_as(latents, codes(&inputs.told.generated_rows, pictures));
-                (decoded, codes(&inputs.told.own_rows, n), None)
+                    generator.decode_as(latents, codes(&inputs.labels.generated_rows, pictures));
+                (decoded, codes(&inputs.labels.own_rows, n), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
@@ -156,8 +156,8 @@ impl Part<'_> {
         let fake = if self.inputs.prior_noise.is_empty() {
             fake
         } else {
-            // A sample from the prior has no input to be laid into: the same rows again, now of finished
-            // pictures, to the bit.
+            // A sample from the prior has no input to be laid into. The same rows as of the latents above,
+            // now of filtered pictures: the same bits as where a graph is kept.
             self.interleave(fake, drawn, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);
@@ -215,8 +215,8 @@ impl Part<'_> {
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
         let reals: Tensor<4> = self.constant(&self.inputs.reals.images, [n, c, size, size]);
         let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
-        let labels = &self.inputs.told.patch_labels;
-        let styles = &self.inputs.told.patch_styles;
+        let labels = &self.inputs.labels.patch_labels;
+        let styles = &self.inputs.labels.patch_styles;
         let mut terms = Terms::default();
 
         // Every kind of picture, by the labels of its patches.
@@ -291,7 +291,7 @@ impl Part<'_> {
         let frozen = discriminator.clone().no_grad();
         let mut terms = Terms::default();
 
-        // The sources again, and there and back.
+        // Reconstruction, divergence and cycle.
         terms.add(
             Figure::GReconstruction,
             weights.reconstruction,
@@ -310,7 +310,7 @@ impl Part<'_> {
 
         // Against the discriminator, and against true translations where there are any.
         let adversarial = |pictures: Tensor<4>| {
-            let shown = match &self.inputs.fooling_variations {
+            let shown = match &self.inputs.generator_variations {
                 Some(variations) => variations.apply(pictures, &self.autodiff()),
                 None => pictures,
             };
@@ -329,7 +329,7 @@ impl Part<'_> {
             );
         }
 
-        // Samples from the prior: convincing, and each from a latent of its own.
+        // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;
             let latents = self.tensor(&self.inputs.prior_noise, read.dims());
@@ -366,8 +366,8 @@ impl Part<'_> {
         loss::absolute_error(paired, truths).mul_scalar(share)
     }
 
-    /// Terms that make style codes mean something: a code can be read from the translation, two codes give
-    /// two translations, and the table's code is the mean one.
+    /// Terms of style codes: the code can be read from the translation, two codes give two translations, and
+    /// the table's code is the mean of the others.
     fn add_style_terms(
         &self,
         terms: &mut Terms,
@@ -409,8 +409,8 @@ impl Part<'_> {
         let [b, _, h, w] = emissions.dims();
         let kind = self.config.loss.adversarial_kind;
         let (labels, styles) = (
-            &self.inputs.told.patch_labels,
-            &self.inputs.told.patch_styles,
+            &self.inputs.labels.patch_labels,
+            &self.inputs.labels.patch_styles,
         );
         if kind == AdversarialKind::Likelihood {
             let labels = self.labels(labels, [b, h, w]);
@@ -419,7 +419,7 @@ impl Part<'_> {
         let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
         let real = self.tensor(&real, [b, h, w]);
         let styles = style_planes(styles, &emissions);
-        loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
+        loss::discriminator_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
     /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood,
@@ -442,8 +442,8 @@ impl Part<'_> {
     /// The real-versus-fake logit of each real picture, in its own style: the sum over its `P` patches, over
     /// `sqrt(P)`. `[m]` `pictures`: the step's reals, once or more.
     ///
-    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is
-    /// sure and the penalty is needed. With chains as without: the log-odds of all patches real against all
+    /// It is the logit, for the gradient of a log-probability vanishes where the discriminator is sure and
+    /// the penalty is needed. With chains as without: the log-odds of all patches real against all
     /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
     /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
@@ -466,7 +466,7 @@ impl Part<'_> {
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = self.labels(&self.inputs.told.wanted_labels, [n, h, w]);
+            let labels = self.labels(&self.inputs.labels.wanted_labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
             } else {
@@ -476,7 +476,7 @@ impl Part<'_> {
         let styles: Vec<u32> = repeated(targets, h * w);
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
-        loss::fooling_loss(l.adversarial_kind, logits)
+        loss::generator_loss(l.adversarial_kind, logits)
     }
 
     /// Label grids: `[b, h, w]`.

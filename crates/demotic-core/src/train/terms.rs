@@ -49,7 +49,7 @@ impl Terms {
     }
 
     /// Backward, and gradients and figures times the part's share of the step. `networks`: the one that
-    /// learns, and its twins.
+    /// is trained, and the copies that share its weights.
     ///
     /// # Panics
     /// If no term was added, or nothing measured.

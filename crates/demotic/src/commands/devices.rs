@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::DevicesArgs;
-use crate::output::{bytes, say};
+use crate::output::{bytes, say, show};
 
 /// What helps where wgpu finds nothing.
 const NO_ADAPTER: &str = if cfg!(feature = "wgpu") {
     "\
-To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers`
-(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs. In a container with an NVIDIA
+To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers` \
+(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs. In a container with an NVIDIA \
 card install libvulkan1 and libegl1 and start it with NVIDIA_DRIVER_CAPABILITIES=all: by itself it gets CUDA without Vulkan."
 } else {
     "This build has no wgpu: build with the default features to use a graphics processor."
@@ -93,7 +93,7 @@ impl Listed {
             format!("        shaders  {shaders}"),
             format!(
                 "        memory   {}; buffers to {}, {} of them for a kernel, to {} each",
-                a.memory_bytes.map_or_else(|| "not told".to_owned(), bytes),
+                a.memory_bytes.map_or_else(|| "not known".to_owned(), bytes),
                 bytes(a.buffer_bytes_max),
                 a.bindings_max,
                 bytes(a.binding_bytes_max),
@@ -133,7 +133,7 @@ fn lent(asked: &str, as_json: bool) -> Result<()> {
         ));
     }
     lines.push(String::new());
-    say(&lines.join("\n"))
+    show(&lines.join("\n"))
 }
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
@@ -186,7 +186,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
             processor.threads,
             processor
                 .memory_bytes
-                .map_or_else(|| "not told".to_owned(), bytes)
+                .map_or_else(|| "not known".to_owned(), bytes)
         ),
     ];
     lines.extend(listed.iter().flat_map(Listed::lines));
@@ -213,10 +213,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     lines.push("        not in it, each a cargo feature:".to_owned());
     let others = BACKENDS.iter().filter(|b| !b.is_built);
     lines.extend(others.map(|b| format!("        {:<9} {}", b.name, b.what)));
-    if let Some(hint) = hint {
-        lines.push(String::new());
-        lines.push(hint.to_owned());
-    }
+    lines.extend(hint.map(|hint| format!("hint    {hint}")));
     lines.push(String::new());
-    say(&lines.join("\n"))
+    show(&lines.join("\n"))
 }

@@ -14,7 +14,7 @@ use super::words;
 use crate::cli::LearnArgs;
 use crate::failure::Outcome;
 use crate::failure::{input, io};
-use crate::output::{bytes, duration, say};
+use crate::output::{bytes, duration, show};
 use crate::progress::InterruptGuard;
 
 /// Steps from one line to the next, and from one put away to the next.
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         learner.restore(&state, &arrays, &file)?;
     }
     let (before, all) = learner.progress();
-    say(&format!(
+    show(&format!(
         "words  {} phrases of {} ideas, {all} steps{}, on {}\n",
         table.phrases().len(),
         table.ideas().len(),
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         put_away(&learner)?;
         saved = done;
         (loss, counted) = (0.0, 0);
-        say(&format!(
+        show(&format!(
             "step   {:13} {:>5}/{}  loss {mean:>6.3}  left {:>6}\n",
             tick.part.name(),
             tick.step,
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         put_away(&learner)?;
     }
     if done < all {
-        say(&format!(
+        show(&format!(
             "stop   {done} of {all} steps are kept; the same command goes on\n"
         ))?;
         return Ok(Outcome::Interrupted);
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
     let size = std::fs::metadata(&file)
         .map_err(|e| io("look at what was learnt", &file, &e))?
         .len();
-    say(&format!(
+    show(&format!(
         "done   {} in {}: {}\n",
         bytes(size),
         duration(started.elapsed().as_secs_f64()),

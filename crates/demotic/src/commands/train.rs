@@ -149,7 +149,8 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     let (page, folder) = (run.report_file(), run.path().display());
     let style = &trainer.dataset().styles()[0].name;
     for line in [
-        format!("done   look at {}", page.display()),
+        format!("done   {}", evaluation.advice()),
+        format!("look   {}", page.display()),
         format!("next   demotic translate --run {folder} --to {style} --out out/ PICTURE"),
         format!(
             "next   demotic train --resume --out {folder} --steps {}",
@@ -161,7 +162,7 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     Ok(())
 }
 
-/// What is told of a run that did not come to its end; nothing where it did.
+/// What is reported of a run that did not come to its end; nothing where it did.
 fn cut_short(
     ending: Ending,
     recorder: &mut Recorder<'_>,

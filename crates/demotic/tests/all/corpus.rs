@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,6 +17,9 @@ use crate::support::{Place, TINY, crc32, png, png_that_claims};
 
 /// Fewest inputs that the corpus holds.
 const LEAST: usize = 60;
+
+/// Stands for a port that the test holds.
+const TAKEN: &str = "7500";
 
 /// A bad input: files beside the common ones, then what is typed.
 struct Case {
@@ -197,6 +201,27 @@ fn vast_bitmap() -> Vec<u8> {
     b"BM".iter().copied().chain(words).collect()
 }
 
+/// A TIFF in grey of these sides and bits a sample, its pixels behind its end.
+fn tiff(side: u32, bits: u32) -> Vec<u8> {
+    let entries = [
+        [256, 4, side],
+        [257, 4, side],
+        [258, 3, bits],
+        [262, 3, 1],
+        [273, 4, 90],
+        [279, 4, side],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
 fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
@@ -218,7 +243,7 @@ fn folders() -> Vec<Case> {
         case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
         case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
         case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.tif", vec![])], &inspect),
+        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])], &inspect),
         case(
             "a style of a kind that is not read",
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
@@ -258,9 +283,23 @@ fn folders() -> Vec<Case> {
             let nodes = "<g/>".repeat(1_000_000);
             format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
         }),
+        beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
+            let line = "h.1".repeat(1_000_000);
+            format!(
+                r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"##
+            )
+            .into_bytes()
+        }),
+        beside("a drawing of layers without end", "set/one/bad.svg", {
+            let group = r#"<g opacity=".5"><path d="M-99-99h999v999z"/></g>"#.repeat(200_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{group}</svg>"#).into_bytes()
+        }),
         beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
         beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
         beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
+        beside("a TIFF that claims too much", "set/one/bad.tif", tiff(60_000, 8)),
+        beside("a TIFF cut off", "set/one/bad.tiff", tiff(9, 8)),
+        beside("a TIFF of a kind that is not read", "set/one/bad.tif", tiff(9, 32)),
         beside(
             "a GIF cut off",
             "set/one/bad.gif",
@@ -478,6 +517,7 @@ fn runs() -> Vec<Case> {
         case("a page nowhere", vec![], &["serve", "--listen", "here"]),
         case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
         case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
+        case("a page at a port that is in use", vec![], &["serve", "--port", TAKEN]),
         case("a network of a run that is not there", vec![], &["export", "nowhere", "--format", "onnx", "--out", "o"]),
         case("a network of a run without a checkpoint", young(), &["export", "young", "--format", "onnx", "--out", "o"]),
         case("a format that is not known", vec![], &["export", "built-in", "--format", "pickle", "--out", "o"]),
@@ -711,6 +751,8 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
         "{} bad inputs and the message that each gets.\n",
         cases.len()
     );
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
     for Case { name, files, typed } in &cases {
         let place = if typed.contains(&"run") {
             Place::with_run()
@@ -721,15 +763,22 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
             place.write(file, bytes);
         }
         let before = place.contents();
-        let said = place.run(typed);
+        let is_held = typed.contains(&TAKEN);
+        let own = |word: &&'static str| if *word == TAKEN { port.as_str() } else { *word };
+        let said = place.run(&typed.iter().map(own).collect::<Vec<&str>>());
         said.refused(2, "");
+        let err = if is_held {
+            said.err.replace(&port, TAKEN)
+        } else {
+            said.err
+        };
         assert!(before == place.contents(), "{name}: files changed");
         // A write into a String cannot fail.
         let _ = write!(
             told,
             "\n# {name}\n$ demotic {}\n{}",
             shortened(&typed.join(" ")),
-            said.err
+            err
         );
     }
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();

@@ -47,7 +47,7 @@ const SHARED_BYTES: usize = 16 << 10;
 trait Shader: Debug + Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// Its text, a template.
     const SOURCE: &'static str;
-    /// Of the text (FNV-1a): caches on disk outlive an edit, and never see the text themselves.
+    /// Of the text (FNV-1a): caches on disk do not hold the text, and an edit must not find its old kernel.
     const HASH: u64 = text_hash(Self::SOURCE);
     /// Invocations of a workgroup, where it has no reason for another number.
     const WORKGROUP: u32 = 64;

@@ -278,7 +278,7 @@ fn normalisations_agree_with_float64_within_their_buffers_and_repeat() {
         let x_here = bench.tensor(&x, &[b, c, s, s]);
         let up_here = bench.tensor(&up, &[b, c, s, s]);
 
-        // A row a picture.
+        // A row per picture.
         let truth = shape.run(&x, &styled.scale, &styled.shift, &up);
         let rows = [&styled.scale, &styled.shift].map(|v| bench.tensor(v, &[b, c]));
         let forward = |[scale, shift]: &[CubeTensor; 2]| {
