@@ -222,53 +222,24 @@ fn tiff(side: u32, bits: u32) -> Vec<u8> {
     file
 }
 
-fn folders() -> Vec<Case> {
-    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
-    let inspect = ["data", "inspect", "set"];
-    let beside = |name, file: &'static str, bytes: Vec<u8>| {
-        let files = vec![
-            (file, bytes),
-            ("set/one/a.png", whole.clone()),
-            ("set/two/a.png", whole.clone()),
-        ];
-        case(name, files, &inspect)
-    };
-    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
-    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
+/// A file that cannot be read, in a data set that is whole without it.
+fn beside(name: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {
+    let whole = small_picture();
+    let files = vec![
+        (file, bytes),
+        ("set/one/a.png", whole.clone()),
+        ("set/two/a.png", whole),
+    ];
+    case(name, files, &["data", "inspect", "set"])
+}
+
+fn small_picture() -> Vec<u8> {
+    png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])))
+}
+
+fn damaged_drawings_and_profiles() -> Vec<Case> {
+    let whole = small_picture();
     vec![
-        case("data that are not there", vec![], &["data", "inspect", "nowhere"]),
-        case("data that are a file", vec![("set.txt", vec![])], &["data", "inspect", "set.txt"]),
-        case("an archive in place of a data set", vec![("set.tgz", vec![])], &["data", "inspect", "set.tgz"]),
-        case("a folder without pictures", vec![("set/one/a.txt", vec![])], &inspect),
-        case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
-        case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
-        case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])], &inspect),
-        case(
-            "a style of a kind that is not read",
-            vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
-            &inspect,
-        ),
-        case("styles one level deeper", vec![("set/in/one/a.png", whole.clone()), ("set/in/two/a.png", whole.clone())], &inspect),
-        case(
-            "a run in place of pictures",
-            vec![
-                ("set/config.toml", vec![]),
-                ("set/samples/a.png", whole.clone()),
-                ("set/checkpoints/a.json", vec![]),
-            ],
-            &inspect,
-        ),
-        case(
-            "several damaged pictures",
-            vec![
-                ("set/one/a.png", whole.clone()),
-                ("set/one/b.png", vec![]),
-                ("set/two/a.png", whole.clone()),
-                ("set/two/c.jpg", vec![]),
-            ],
-            &inspect,
-        ),
         beside(
             "a drawing with a picture that is cut off",
             "set/one/bad.svg",
@@ -286,7 +257,7 @@ fn folders() -> Vec<Case> {
         beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
             let line = "h.1".repeat(1_000_000);
             format!(
-                r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"##
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
             )
             .into_bytes()
         }),
@@ -307,12 +278,14 @@ fn folders() -> Vec<Case> {
         ),
         beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
         beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
-        // By its hash, the name is held out.
-        case(
-            "nothing to train on",
-            vec![("set/one/y.png", whole.clone()), ("set/two/y.png", whole.clone())],
-            &inspect,
-        ),
+    ]
+}
+
+fn damaged_pictures() -> Vec<Case> {
+    let whole = small_picture();
+    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
+    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
+    vec![
         beside("words in place of a picture", "set/one/bad.png", b"PNG?".to_vec()),
         beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
         beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
@@ -330,6 +303,94 @@ fn folders() -> Vec<Case> {
             "an arc without end",
             "set/one/bad.svg",
             br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0a1e90 3 0 1 0 5 7"/></svg>"#.to_vec(),
+        ),
+    ]
+}
+
+fn folders() -> Vec<Case> {
+    let whole = small_picture();
+    let inspect = ["data", "inspect", "set"];
+    vec![
+        case(
+            "data that are not there",
+            vec![],
+            &["data", "inspect", "nowhere"],
+        ),
+        case(
+            "data that are a file",
+            vec![("set.txt", vec![])],
+            &["data", "inspect", "set.txt"],
+        ),
+        case(
+            "an archive in place of a data set",
+            vec![("set.tgz", vec![])],
+            &["data", "inspect", "set.tgz"],
+        ),
+        case(
+            "a folder without pictures",
+            vec![("set/one/a.txt", vec![])],
+            &inspect,
+        ),
+        case(
+            "pictures without styles",
+            vec![("set/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a single style",
+            vec![("set/one/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a folder of pictures, zipped",
+            vec![("set.zip", vec![])],
+            &["data", "inspect", "set.zip"],
+        ),
+        case(
+            "pictures of kinds that are not read",
+            vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])],
+            &inspect,
+        ),
+        case(
+            "a style of a kind that is not read",
+            vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
+            &inspect,
+        ),
+        case(
+            "styles one level deeper",
+            vec![
+                ("set/in/one/a.png", whole.clone()),
+                ("set/in/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
+        case(
+            "a run in place of pictures",
+            vec![
+                ("set/config.toml", vec![]),
+                ("set/samples/a.png", whole.clone()),
+                ("set/checkpoints/a.json", vec![]),
+            ],
+            &inspect,
+        ),
+        case(
+            "several damaged pictures",
+            vec![
+                ("set/one/a.png", whole.clone()),
+                ("set/one/b.png", vec![]),
+                ("set/two/a.png", whole.clone()),
+                ("set/two/c.jpg", vec![]),
+            ],
+            &inspect,
+        ),
+        // By its hash, the name is held out.
+        case(
+            "nothing to train on",
+            vec![
+                ("set/one/y.png", whole.clone()),
+                ("set/two/y.png", whole.clone()),
+            ],
+            &inspect,
         ),
         case(
             "a sheet that is there",
@@ -741,6 +802,8 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
+    cases.extend(damaged_drawings_and_profiles());
+    cases.extend(damaged_pictures());
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
