@@ -115,17 +115,27 @@ impl Gallery {
         }
     }
 
+    /// What is looked at in each drawing, of length 1, with the idea that it shows.
+    pub(super) fn looks(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        let ideas = self.ideas.iter().copied();
+        ideas.zip(self.rows.chunks_exact(KEPT))
+    }
+
+    /// What is looked at in a picture, of length 1. `picture`: as in [`Self::rank`].
+    pub fn look(&self, picture: &[f32], side_px: usize) -> Vec<f32> {
+        self.eyes.look(&pooled(picture, side_px))
+    }
+
     /// Ideas of the drawings that a picture resembles, the most similar first: an idea is as similar as its
     /// most similar drawing. Ideas without a drawing are left out.
     ///
     /// `picture`: `[3, side_px, side_px]` in [-1, 1], as a person sees it.
     pub fn rank(&self, picture: &[f32], side_px: usize) -> Vec<Recalled> {
-        self.rank_seen(&pooled(picture, side_px))
+        self.rank_look(&self.look(picture, side_px))
     }
 
-    /// [`Self::rank`] by what the network sees of a picture.
-    fn rank_seen(&self, seen: &[f32]) -> Vec<Recalled> {
-        let own = self.eyes.look(seen);
+    /// [`Self::rank`] by what is looked at in a picture.
+    pub fn rank_look(&self, own: &[f32]) -> Vec<Recalled> {
         let mut best = vec![-1.0_f32; self.count];
         for (idea, row) in self.ideas.iter().zip(self.rows.chunks_exact(KEPT)) {
             let cosine: f32 = own.iter().zip(row).map(|(a, b)| a * b).sum();
@@ -305,7 +315,7 @@ mod tests {
             };
             let mut hits = [0.0; 6];
             for (idea, row) in seen[left_out].chunks_exact(WIDTH).enumerate() {
-                let ranked = gallery.rank_seen(row);
+                let ranked = gallery.rank_look(&gallery.eyes.look(row));
                 let place = ranked.iter().position(|recalled| recalled.idea == idea);
                 hits[0] += f64::from(u8::from(place == Some(0)));
                 hits[1] += f64::from(u8::from(place.is_some_and(|place| place < 5)));

@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::faces::FaceRow;
+use super::fit::{Blend, Told};
 use super::import::key_of;
-use super::learn::{TFIDF_NATS, Words, blended};
+use super::learn::{Found, Words};
 use super::recall::Recall;
 use super::table::{Language, Phrases, Register};
 use super::text::{fold, split_of_phrase};
@@ -75,6 +77,10 @@ pub struct WordScores {
     pub rephrase: Vec<(String, f64, f64)>,
     /// Idea -> new phrase.
     pub spoken: Vec<SpokenRow>,
+    /// Kaomoji that are made up, beside real ones.
+    pub faces: Vec<FaceRow>,
+    /// What learning found on what is held out of it.
+    pub found: Option<Found>,
 }
 
 /// A phrase with the ideas that are right for it, and the groups it counts in.
@@ -103,6 +109,8 @@ pub fn score(table: &Phrases, words: Option<&Words>, split: Split) -> WordScores
         rows,
         rephrase: rephrased(&table, &all, &held),
         spoken: words.map_or_else(Vec::new, |words| spoken(&table, &all, words)),
+        faces: words.map_or_else(Vec::new, faces),
+        found: words.map(Words::found),
     }
 }
 
@@ -207,13 +215,11 @@ fn ranked(
             texts.iter().map(|text| recall.similarities(text)).collect(),
         ),
     ];
-    if let Some(bags) = bags {
+    if let Some((words, bags)) = words.zip(bags) {
         let blend = |(text, bag): (&&str, &Vec<f32>)| {
             let mut scores = vec![0.0; bag.len()];
-            for (place, recalled) in blended(bag, &recall.similarities(text), TFIDF_NATS)
-                .iter()
-                .enumerate()
-            {
+            let ranked = words.blended(bag, &recall.similarities(text));
+            for (place, recalled) in ranked.iter().enumerate() {
                 scores[recalled.idea] = -(place as f32);
             }
             scores
@@ -313,6 +319,13 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
         }
     }
     told
+}
+
+/// What is written as kaomoji.
+fn faces(words: &Words) -> Vec<FaceRow> {
+    words.scribe().map_or_else(Vec::new, |(faces, scribe)| {
+        faces.scores(scribe, words.encoder(), SPOKEN_OF, words.device())
+    })
 }
 
 /// What the speakers make up for ideas.
@@ -439,8 +452,44 @@ impl std::fmt::Display for WordScores {
                 row.realness
             );
         }
+        if !self.faces.is_empty() {
+            text += "\nkaomoji            n  distinct  novel  real by the discriminator  passes for real\n";
+        }
+        for row in &self.faces {
+            let _ = writeln!(
+                text,
+                "{:14} {:>5}  {:>8.3}  {:>5.3}  {:>25.3}  {:>15.3}",
+                row.faces, row.n, row.distinct, row.novel, row.real, row.passes
+            );
+        }
+        if let Some(found) = &self.found {
+            text += &told_of(found);
+        }
         f.write_str(text.trim_start_matches('\n'))
     }
+}
+
+/// What learning found, as the screen has it.
+fn told_of(found: &Found) -> String {
+    let Blend { encoder, tfidf } = found.blend;
+    let mut text = format!(
+        "\nfitted on validation phrases: encoder of step {}, {encoder} of its log-probability, {tfidf} nats for a similarity of 1\n",
+        found.encoder_step
+    );
+    for (what, told) in [
+        ("validation phrases, encoder", found.encoder),
+        ("validation phrases, blended", found.blended),
+        ("drawings held out, reader", found.reader),
+        ("drawings held out, nearest", found.nearest),
+    ] {
+        if let Some(Told { nats, first, five }) = told {
+            let _ = writeln!(
+                text,
+                "{what:28} first {first:.3}  five {five:.3}  nats {nats:.3}"
+            );
+        }
+    }
+    text
 }
 
 #[cfg(test)]

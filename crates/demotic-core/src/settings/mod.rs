@@ -16,10 +16,12 @@ use toml::{Table, Value};
 use crate::error::Error;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, Pairs, Schedule, StyleKind, TransitionKind,
+    DiscriminatorHead, FilterKind, Fit, GeneratorKind, LearnWords, Pairs, PhraseEncoderKind,
+    Schedule, StyleKind, TransitionKind,
 };
 pub use keys::{
-    Augmentation, Config, DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig,
+    Augmentation, Config, DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig,
+    TrainConfig, WordsConfig,
 };
 use keys::{REMOVED, keys};
 pub use tables::key_tables;

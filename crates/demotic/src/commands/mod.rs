@@ -10,6 +10,7 @@ mod data;
 mod devices;
 mod doctor;
 mod draw;
+mod draw_kaomoji;
 mod evaluate;
 mod evaluate_drawings;
 mod evaluate_words;
