@@ -114,6 +114,11 @@ impl Part {
         }
     }
 
+    /// Phrases, faces or pictures a step.
+    pub fn batch(self) -> usize {
+        self.pace().0
+    }
+
     fn lane(self) -> u16 {
         self as u16
     }
@@ -957,8 +962,9 @@ mod tests {
     /// Ideas with phrases in both languages; none is held out by its hash, so that all are learnt.
     fn table() -> Phrases {
         let rows: [(&str, &[&str]); 4] = [
+            // An emoji, so that there are drawings of it.
             (
-                "tired",
+                "1f634",
                 &[
                     "so tired",
                     "dead tired",
@@ -1038,9 +1044,13 @@ mod tests {
         let mut whole = Learner::new(&table, TINY, &device).expect("there are phrases");
         let ticks = to_the_end(&mut whole);
         assert_eq!(ticks.len() as u64, whole.progress().1);
+        for part in Part::ALL {
+            let mut own = ticks.iter().filter(|tick| tick.part == part);
+            assert!(own.any(|tick| tick.loss != 0.0), "{part:?} learns nothing");
+        }
         let expected = whole.arrays();
         // In the middle of every part, and where one ends.
-        for cut in [5, 12, 14, 18, 21] {
+        for cut in [5, 12, 18, 22, 25, 27, 29, 36, 41, 50] {
             let mut first = Learner::new(&table, TINY, &device).expect("there are phrases");
             for _ in 0..cut {
                 first.step().expect("losses are finite");
@@ -1053,6 +1063,82 @@ mod tests {
             assert_eq!(to_the_end(&mut second), ticks[cut..], "cut at {cut}");
             assert!(second.arrays() == expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_encoder_stops_where_validation_phrases_gain_nothing_and_keeps_its_best_weights() {
+        let (table, device) = (table(), Device::flex());
+        let options = LearnOptions {
+            encoder_steps: 400,
+            speaker_steps: 1,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            reader_steps: 0,
+            adversarial_steps: 0,
+            ..TINY
+        };
+        let mut learner = Learner::new(&table, options, &device).expect("there are phrases");
+        let ticks = to_the_end(&mut learner);
+        let looks: Vec<(u64, Told)> = ticks
+            .iter()
+            .filter_map(|tick| Some((tick.step, tick.held_out?)))
+            .collect();
+        assert!(
+            looks.len() >= 2,
+            "the table has validation phrases: {looks:?}"
+        );
+        // Each look but the last, or the last two, is better than the one before.
+        let worse = looks
+            .windows(2)
+            .position(|pair| pair[1].1.nats >= pair[0].1.nats);
+        let last = worse.map_or(looks.len(), |place| place + 2);
+        assert_eq!(looks.len(), last, "{looks:?}");
+        let best = looks
+            .iter()
+            .min_by(|a, b| a.1.nats.total_cmp(&b.1.nats))
+            .expect("there are some");
+        let found = learner.words().found();
+        assert_eq!(found.encoder_step, best.0);
+        assert_eq!(found.encoder, Some(best.1), "the weights of that step");
+        assert!(found.blended.is_some_and(|told| told.nats <= best.1.nats));
+        // Without looks the last weights stay.
+        let blind = LearnOptions {
+            encoder_steps: 5,
+            patience: 0,
+            ..options
+        };
+        let mut learner = Learner::new(&table, blind, &device).expect("there are phrases");
+        assert!(
+            to_the_end(&mut learner)
+                .iter()
+                .all(|tick| tick.held_out.is_none())
+        );
+        assert_eq!(learner.words().found().encoder_step, 5);
+    }
+
+    #[test]
+    fn a_recurrent_encoder_learns_and_is_put_away() {
+        let (table, device) = (table(), Device::flex());
+        let options = LearnOptions {
+            encoder: PhraseEncoderKind::Recurrent,
+            encoder_steps: 40,
+            speaker_steps: 1,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            reader_steps: 0,
+            adversarial_steps: 0,
+            drop: 0.1,
+            ..TINY
+        };
+        let mut learner = Learner::new(&table, options, &device).expect("there are phrases");
+        let ticks = to_the_end(&mut learner);
+        let mean = |ticks: &[LearnTick]| ticks.iter().map(|tick| tick.loss).sum::<f32>() / 5.0;
+        assert!(mean(&ticks[35..40]) < 0.9 * mean(&ticks[..5]));
+        let (state, arrays) = (learner.state(), learner.arrays());
+        assert!(arrays.contains_key("encoder.recurrence.input"));
+        let words = Words::new(&table, state, &arrays, &device, Path::new("words"));
+        let row = words.expect("it is whole").log_probs(&["so tired"]);
+        assert_eq!(row, learner.words().log_probs(&["so tired"]));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Words on the page: how their networks learnt, and the scores of `demotic evaluate --words`; read from
 //! JSON, since words lie above pages.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::chart::{Chart, Series};
@@ -52,9 +54,10 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
 /// The section of words; empty where none are learnt. `stats`: lines of `words/stats.jsonl`; `scores`:
 /// `words/evaluation.json`.
 pub(super) fn html(stats: &[Value], scores: Option<&Value>) -> String {
-    let charts = charts(stats);
+    let parts = parts(stats);
+    let (summary, charts) = (summary(&parts), charts(&parts));
     let tables = scores.map(tables).unwrap_or_default();
-    if charts.is_empty() && tables.is_empty() {
+    if parts.is_empty() && tables.is_empty() {
         return String::new();
     }
     let split = scores.and_then(|scores| scores["split"].as_str());
@@ -66,21 +69,49 @@ pub(super) fn html(stats: &[Value], scores: Option<&Value>) -> String {
     });
     section(
         "Words",
-        &format!("<div class=\"charts\">{charts}</div>{note}{tables}"),
+        &format!("{summary}<div class=\"charts\">{charts}</div>{note}{tables}"),
+    )
+}
+
+/// Parts in the order they are learnt, as a person reads their names, each with its lines.
+fn parts(stats: &[Value]) -> Vec<(String, Vec<&Value>)> {
+    let mut parts: Vec<(String, Vec<&Value>)> = Vec::new();
+    for line in stats {
+        let Some(part) = line["part"].as_str() else {
+            continue;
+        };
+        let name = part.replace('_', " ");
+        match parts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, lines)) => lines.push(line),
+            None => parts.push((name, vec![line])),
+        }
+    }
+    parts
+}
+
+/// Where each part has come to.
+fn summary(parts: &[(String, Vec<&Value>)]) -> String {
+    if parts.is_empty() {
+        return String::new();
+    }
+    let rows = parts.iter().fold(String::new(), |rows, (part, lines)| {
+        let last = lines.last().expect("a part has a line");
+        let told = &last["held_out"];
+        let cells = [&last["step"], &last["loss"], &told["first"], &told["five"]].map(cell);
+        let cells = cells.join("<td>");
+        format!("{rows}<tr><th>{}<td>{cells}</tr>", escape(part))
+    });
+    format!(
+        "<div class=\"wide\"><table><tr><th>part<th>step<th>loss<th>held out: first<th>among five</tr>{rows}</table></div>"
     )
 }
 
 /// A chart of the loss a part, and one of what is held out.
-fn charts(stats: &[Value]) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in stats.iter().filter_map(|line| line["part"].as_str()) {
-        if !parts.contains(&part) {
-            parts.push(part);
-        }
-    }
-    let of = |part: &str, value: &dyn Fn(&Value) -> Option<f64>| {
-        let own = stats.iter().filter(|line| line["part"] == part);
-        let values = own.filter_map(|line| Some((line["step"].as_u64()?, value(line))));
+fn charts(parts: &[(String, Vec<&Value>)]) -> String {
+    let of = |lines: &[&Value], value: &dyn Fn(&Value) -> Option<f64>| {
+        let values = lines
+            .iter()
+            .filter_map(|line| Some((line["step"].as_u64()?, value(line))));
         points(values)
     };
     let chart = |title: String, note: &str, series: Vec<Series>| {
@@ -94,18 +125,18 @@ fn charts(stats: &[Value]) -> String {
         .html()
     };
     let mut html = String::new();
-    for part in parts {
+    for (part, lines) in parts {
         let series = Series {
             name: "loss".into(),
-            points: of(part, &|line| line["loss"].as_f64()),
+            points: of(lines, &|line| line["loss"].as_f64()),
         };
-        html += &chart(part.replace('_', " "), "nats", vec![series]);
+        html += &chart(part.clone(), "nats", vec![series]);
         let series = ["first", "five"].map(|key| Series {
             name: key.into(),
-            points: of(part, &|line| line["held_out"][key].as_f64()),
+            points: of(lines, &|line| line["held_out"][key].as_f64()),
         });
         html += &chart(
-            format!("{}: held out", part.replace('_', " ")),
+            format!("{part}: held out"),
             "share told right, first and among five",
             series.into(),
         );
@@ -128,7 +159,8 @@ fn tables(scores: &Value) -> String {
             });
             format!("{rows}<tr>{cells}</tr>")
         });
-        html += &format!(
+        let _ = write!(
+            html,
             "<div class=\"wide\"><table><caption>{title}</caption><tr>{head}</tr>{rows}</table></div>"
         );
     }
@@ -171,7 +203,7 @@ mod tests {
         let page = html(&[line(100, 2.0), line(200, 1.0)], Some(&scores));
         for expected in [
             "<h2>Words</h2>",
-            "speaker en",
+            "<tr><th>speaker en<td>200<td>1.000<td>0.250<td>0.500</tr>",
             "<td>a &lt;b&gt;<td>all<td>12<td>0.250 <small>[0.125, 0.500]</small>",
             "validation split",
         ] {
