@@ -1050,7 +1050,7 @@ mod tests {
         }
         let expected = whole.arrays();
         // In the middle of every part, and where one ends.
-        for cut in [5, 12, 18, 22, 25, 27, 29, 36, 41, 50] {
+        for cut in [5, 12, 18, 22, 27, 29, 41] {
             let mut first = Learner::new(&table, TINY, &device).expect("there are phrases");
             for _ in 0..cut {
                 first.step().expect("losses are finite");

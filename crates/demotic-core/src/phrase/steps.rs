@@ -122,7 +122,7 @@ impl Learner {
     /// from saying one thing only.
     ///
     /// # Source
-    /// Williams 1992 for the gradient; Yu et al. 2017, *SeqGAN*, for its use.
+    /// Williams 1992 for the gradient; Yu et al. 2017, *Sequence Generative Adversarial Nets*, for its use.
     pub(super) fn adversarial_step(
         &mut self,
         language: usize,
