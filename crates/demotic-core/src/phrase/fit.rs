@@ -120,7 +120,7 @@ impl HeldOut {
         }
         let found = found.into_values();
         let (texts, right) = found
-            .map(|(text, right)| (text, right.into_iter().collect()))
+            .map(|(text, right)| (text, right.into_iter().collect::<Vec<usize>>()))
             .unzip();
         Self { texts, right }
     }
