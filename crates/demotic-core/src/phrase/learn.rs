@@ -1179,6 +1179,38 @@ mod tests {
         assert!(words.realness(&["so tired"])[0] > 0.0);
     }
 
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn words_are_learnt_on_a_graphics_device_as_on_the_processor() {
+        let _turn = crate::train::turn();
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let table = table();
+        let options = LearnOptions {
+            encoder_steps: 4,
+            speaker_steps: 2,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            adversarial_steps: 0,
+            ..TINY
+        };
+        let learnt = |device: &Device| {
+            let mut learner = Learner::new(&table, options, device).expect("there are phrases");
+            to_the_end(&mut learner)
+        };
+        let (there, here) = (learnt(&device), learnt(&Device::flex()));
+        assert_eq!(there.len(), here.len());
+        for (there, here) in there.iter().zip(&here) {
+            assert!(there.loss.is_finite(), "{there:?}");
+            // What a speaker makes up turns on its last digits, and the discriminator on that.
+            if there.part != Part::Discriminator {
+                let off = (there.loss - here.loss).abs() / here.loss.abs().max(1.0);
+                assert!(off < 0.01, "{there:?}, on the processor {here:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_was_learnt_of_other_phrases_is_refused() {
         let device = Device::flex();
