@@ -3,6 +3,7 @@
 //   not CODED, one row for all pictures:  dscale[c] = sum_b daffine[b, c],
 //                                         dshift[c] = sum_b daffine[b, CHANNELS + c]
 //   CODED, affine = code W + bias:        dW = code' daffine,  dbias = sum_b daffine[b],  dcode = daffine W'
+//                                         (on top of `before` where ADDED)
 //
 // One invocation an element of the results, end to end in the order of the bindings; pictures, or columns
 // of the matrix, are added in their order.
@@ -16,7 +17,8 @@
 //   dweight  [CODE, WIDTH]         where CODED
 //   dbias    [WIDTH]               where CODED
 //   dcode    [BATCH, CODE]         where CODED
-// Template: WG, BATCH, WIDTH, CHANNELS, CODE, WEIGHTS, CODES, CODED.
+//   before   [BATCH, CODE]         where ADDED
+// Template: WG, BATCH, WIDTH, CHANNELS, CODE, WEIGHTS, CODES, CODED, ADDED.
 
 @group(0) @binding({{DAFFINE}}) var<storage, read_write> daffine: array<f32>;
 //: if CODED
@@ -25,6 +27,9 @@
 @group(0) @binding({{DWEIGHT}}) var<storage, read_write> dweight: array<f32>;
 @group(0) @binding({{DBIAS}}) var<storage, read_write> dbias: array<f32>;
 @group(0) @binding({{DCODE}}) var<storage, read_write> dcode: array<f32>;
+//: if ADDED
+@group(0) @binding({{BEFORE}}) var<storage, read_write> before: array<f32>;
+//: end
 //: else
 @group(0) @binding({{DSCALE}}) var<storage, read_write> dscale: array<f32>;
 @group(0) @binding({{DSHIFT}}) var<storage, read_write> dshift: array<f32>;
@@ -58,6 +63,9 @@ fn main(
         for (var k = 0u; k < {{WIDTH}}u; k++) {
             sum = fma(daffine[b * {{WIDTH}}u + k], weight[s * {{WIDTH}}u + k], sum);
         }
+//: if ADDED
+        sum += before[i];
+//: end
         dcode[i] = sum;
         return;
     }

@@ -18,7 +18,7 @@
 //   x          [b, INPUTS, H, W]
 //   weight     [OUTPUTS, INPUTS, K, K]; where TURNED [INPUTS, OUTPUTS, K, K]
 //   bias       [OUTPUTS]                  where BIASED
-//   residual   [b, OUTPUTS, H, W]         where ADDED: added last
+//   base       [b, OUTPUTS, H, W]         where ADDED: added last
 //   y          [b, OUTPUTS, H, W]
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PX, ROWS, COLUMNS, TILES_X, OUTS, OUT_QUADS,
 // QUADS, CHUNK, SLICES, HALF, SPOTS, TILE, WEIGHTS, SUMS, SUMS_EACH, SLOPE, BIASED, ADDED, TURNED, SLICED,
@@ -30,7 +30,7 @@
 @group(0) @binding({{BIAS}}) var<storage, read_write> bias: array<f32>;
 //: end
 //: if ADDED
-@group(0) @binding({{RESIDUAL}}) var<storage, read_write> residual: array<f32>;
+@group(0) @binding({{BASE}}) var<storage, read_write> base: array<f32>;
 //: end
 @group(0) @binding({{Y}}) var<storage, read_write> y: array<f32>;
 
@@ -168,7 +168,7 @@ fn main(
                 value = select(value * {{SLOPE}}, value, value >= 0.0);
 //: end
 //: if ADDED
-                value += residual[at + {{p}}u];
+                value += base[at + {{p}}u];
 //: end
                 y[at + {{p}}u] = value;
             }

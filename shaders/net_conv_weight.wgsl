@@ -3,30 +3,25 @@
 //   dw[o, c, u, v] = sum_(b, i, j) dy[b, o, i, j] x[b, c, i + u - K/2, j + v - K/2]
 //   db[o]          = sum_(b, i, j) dy[b, o, i, j]
 //
-// One workgroup sums OUTS output channels by INS input channels over a run of EACH pieces of pictures, TY
-// rows of 8 pixels each, which lie in workgroup memory. An invocation keeps 4 output channels by COUNT
-// input channels by all taps in registers. Where one run takes all pieces (WHOLE) the sums are the result;
-// otherwise `net_conv_sum` adds the runs up, in their order.
+// One workgroup sums OUTS output channels by INS input channels over one of RUNS runs of pieces of pictures,
+// TY rows of 8 pixels each, which lie in workgroup memory. An invocation keeps 4 output channels by COUNT
+// input channels by all taps in registers. `net_conv_sum` or `net_gather` adds the runs up, in their order;
+// a run that no piece falls to is zeros.
 //
 // Workgroups: (blocks of output channels, blocks of input channels, runs).
 //
 // Bindings
 //   x        [b, INPUTS, H, W]
 //   dy       [b, OUTPUTS, H, W]
-//   dw       [OUTPUTS, INPUTS, K, K]          where WHOLE
-//   db       [OUTPUTS]                        where WHOLE
-//   partial  [runs, dw and db end to end]     where not WHOLE
+//   dw       [RUNS, OUTPUTS, INPUTS, K, K]
+//   db       [RUNS, OUTPUTS]
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PIXELS, ROWS, COLUMNS, TILES_X, TILES, OUTS, INS,
-// COUNT, OUT_QUADS, TILE, SLOPES, EACH, PIECES, BIAS_AT, STRIDE, WHOLE.
+// COUNT, OUT_QUADS, TILE, SLOPES, PIECES, RUNS.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 @group(0) @binding({{DY}}) var<storage, read_write> dy: array<f32>;
-//: if WHOLE
 @group(0) @binding({{DW}}) var<storage, read_write> dw: array<f32>;
 @group(0) @binding({{DB}}) var<storage, read_write> db: array<f32>;
-//: else
-@group(0) @binding({{PARTIAL}}) var<storage, read_write> partial_sums: array<f32>;
-//: end
 
 var<workgroup> tile: array<f32, {{TILE}}>;           // [INS, ROWS, COLUMNS]
 var<workgroup> slopes: array<vec4<f32>, {{SLOPES}}>; // [PIXELS, OUTS / 4]
@@ -49,8 +44,8 @@ fn main(
 //: end
     var bias = vec4<f32>();
 
-    let last = min((group.z + 1u) * {{EACH}}u, {{PIECES}}u);
-    for (var piece = group.z * {{EACH}}u; piece < last; piece++) {
+    let last = (group.z + 1u) * {{PIECES}}u / {{RUNS}}u;
+    for (var piece = group.z * {{PIECES}}u / {{RUNS}}u; piece < last; piece++) {
         let picture = piece / {{TILES}}u;
         let top = piece % {{TILES}}u / {{TILES_X}}u * {{TY}}u;
         let left = piece % {{TILES}}u % {{TILES_X}}u * 8u;
@@ -111,11 +106,7 @@ fn main(
         }
     }
 
-//: if WHOLE
-    let base = 0u;
-//: else
-    let base = group.z * {{STRIDE}}u;
-//: end
+    let first = group.z * {{OUTPUTS}}u;
 //: for k in 0..4
     {
         let o = first_out + 4u * out_lane + {{k}}u;
@@ -124,25 +115,17 @@ fn main(
             {
                 let channel = first_in + in_lane * {{COUNT}}u + {{c}}u;
                 if (channel < {{INPUTS}}u) {
-                    let at = base + (o * {{INPUTS}}u + channel) * {{TAPS}}u;
+                    let at = ((first + o) * {{INPUTS}}u + channel) * {{TAPS}}u;
 //: for u in 0..K
 //: for v in 0..K
-//: if WHOLE
                     dw[at + {{u}}u * {{K}}u + {{v}}u] = a{{c}}_{{u}}_{{v}}[{{k}}];
-//: else
-                    partial_sums[at + {{u}}u * {{K}}u + {{v}}u] = a{{c}}_{{u}}_{{v}}[{{k}}];
-//: end
 //: end
 //: end
                 }
             }
 //: end
             if (group.y == 0u && in_lane == 0u) {
-//: if WHOLE
-                db[o] = bias[{{k}}];
-//: else
-                partial_sums[base + {{BIAS_AT}}u + o] = bias[{{k}}];
-//: end
+                db[first + o] = bias[{{k}}];
             }
         }
     }

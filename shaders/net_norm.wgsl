@@ -5,9 +5,9 @@
 //   y = leaky(u)
 //   backward, with g = dy * leaky'(u) and m(.) the mean over the group:
 //   dshift = sum_pixels g,  dscale = sum_pixels g n
-//   dx = (g scale - m(g scale) - n m(g scale n)) / sqrt(var + EPSILON)
+//   dx = (g scale - m(g scale) - n m(g scale n)) / sqrt(var + EPSILON), on top of `before` where ADDED
 //
-// Scale and shift come from rows [ROWS, CHANNELS], one row for all pictures or one a picture; or (CODED)
+// Scale and shift come from rows [ROWS, CHANNELS], one row for all pictures or one per picture; or (CODED)
 // from a style code and a matrix: scale = 1 + bias[c] + code W[:, c], shift = bias[CHANNELS + c] + code
 // W[:, CHANNELS + c].
 //
@@ -23,8 +23,10 @@
 //   bias     [2 * CHANNELS]                where CODED
 //   y        [b, CHANNELS, AREA]           where not BACKWARD
 //   dy, dx   [b, CHANNELS, AREA]           where BACKWARD
+//   before   [b, CHANNELS, AREA]           where ADDED
 //   daffine  [b, 2 * CHANNELS]             where BACKWARD: dscale, then dshift
-// Template: WG, CHANNELS, AREA, EACH, LANES, ACROSS, CODE, SLOPE, EPSILON, BY_ROW, CODED, BACKWARD.
+// Template: WG, CHANNELS, AREA, EACH, LANES, ACROSS, CODE, SLOPE, EPSILON, BY_ROW, CODED, BACKWARD,
+// ADDED.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 //: if CODED
@@ -37,6 +39,9 @@
 //: end
 //: if BACKWARD
 @group(0) @binding({{DY}}) var<storage, read_write> dy: array<f32>;
+//: if ADDED
+@group(0) @binding({{BEFORE}}) var<storage, read_write> before: array<f32>;
+//: end
 @group(0) @binding({{DX}}) var<storage, read_write> dx: array<f32>;
 @group(0) @binding({{DAFFINE}}) var<storage, read_write> daffine: array<f32>;
 //: else
@@ -162,7 +167,11 @@ fn main(
             let at = start + channel * {{AREA}}u + p;
             let n = (x[at] - mean) * factor;
             let g = dy[at] * select({{SLOPE}}, 1.0, n * by.x + by.y >= 0.0);
-            dx[at] = (g * by.x - means.y - n * means.x) * factor;
+            var value = (g * by.x - means.y - n * means.x) * factor;
+//: if ADDED
+            value += before[at];
+//: end
+            dx[at] = value;
         }
     }
 //: else

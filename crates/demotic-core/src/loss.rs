@@ -5,6 +5,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::model::Posterior;
+use crate::ops;
 pub use crate::settings::AdversarialKind;
 
 /// Mean absolute error, `1/n sum |a - b|` over every value: the Laplace likelihood up to constants. Shape
@@ -12,13 +13,16 @@ pub use crate::settings::AdversarialKind;
 ///
 /// Summed a row at a time: one f32 sum over a whole batch loses digits on the processor.
 pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    if ops::is_near_wgsl(&a.device()) {
+        return ops::mean_error(a, b);
+    }
     let [n, c, h, w] = a.dims();
     let rows = (a - b).abs().reshape([n * c * h, w]).mean_dim(1); // [n*c*h, 1]
     rows.reshape([n * c, h]).mean_dim(1).reshape([n * c]).mean()
 }
 
-/// The posterior's divergence from N(0, 1) in nats a picture value: `KL / values`, mean over the batch. Shape
-/// `[1]`.
+/// The posterior's divergence from N(0, 1) in nats per picture value: `KL / values`, mean over the batch,
+/// of shape `[1]`.
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
 /// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
@@ -28,8 +32,8 @@ pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
 
 impl AdversarialKind {
     /// Whether all labels are trained against each other, so that their probabilities mean something. The
-    /// other kinds train the score of a patch's own style against that of fake alone: no style is told from
-    /// another.
+    /// other kinds train the score of a patch's own style against that of fake alone: no style is
+    /// distinguished from another.
     #[must_use]
     pub fn tells_styles(self) -> bool {
         self == Self::Likelihood
@@ -62,7 +66,7 @@ impl AdversarialKind {
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn judge_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> Tensor<1> {
+pub fn discriminator_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> Tensor<1> {
     let sign = real.clone().mul_scalar(2.0) - 1.0;
     a_picture(match kind {
         AdversarialKind::Hinge => activation::relu((sign * logits).neg() + 1.0),
@@ -73,14 +77,14 @@ pub fn judge_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> 
 }
 
 /// The generator's loss against the discriminator: `-r`, `(r - 1)^2 / 2` or `softplus(-r)`, sources as
-/// [`judge_loss`].
+/// [`discriminator_loss`].
 ///
 /// # Shapes
 /// `logits`: `[b, h, w]`; returns `[b]`, mean over patches.
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn fooling_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
+pub fn generator_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
     a_picture(match kind {
         AdversarialKind::Hinge => logits.neg(),
         AdversarialKind::LeastSquares => (logits - 1.0).square().mul_scalar(0.5),
@@ -242,17 +246,21 @@ mod tests {
                 &|r| plus(-r),
             ),
         ];
-        for (kind, real, fake, fool) in table {
-            let judged = |is_real: f32| {
-                judge_loss(
+        for (kind, real, fake, generator) in table {
+            let discriminator = |is_real: f32| {
+                discriminator_loss(
                     kind,
                     grid(logits.to_vec()),
                     grid(vec![is_real; logits.len()]),
                 )
             };
-            same(judged(1.0), real, "real");
-            same(judged(0.0), fake, "fake");
-            same(fooling_loss(kind, grid(logits.to_vec())), fool, "generator");
+            same(discriminator(1.0), real, "real");
+            same(discriminator(0.0), fake, "fake");
+            same(
+                generator_loss(kind, grid(logits.to_vec())),
+                generator,
+                "generator",
+            );
         }
     }
 }

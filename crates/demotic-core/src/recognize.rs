@@ -30,7 +30,7 @@ pub struct Opinion {
 
 impl Opinion {
     /// Takes posteriors `[labels, grid, grid]`; only patches for which `counts` holds have a say in what is
-    /// told of the whole picture, all of them if it holds for none.
+    /// said of the whole picture, all of them if it holds for none.
     ///
     /// The probability of a style is the mean over patches of its label, over the sum of those of all styles.
     pub fn new(posteriors: &[f32], grid: usize, counts: impl Fn(usize) -> bool) -> Self {

@@ -1,18 +1,20 @@
 //! Pictures into a style in three calls, for programs that use this crate: open weights, name a style, give
-//! pictures.
+//! pictures. As short: pictures without an input, and pictures of phrases.
 
 use std::path::Path;
 
 use burn::tensor::Tensor;
 use image::RgbaImage;
 
-use crate::data::Picture;
+use crate::data::{CachePolicy, Dataset, Picture};
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::model::Generator;
+use crate::phrase::{self, FLOOR, Memory, Recall};
+use crate::sample::{Fitted, Prior, sample};
 use crate::train::CheckpointInfo;
 use crate::train::run::{Which, trained};
-use crate::translate::{self, AlphaRule, Framed, Hand, style_codes, translate_as};
+use crate::translate::{self, AlphaRule, Framed, Hand, style_codes, to_byte, translate_as};
 
 /// A trained generator on a device.
 ///
@@ -31,6 +33,22 @@ use crate::translate::{self, AlphaRule, Framed, Hand, style_codes, translate_as}
 /// assert_eq!(coloured.dimensions(), doodle.dimensions());
 /// # Ok::<(), demotic_core::Error>(())
 /// ```
+///
+/// Without an input, and of words:
+///
+/// ```
+/// use demotic_core::Translator;
+/// use demotic_core::train::BUILT_IN;
+///
+/// let translator = Translator::open_on(BUILT_IN, "flex")?;
+/// let pictures = translator.own_pictures()?;
+/// let noto = translator.to("noto")?;
+/// let made_up = noto.samples(&pictures, 4, 0);
+/// let tired = noto.drawn(&pictures, "so tired")?.expect("an idea that is known");
+/// assert!(made_up.len() == 4 && made_up[0].dimensions() == tired.dimensions());
+/// assert!(noto.drawn(&pictures, "qzxv")?.is_none());
+/// # Ok::<(), demotic_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Translator {
     generator: Generator,
@@ -43,6 +61,7 @@ pub struct Translator {
 #[derive(Debug)]
 pub struct IntoStyle<'a> {
     translator: &'a Translator,
+    style: u32,
     /// `[1, style_dims]`
     code: Tensor<2>,
 }
@@ -88,6 +107,18 @@ impl Translator {
         self.info.config.data.size_px
     }
 
+    /// The pictures that the weights were trained on, which samples and drawings start from.
+    ///
+    /// # Errors
+    /// [`Error`] where they are gone, damaged or not of these styles any more.
+    pub fn own_pictures(&self) -> Result<Dataset, Error> {
+        let data = &self.info.config.data;
+        let mut options = data.options(CachePolicy::Platform)?;
+        // Their order is their number in the network.
+        options.styles.clone_from(&self.info.styles);
+        Ok(Dataset::load(&data.source, &options)?)
+    }
+
     /// Into one of [`Self::styles`].
     ///
     /// # Errors
@@ -98,6 +129,7 @@ impl Translator {
         let code = style_codes(&self.generator, config, device, number, 1, &Hand::Typical)?;
         Ok(IntoStyle {
             translator: self,
+            style: number,
             code,
         })
     }
@@ -111,6 +143,44 @@ impl IntoStyle<'_> {
     pub fn picture(&self, picture: &RgbaImage) -> RgbaImage {
         let mut all = self.pictures(std::slice::from_ref(picture));
         all.swap_remove(0)
+    }
+
+    /// New pictures without an input, of latents like those of these training pictures
+    /// ([`Translator::own_pictures`]). The same seed gives the same pictures.
+    pub fn samples(&self, pictures: &Dataset, count: usize, seed: u64) -> Vec<RgbaImage> {
+        let t = self.translator;
+        let (config, device) = (&t.info.config, &t.chosen.device);
+        let fitted = Fitted::of(
+            &t.generator,
+            device,
+            pictures.training(),
+            self.style as usize,
+        );
+        let codes = self.code.clone().repeat_dim(0, count);
+        let prior = Prior::Fitted(&fitted);
+        let drawn = sample(&t.generator, config, device, prior, &codes, seed, 1.0);
+        let shown = pictures.shown(&drawn);
+        let each = shown.chunks_exact(pictures.picture_len());
+        each.map(|planes| opaque(planes, t.size_px())).collect()
+    }
+
+    /// What a phrase recalls of these pictures ([`Translator::own_pictures`]), drawn in this style; `None`
+    /// where it recalls nothing, or nobody has drawn it.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the phrases of the pictures are damaged.
+    pub fn drawn(&self, pictures: &Dataset, phrase: &str) -> Result<Option<RgbaImage>, Error> {
+        let t = self.translator;
+        let (config, device) = (&t.info.config, &t.chosen.device);
+        let table = phrase::load(&config.data.source)?;
+        let ranked = Recall::new(&table).rank(phrase);
+        let Some(best) = ranked.first().filter(|best| best.similarity >= FLOOR) else {
+            return Ok(None);
+        };
+        let style = self.style as usize;
+        let memory = Memory::new(&t.generator, config, device, pictures, None, style);
+        let drawn = memory.draw(&table.ideas()[best.idea].key, &self.code, false);
+        Ok(drawn.map(|drawn| opaque(&drawn.picture, t.size_px())))
     }
 
     /// Several at once: quicker than one by one where they are small.
@@ -154,4 +224,14 @@ impl IntoStyle<'_> {
             .map(back)
             .collect()
     }
+}
+
+/// A picture of planes `[3, side, side]` in [-1, 1].
+fn opaque(planes: &[f32], side: u32) -> RgbaImage {
+    let area = (side * side) as usize;
+    RgbaImage::from_fn(side, side, |x, y| {
+        let at = (y * side + x) as usize;
+        let [r, g, b] = [0, 1, 2].map(|channel| to_byte(planes[channel * area + at]));
+        image::Rgba([r, g, b, 255])
+    })
 }

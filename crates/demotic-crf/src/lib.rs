@@ -7,6 +7,8 @@ pub mod config;
 pub mod diagnostics;
 mod error;
 mod grid;
+#[doc(hidden)]
+pub mod number;
 mod op;
 #[doc(hidden)]
 pub mod oracle;

@@ -10,10 +10,11 @@ pub(crate) use words::{
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use demotic_core::settings::Quality;
 use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::Which;
 
-/// Learns how pictures are said in another hand, and says yours that way.
+/// Learns how pictures are drawn in other styles, and translates yours.
 #[derive(Debug, Parser)]
 #[command(name = "demotic", version, about, long_about = None, subcommand_required = true, arg_required_else_help = true, after_help = AFTER)]
 pub(crate) struct Cli {
@@ -85,11 +86,12 @@ pub(crate) enum Command {
 /// `--device`, alike everywhere.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// auto: a discrete GPU, else an integrated one, else flex; flex or cpu: this machine's processor cores;
-    /// wgpu: the first adapter of `demotic devices`; wgpu:N: adapter N; for training also several with commas
-    /// between, such as wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of
-    /// those names also know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT,
-    /// a device of another machine, where `demotic lend` runs
+    /// auto: a discrete GPU, else an integrated one, else flex; `train` times three steps on each kind that
+    /// is there and takes the fastest; flex or cpu: this machine's processor cores; wgpu: the first adapter
+    /// of `demotic devices`; wgpu:N: adapter N; for training also several with commas between, such as
+    /// wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of those names also
+    /// know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT, a device of
+    /// another machine, where `demotic lend` runs
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }
@@ -102,7 +104,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key. \
-The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line a tick), samples/, checkpoints/, \
+The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line per tick), samples/, checkpoints/, \
 report.html and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
 smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and \
 ends with the same weights, to the bit on flex, as if it had never stopped.
@@ -112,14 +114,15 @@ Examples:
   demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
   demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
   demotic train --from built-in --data pictures/ --time 5m      a few drawings, a few minutes
+  demotic train --data pictures/ --time 2h      networks and steps by what this device does in two hours
   demotic train configs/quickstart.toml --resume            the newest run of that name
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
     /// Settings, in TOML, or a recipe of `demotic configs`; without it, the defaults
     #[arg(value_name = "CONFIG.toml|RECIPE")]
     pub(crate) config: Option<PathBuf>,
-    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set
-    /// made by `demotic data import`
+    /// Pictures: `emoji` (built in), a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data
+    /// set made by `demotic data import`
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     /// Run folder, new or empty; without it `runs/<number>-<config name>`
@@ -135,6 +138,10 @@ pub(crate) struct TrainArgs {
     /// train.steps is set to what fits. With --resume: for this long from here
     #[arg(long, value_name = "TIME", conflicts_with = "steps", value_parser = parse_time)]
     pub(crate) time: Option<Duration>,
+    /// How large the networks are: draft, good or best, by the pictures' size; auto: the largest that --time is
+    /// enough for on this device, as it is with --time alone. What a file or --set says still counts
+    #[arg(long, value_name = "auto|draft|good|best", value_parser = parse_quality, conflicts_with_all = ["resume", "from"])]
+    pub(crate) quality: Option<QualityArg>,
     /// Change one setting, such as train.batch=8; may be repeated
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     pub(crate) set: Vec<String>,
@@ -167,12 +174,30 @@ pub(crate) struct TrainArgs {
     /// Show nothing but errors; log.txt has all of it
     #[arg(long, conflicts_with_all = ["explain", "json"])]
     pub(crate) quiet: bool,
-    /// Print a JSON object a tick and event, as stats.jsonl has them, and the figures at the end
+    /// Print a JSON object per tick and event, as stats.jsonl has them, and the figures at the end
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
     /// Read everything, print every setting and what would be trained, write nothing
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
+}
+
+/// `--quality`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QualityArg {
+    /// As good as there is time for.
+    Auto,
+    /// This one.
+    Of(Quality),
+}
+
+fn parse_quality(text: &str) -> Result<QualityArg, String> {
+    if text == "auto" {
+        return Ok(QualityArg::Auto);
+    }
+    text.parse()
+        .map(QualityArg::Of)
+        .map_err(|problem: String| problem.replacen("expected ", "expected auto, ", 1))
 }
 
 /// `90s`, `20m`, `2h30m`: whole numbers with their units, the larger one first.
@@ -191,7 +216,7 @@ fn parse_time(text: &str) -> Result<Duration, String> {
             (rest, is_given) = (after, true);
         }
     }
-    // A century is a slip of the finger.
+    // More than a century is a slip of the finger.
     if is_given && rest.is_empty() && (1..100 * 365 * 86_400).contains(&secs) {
         Ok(Duration::from_secs(secs))
     } else {
@@ -230,6 +255,9 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
+    /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
+    #[arg(long)]
+    pub(crate) white_paper: bool,
     /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or
     /// reference)
     #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
@@ -246,7 +274,7 @@ pub(crate) struct TranslateArgs {
     pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
@@ -330,7 +358,7 @@ distance (0 to 16, lower is better) and, for the translations as a set, the kern
 itself, lower is better); both look through EfficientNet-Lite0, a network trained on photographs that is built in. In brackets \
 the 95 % interval over families of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine \
 colour map) and `nearest` (the counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) \
-or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator tells the styles of real \
+or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator recognises the styles of real \
 held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are chance.
 
 Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
@@ -343,6 +371,7 @@ to translate.
 Examples:
   demotic evaluate --run runs/00001-quickstart
   demotic evaluate --run runs/00001-quickstart --split validation --json scores.json
+  demotic evaluate --size-px 256 --styles openmoji-line,openmoji
   demotic evaluate --pictures translated/ --styles openmoji-line,openmoji --size-px 32")]
 pub(crate) struct EvaluateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
@@ -354,17 +383,13 @@ pub(crate) struct EvaluateArgs {
     /// Score these translations, `DIR/<from>/<to>/<name>.png`, in place of a run's
     #[arg(long, value_name = "DIR", conflicts_with_all = ["checkpoint", "device"])]
     pub(crate) pictures: Option<PathBuf>,
-    /// With --pictures: only these styles
-    #[arg(
-        long,
-        value_delimiter = ',',
-        requires = "pictures",
-        value_name = "STYLE,STYLE"
-    )]
+    /// With --size-px or --pictures: only these styles
+    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE", conflicts_with_all = ["words", "drawings"])]
     pub(crate) styles: Vec<String>,
-    /// With --pictures: side of the pictures, in pixels
-    #[arg(long, default_value_t = 32, requires = "pictures", value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
-    pub(crate) size_px: u32,
+    /// Score translations at this size, of which the network sees a small picture: as `translate` makes them,
+    /// against true pictures of that size. With --pictures: side of the pictures, 32 without it
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024), conflicts_with_all = ["words", "drawings"])]
+    pub(crate) size_px: Option<u32>,
     /// Which held-out pictures
     #[arg(long, value_enum, default_value_t = SplitArg::Test)]
     pub(crate) split: SplitArg,
@@ -372,8 +397,8 @@ pub(crate) struct EvaluateArgs {
     /// docs/words.md explains the tables
     #[arg(long, conflicts_with_all = ["data", "checkpoint"])]
     pub(crate) words: bool,
-    /// Score line drawings without counterparts instead: how much of what their lines enclose is coloured, and
-    /// how much of the canvas, which should stay; docs/scoring.md
+    /// Score line drawings without counterparts instead: how much of what their lines enclose is coloured,
+    /// and how much of the canvas, which should stay; docs/scoring.md
     #[arg(long, value_name = "DIR|PICTURE", num_args = 1.., conflicts_with_all = ["pictures", "words", "data", "split"])]
     pub(crate) drawings: Vec<PathBuf>,
     /// With --drawings: only into these styles
@@ -384,6 +409,9 @@ pub(crate) struct EvaluateArgs {
         value_name = "STYLE,STYLE"
     )]
     pub(crate) to: Vec<String>,
+    /// With --drawings: as `translate --white-paper` sees them
+    #[arg(long, requires = "drawings")]
+    pub(crate) white_paper: bool,
     /// Also write the figures as JSON, to a file that is not there yet; `-` prints them in place of the
     /// tables
     #[arg(long, value_name = "FILE|-")]
@@ -496,7 +524,7 @@ pub(crate) struct RecognizeArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, gif, bmp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
     #[arg(required = true, value_name = "INPUT")]
     pub(crate) inputs: Vec<PathBuf>,
 }
@@ -571,7 +599,8 @@ Examples:
   demotic data export emoji --out pictures --styles openmoji-line,openmoji --size-px 32
   demotic data export my-set/ --out pictures")]
 pub(crate) struct DataExportArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by
+    /// `demotic data import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// Folder to write; new or empty
@@ -618,7 +647,7 @@ pub(crate) struct ImportArgs {
     /// Replace an earlier data set there
     #[arg(long, visible_alias = "force")]
     pub(crate) replace: bool,
-    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`
+    /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
 }
@@ -631,8 +660,8 @@ Examples:
   demotic data inspect --sheet sheet.png --size-px 64 pictures/
   demotic data inspect --json my-emoji | jq .pairs")]
 pub(crate) struct InspectArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|svg`, or a data set made by `demotic data
-    /// import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by `demotic
+    /// data import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// Go on without damaged pictures, and say which
@@ -641,7 +670,7 @@ pub(crate) struct InspectArgs {
     /// The summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a contact sheet: one row an item, one column a style
+    /// Write a contact sheet: one row per item, one column per style
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
     /// Replace the contact sheet
@@ -687,8 +716,8 @@ norms. Copies, multiply-adds and a training step of the configuration are timed,
 Exit code 0: all right; 1: a wrong result. A software adapter takes an hour or more, most of it to tune \
 convolutions: --quick takes fewer.
 
-Devices other than flex are checked in a process of their own: a driver that kills it is told by the check that was running and \
-the signal; one that says nothing for as long as --patience is killed, and told by the check that hung. Both exit with 1; --json then \
+Devices other than flex are checked in a process of their own: a driver that kills it is reported by the check that was running and \
+the signal; one that says nothing for as long as --patience is killed, and reported by the check that hung. Both exit with 1; --json then \
 has what was found until there, and `died` with both.
 
 Examples:
@@ -733,7 +762,7 @@ set-up on, without what a driver takes by itself. \
 
 `A is X +- Y times faster than B`: X is the median over rounds of B's time over A's in the same round, Y half the width of the 99 % \
 interval of that median. Where the interval holds 1, no difference was seen; fewer than 8 rounds have no such interval. A device that \
-fails is told by its name and message, the others' figures stay, and the exit code is 1.
+fails is reported by its name and message, the others' figures stay, and the exit code is 1.
 
 Examples:
   demotic compare --devices flex,wgpu
@@ -772,7 +801,7 @@ patches), by every implementation and kernel of the device: `cpu` and `reference
 `chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
 `op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
 median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
-that is wrong or fails is told by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
+that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
 
 Examples:
   demotic bench --device wgpu

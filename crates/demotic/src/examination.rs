@@ -51,8 +51,8 @@ pub(crate) fn examined(
     tell(Finding::Last(Last::Whole(Box::new(diagnosis))))
 }
 
-/// The process that may be killed: tells every finding to the one that started it, and ends well once it told
-/// the last.
+/// The process that may be killed: reports every finding to the one that started it, and ends well once it
+/// did so the last.
 pub(crate) fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
     end_with_the_watcher();
     // A driver may leave half a line of its own on standard output.

@@ -78,7 +78,7 @@ fn print(message: &str) {
 }
 
 /// The place of the latest panic. Libraries catch panics of their own (a kernel that a device refuses while
-/// candidates are measured), so a panic is told only when it reaches the top.
+/// candidates are measured), so a panic is reported only when it reaches the top.
 static LATEST: Mutex<String> = Mutex::new(String::new());
 
 /// Runs the program; a panic becomes a message that asks for a report.

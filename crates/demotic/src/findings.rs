@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::cli::DoctorArgs;
 use crate::failure;
-use crate::output::{duration, note, say};
+use crate::output::{duration, note, say, show, wrapped};
+use crate::terminal::{Terminal, fitted};
 
-/// What an examination tells as it goes; between processes, each is a line of JSON.
+/// What an examination reports as it goes; between processes, each is a line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Finding {
     Opened {
@@ -86,7 +87,7 @@ impl Listener {
                 shader_language,
             } => {
                 if !self.is_json {
-                    say(&format!("device  {device}, shaders {shader_language}\n"))?;
+                    show(&format!("device  {device}, shaders {shader_language}\n"))?;
                 }
                 self.device = device;
                 self.shader_language = Some(shader_language);
@@ -103,7 +104,7 @@ impl Listener {
             }
             Finding::Ended(check) => {
                 if !self.is_json {
-                    say(&line(&check))?;
+                    say(&line(&check, Terminal::of_table()))?;
                 }
                 self.checks.push(check);
             }
@@ -127,11 +128,11 @@ impl Listener {
                 anyhow!(message)
             }),
             (Some(Last::Whole(diagnosis)), None) => {
-                say(&if self.is_json {
-                    format!("{}\n", serde_json::to_string_pretty(&diagnosis)?)
+                if self.is_json {
+                    say(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
                 } else {
-                    summary(&diagnosis)
-                })?;
+                    show(&summary(&diagnosis))?;
+                }
                 verdict(&diagnosis)
             }
             (last, ending) => {
@@ -178,7 +179,7 @@ impl Listener {
                     found["died"] = json!({ "during": during, "by": by });
                     say(&format!("{found:#}\n"))?;
                 } else if let Some(diagnosis) = diagnosis {
-                    say(&summary(&diagnosis))?;
+                    show(&summary(&diagnosis))?;
                 }
                 Err(anyhow!(
                     "{}: {what}; do not train on it: update its driver, try another one of `demotic devices`, or use `--device \
@@ -208,21 +209,26 @@ fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     ))
 }
 
-/// `right   convolution 3x3        3.1e-7 of 3e-5 to float64     0.41 s  [24, 48, 16, 16] to 48 channels`
-fn line(check: &Check) -> String {
+/// `right   convolution 3x3        3.1e-7 of 3e-5 to float64     0.41 s  [24, 48, 16, 16] to 48 channels`; of
+/// what has no room, sizes go first, then seconds. What is wrong is told whole.
+fn line(check: &Check, columns: usize) -> String {
     let verdict = if check.is_right() { "right" } else { "WRONG" };
     let error = check
         .error
         .map_or_else(|| "none".to_owned(), |error| format!("{error:.1e}"));
-    let note = if check.is_right() {
-        String::new()
-    } else {
-        format!("; {}", check.note)
-    };
-    format!(
-        "{verdict:<7} {:<22} {error:>7} of {:.0e} to {:<8} {:>7.2} s  {}{note}\n",
-        check.operation, check.tolerance, check.against, check.secs, check.size,
-    )
+    let parts = [
+        (0, format!("{verdict:<6}")),
+        (0, format!("{:<22}", check.operation)),
+        (0, format!("{error:>7} of {:.0e}", check.tolerance)),
+        (1, format!("to {:<8}", check.against)),
+        (2, format!("{:>6.2} s", check.secs)),
+        (3, check.size.clone()),
+    ];
+    if check.is_right() {
+        return fitted(&parts, columns).trim_end().to_owned() + "\n";
+    }
+    let parts = parts.map(|(_, part)| part);
+    wrapped(&format!("{}; {}\n", parts.join("  "), check.note), columns)
 }
 
 fn summary(diagnosis: &Diagnosis) -> String {

@@ -52,7 +52,7 @@ pub(crate) fn greeting(
             thousands(discriminator as u64)
         ),
     ];
-    lines.extend(time.map(str::to_owned));
+    lines.extend(time.into_iter().flat_map(str::lines).map(str::to_owned));
     let settings: Vec<String> = header
         .settings
         .iter()

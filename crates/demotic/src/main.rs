@@ -7,6 +7,7 @@ mod examination;
 mod failure;
 mod findings;
 mod greeting;
+mod inputs;
 mod options;
 mod output;
 mod page;
@@ -33,15 +34,15 @@ fn main() -> ExitCode {
         match run(&cli.command) {
             Ok(failure::Outcome::Done) => ExitCode::SUCCESS,
             Ok(failure::Outcome::Interrupted) => ExitCode::from(failure::INTERRUPTED),
-            // Whoever read the output has seen enough.
+            // The reader closed the pipe: that is no error.
             Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => failure::report(&error),
         }
     })
 }
 
-/// Runs a command, on devices of other machines where it is told to: those that are lost are an error and no
-/// bug, and the others are told when it is over.
+/// Runs a command, on devices of other machines where it is asked to: those that are lost are an error and no
+/// bug, and the others get word when it is over.
 #[cfg(feature = "remote")]
 fn run(command: &cli::Command) -> anyhow::Result<failure::Outcome> {
     let result = demotic_core::device::attended(|| commands::run(command));

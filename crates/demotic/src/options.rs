@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Damaged, DatasetOptions};
-use demotic_core::settings::Config;
+use demotic_core::settings::{Config, Quality};
 use demotic_core::train::{Checkpoint, run};
 
-use crate::cli::TrainArgs;
+use crate::cli::{QualityArg, TrainArgs};
+use crate::failure::input;
 use crate::recipes::settings_over;
 
 /// The quickstart without a file: its styles and sizes.
@@ -51,6 +52,8 @@ pub(crate) struct TrainPlan {
     pub(crate) device: String,
     /// What a new run starts from; nothing for fresh weights.
     pub(crate) from: Option<Checkpoint>,
+    /// Settings with networks to choose from by time, the largest first; none where those of `config` count.
+    pub(crate) sizes: Vec<(Quality, Config)>,
 }
 
 impl TrainPlan {
@@ -58,7 +61,8 @@ impl TrainPlan {
     pub(crate) fn new(args: &TrainArgs) -> Result<Self> {
         let name = run_name(args.config.as_deref());
         let mut from_weights = None;
-        let (mut config, target) = if args.resume {
+        let mut sizes = Vec::new();
+        let (config, target) = if args.resume {
             let folder = match &args.out {
                 Some(out) => out.clone(),
                 None => run::newest(Path::new(RUNS), &name)?,
@@ -72,9 +76,21 @@ impl TrainPlan {
             let defaults = from_weights
                 .as_ref()
                 .map_or_else(Config::default, Config::starting_from);
-            let config = match &args.config {
-                Some(path) => settings_over(&defaults, path, &args.set)?,
-                None => defaults.resolve_over(None, &args.set)?,
+            let resolved = |defaults: &Config| match &args.config {
+                Some(path) => settings_over(defaults, path, &args.set),
+                None => Ok(defaults.resolve_over(None, &args.set)?),
+            };
+            let plain = resolved(&defaults)?;
+            let sized = |quality| resolved(&defaults.with_networks(quality, &plain));
+            let config = match quality(args)? {
+                None => plain,
+                Some(QualityArg::Of(quality)) => sized(quality)?,
+                Some(QualityArg::Auto) => {
+                    for quality in Quality::ALL {
+                        sizes.push((quality, sized(quality)?));
+                    }
+                    plain
+                }
             };
             let target = match &args.out {
                 _ if args.dry_run => {
@@ -89,22 +105,43 @@ impl TrainPlan {
             };
             (config, target)
         };
-        if let Some(data) = &args.data {
-            config.data.source.clone_from(data);
-        }
-        config.data.source = located(&config.data.source);
-        if args.skip_damaged {
-            config.data.damaged = Damaged::Skip;
-        }
-        if let Some(steps) = args.steps {
-            config.train.steps = steps;
-        }
+        let finished = |mut config: Config| {
+            if let Some(data) = &args.data {
+                config.data.source.clone_from(data);
+            }
+            config.data.source = located(&config.data.source);
+            if args.skip_damaged {
+                config.data.damaged = Damaged::Skip;
+            }
+            if let Some(steps) = args.steps {
+                config.train.steps = steps;
+            }
+            config
+        };
+        let sizes = sizes.into_iter();
         Ok(Self {
-            config,
+            config: finished(config),
             target,
             device: args.device.device.clone(),
             from: from_weights,
+            sizes: sizes
+                .map(|(quality, config)| (quality, finished(config)))
+                .collect(),
         })
+    }
+}
+
+/// Whose networks a new run has, where it is not the settings' own say: by time, where nothing else says it.
+fn quality(args: &TrainArgs) -> Result<Option<QualityArg>> {
+    match args.quality {
+        Some(QualityArg::Auto) if args.time.is_none() => Err(input(
+            "--quality auto: the networks follow from a time; give --time, such as --time 2h, or say draft, good or best",
+        )),
+        Some(quality) => Ok(Some(quality)),
+        None => {
+            let is_open = args.time.is_some() && args.config.is_none() && args.from.is_none();
+            Ok(is_open.then_some(QualityArg::Auto))
+        }
     }
 }
 

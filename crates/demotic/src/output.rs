@@ -3,11 +3,14 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::Result;
+use demotic_core::table;
+
+use crate::terminal::Terminal;
 
 /// Writes a text to standard output.
 ///
 /// # Errors
-/// What the system says; a closed pipe is told apart by [`is_broken_pipe`].
+/// What the system says; a closed pipe is recognised by [`is_broken_pipe`].
 pub(crate) fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -15,11 +18,34 @@ pub(crate) fn say(text: &str) -> Result<()> {
     Ok(())
 }
 
+/// [`say`] in lines that fit: long ones are broken at their blanks where they go to a terminal.
+///
+/// # Errors
+/// As [`say`].
+pub(crate) fn show(text: &str) -> Result<()> {
+    say(&wrapped(text, Terminal::of_table()))
+}
+
+/// Beginnings of lines that end in a command: broken by the terminal itself, it can be copied whole.
+const WITH_COMMAND: [&str; 2] = ["next ", "interrupted "];
+
+/// Every line of a text, broken to at most so many columns.
+pub(crate) fn wrapped(text: &str, columns: usize) -> String {
+    let fit = |line: &str| {
+        if WITH_COMMAND.iter().any(|start| line.starts_with(start)) {
+            line.to_owned()
+        } else {
+            table::wrapped(line, columns)
+        }
+    };
+    text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
+}
+
 /// What runs now, on a terminal, in place of what was there.
 pub(crate) fn note(text: &str) {
     let mut out = std::io::stderr().lock();
     if out.is_terminal() {
-        // Progress is worth no failure.
+        // A line of progress that cannot be written is no error.
         let _ = write!(out, "\r\x1b[K{text}");
         let _ = out.flush();
     }
@@ -71,7 +97,15 @@ pub(crate) fn bytes(count: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, duration};
+    use super::{bytes, duration, wrapped};
+
+    #[test]
+    fn lines_fit_and_commands_stay_whole() {
+        assert_eq!(
+            wrapped("note   much to say\nnext   demotic train --resume", 14),
+            "note   much to\n       say\nnext   demotic train --resume"
+        );
+    }
 
     #[test]
     fn sizes_carry_their_units() {

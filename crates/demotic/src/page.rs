@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::files::write_beside;
-use demotic_core::report::{Film, Report};
+use demotic_core::report::{Film, Report, Sheet};
 use demotic_core::train::run;
 
 use crate::failure::io;
+use crate::sheet::TRUE;
 
 /// Moments of a film on the page; more are thinned evenly, the first and the last stay.
 const FRAMES_MAX: usize = 24;
@@ -96,12 +97,17 @@ fn films(folder: &Path) -> Result<Vec<Film>> {
             frames,
         }
     };
+    // Without pairs there is no true picture beside a translation.
+    let latest = found.iter().rfind(|(_, is_labels, _)| !is_labels);
+    let sheet = latest.and_then(|(.., name)| Sheet::of(&fs::read(samples.join(name)).ok()?));
+    let has_truths = sheet.is_none_or(|sheet| sheet.names().any(|name| name.ends_with(TRUE)));
+    let note = if has_truths {
+        "The same pictures throughout: the input, itself drawn again, and each translation beside the true picture."
+    } else {
+        "The same pictures throughout: the input, itself drawn again, and each translation."
+    };
     Ok(vec![
-        film(
-            false,
-            "Translations of held-out pictures",
-            "The same pictures throughout: the input, itself drawn again, and each translation beside the true picture.",
-        ),
+        film(false, "Translations of held-out pictures", note),
         film(
             true,
             "What the discriminator says of each patch",

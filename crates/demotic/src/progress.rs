@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{INTERRUPTED, io};
-use crate::output::{duration, tell};
+use crate::output::{duration, tell, wrapped};
 use crate::terminal::{Terminal, fitted, spark};
 
 /// Meaning of the columns of [`tick_line`], as the header states it.
@@ -47,14 +47,14 @@ pub(crate) fn legend() -> String {
 /// What of a run is shown on the screen; its files have all of it in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Voice {
-    /// A few lines, then a short one a tick.
+    /// A few lines, then a short one per tick.
     #[default]
     Short,
     /// The whole header and what every column means, too.
     Explained,
     /// Nothing but errors.
     Quiet,
-    /// A JSON object a tick and event, as in stats.jsonl.
+    /// A JSON object per tick and event, as in stats.jsonl.
     Json,
 }
 
@@ -126,7 +126,8 @@ impl Journal {
     /// A text for the screen alone, above the bar.
     pub(crate) fn show(&self, text: &str) {
         if matches!(self.voice, Voice::Short | Voice::Explained) {
-            let text = self.terminal.painted(text.trim_end());
+            let text = wrapped(text.trim_end(), self.terminal.width());
+            let text = self.terminal.painted(&text);
             self.bar.suspend(|| tell(&format!("{text}\n")));
         }
     }
@@ -217,7 +218,7 @@ impl Journal {
     }
 }
 
-/// The figures of a tick that fit into a line, the most telling ones first to stay. `errors`: of all ticks,
+/// The figures of a tick that fit into a line, the most important ones first to stay. `errors`: of all ticks,
 /// for the sparkline; none for none.
 fn short_line(tick: &Tick, steps: u64, errors: &[f32], columns: usize) -> String {
     let width = steps.to_string().len();

@@ -8,7 +8,7 @@ use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
 use demotic_core::translate;
 
-use crate::sheet::{self, Block, Sheet};
+use crate::sheet::{self, Block, Sheet, TRUE};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
@@ -64,7 +64,7 @@ impl<'a> Samples<'a> {
         }
     }
 
-    /// Whether another style draws an item the same: what style its patches are in cannot be told.
+    /// Whether another style draws an item the same: what style its patches are in cannot be known.
     fn is_alike(&self, style: usize, item: usize) -> bool {
         let dataset = self.dataset;
         let own = dataset.picture(style, item);
@@ -77,7 +77,7 @@ impl<'a> Samples<'a> {
     pub(crate) fn labels(&self, trainer: &Trainer<'_>) -> Sheet {
         let dataset = self.dataset;
         let (styles, size) = (dataset.styles().len(), dataset.size_px() as usize);
-        // One input a style, and another round where there are few styles: of those that tell the styles
+        // One input a style, and another round where there are few styles: of those whose styles differ
         // apart, where there are any.
         let telling = self.inputs.iter().filter(|(s, i)| !self.is_alike(*s, *i));
         let mut inputs: Vec<(usize, usize)> = telling.copied().collect();
@@ -153,7 +153,7 @@ impl<'a> Samples<'a> {
                 title: if trainer.config().loss.adversarial_kind.tells_styles() {
                     "labels, and probability p".into()
                 } else {
-                    "labels, and probability p: fake, or real of the style that is meant; this loss does not tell styles".into()
+                    "labels, and probability p: fake, or real of the style that is meant; this loss does not distinguish styles".into()
                 },
                 columns: names.iter().cloned().chain(heat_names).collect(),
                 rows: vec![
@@ -222,7 +222,7 @@ impl<'a> Samples<'a> {
                 for to in (0..styles).filter(|&to| to != from) {
                     let name = &dataset.styles()[to].name;
                     if has_truths[to] {
-                        columns.extend([format!("{name} / true"), String::new()]);
+                        columns.extend([format!("{name}{TRUE}"), String::new()]);
                     } else {
                         columns.push(name.clone());
                     }
@@ -264,7 +264,7 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, styles <= 3)
     }
 
-    /// Pictures of the prior, a row a style: `[styles, PRIOR, c, size, size]`; none where training does not
+    /// Pictures of the prior, a row per style: `[styles, PRIOR, c, size, size]`; none where training does not
     /// mind them.
     fn prior(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Vec<f32> {
         let (config, generator) = (trainer.config(), trainer.average());
@@ -281,7 +281,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// Training pictures as they are, a row a style.
+/// Training pictures as they are, a row per style.
 pub(crate) fn reals(dataset: &Dataset) -> Sheet {
     let pictures: Vec<Vec<Vec<f32>>> = (0..dataset.styles().len())
         .map(|style| {

@@ -23,6 +23,9 @@ const ADVANCE: usize = 4 * DOT;
 /// Sides of pictures on a sheet are enlarged to at least this.
 const SHOWN_PX: usize = 96;
 
+/// Ends the name of columns where a translation stands beside the true picture.
+pub(crate) const TRUE: &str = " / true";
+
 /// One row of pictures; gaps stay white.
 pub(crate) type Row<'a> = Vec<Option<&'a [f32]>>;
 

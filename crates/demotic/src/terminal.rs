@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use demotic_core::table::WHOLE;
+
 /// Columns where nothing says how many there are.
 const COLUMNS: usize = 80;
 /// Blocks of an eighth to eight eighths of a line's height.
@@ -38,14 +40,21 @@ impl Terminal {
         }
     }
 
-    /// Columns for a table: those of a screen; as many as it takes in a file, where a program may read it.
+    /// Letters that a line may have: those of a screen, elsewhere any number.
+    pub(crate) fn width(self) -> usize {
+        if self.is_screen { self.columns } else { WHOLE }
+    }
+
+    /// Columns for a table: those of a screen; elsewhere, where a program may read it, as many as it takes,
+    /// unless `COLUMNS` says how many there are.
     pub(crate) fn of_table() -> usize {
         let output = Self::of_output();
         if output.is_screen {
-            output.columns
-        } else {
-            0xffff
+            return output.columns;
         }
+        let said = std::env::var("COLUMNS").ok();
+        let said = said.and_then(|columns| columns.parse().ok());
+        said.map_or(WHOLE, |columns: usize| columns.clamp(1, WHOLE))
     }
 
     /// A text of lines whose first word says what they are about: that word in its colour.

@@ -682,7 +682,7 @@ pub const FIGURES: [(&str, &[Column]); 3] = [
             ("ssim", "SSIM", 4),
             ("perceptual", "perceptual", 4),
             ("kid", "KID x1000", 1),
-            ("secs_a_step", "seconds a step", 3),
+            ("secs_a_step", "seconds per step", 3),
         ],
     ),
 ];
@@ -700,7 +700,7 @@ pub struct OverSeeds {
 }
 
 impl OverSeeds {
-    /// Of values, one a seed; `None` of none.
+    /// Of values, one per seed; `None` of none.
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -715,7 +715,7 @@ impl OverSeeds {
         })
     }
 
-    fn text(self, digits: usize, signed: bool) -> String {
+    pub(super) fn text(self, digits: usize, signed: bool) -> String {
         let mean = if signed {
             format!("{:+.digits$}", self.mean)
         } else {
@@ -814,7 +814,7 @@ impl Comparison {
         Self { variants, outcomes }
     }
 
-    /// The tables as a page has them: a row a variant.
+    /// The tables as a page has them: a row per variant.
     pub fn tables(&self) -> Vec<Table> {
         let table = |(title, columns): &(&str, &[Column])| Table {
             title: (*title).to_owned(),
@@ -839,8 +839,18 @@ impl Comparison {
         FIGURES.iter().map(table).collect()
     }
 
-    /// Tables in Markdown: means, then differences from the first variant.
-    pub fn to_markdown(&self) -> String {
+    /// Over a table of means or of differences from the first variant.
+    pub(super) fn heading(&self, group: &str, is_difference: bool) -> String {
+        if is_difference {
+            let first = self.variants.first().map_or("", |v| v.name.as_str());
+            format!("difference from `{first}`")
+        } else {
+            group.to_owned()
+        }
+    }
+
+    /// What the tables are of, and which trainings did not come to their end.
+    pub(super) fn about(&self) -> String {
         let mut text = String::new();
         let seeds = self
             .variants
@@ -879,14 +889,16 @@ impl Comparison {
                 );
             }
         }
-        let first = self.variants.first().map_or("", |v| v.name.as_str());
+        text
+    }
+
+    /// Tables in Markdown: means, then differences from the first variant.
+    pub fn to_markdown(&self) -> String {
+        let mut text = self.about();
         for (group, columns) in FIGURES {
             for is_difference in [false, true] {
-                let heading = if is_difference {
-                    format!("difference from `{first}`")
-                } else {
-                    group.to_owned()
-                };
+                let heading = self.heading(group, is_difference);
+                // A write into a String cannot fail.
                 let _ = write!(text, "\n**{heading}**\n\n| variant |");
                 for (_, head, _) in columns {
                     let _ = write!(text, " {head} |");

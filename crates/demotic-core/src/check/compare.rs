@@ -32,7 +32,7 @@ const CONFIDENCE: f64 = 0.99;
 /// A device to measure.
 #[derive(Debug)]
 pub struct Entrant {
-    /// As it was asked for, told apart where it was asked for twice.
+    /// As it was asked for, with a number where it was asked for twice.
     pub name: String,
     /// The device, or why it did not open.
     pub opened: Result<Chosen, Error>,
@@ -129,7 +129,7 @@ pub struct Apart {
     pub weights_median: f64,
 }
 
-/// `fast` is `times` +- `spread` times faster than `slow`, where that is told.
+/// `fast` is `times` +- `spread` times faster than `slow`, where that is known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Faster {
     /// Name of the faster device.
@@ -192,7 +192,7 @@ impl Entrant {
 }
 
 /// Trains `steps` steps from the start on each device and measures. A device that fails loses its own figures
-/// alone. `tell` hears what runs now.
+/// alone. `report` hears what runs now.
 ///
 /// # Errors
 /// What the trainer refuses of the configuration: that is no device's failure.
@@ -204,7 +204,7 @@ pub fn compare(
     config: &Config,
     dataset: &Dataset,
     steps: u64,
-    tell: &mut dyn FnMut(&str),
+    report: &mut dyn FnMut(&str),
 ) -> Result<Comparison, Error> {
     let mut config = config.clone();
     // The schedule is that of the run; phases are measured at a tick's last step, and the timed ones are to
@@ -214,7 +214,7 @@ pub fn compare(
     let mut outcomes = Vec::new();
     let mut lanes = Vec::new();
     for Entrant { name, opened } in entrants {
-        tell(&format!("{name}: set-up"));
+        report(&format!("{name}: set-up"));
         let (device, shader_language) = match &opened {
             Ok(chosen) => (
                 chosen.description.clone(),
@@ -237,10 +237,11 @@ pub fn compare(
 
     // In rounds.
     let round_steps = rounds(steps - SET_UP_STEPS);
-    let mut told = |number: usize, what: &str| tell(&format!("{}: {what}", outcomes[number].name));
+    let mut runs =
+        |number: usize, what: &str| report(&format!("{}: {what}", outcomes[number].name));
     alternate(&mut lanes, &round_steps, |number, running| {
         let next = running.trainer.step() + 1;
-        told(number, &format!("step {next} of {steps}"));
+        runs(number, &format!("step {next} of {steps}"));
         let (secs, more) = allocation::peak_of(|| running.step());
         running.step_secs.push(secs?);
         running.host_bytes = running.host_bytes.max(running.held_bytes + more);
@@ -256,7 +257,7 @@ pub fn compare(
         });
     }
     alternate(&mut lanes, &[1; PHASE_STEPS], |number, running| {
-        told(number, "phases");
+        runs(number, "phases");
         let (advanced, launches) = launches::watch(|| running.trainer.advance());
         advanced?;
         running.launches = launches;

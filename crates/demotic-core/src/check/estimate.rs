@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crate::allocation::{in_use, peak_of, resident_memory_bytes};
 use crate::data::Dataset;
 use crate::error::Error;
-use crate::settings::Config;
+use crate::settings::{Config, Quality};
 use crate::train::Trainer;
 
 /// Memory and disk of a run, in bytes.
@@ -74,6 +74,91 @@ pub fn estimate(
         checkpoint_bytes: bytes + pool,
         checkpoints_kept: config.train.checkpoints_kept,
     })
+}
+
+/// The networks that a time is enough for.
+#[derive(Clone, Debug)]
+pub struct Networks {
+    /// Their quality.
+    pub quality: Quality,
+    /// The settings with them.
+    pub config: Config,
+    /// Pictures that they would be trained on in that time.
+    pub pictures: u64,
+    /// Larger ones, with as many pictures as they would be trained on.
+    pub too_large: Vec<(Quality, u64)>,
+}
+
+impl Networks {
+    /// The first of these settings, the largest networks first, that are trained on enough pictures in so
+    /// many seconds; the last where none are. Half a second of steps of each is timed after one that is not
+    /// counted.
+    ///
+    /// # Errors
+    /// What the trainer refuses; [`Error::Diverged`].
+    ///
+    /// # Panics
+    /// Without any settings.
+    pub fn for_secs(
+        candidates: &[(Quality, Config)],
+        dataset: &Dataset,
+        device: &Device,
+        others: &[Device],
+        secs: f64,
+    ) -> Result<Self, Error> {
+        let (smallest, larger) = candidates
+            .split_last()
+            .expect("there are settings to choose from");
+        let seen = |config: &Config| -> Result<u64, Error> {
+            let secs_a_step = secs_a_step(config, dataset, device, others)?;
+            Ok((secs / secs_a_step * config.train.batch as f64) as u64)
+        };
+        let mut too_large = Vec::new();
+        for (quality, config) in larger {
+            let pictures = seen(config)?;
+            if pictures >= quality.least_pictures() {
+                return Ok(Self::new((*quality, config), pictures, too_large));
+            }
+            too_large.push((*quality, pictures));
+        }
+        let (quality, config) = smallest;
+        Ok(Self::new((*quality, config), seen(config)?, too_large))
+    }
+
+    fn new(
+        (quality, config): (Quality, &Config),
+        pictures: u64,
+        too_large: Vec<(Quality, u64)>,
+    ) -> Self {
+        Self {
+            quality,
+            config: config.clone(),
+            pictures,
+            too_large,
+        }
+    }
+}
+
+/// One step, in seconds.
+fn secs_a_step(
+    config: &Config,
+    dataset: &Dataset,
+    device: &Device,
+    others: &[Device],
+) -> Result<f64, Error> {
+    let mut config = config.clone();
+    (config.train.steps, config.train.tick_steps) = (u64::MAX, u64::MAX);
+    let mut trainer = Trainer::on_devices(config, dataset, device, others)?;
+    trainer.advance()?;
+    trainer.tick()?;
+    let began = Instant::now();
+    let mut steps = 0;
+    while steps == 0 || began.elapsed().as_secs_f64() < 0.5 {
+        trainer.advance()?;
+        steps += 1;
+    }
+    trainer.tick()?;
+    Ok(began.elapsed().as_secs_f64() / f64::from(steps))
 }
 
 /// How fast a run goes on its devices.

@@ -1,5 +1,5 @@
-//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, recoloured, then composed
-//! on the background.
+//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, recoloured, then
+//! composed on the background.
 
 use super::DataError;
 use crate::rng::{Rng, portable_sin_cos};
@@ -155,9 +155,9 @@ pub(crate) fn render(
     }
 }
 
-/// Grey dilation of what covers a picture: each pixel takes, of all within `radius` pixels, the one that covers
-/// the most; at the disc's rim by the share that the disc covers. Strokes get wider by twice the radius,
-/// plain fills grow to every side, and what lies within them stays.
+/// Grey dilation of what covers a picture: each pixel takes, of all within `radius` pixels, the one that
+/// covers the most; at the disc's rim by the share that the disc covers. Strokes get wider by twice the
+/// radius, plain fills grow to every side, and what lies within them stays.
 ///
 /// # Shapes
 /// `[side, side, 4]` premultiplied, in and out.

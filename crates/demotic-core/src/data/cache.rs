@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Raised when rasterising changes, so that old pictures are not met again.
-pub(crate) const RASTERISER_VERSION: u32 = 3;
+pub(crate) const RASTERISER_VERSION: u32 = 4;
 /// First bytes of a cache file; the last is the layout's version.
 const MAGIC: [u8; 8] = *b"DEMOTIC\x01";
 const HEADER_BYTES: usize = 8 + 4 + 4 + 8 + 4;
@@ -36,12 +36,20 @@ pub enum CachePolicy {
 impl CachePolicy {
     /// The folder for pictures, if there is one.
     pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.base().map(|folder| folder.join("pictures"))
+    }
+
+    /// The file for what was measured on devices, if there is one.
+    pub(crate) fn kernels_file(&self) -> Option<PathBuf> {
+        self.base().map(|folder| folder.join("kernels.json"))
+    }
+
+    fn base(&self) -> Option<PathBuf> {
         match self {
             Self::Off => None,
             Self::Folder(folder) => Some(folder.clone()),
             Self::Platform => platform_folder(|name| std::env::var_os(name)),
         }
-        .map(|folder| folder.join("pictures"))
     }
 }
 

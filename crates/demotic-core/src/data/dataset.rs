@@ -494,8 +494,8 @@ impl Dataset {
         }
     }
 
-    /// Warns where bars at the edges of opaque pictures tell a style: their share of the square, across and
-    /// upright, differs.
+    /// Warns where bars at the edges of opaque pictures give a style away: their share of the square, across
+    /// and upright, differs.
     fn look_at_shapes(&mut self) {
         let side = self.size_px as usize;
         let bars: Vec<[f32; 2]> = (0..self.styles.len())
@@ -522,7 +522,7 @@ impl Dataset {
         if let Some((a, b)) = found {
             self.warnings.push(format!(
                 "pictures of {} and {} differ in shape: their squares have bars ({}; {}), which become part of the style; \
-                 data.fit = \"mirror\" or \"crop\" leaves none",
+                 data.fit = \"auto\", \"mirror\" or \"crop\" leaves none",
                 self.styles[a].name,
                 self.styles[b].name,
                 shapes(bars[a]),

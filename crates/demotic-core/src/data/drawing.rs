@@ -8,11 +8,13 @@ use super::{DataError, Picture};
 use crate::settings::Fit;
 
 /// Endings of the names of pictures that are read, besides `svg` and `svgz`.
-const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp"];
+const ENDINGS: [&str; 10] = [
+    "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff",
+];
 /// The same in words.
-pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, svg, svgz";
+pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz";
 
-/// What a file holds, told by its name's ending.
+/// What a file holds, by its name's ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Svg,
@@ -68,11 +70,9 @@ impl Drawing {
     /// Decodes and fits into a square of `size_px`: see [`Picture::fitted`].
     pub(crate) fn rasterise(&self, size_px: u32, fit: Fit) -> Result<Picture, DataError> {
         let bytes = self.read()?;
-        Ok(match (self.format, fit) {
-            (Format::Svg, Fit::Pad) => Picture::draw(&bytes, size_px, &self.origin)?,
-            // Larger than it needs to be: the middle of a long drawing stays sharp.
-            (Format::Svg, _) => draw_whole(&bytes, 4 * size_px, &self.origin)?.fitted(size_px, fit),
-            (Format::Raster, _) => Picture::decode(&bytes, &self.origin)?.fitted(size_px, fit),
+        Ok(match self.format {
+            Format::Svg => Picture::draw(&bytes, size_px, fit, &self.origin)?,
+            Format::Raster => Picture::decode(&bytes, &self.origin)?.fitted(size_px, fit),
         })
     }
 }

@@ -19,6 +19,7 @@ mod layout;
 mod options;
 mod overlap;
 mod pairing;
+mod paper;
 mod passed_over;
 mod picture;
 mod rasterised;
@@ -27,7 +28,10 @@ pub(crate) mod source;
 mod split;
 mod summary;
 mod svg;
+mod svg_extent;
 pub(crate) mod svg_text;
+mod tif;
+mod whole;
 
 pub use crate::error::DataError;
 pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit};

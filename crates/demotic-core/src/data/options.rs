@@ -30,7 +30,7 @@ impl Default for DatasetOptions {
     fn default() -> Self {
         Self {
             size_px: 32,
-            fit: Fit::Pad,
+            fit: Fit::Auto,
             styles: Vec::new(),
             background: [255; 3],
             channels: Channels::Rgb,

@@ -1,4 +1,4 @@
-//! How far two pictures of one idea cover the same pixels: tells redrawings in place from free ones.
+//! How far two pictures of one idea cover the same pixels: separates redrawings in place from free ones.
 
 /// A pixel is ink if a channel differs from the background by more than this, of 255.
 const INK_DISTANCE: u8 = 24;

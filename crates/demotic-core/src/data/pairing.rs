@@ -1,4 +1,4 @@
-//! Whether equal names mean pairs, told by what the pictures show; and names that are equal but for their
+//! Whether equal names mean pairs, by what the pictures show; and names that are equal but for their
 //! spelling.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::overlap::{overlap, reduced, silhouette};
 use crate::settings::Channels;
 
-/// Fewer pairs than this tell nothing.
+/// Fewer pairs than this say nothing.
 pub(super) const LEAST_PAIRS: usize = 8;
 /// How many standard errors pairs must be more alike than shuffled ones. Shuffled pairs reach it one time in
 /// forty.
@@ -171,7 +171,7 @@ mod tests {
         let [own, other] =
             no_better_than_shuffled(&pairs(&|i| (i * 7 + 11) % 24)).expect("shuffled");
         assert!((own - other).abs() < 0.1, "{own} {other}");
-        // A few tell nothing.
+        // A few say nothing.
         let few: Vec<_> = pairs(&|i| (i * 7 + 11) % 24)
             .into_iter()
             .take(LEAST_PAIRS - 1)

@@ -1,4 +1,4 @@
-//! What is left alone in folders of pictures: counted by kind, told in words.
+//! What is left alone in folders of pictures: counted by kind, named in words.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,7 +80,7 @@ impl Leftovers {
         self.pictures
     }
 
-    /// In words, with counts; texts beside a picture, told by its name, are read.
+    /// In words, with counts; texts beside a picture, known by its name, are read.
     pub fn words(&self, is_picture: impl Fn(&str) -> bool) -> Vec<String> {
         let mut by_ending = self.by_ending.clone();
         let texts = self.texts.iter().filter(|name| !is_picture(name)).count();

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
-use super::{DataError, jpeg};
+use super::{DataError, jpeg, tif, whole};
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
@@ -36,22 +36,18 @@ pub fn signed_png(png: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// Whether a PNG that its decoder has accepted comes to the end of its last chunk: the decoder is content with
-/// all pixels.
-fn is_whole_png(bytes: &[u8]) -> bool {
-    // After the signature; a chunk is its length, kind, content and checksum.
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let end = (u32::from_be_bytes(*length) as usize).saturating_add(8);
-        if end > after.len() {
-            return false;
-        }
-        if after.starts_with(b"IEND") {
-            return true;
-        }
-        rest = &after[end..];
+/// Refuses what is empty, and what has more pixels than are read.
+fn check_size(width: u32, height: u32, max_pixels: u64) -> Result<(), String> {
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(format!(
+            "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
+            max_pixels >> 20
+        ));
     }
-    false
+    if width == 0 || height == 0 {
+        return Err(format!("{width} x {height} pixels: it is empty"));
+    }
+    Ok(())
 }
 
 /// The bytes of a picture's file.
@@ -82,10 +78,10 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Reads a PNG, JPEG, WebP, GIF (its first frame) or BMP file at its own size; grey is widened to colour,
-    /// 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours become sRGB: by the file's
-    /// ICC profile for RGB, grey or, in JPEG, CMYK, or by PNG's gamma and chromaticities; without either they
-    /// are sRGB.
+    /// Reads a PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF (its first picture) file at its own size;
+    /// grey is widened to colour, 16 bits narrowed to 8, a camera's turn (EXIF orientation) applied. Colours
+    /// become sRGB: by the file's ICC profile for RGB, grey or, in JPEG and TIFF, CMYK, or by PNG's gamma and
+    /// chromaticities; without either they are sRGB.
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
@@ -119,26 +115,23 @@ impl Picture {
         limits.max_alloc = Some(max_pixels * 20);
         reader.limits(limits);
         let format = reader.format();
+        if format == Some(ImageFormat::Tiff) {
+            let file = tif::File::open(bytes)?;
+            check_size(file.width, file.height, max_pixels)?;
+            return Ok(file.srgb(max_pixels)?.into());
+        }
         let mut decoder = reader.into_decoder().map_err(|source| {
             format!(
-                "expected a PNG, JPEG, WebP, GIF or BMP file, got {} bytes of something else or a damaged one ({})",
+                "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file, got {} bytes of something else or a damaged one ({})",
                 bytes.len(),
                 // Some decoders end their words with a line.
                 source.to_string().trim_end()
             )
         })?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > max_pixels {
-            return Err(format!(
-                "{width} x {height} pixels; at most {} megapixels are read: make it smaller",
-                max_pixels >> 20
-            ));
-        }
-        if width == 0 || height == 0 {
-            return Err(format!("{width} x {height} pixels: it is empty"));
-        }
-        if format == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-            return Err("it is cut off: a JPEG without its end; copy or save it again".into());
+        check_size(width, height, max_pixels)?;
+        if format == Some(ImageFormat::Jpeg) {
+            jpeg::check(bytes)?;
         }
         let profile = decoder
             .icc_profile()
@@ -160,10 +153,12 @@ impl Picture {
                     .map_err(|source| format!("it is damaged or cut off ({source})"))?,
             )?,
         };
-        if format == Some(ImageFormat::Png) && !is_whole_png(bytes) {
-            return Err(
-                "it is damaged or cut off: a PNG without its end; copy or save it again".into(),
-            );
+        if !whole::is_whole(format, bytes) {
+            let name = format.map_or("file", |format| format.extensions_str()[0]);
+            return Err(format!(
+                "it is damaged or cut off: a {} without its end; copy or save it again",
+                name.to_uppercase()
+            ));
         }
         let mut colours = DynamicImage::ImageRgba8(colours);
         colours.apply_orientation(orientation);
@@ -207,6 +202,7 @@ impl Picture {
     #[must_use]
     pub fn fitted(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
+            Fit::Auto => self.continued(size_px).unwrap_or_else(|| self.fit(size_px)),
             Fit::Pad => self.fit(size_px),
             Fit::Mirror => self.mirrored(size_px),
             Fit::Crop => self.middle().resized(size_px, size_px),
@@ -221,9 +217,51 @@ impl Picture {
     #[must_use]
     pub fn fitted_whole(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
-            Fit::Pad => self.fit(size_px),
+            Fit::Auto | Fit::Pad => self.fitted(size_px, fit),
             Fit::Mirror | Fit::Crop => self.mirrored(size_px),
         }
+    }
+
+    /// Like [`Picture::fit`], with the rest of the square continuing the picture: on either side in the
+    /// colour of its edge there where that is plain, else as its mirror image. `None` where that is what
+    /// [`Picture::fit`] does: there is no rest, or the edges are transparent.
+    pub(super) fn continued(&self, size_px: u32) -> Option<Self> {
+        let [left, top, width, height] = self.place_in(size_px);
+        if width == size_px && height == size_px {
+            return None;
+        }
+        let mut square = self.mirrored(size_px);
+        let pixels = square.premultiplied.as_chunks_mut::<4>().0;
+        let is_wide = height < size_px;
+        let (start, length) = if is_wide {
+            (top, height)
+        } else {
+            (left, width)
+        };
+        let end = start + length;
+        let place = |along: u32, across: u32| {
+            let (row, column) = if is_wide {
+                (across, along)
+            } else {
+                (along, across)
+            };
+            (row * size_px + column) as usize
+        };
+        let mut is_clear = true;
+        for (edge, rest) in [(start, 0..start), (end - 1, end..size_px)] {
+            let line: Vec<[u8; 4]> = (0..size_px)
+                .map(|along| pixels[place(along, edge)])
+                .collect();
+            let plain = plain_colour(&line);
+            is_clear &= plain.is_some_and(|[.., alpha]| alpha == 0);
+            let Some(colour) = plain else { continue };
+            for across in rest {
+                for along in 0..size_px {
+                    pixels[place(along, across)] = colour;
+                }
+            }
+        }
+        (!is_clear).then_some(square)
     }
 
     /// Like [`Picture::fit`], with the rest of the square filled by the picture's mirror images.
@@ -345,6 +383,28 @@ impl Picture {
         channels.write(&self.premultiplied, background, &mut planes);
         planes
     }
+}
+
+/// Most that a pixel of a plain edge differs from its colour, of 255.
+const PLAIN: u8 = 16;
+
+/// The colour of a line of pixels where nine in ten have it: the median of each channel.
+fn plain_colour(line: &[[u8; 4]]) -> Option<[u8; 4]> {
+    let median = [0, 1, 2, 3].map(|c| {
+        let mut values: Vec<u8> = line.iter().map(|pixel| pixel[c]).collect();
+        values.sort_unstable();
+        values[values.len() / 2]
+    });
+    let has_it = |pixel: &&[u8; 4]| {
+        pixel
+            .iter()
+            .zip(median)
+            .all(|(a, b)| a.abs_diff(b) <= PLAIN)
+    };
+    let [.., alpha] = median;
+    // Medians of channels are of different pixels: colour stays within alpha.
+    (10 * line.iter().filter(has_it).count() >= 9 * line.len())
+        .then(|| median.map(|v| v.min(alpha)))
 }
 
 /// Of colour that is not multiplied by alpha.
@@ -489,9 +549,68 @@ mod tests {
         assert_eq!(reds(&row.fitted(2, Fit::Crop)), [20, 30, 80, 90]);
         assert_eq!(row.fitted_whole(6, Fit::Crop), row.fitted(6, Fit::Mirror));
         let square = row.fitted(2, Fit::Crop);
-        for fit in [Fit::Pad, Fit::Mirror, Fit::Crop] {
+        for fit in [Fit::Auto, Fit::Pad, Fit::Mirror, Fit::Crop] {
             assert_eq!(square.fitted(2, fit), square, "a square stays as it is");
         }
+    }
+
+    #[test]
+    fn the_rest_of_a_square_continues_the_picture() {
+        // Twenty columns of four rows: plain above but for one pixel in ten, colourful below.
+        let picture = |above: [u8; 4]| Picture {
+            width_px: 20,
+            height_px: 4,
+            premultiplied: (0..80_u8)
+                .flat_map(|i| match (i / 20, i % 20) {
+                    (0, 3 | 4) => [0, 0, 0, 255],
+                    (0, _) => above,
+                    (_, column) => [12 * column, 0, 0, 255],
+                })
+                .collect(),
+        };
+        let sky = picture([90, 160, 240, 255]);
+        let square = sky.fitted(20, Fit::Auto);
+        let pixels = square.premultiplied.as_chunks::<4>().0;
+        assert!(
+            pixels[..8 * 20]
+                .iter()
+                .all(|pixel| *pixel == [90, 160, 240, 255])
+        );
+        let mirrored = sky.fitted(20, Fit::Mirror);
+        assert_eq!(
+            square.premultiplied[8 * 80..],
+            mirrored.premultiplied[8 * 80..]
+        );
+        assert_eq!(sky.fitted_whole(20, Fit::Auto), square);
+        // A sticker stays one.
+        let mut sticker = picture([0; 4]);
+        sticker.premultiplied[..80].fill(0);
+        sticker.premultiplied[240..].fill(0);
+        assert_eq!(sticker.continued(20), None);
+        assert_eq!(sticker.fitted(20, Fit::Auto), sticker.fit(20));
+        // Upright, the same at the sides.
+        let turned = |picture: &Picture| Picture {
+            width_px: picture.height_px,
+            height_px: picture.width_px,
+            premultiplied: (0..picture.width_px * picture.height_px)
+                .flat_map(|i| {
+                    let at = i % picture.height_px * picture.width_px + i / picture.height_px;
+                    let at = 4 * at as usize;
+                    picture.premultiplied[at..at + 4].to_vec()
+                })
+                .collect(),
+        };
+        assert_eq!(turned(&sky).fitted(20, Fit::Auto), turned(&square));
+        // A line that is plain in nine pixels of ten, and one of eight.
+        let line = |odd: usize| {
+            [
+                vec![[200, 10, 10, 255]; 20 - odd],
+                vec![[0, 0, 9, 255]; odd],
+            ]
+            .concat()
+        };
+        assert_eq!(plain_colour(&line(2)), Some([200, 10, 10, 255]));
+        assert_eq!(plain_colour(&line(3)), None);
     }
 
     #[test]

@@ -572,7 +572,8 @@ fn merge_parts(
     })
 }
 
-/// Whether a picture lies in a folder itself. A folder that cannot be looked into is told of when it is read.
+/// Whether a picture lies in a folder itself. A folder that cannot be looked into is reported when it is
+/// read.
 fn holds_pictures(folder: &Path) -> bool {
     visible_entries(folder).is_ok_and(|(files, _)| {
         files

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::layout;
 use super::passed_over::PassedOver;
 use super::source::StyleInfo;
+use crate::table::{Column, Table, WHOLE};
 
-/// What equal names mean for two styles: whether one was drawn over the other, told by the mean overlap of
+/// What equal names mean for two styles: whether one was drawn over the other, by the mean overlap of
 /// silhouettes over training pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,6 +39,8 @@ impl std::fmt::Display for PairKind {
 const NAMES_SHOWN: usize = 20;
 /// Most pairs of styles with a line of their own: those of eight styles.
 const PAIRS_SHOWN: usize = 28;
+/// Letters that names are shortened to at most, in a narrow terminal.
+const NAME_LEAST: usize = 8;
 
 /// What a data set holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,7 +53,7 @@ pub struct DatasetSummary {
     pub background: [u8; 3],
     /// Ideas, in whatever style.
     pub items: usize,
-    /// How families, by which the split is made, are told.
+    /// How families, by which the split is made, are found.
     pub family_rule: String,
     /// `Dataset::fingerprint` in hexadecimal.
     pub fingerprint: String,
@@ -111,7 +114,8 @@ pub struct PairSummary {
 }
 
 impl std::fmt::Display for DatasetSummary {
-    /// Aligned lines, the first word of which says what they are about.
+    /// Aligned lines, the first word of which says what they are about; with a width (`{:80}`), tables that
+    /// fit into it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [r, g, b] = self.background;
         writeln!(
@@ -128,15 +132,8 @@ impl std::fmt::Display for DatasetSummary {
                 self.family_rule
             )?;
         }
-        let width = self.styles.iter().map(|s| s.info.name.len()).max();
-        let width = width.unwrap_or(0);
-        for style in &self.styles {
-            writeln!(
-                f,
-                "style  {:width$}  {:>6} train {:>6} validation {:>6} test  {}",
-                style.info.name, style.train, style.validation, style.test, style.info.licence
-            )?;
-        }
+        let width = f.width().unwrap_or(WHOLE);
+        self.write_styles(f, width)?;
         self.write_pairs(f, width)?;
         for passed_over in &self.passed_over {
             writeln!(f, "left   {passed_over}")?;
@@ -167,6 +164,32 @@ impl std::fmt::Display for DatasetSummary {
 }
 
 impl DatasetSummary {
+    /// A line a style.
+    fn write_styles(&self, f: &mut std::fmt::Formatter<'_>, width: usize) -> std::fmt::Result {
+        let mut table = Table::new([
+            Column::text(""),
+            Column::text("").at_least(NAME_LEAST),
+            Column::figure(""),
+            Column::figure("").rank(1),
+            Column::figure(""),
+            Column::text("").at_least(NAME_LEAST).rank(2),
+        ]);
+        for style in &self.styles {
+            table.push(
+                [
+                    "style".to_owned(),
+                    style.info.name.clone(),
+                    format!("{} train", style.train),
+                    format!("{} validation", style.validation),
+                    format!("{} test", style.test),
+                    style.info.licence.clone(),
+                ]
+                .map(Into::into),
+            );
+        }
+        write_lines(f, &table, width)
+    }
+
     /// A line for every two styles; of many styles, a line for each kind.
     fn write_pairs(&self, f: &mut std::fmt::Formatter<'_>, width: usize) -> std::fmt::Result {
         if self.pairs.len() > PAIRS_SHOWN {
@@ -181,16 +204,42 @@ impl DatasetSummary {
                 self.pairs.len() - with
             );
         }
+        let mut table = Table::new([
+            Column::text(""),
+            Column::text("").at_least(NAME_LEAST),
+            Column::text("").at_least(NAME_LEAST),
+            Column::text(""),
+            Column::text("").rank(1),
+            Column::figure(""),
+            Column::figure("").rank(2),
+            Column::figure(""),
+        ]);
         for pair in &self.pairs {
             let overlap = pair
                 .overlap
                 .map_or_else(|| "   -".into(), |overlap| format!("{overlap:.2}"));
-            writeln!(
-                f,
-                "pair   {:width$}  {:width$}  {:7}  overlap {overlap}  {:>6} train {:>6} validation {:>6} test",
-                pair.a, pair.b, pair.kind, pair.train, pair.validation, pair.test
-            )?;
+            table.push(
+                [
+                    "pair ".to_owned(),
+                    pair.a.clone(),
+                    pair.b.clone(),
+                    pair.kind.to_string(),
+                    format!("overlap {overlap}"),
+                    format!("{} train", pair.train),
+                    format!("{} validation", pair.validation),
+                    format!("{} test", pair.test),
+                ]
+                .map(Into::into),
+            );
         }
-        Ok(())
+        write_lines(f, &table, width)
     }
+}
+
+/// The lines of a table whose cells say what they are: what has no room is not spoken of.
+fn write_lines(f: &mut std::fmt::Formatter<'_>, table: &Table, width: usize) -> std::fmt::Result {
+    for line in table.fitted(width).lines {
+        writeln!(f, "{line}")?;
+    }
+    Ok(())
 }

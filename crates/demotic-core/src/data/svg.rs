@@ -1,30 +1,23 @@
 //! SVG -> pixels: shapes, text in a font of our own, pictures inside the drawing; nothing of other files.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
-use resvg::usvg::roxmltree::{Document, Node, NodeId, ParsingOptions};
+use resvg::usvg::roxmltree::{Document, Node, ParsingOptions};
 use resvg::{tiny_skia, usvg};
 
 use super::svg_text::{self, MAX_DRAWING_BYTES};
-use super::{DataError, MAX_PICTURE_PIXELS, Picture, font};
+use super::{DataError, MAX_PICTURE_PIXELS, Picture, font, svg_extent};
+use crate::settings::Fit;
 
 /// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
 const MAX_ARC: f64 = 1e9;
-/// Most that a drawing may come to with every `use` laid out: bytes of its attributes and, for each letter of
-/// text, [`LETTER_EXTENT`].
-const MAX_EXTENT: u64 = 64 << 20;
-/// A letter's outlines take this many times the memory of a byte of a path.
-const LETTER_EXTENT: u64 = 256;
-/// An element takes as much as so many bytes of a path.
-const ELEMENT_EXTENT: u64 = 16;
-/// Most `use` elements that are laid out to tell.
-const MAX_USES: usize = 1 << 20;
-/// Most `use` elements that point at each other in a row.
-const MAX_USE_DEPTH: usize = 64;
+
+/// Most pixels of the layers that a drawing is laid together from: groups with opacity, a clip path, a mask
+/// or filters, markers among them, each of its size on the canvas, once more for each filter.
+const MAX_LAYER_PIXELS: f64 = (8_u64 << 30) as f64;
 
 /// Most pictures in a drawing.
 const MAX_PICTURES: usize = 256;
@@ -37,10 +30,28 @@ const MAX_DRAWING_DEPTH: usize = 4;
 const REDUCED_FROM_PX: [u32; 2] = [1024, 4096];
 
 impl Picture {
-    /// Draws an SVG document from memory into a square, proportions kept, centred. References to other files
-    /// are not followed; `origin` names it in messages.
-    pub(crate) fn draw(bytes: &[u8], size_px: u32, origin: &Path) -> Result<Self, DataError> {
+    /// Draws an SVG document from memory into a square, proportions kept: see [`Picture::fitted`]. References
+    /// to other files are not followed; `origin` names it in messages.
+    pub(crate) fn draw(
+        bytes: &[u8],
+        size_px: u32,
+        fit: Fit,
+        origin: &Path,
+    ) -> Result<Self, DataError> {
         let Parsed { tree, has_pictures } = parse(bytes, origin)?;
+        let size = tree.size();
+        let is_square = size.width().to_bits() == size.height().to_bits();
+        // Larger than it needs to be: the middle of a long drawing stays sharp.
+        let whole = || draw_whole_tree(&tree, 4 * size_px, origin);
+        match fit {
+            Fit::Mirror | Fit::Crop => return Ok(whole()?.fitted(size_px, fit)),
+            Fit::Auto if !is_square => {
+                if let Some(continued) = whole()?.continued(size_px) {
+                    return Ok(continued);
+                }
+            }
+            Fit::Auto | Fit::Pad => {}
+        }
         if !has_pictures {
             return draw_square(&tree, size_px, origin);
         }
@@ -52,7 +63,10 @@ impl Picture {
 
 /// Draws an SVG document at the size it states, enlarged where its longer side is below `least_px`.
 pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<Picture, DataError> {
-    let tree = parse(bytes, origin)?.tree;
+    draw_whole_tree(&parse(bytes, origin)?.tree, least_px, origin)
+}
+
+fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Picture, DataError> {
     let size = tree.size();
     let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
     let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
@@ -68,7 +82,7 @@ pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<P
         });
     }
     draw_tree(
-        &tree,
+        tree,
         sides.map(|side| side as u32),
         scale,
         [0.0, 0.0],
@@ -99,11 +113,21 @@ fn draw_tree(
     origin: &Path,
 ) -> Result<Picture, DataError> {
     let [width_px, height_px] = sides;
-    let mut pixmap =
-        tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| DataError::Picture {
-            problem: format!("it cannot be drawn at {width_px} x {height_px} pixels"),
-            path: origin.to_path_buf(),
-        })?;
+    let fail = |problem: String| DataError::Picture {
+        problem,
+        path: origin.to_path_buf(),
+    };
+    if layer_pixels(tree.root(), sides, scale) > MAX_LAYER_PIXELS {
+        return Err(fail(format!(
+            "at {width_px} x {height_px} pixels, its groups with opacity, clip paths, masks, filters and markers come to \
+             more than {MAX_LAYER_PIXELS} pixels; leave some out or make it smaller"
+        )));
+    }
+    let mut pixmap = tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| {
+        fail(format!(
+            "it cannot be drawn at {width_px} x {height_px} pixels"
+        ))
+    })?;
     let transform =
         tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
     resvg::render(tree, transform, &mut pixmap.as_mut());
@@ -112,6 +136,26 @@ fn draw_tree(
         height_px,
         premultiplied: pixmap.take(),
     })
+}
+
+/// Pixels of a group's layer and those of the groups in it, on a canvas of these sides; the renderer cuts a
+/// layer that is larger than five canvases.
+fn layer_pixels(group: &usvg::Group, sides: [u32; 2], scale: f32) -> f64 {
+    let own = if group.should_isolate() {
+        let layer = group.abs_layer_bounding_box();
+        let filters = group.filters().iter().map(|f| f.primitives().len());
+        let [width, height] = [(layer.width(), sides[0]), (layer.height(), sides[1])]
+            .map(|(length, side)| f64::from(length * scale + 4.0).min(5.0 * f64::from(side)));
+        width * height * (1 + filters.sum::<usize>()) as f64
+    } else {
+        0.0
+    };
+    let inner = group.children().iter().map(|node| match node {
+        usvg::Node::Group(inner) => layer_pixels(inner, sides, scale),
+        usvg::Node::Text(text) => layer_pixels(text.flattened(), sides, scale),
+        usvg::Node::Path(_) | usvg::Node::Image(_) => 0.0,
+    });
+    own + inner.sum::<f64>()
 }
 
 /// A drawing, ready to be drawn.
@@ -171,7 +215,7 @@ fn parse_inner(bytes: &[u8], inner: &Mutex<Inner>, depth: usize) -> Result<usvg:
             "a path has an arc with a number beyond {MAX_ARC}: mend or leave out that path"
         ));
     }
-    Extents::of(&document).check()?;
+    svg_extent::check(&document)?;
     let resolve_data = |kind: &str, data: Arc<Vec<u8>>, _: &usvg::Options<'_>| {
         read_inner(kind, &data, inner, depth).unwrap_or_else(|fault| {
             let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -265,111 +309,4 @@ fn has_vast_arc(node: &Node<'_, '_>) -> bool {
             .map_while(Result::ok)
             .any(is_vast)
     })
-}
-
-/// How large a drawing becomes once every `use` is laid out: a few lines can stand for billions of elements.
-struct Extents<'a> {
-    /// Of all nodes before each, in the document's order.
-    before: Vec<u64>,
-    /// `use` elements in the document's order, with what they point at.
-    uses: Vec<(u32, &'a str)>,
-    /// First and last node of what can be pointed at.
-    targets: BTreeMap<&'a str, [u32; 2]>,
-    /// Of targets that are known, uses laid out.
-    known: BTreeMap<&'a str, u64>,
-    /// Uses looked at.
-    looked_at: usize,
-}
-
-impl<'a> Extents<'a> {
-    fn of(document: &'a Document<'_>) -> Self {
-        let mut extents = Self {
-            before: vec![0],
-            uses: Vec::new(),
-            targets: BTreeMap::new(),
-            known: BTreeMap::new(),
-            looked_at: 0,
-        };
-        let mut sum = 0;
-        for node in document.descendants() {
-            sum += own_extent(&node);
-            extents.before.push(sum);
-        }
-        // Nodes are numbered in the document's order: the last within each, from the last node on.
-        let mut last: Vec<u32> = (0..extents.before.len() as u32 - 1).collect();
-        for place in (0..last.len()).rev() {
-            let node = document.get_node(NodeId::from(place));
-            if let Some(child) = node.and_then(|node| node.last_child()) {
-                last[place] = last[child.id().get_usize()];
-            }
-        }
-        for node in document.descendants() {
-            let place = node.id().get();
-            if let Some(id) = node.attribute("id") {
-                extents.targets.insert(id, [place, last[place as usize]]);
-            }
-            if node.tag_name().name() == "use" {
-                let target = svg_text::href(&node).and_then(|href| href.trim().strip_prefix('#'));
-                extents.uses.extend(target.map(|target| (place, target)));
-            }
-        }
-        extents
-    }
-
-    /// # Errors
-    /// A sentence where it becomes larger than is drawn.
-    fn check(mut self) -> Result<(), String> {
-        let whole = [0, self.before.len() as u32 - 2];
-        match self.laid_out(whole, 0) {
-            Some(extent) if extent <= MAX_EXTENT => Ok(()),
-            _ => Err(format!(
-                "with every `use` laid out and {LETTER_EXTENT} bytes a letter of text, the drawing comes to more than \
-                 {MAX_EXTENT} bytes; leave out what repeats"
-            )),
-        }
-    }
-
-    /// Extent of a range of nodes with its uses laid out; nothing where that is too much to be told.
-    fn laid_out(&mut self, [first, last]: [u32; 2], depth: usize) -> Option<u64> {
-        if depth > MAX_USE_DEPTH {
-            return None;
-        }
-        let mut sum = self.before[last as usize + 1] - self.before[first as usize];
-        let begin = self.uses.partition_point(|(place, _)| *place < first);
-        let end = self.uses.partition_point(|(place, _)| *place <= last);
-        for i in begin..end {
-            self.looked_at += 1;
-            if self.looked_at > MAX_USES || sum > MAX_EXTENT {
-                return None;
-            }
-            let target = self.uses[i].1;
-            let Some(&range) = self.targets.get(target) else {
-                continue;
-            };
-            let known = self.known.get(target).copied();
-            let extent = if let Some(known) = known {
-                known
-            } else {
-                // What points at itself is not drawn.
-                self.known.insert(target, 0);
-                let extent = self.laid_out(range, depth + 1)?;
-                self.known.insert(target, extent);
-                extent
-            };
-            sum = sum.saturating_add(extent);
-        }
-        Some(sum)
-    }
-}
-
-fn own_extent(node: &Node<'_, '_>) -> u64 {
-    if let Some(text) = node.text().filter(|_| node.is_text()) {
-        let is_shown = node
-            .parent()
-            .is_some_and(|parent| svg_text::TEXT_ELEMENTS.contains(&parent.tag_name().name()));
-        let letters = if is_shown { LETTER_EXTENT } else { 0 };
-        return letters * text.chars().count() as u64;
-    }
-    let attributes = node.attributes().map(|a| a.value().len() as u64);
-    ELEMENT_EXTENT + attributes.sum::<u64>()
 }

@@ -122,7 +122,7 @@ pub(super) fn href<'a>(node: &Node<'a, '_>) -> Option<&'a str> {
 
 /// What is not drawn of a drawing: a bit for each of [`NOT_DRAWN`].
 pub(crate) fn not_drawn(bytes: &[u8]) -> u8 {
-    // A drawing that cannot be read is told of when it is drawn.
+    // A drawing that cannot be read is reported when it is drawn.
     let Ok(text) = decoded(bytes) else { return 0 };
     let bit = |what: usize, is_there: bool| u8::from(is_there) << what;
     let of_text = bit(VARIABLES, text.contains("var(--")) | bit(PARTS, text.contains("@import"));

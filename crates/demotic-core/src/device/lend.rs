@@ -21,7 +21,7 @@ use super::remote::{Greeting, Lent, builder, runtime};
 use crate::error::Error;
 use crate::ops;
 
-/// How long the clients may take to be told that it is over.
+/// How long it may take to send the clients word that it is over.
 const CLOSE_SECS: u64 = 5;
 
 /// Something that a client did.
@@ -198,7 +198,7 @@ fn outward() -> Option<IpAddr> {
     (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
 }
 
-/// What clients are told of the devices.
+/// What clients are sent about the devices.
 fn greeting(chosen: &[Chosen]) -> Greeting {
     let lent = chosen.iter().map(|one| Lent {
         name: one.name.clone(),
@@ -239,7 +239,7 @@ fn server(chosen: &[Chosen], greeting: &Greeting) -> Result<RemoteServer, Error>
     }
 }
 
-/// Lets clients with the token in, and tells of them.
+/// Lets clients with the token in, and reports them.
 fn doorkeeper(token: &str, told: Told) -> Result<impl PeerAuthorizer + use<>, Error> {
     let tokens = TokenAuthorizer::new(token)
         .map_err(|_empty| Error::Config(vec!["the token is empty".into()]))?;

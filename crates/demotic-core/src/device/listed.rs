@@ -56,7 +56,7 @@ pub struct Adapter {
     pub api: String,
     /// Driver and its version, as it names itself.
     pub driver: String,
-    /// Largest pool of memory of its own, in bytes; none where the interface does not tell.
+    /// Largest pool of memory of its own, in bytes; none where the interface does not say.
     pub memory_bytes: Option<u64>,
     /// Largest buffer, in bytes.
     pub buffer_bytes_max: u64,
@@ -78,7 +78,7 @@ pub struct Adapter {
         not(feature = "wgpu"),
         expect(dead_code, reason = "a build without wgpu lists no adapter")
     )]
-    pub(super) place: usize,
+    pub(crate) place: usize,
 }
 
 /// An adapter that no `wgpu:N` reaches.
@@ -105,8 +105,8 @@ pub struct Further {
     pub what: String,
     /// What its kernels are compiled to: `cuda`, `hip`; `none` for libtorch, which brings its own.
     pub shader_language: &'static str,
-    /// What they are compiled for, such as `ptx_sm90`; empty where nothing is. Memory and limits are not told
-    /// by these backends.
+    /// What they are compiled for, such as `ptx_sm90`; empty where nothing is. These backends do
+    /// not say memory and limits.
     pub target: String,
 }
 

@@ -105,8 +105,8 @@ pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
 }
 
 /// Opens the device asked for: `auto`, `flex`, `wgpu` (the first adapter) or `wgpu:N`; with their features
-/// also `cuda:N`, `rocm:N`, `tch`, `tch:N`, and `remote:ID@HOST:PORT` or `remote:ID@HOST:PORT:N` for a device of
-/// another machine.
+/// also `cuda:N`, `rocm:N`, `tch`, `tch:N`, and `remote:ID@HOST:PORT` or `remote:ID@HOST:PORT:N` for a device
+/// of another machine.
 ///
 /// # Errors
 /// [`Error::Config`] for a name that is none of these or not in this build, or a number beyond the adapters
@@ -195,6 +195,11 @@ pub(crate) fn seed_backend(device: &Device) {
 /// Every adapter on this machine that wgpu reaches; empty where there is none, or no wgpu in this build.
 pub fn adapters() -> Vec<Adapter> {
     wgpu::adapters()
+}
+
+/// The adapter behind a device that this process opened; none behind others.
+pub(crate) fn adapter_of(device: &Device) -> Option<Adapter> {
+    wgpu::adapter_of(&device.clone().inner())
 }
 
 /// The adapters that tests run on.

@@ -187,7 +187,15 @@ pub(super) fn open_number(index: usize) -> Result<Chosen, Error> {
 }
 
 /// Devices that this process runs: the runtime starts each once.
-static RUNNING: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+static RUNNING: Mutex<BTreeMap<usize, (Device, Adapter)>> = Mutex::new(BTreeMap::new());
+
+/// The adapter behind a device that this process runs.
+pub(super) fn adapter_of(device: &Device) -> Option<Adapter> {
+    let running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut all = running.values();
+    all.find(|(other, _)| other == device)
+        .map(|(_, adapter)| adapter.clone())
+}
 
 pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
     let description = format!(
@@ -197,7 +205,7 @@ pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
     let name = format!("wgpu:{}", adapter.index);
     let is_software = adapter.kind == "software";
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(device) = running.get(&adapter.index) {
+    if let Some((device, _)) = running.get(&adapter.index) {
         return Ok(Chosen {
             device: device.clone(),
             name,
@@ -216,7 +224,7 @@ pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
                 "{description} does not open: {error}; try `--device flex`"
             ))
         })?;
-    running.insert(adapter.index, device.clone());
+    running.insert(adapter.index, (device.clone(), adapter.clone()));
     Ok(Chosen {
         device,
         name,

@@ -219,7 +219,7 @@ const PARTS: [(&str, &str); 16] = [
         "to_posterior",
         "convolution to means, then log-variances; a translation takes the means",
     ),
-    ("style", "one code a style, a row each"),
+    ("style", "one code per style, a row each"),
     ("from_latent", "convolution of the latent"),
     (
         "context",

@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::baseline::{Nearest, Remap};
 use super::features::{Seen, pooled, see};
-use super::interval::{Bootstrap, Estimate, Spread, families};
+use super::interval::{Bootstrap, Estimate, families};
 use super::kid::{Gram, Grams, LEAST_SET};
+use super::measured::{FIGURES, Measure, Measured, Spreads};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
 use crate::model::CHUNK;
+use crate::table::{Cell, Column, Fitted, Table, WHOLE};
 
 /// Most pictures of a direction that enter the kernel distance, whose cost grows with their square.
 const KERNEL_PICTURES: usize = 1000;
@@ -29,10 +31,11 @@ pub struct Evaluation {
     /// Directions without any pair, where only sets of pictures can be compared.
     #[serde(default)]
     pub unpaired: Vec<Unpaired>,
-    /// Pictures drawn without an input, where the run was trained to; one a style.
+    /// Pictures drawn without an input, where the run was trained to; one per style.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior: Vec<FromPrior>,
-    /// How well the discriminator tells the styles of real pictures; `None` (`null`) where it was not asked.
+    /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not
+    /// asked.
     pub recognition: Option<Recognition>,
     /// What a reader of these figures must know, in sentences.
     #[serde(default)]
@@ -140,27 +143,6 @@ pub struct KindMeans {
     pub remap: Option<Measured>,
     /// The nearest training picture's counterpart; `None` unless every direction has it.
     pub nearest: Option<Measured>,
-}
-
-/// Figures of one method, each with its 95 % interval over families.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Measured {
-    /// Mean absolute difference, 0 to 1; lower is better.
-    pub l1: Estimate,
-    /// Peak signal-to-noise ratio in dB; higher is better.
-    pub psnr: Estimate,
-    /// Structural similarity, at most 1; higher is better.
-    pub ssim: Estimate,
-    /// [`Seen::perceptual`], 0 to 16; lower is better.
-    pub perceptual: Estimate,
-    /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
-    /// distribution. `None` (`null`) of fewer than [`LEAST_SET`] pictures.
-    pub kid: Option<Estimate>,
-    /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none
-    /// ([`Channels::Rgba`] does), and of methods that have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alpha_l1: Option<Estimate>,
 }
 
 /// Means of the figures of some translations against the true pictures; `None` of no picture.
@@ -412,12 +394,11 @@ pub fn from_prior<E>(
     Ok(all)
 }
 
-/// Of each picture, its mean absolute difference from the training picture of the style that is nearest to it
-/// so.
+/// For each picture, the smallest mean absolute difference to any training picture of the style.
 fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
     let len = dataset.picture_len();
     let mut least = vec![f64::INFINITY; pictures.len() / len];
-    for items in dataset.items(style, Split::Train).chunks(64) {
+    for items in dataset.items(style, Split::Train).chunks(CHUNK) {
         let trained = dataset.pictures(style, items);
         least
             .par_iter_mut()
@@ -520,7 +501,7 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// Pictures and how they look to the network.
+/// Pictures with their features.
 struct Looked {
     pictures: Vec<f32>,
     seen: Vec<Seen>,
@@ -683,76 +664,25 @@ impl KernelSet {
     }
 }
 
-/// [`Measured`] before its intervals are taken.
-struct Spreads {
-    l1: Spread,
-    psnr: Spread,
-    ssim: Spread,
-    perceptual: Spread,
-    kid: Option<Spread>,
-    alpha_l1: Option<Spread>,
-}
-
-impl Spreads {
-    fn measured(&self) -> Measured {
-        Measured {
-            l1: self.l1.estimate(),
-            psnr: self.psnr.estimate(),
-            ssim: self.ssim.estimate(),
-            perceptual: self.perceptual.estimate(),
-            kid: self.kid.as_ref().map(Spread::estimate),
-            alpha_l1: self.alpha_l1.as_ref().map(Spread::estimate),
-        }
-    }
-
-    fn mean(of: &[&Self]) -> Option<Self> {
-        let mean = |figure: fn(&Self) -> &Spread| {
-            Spread::mean(&of.iter().map(|spreads| figure(spreads)).collect::<Vec<_>>())
-        };
-        let mean_of_all = |figure: fn(&Self) -> Option<&Spread>| {
-            let all: Option<Vec<&Spread>> = of.iter().map(|spreads| figure(spreads)).collect();
-            Spread::mean(&all?)
-        };
-        Some(Self {
-            l1: mean(|s| &s.l1)?,
-            psnr: mean(|s| &s.psnr)?,
-            ssim: mean(|s| &s.ssim)?,
-            perceptual: mean(|s| &s.perceptual)?,
-            kid: mean_of_all(|s| s.kid.as_ref()),
-            alpha_l1: mean_of_all(|s| s.alpha_l1.as_ref()),
-        })
-    }
-}
-
 impl std::fmt::Display for Evaluation {
-    /// One line a method of each direction, then of the mean of each kind: every figure with its interval.
-    /// Then what the discriminator tells of real pictures, then the notes. In fewer columns than the lines
-    /// take (`{:80}`), headings of directions with values alone.
+    /// One line per method of each direction, then of the mean of each kind: every figure with its interval.
+    /// Then how well the discriminator recognises real pictures, then the notes. In fewer columns than the
+    /// lines take (`{:80}`), headings of directions with values alone.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if !(self.directions.is_empty() && self.unpaired.is_empty()) {
-            self.write_figures(f)?;
+        let width = f.width().unwrap_or(WHOLE);
+        let figures = (!(self.directions.is_empty() && self.unpaired.is_empty()))
+            .then(|| self.figures(width));
+        let prior = (!self.prior.is_empty()).then(|| self.drawn().fitted(width));
+        let recognition = self.recognition.as_ref();
+        let recognition = recognition.map(|recognition| recognition.table().fitted(width));
+        let mut all = Fitted::default();
+        for part in [figures, prior, recognition].into_iter().flatten() {
+            all.add(part);
         }
-        for p in &self.prior {
-            let kid = |e: &Estimate| format!("{:.1} ({:.1} {:.1})", e.value, e.low, e.high);
-            let text = |e: &Estimate| format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high);
-            writeln!(
-                f,
-                "sample {}: kid x1000 of {} pictures drawn without an input {} from the fitted prior, {} from N(0, 1), {} for training \
-                 pictures in their place; l1 from the nearest training picture {}, {}, {} for held-out ones",
-                p.style,
-                p.n,
-                kid(&p.fitted.kid),
-                kid(&p.normal.kid),
-                kid(&p.training.kid),
-                text(&p.fitted.nearest_l1),
-                text(&p.normal.nearest_l1),
-                text(&p.held_out.nearest_l1),
-            )?;
+        for line in all.lines.iter().cloned().chain(all.note()) {
+            writeln!(f, "{line}")?;
         }
-        if let Some(recognition) = &self.recognition {
-            write!(f, "{recognition}")?;
-        }
-        if let Some(verdict) = self.verdict() {
+        for verdict in [self.plainly(), self.verdict()].into_iter().flatten() {
             writeln!(f, "in sum {verdict}")?;
         }
         for note in &self.notes {
@@ -763,36 +693,59 @@ impl std::fmt::Display for Evaluation {
 }
 
 impl Evaluation {
-    fn write_figures(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// The figures of translations.
+    fn figures(&self, width: usize) -> Fitted {
         // Only networks that draw transparency have the last figure.
         let has_alpha = self.directions.iter().any(|d| d.copy.alpha_l1.is_some());
         let figures = &FIGURES[..FIGURES.len() - usize::from(!has_alpha)];
         let directions = self.directions.len() + self.unpaired.len();
         let rows = self.rows(directions <= DIRECTIONS_SHOWN);
-        let widest = |of: fn(&Row) -> &String, least: &str| {
-            let widths = rows.iter().map(|row| of(row).len());
-            widths.max().unwrap_or(0).max(least.len())
-        };
-        let columns = [widest(|row| &row.from, "from"), widest(|row| &row.to, "to")];
-        let of_figures = |width: fn(&str, usize) -> usize| -> usize {
-            figures
-                .iter()
-                .map(|(name, digits)| 2 + width(name, *digits))
-                .sum()
-        };
-        let whole = columns[0] + columns[1] + HEAD + of_figures(|_, digits| interval_width(digits));
-        if f.width().is_none_or(|width| width >= whole) {
-            write_wide(f, &rows, figures, columns)?;
-        } else {
-            write_narrow(f, &rows, figures)?;
+        let mut fitted = table(&rows, figures).fitted(width);
+        if !fitted.left_out.is_empty() {
+            fitted.lines = below_headings(&rows, figures);
+            fitted.left_out.truncate(1);
         }
         if directions > DIRECTIONS_SHOWN {
-            writeln!(
-                f,
-                "{directions} directions: the figures of each are in the JSON"
-            )?;
+            let note = format!("{directions} directions: the figures of each are in the JSON");
+            fitted.lines.push(note);
         }
-        Ok(())
+        fitted
+    }
+
+    /// Pictures drawn without an input: of each style, each figure of every way to draw them.
+    fn drawn(&self) -> Table {
+        let mut table = Table::new([
+            Column::text("drawn without input").at_least(8),
+            Column::figure("n"),
+            Column::text("figure"),
+            Column::figure("fitted prior"),
+            Column::figure("N(0, 1)"),
+            Column::figure("training ones").rank(1),
+            Column::figure("held-out ones").rank(1),
+        ]);
+        for p in &self.prior {
+            let cell =
+                |e: &Estimate, digits: usize| Cell::interval([e.value, e.low, e.high], digits);
+            table.push([
+                p.style.clone().into(),
+                p.n.to_string().into(),
+                "kid x1000".into(),
+                cell(&p.fitted.kid, 1),
+                cell(&p.normal.kid, 1),
+                cell(&p.training.kid, 1),
+                "-".into(),
+            ]);
+            table.push([
+                "".into(),
+                "".into(),
+                "l1 from nearest".into(),
+                cell(&p.fitted.nearest_l1, 3),
+                cell(&p.normal.nearest_l1, 3),
+                "-".into(),
+                cell(&p.held_out.nearest_l1, 3),
+            ]);
+        }
+        table
     }
 
     /// The rows of the table: directions, where they are asked for, means over kinds, then sets.
@@ -806,6 +759,7 @@ impl Evaluation {
                 to: d.to.clone(),
                 kind: d.kind.to_string(),
                 n: format!("{}{}", d.n, if d.n < LEAST_SET { "*" } else { " " }),
+                is_few: d.n < LEAST_SET,
                 methods: methods.map(Measured::row),
             });
         }
@@ -816,16 +770,18 @@ impl Evaluation {
                 to: format!("{} directions", k.directions),
                 kind: k.kind.to_string(),
                 n: String::new(),
+                is_few: false,
                 methods: methods.map(Measured::row),
             });
         }
         for d in self.unpaired.iter().take(each * self.unpaired.len()) {
-            let row = |m: SetMeasured| [None, None, None, None, Some(m.kid), None];
+            let row = |m: SetMeasured| FIGURES.map(|figure| (figure.key == "kid").then_some(m.kid));
             rows.push(Row {
                 from: d.from.clone(),
                 to: d.to.clone(),
                 kind: "unpaired".into(),
                 n: format!("{} ", d.n),
+                is_few: false,
                 methods: ByMethod([d.model, Some(d.copy), None, None]).map(row),
             });
         }
@@ -839,114 +795,66 @@ struct Row {
     to: String,
     kind: String,
     n: String,
+    /// Of so few pictures that an interval would promise too much.
+    is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }
 
-/// Letters of a line before its figures, without the names of styles.
-const HEAD: usize = 2 + 2 + 8 + 2 + 6 + 2 + 7;
-
-/// A line a method, every figure with its interval.
-fn write_wide(
-    f: &mut std::fmt::Formatter<'_>,
-    rows: &[Row],
-    figures: &[(&str, usize)],
-    [from, to]: [usize; 2],
-) -> std::fmt::Result {
-    write!(
-        f,
-        "{:from$}  {:to$}  {:8}  {:>5}   {:7}",
-        "from", "to", "kind", "n", "method"
-    )?;
-    for (figure, digits) in figures {
-        write!(f, "  {figure:0$}", interval_width(*digits))?;
-    }
-    writeln!(f)?;
+/// A line per method, every figure with its interval.
+fn table(rows: &[Row], figures: &[Measure]) -> Table {
+    let mut columns = ["from", "to", "kind"].map(Column::text).to_vec();
+    columns.extend([Column::figure("n "), Column::text("method")]);
+    columns.extend(figures.iter().map(|figure| Column::figure(figure.name)));
+    let mut table = Table::new(columns);
     for row in rows {
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
-            write!(
-                f,
-                "{:from$}  {:to$}  {:8}  {:>6}  {:7}",
-                row.from,
-                row.to,
-                row.kind,
-                row.n,
-                method.name()
-            )?;
-            for (estimate, (_, digits)) in values.iter().zip(figures) {
-                let text = estimate.map_or_else(
-                    || "-".into(),
-                    |e| {
-                        format!(
-                            "{:.digits$} ({:.digits$} {:.digits$})",
-                            e.value, e.low, e.high
-                        )
-                    },
-                );
-                write!(f, "  {text:0$}", interval_width(*digits))?;
-            }
-            writeln!(f)?;
+            let figures = values.iter().zip(figures);
+            let cells =
+                [&row.from, &row.to, &row.kind, &row.n].map(|text| Cell::from(text.clone()));
+            let figures = figures.map(|(estimate, figure)| match estimate {
+                Some(e) if row.is_few => Cell::from(format!("{:.1$}", e.value, figure.digits)),
+                Some(e) => Cell::interval([e.value, e.low, e.high], figure.digits),
+                None => Cell::from("-"),
+            });
+            let method = std::iter::once(Cell::from(method.name()));
+            table.push(cells.into_iter().chain(method).chain(figures));
         }
     }
-    Ok(())
+    table
 }
 
 /// A heading a direction, and values alone: the intervals have no room.
-fn write_narrow(
-    f: &mut std::fmt::Formatter<'_>,
-    rows: &[Row],
-    figures: &[(&str, usize)],
-) -> std::fmt::Result {
+fn below_headings(rows: &[Row], figures: &[Measure]) -> Vec<String> {
+    let mut lines = Vec::new();
     for row in rows {
         let count = match row.n.trim() {
             "" => String::new(),
             n => format!(", {n} pictures"),
         };
-        writeln!(f, "{} -> {}  ({}{count})", row.from, row.to, row.kind)?;
-        write!(f, "  {:7}", "")?;
-        for (figure, digits) in figures {
-            write!(f, "  {figure:>0$}", figure.len().max(digits + 3))?;
-        }
-        writeln!(f)?;
+        lines.push(format!("{} -> {}  ({}{count})", row.from, row.to, row.kind));
+        let line = |method: &str, figure: &dyn Fn(usize) -> String| {
+            let start = format!("  {method:7}");
+            let places = figures.iter().enumerate();
+            places.fold(start, |line, (place, Measure { name, digits, .. })| {
+                let text = figure(place);
+                format!("{line}  {text:>0$}", name.len().max(digits + 3))
+            })
+        };
+        lines.push(line("", &|place| figures[place].name.to_owned()));
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
-            write!(f, "  {:7}", method.name())?;
-            for (estimate, (figure, digits)) in values.iter().zip(figures) {
-                let text = estimate.map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value));
-                write!(f, "  {text:>0$}", figure.len().max(digits + 3))?;
-            }
-            writeln!(f)?;
+            lines.push(line(method.name(), &|place| {
+                let digits = figures[place].digits;
+                values[place].map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value))
+            }));
         }
     }
-    writeln!(f, "intervals (95 %): in a wider terminal, and in the JSON")
-}
-
-impl Measured {
-    /// In the order of [`FIGURES`].
-    fn row(self) -> [Option<Estimate>; FIGURES.len()] {
-        [
-            Some(self.l1),
-            Some(self.psnr),
-            Some(self.ssim),
-            Some(self.perceptual),
-            self.kid,
-            self.alpha_l1,
-        ]
-    }
+    lines
 }
 
 /// Most directions with lines of their own: those of eight styles.
 const DIRECTIONS_SHOWN: usize = 56;
-/// Figures with the digits they are shown with.
-const FIGURES: [(&str, usize); 6] = [
-    ("l1", 4),
-    ("psnr", 2),
-    ("ssim", 4),
-    ("perceptual", 3),
-    ("kid x1000", 1),
-    ("alpha_l1", 4),
-];
-
 /// What is held against the true picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
@@ -995,9 +903,4 @@ impl<T> IndexMut<Method> for ByMethod<T> {
     fn index_mut(&mut self, method: Method) -> &mut T {
         &mut self.0[method as usize]
     }
-}
-
-/// Letters of `value (low high)`.
-fn interval_width(digits: usize) -> usize {
-    (3 * (digits + 3) + 4).max(3 * "1234.5".len() + 4)
 }

@@ -1,6 +1,6 @@
-//! How pictures look to a network that was trained on photographs of a thousand things: the eyes of the
-//! perceptual and of the kernel distance. Always computed on the processor, so that a figure does not depend
-//! on the device a run was trained on.
+//! Features of pictures by EfficientNet-Lite0, which was trained on photographs of a thousand things: the
+//! perceptual and the kernel distance are distances of these. Always computed on the processor, so that a
+//! figure does not depend on the device a run was trained on.
 
 use rayon::prelude::*;
 

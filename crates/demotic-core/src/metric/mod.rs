@@ -7,6 +7,7 @@ mod evaluation;
 mod features;
 mod interval;
 mod kid;
+mod measured;
 mod network;
 mod networks;
 mod recognition;
@@ -17,13 +18,15 @@ mod verdict;
 pub use baseline::{Nearest, Remap};
 pub use coloured::Coloured;
 pub use evaluation::{
-    Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, Measured, NearestMeasured,
-    SetMeasured, Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
+    Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, NearestMeasured, SetMeasured,
+    Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
 };
 pub use features::{Seen, pooled, see};
 pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
-pub use networks::{NO_STYLES_TOLD, evaluate_networks, evaluate_translations};
+pub use measured::Measured;
+pub(crate) use measured::is_lower_better;
+pub use networks::{NO_STYLES_TOLD, evaluate_at_size, evaluate_networks, evaluate_translations};
 pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
 pub(crate) use scores::summed;
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};

@@ -3,14 +3,16 @@
 use std::convert::Infallible;
 
 use burn::tensor::Device;
+use image::RgbaImage;
 
 use super::evaluation::{Evaluation, evaluate, from_prior};
 use super::kid::LEAST_SET;
 use super::recognition::recognition;
-use crate::data::{Dataset, Split};
+use crate::data::{Channels, Dataset, Picture, Split};
 use crate::model::{Discriminator, Generator};
 use crate::sample::{Fitted, Prior, sample};
 use crate::settings::Config;
+use crate::translate::{AlphaRule, Framed};
 use crate::{recognize, translate};
 
 /// Why some discriminators are not asked for styles.
@@ -79,4 +81,73 @@ pub fn evaluate_translations(
     };
     let Ok(evaluation) = evaluate(dataset, split, Some(&mut translator));
     evaluation
+}
+
+/// Like [`evaluate_translations`] at another size than the networks': pictures of the data set's size are
+/// translated as `demotic translate` does, and held against true pictures of that size. `numbers`: what each
+/// style of the data set is to the generator; `side_px`: what it sees.
+///
+/// # Panics
+/// If a style has no number.
+pub fn evaluate_at_size(
+    generator: &Generator,
+    side_px: u32,
+    device: &Device,
+    dataset: &Dataset,
+    numbers: &[u32],
+    split: Split,
+) -> Evaluation {
+    let (size, side) = (dataset.size_px(), side_px as usize);
+    let (channels, background) = (dataset.channels(), dataset.background());
+    let framed = |premultiplied: Vec<u8>| {
+        let picture = Picture {
+            width_px: size,
+            height_px: size,
+            premultiplied,
+        };
+        Framed::new(picture, side_px, background, channels)
+    };
+    let mut translator = |_: &[f32], items: &[usize], from: usize, to: usize| {
+        let seen = items.iter().map(|&item| dataset.rgba(from, item));
+        let framed: Vec<Framed> = seen
+            .map(|rgba| framed(on_ground(rgba, channels, background)))
+            .collect();
+        let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();
+        let styles = vec![numbers[to]; items.len()];
+        let drawn = translate::translate(generator, device, &squares, side, &styles);
+        let len = generator.channels() * side * side;
+        let back = |(framed, drawn): (Framed, &[f32])| {
+            let drawn = match generator.filter() {
+                Some(filter) => framed.laid_back(drawn, filter, AlphaRule::Keep),
+                None => framed.back(drawn, AlphaRule::Keep),
+            };
+            let straight = RgbaImage::from_raw(drawn.width_px, drawn.height_px, drawn.rgba)
+                .expect("a translation has four bytes a pixel");
+            Picture::from(straight).planes(channels, background)
+        };
+        let each = framed.into_iter().zip(drawn.chunks_exact(len));
+        Ok::<_, Infallible>(each.flat_map(back).collect::<Vec<f32>>())
+    };
+    let Ok(mut evaluation) = evaluate(dataset, split, Some(&mut translator));
+    evaluation.notes.push(format!(
+        "translated and scored at {size} px; the network sees {side} px"
+    ));
+    evaluation
+}
+
+/// Premultiplied RGBA as a network of these channels means it: without transparency of its own, opaque on the
+/// background.
+fn on_ground(rgba: &[u8], channels: Channels, background: [u8; 3]) -> Vec<u8> {
+    let mut rgba = rgba.to_vec();
+    if channels != Channels::Rgba {
+        for pixel in rgba.as_chunks_mut::<4>().0 {
+            let clear = 255 - u32::from(pixel[3]);
+            for (value, behind) in pixel.iter_mut().zip(background) {
+                let behind = (clear * u32::from(behind) + 127) / 255;
+                *value = (u32::from(*value) + behind).min(255) as u8;
+            }
+            pixel[3] = 255;
+        }
+    }
+    rgba
 }

@@ -6,6 +6,7 @@ use super::interval::{Estimate, families};
 use crate::data::{Dataset, Split};
 use crate::model::CHUNK;
 use crate::recognize::Opinion;
+use crate::table::{Cell, Column, Table, WHOLE};
 
 /// Shares of real, held-out pictures and of their patches that the discriminator labels right, with 95 %
 /// intervals over families.
@@ -34,7 +35,7 @@ pub struct StyleRecognition {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recognized {
-    /// Pictures whose style is told: see [`Opinion::style`].
+    /// Pictures whose style is right: see [`Opinion::style`].
     pub picture: Estimate,
     /// Patches whose most probable label is *real, the picture's style*.
     pub patch: Estimate,
@@ -122,34 +123,38 @@ impl Rows {
     }
 }
 
-impl std::fmt::Display for Recognition {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names = self.styles.iter().map(|s| s.style.len());
-        let width = names.max().unwrap_or(0).max("real pictures of".len());
-        writeln!(
-            f,
-            "{:width$}  {:>5}  {:22}  {:22}  {:22}",
-            "real pictures of",
-            "n",
-            "style of picture told",
-            "style of patch told",
-            "patches called made"
-        )?;
+impl Recognition {
+    /// A row per style.
+    pub(super) fn table(&self) -> Table {
+        let mut table = Table::new([
+            Column::text("real pictures of").at_least(8),
+            Column::figure("n"),
+            Column::figure("style right"),
+            Column::figure("patches right"),
+            Column::figure("called fake"),
+        ]);
         let all = (
             "all".to_owned(),
-            self.styles.iter().map(|s| s.n).sum(),
+            self.styles.iter().map(|s| s.n).sum::<usize>(),
             self.all,
         );
         let of_style = self.styles.iter().map(|s| (s.style.clone(), s.n, s.shares));
         for (name, n, shares) in of_style.chain([all]) {
-            let text = |e: Estimate| format!("{:.3} ({:.3} {:.3})", e.value, e.low, e.high);
-            writeln!(
-                f,
-                "{name:width$}  {n:>5}  {:22}  {:22}  {:22}",
-                text(shares.picture),
-                text(shares.patch),
-                text(shares.fake)
-            )?;
+            let share = |e: Estimate| Cell::interval([e.value, e.low, e.high], 3);
+            let shares = [shares.picture, shares.patch, shares.fake].map(share);
+            let cells = [Cell::from(name), Cell::from(n.to_string())];
+            table.push(cells.into_iter().chain(shares));
+        }
+        table
+    }
+}
+
+impl std::fmt::Display for Recognition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fitted = self.table().fitted(f.width().unwrap_or(WHOLE));
+        let note = fitted.note();
+        for line in fitted.lines.into_iter().chain(note) {
+            writeln!(f, "{line}")?;
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
 //! What an evaluation comes to, in a sentence.
 
-use super::evaluation::{Direction, Evaluation, Measured};
+use super::evaluation::{Direction, Evaluation};
 use super::interval::Estimate;
 use super::kid::LEAST_SET;
+use super::measured::Measured;
+use crate::data::PairKind;
 
 /// A figure: its name, its value in [`Measured`], and whether a lower one is better.
 type Compared = (&'static str, fn(&Measured) -> Option<Estimate>, bool);
@@ -16,11 +18,77 @@ const COMPARED: [Compared; 4] = [
 ];
 /// Shortfalls that are named one by one.
 const NAMED: usize = 3;
+/// Translations whose distance to the style is a smaller share of their inputs' look like it.
+const LIKE_SHARE: f64 = 0.5;
+/// And somewhat like it.
+const SOMEWHAT_SHARE: f64 = 0.9;
+
+/// How a translator stands against doing nothing, over directions and figures.
+struct Standing {
+    /// Figures compared.
+    all: usize,
+    /// Those in which it is not ahead.
+    behind: Vec<String>,
+    /// Whether every direction has too few pictures to tell.
+    is_unsure: bool,
+}
 
 impl Evaluation {
-    /// How often the translator is ahead of doing nothing, over directions and figures; where it is not.
+    /// What a person would see first: style, colours, shapes; docs/scoring.md says by which figures. `None`
+    /// where no figure says anything of it.
+    pub fn plainly(&self) -> Option<String> {
+        let mut said = Vec::new();
+        if let Some(share) = self.distance_share() {
+            said.push(if share < LIKE_SHARE {
+                "translations look like the style"
+            } else if share < SOMEWHAT_SHARE {
+                "translations look somewhat like the style"
+            } else {
+                "translations look no more like the style than their inputs"
+            });
+        }
+        // Pixels tell where one style was drawn over the other.
+        let aligned = self
+            .directions
+            .iter()
+            .filter(|d| d.kind == PairKind::Aligned);
+        let colours = aligned
+            .clone()
+            .filter_map(|d| Some((d.model?.l1, d.remap?.l1)));
+        if let Some([model, remap]) = sums(colours) {
+            said.push(if model < remap {
+                "colours are mostly right"
+            } else {
+                "colours are often wrong"
+            });
+        }
+        let shapes = aligned.filter_map(|d| Some((d.model?.ssim, d.copy.ssim)));
+        if let Some([model, copy]) = sums(shapes) {
+            said.push(if model < copy {
+                "shapes suffer"
+            } else {
+                "shapes are kept"
+            });
+        }
+        (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    /// Distance of the translations to the style over that of their inputs: KID, where there are pictures
+    /// enough, else the perceptual distance to the true pictures.
+    fn distance_share(&self) -> Option<f64> {
+        let paired = |figure: fn(&Measured) -> Option<Estimate>| {
+            let of = move |d: &Direction| Some((figure(&d.model?)?, figure(&d.copy)?));
+            self.directions.iter().filter_map(of)
+        };
+        let unpaired = self.unpaired.iter();
+        let unpaired = unpaired.filter_map(|d| Some((d.model?.kid, d.copy.kid)));
+        let sets = sums(paired(|m| m.kid).chain(unpaired));
+        let [model, copy] = sets.or_else(|| sums(paired(|m| Some(m.perceptual))))?;
+        (copy > 0.0).then(|| model.max(0.0) / copy)
+    }
+
     /// `None` without a translator or without pairs.
-    pub fn verdict(&self) -> Option<String> {
+    fn standing(&self) -> Option<Standing> {
         let mut behind = Vec::new();
         let mut all = 0;
         for direction in &self.directions {
@@ -42,11 +110,23 @@ impl Evaluation {
                 }
             }
         }
-        if all == 0 {
-            return None;
-        }
         let few = |d: &Direction| d.n < LEAST_SET;
-        let sure = if self.directions.iter().all(few) {
+        (all > 0).then(|| Standing {
+            all,
+            behind,
+            is_unsure: self.directions.iter().all(few),
+        })
+    }
+
+    /// How often the translator is ahead of doing nothing, over directions and figures; where it is not.
+    /// `None` without a translator or without pairs.
+    pub fn verdict(&self) -> Option<String> {
+        let Standing {
+            all,
+            behind,
+            is_unsure,
+        } = self.standing()?;
+        let sure = if is_unsure {
             format!(", but of fewer than {LEAST_SET} pictures: look at them rather than at this")
         } else {
             String::new()
@@ -71,6 +151,32 @@ impl Evaluation {
             }
         })
     }
+
+    /// What to do after a training that came to this.
+    pub fn advice(&self) -> &'static str {
+        match self.standing() {
+            None => {
+                "no figure says how good the translations are: look at the samples, and train on while they get better"
+            }
+            Some(standing) if standing.is_unsure => {
+                "look at the samples rather than at figures; more pictures help most, then a start from trained weights (--from built-in)"
+            }
+            Some(standing) if standing.behind.is_empty() => {
+                "it is ready for use; train on if its pictures are not good enough for you"
+            }
+            Some(_) => {
+                "train on, for twice as long or more, or start from trained weights (--from built-in)"
+            }
+        }
+    }
+}
+
+/// Sums of the first and of the second of some pairs; `None` of none.
+fn sums(pairs: impl Iterator<Item = (Estimate, Estimate)>) -> Option<[f64; 2]> {
+    pairs.fold(None, |sums, (a, b)| {
+        let [first, second] = sums.unwrap_or([0.0; 2]);
+        Some([first + a.value, second + b.value])
+    })
 }
 
 #[cfg(test)]
@@ -116,6 +222,34 @@ mod tests {
     }
 
     #[test]
+    fn a_person_is_told_of_style_colours_and_shapes() {
+        let told = |model: Measured, copy: Measured, remap: f64, kind: PairKind| {
+            let mut found = evaluation(Some(model), copy, 60);
+            found.directions[0].remap = Some(measured(remap, None));
+            found.directions[0].kind = kind;
+            found.plainly()
+        };
+        let (near, far) = (measured(0.1, Some(4.0)), measured(0.2, Some(9.0)));
+        assert_eq!(
+            told(near, far, 0.15, PairKind::Aligned).as_deref(),
+            Some("translations look like the style; colours are mostly right; shapes are kept")
+        );
+        assert_eq!(
+            told(far, near, 0.15, PairKind::Aligned).as_deref(),
+            Some(
+                "translations look no more like the style than their inputs; colours are often wrong; shapes suffer"
+            )
+        );
+        // Of styles drawn anew pixels say nothing, and without KID the perceptual distance speaks.
+        let (near, far) = (measured(0.15, None), measured(0.2, None));
+        assert_eq!(
+            told(near, far, 0.1, PairKind::Loose).as_deref(),
+            Some("translations look somewhat like the style")
+        );
+        assert_eq!(evaluation(None, far, 60).plainly(), None);
+    }
+
+    #[test]
     fn shortfalls_are_counted_and_named() {
         let better = evaluation(Some(measured(0.1, Some(5.0))), measured(0.2, Some(9.0)), 60);
         assert_eq!(
@@ -134,5 +268,13 @@ mod tests {
             "{said}"
         );
         assert_eq!(evaluation(None, measured(0.2, None), 60).verdict(), None);
+        for (of, advice) in [
+            (better, "ready for use"),
+            (mixed, "train on, for twice"),
+            (worse, "more pictures help most"),
+            (evaluation(None, measured(0.2, None), 60), "no figure"),
+        ] {
+            assert!(of.advice().contains(advice), "{}", of.advice());
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head ties
-//! patches together, by default a grid CRF.
+//! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head scores
+//! them together, by default a grid CRF.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
@@ -60,8 +60,8 @@ impl DiscriminatorConfig {
         })
     }
 
-    /// How patches are tied, for a person.
-    pub fn ties(&self) -> String {
+    /// How patches are scored together, for a person.
+    pub fn links(&self) -> String {
         let chains = match self.directions {
             Directions::Both => "rows and columns",
             Directions::Rows => "rows",
@@ -97,7 +97,7 @@ pub struct Discriminator {
     mix: Conv,
     emissions: Conv,
     crf: GridCrf,
-    /// The CRF without ties: no parameters.
+    /// The CRF without transitions: no parameters.
     patches: GridCrf,
     conv_head: Option<ConvHead>,
     dense_head: Option<DenseHead>,
@@ -183,7 +183,7 @@ impl Discriminator {
         self.crf.marginals(emissions)
     }
 
-    /// The grid CRF on top; without ties where the head is not the CRF.
+    /// The grid CRF on top; without transitions where the head is not the CRF.
     pub fn crf(&self) -> &GridCrf {
         &self.crf
     }

@@ -5,11 +5,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use super::layers::{
-    AdaNorm, AdaResidual, Conv, Domain, Init, Norm, Residual, halve, unshuffle, upsample,
+    AdaNorm, AdaResidual, Code, Conv, Domain, Init, Norm, Residual, halve, unshuffle, upsample,
 };
 use super::recurrent::Drawing;
 use super::style::{Mapping, StyleEncoder};
-use crate::ops::{self, Filter};
+use crate::ops::{self, Filter, Meeting, halve_meeting, upsample_onto};
 use crate::settings::{FilterKind, GeneratorConfig, GeneratorKind, StyleKind};
 
 impl GeneratorConfig {
@@ -149,7 +149,7 @@ impl Posterior {
         self.mean.clone() + self.log_var.clone().mul_scalar(0.5).exp() * noise
     }
 
-    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats a picture: `[b]`.
+    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats per picture: `[b]`.
     ///
     /// # Source
     /// Kingma and Welling 2014, appendix B.
@@ -189,15 +189,11 @@ impl Generator {
         let (mean, log_var) = if let Some(drawing) = &self.drawing {
             let [b, ..] = features.dims();
             let [_, dims] = self.style.dims();
-            let neutral = Tensor::zeros([b, dims], &features.device());
+            let neutral = Code::new(Tensor::zeros([b, dims], &features.device()));
             drawing.read(features, &self.to_posterior, &self.from_latent, &neutral)
         } else {
             let both = self.to_posterior.forward(features); // [b, 2z, h, w]
-            let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
-            halves
-                .next()
-                .zip(halves.next())
-                .expect("2z channels split into two")
+            ops::halves(both, 1).into()
         };
         // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
         Posterior {
@@ -223,27 +219,27 @@ impl Generator {
     /// - `code`: `[b, style_dims]`
     /// - returns `[b, c, H, W]` in (-1, 1)
     pub fn decode_as(&self, latent: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
+        let code = Code::new(code);
         let mut x = match &self.drawing {
             Some(drawing) => drawing.draw(latent, &self.from_latent, &code),
             None => self.from_latent.forward(latent),
         };
         if !self.context.is_empty() {
-            let mut wide = halve(x.clone());
+            let meeting = Meeting::default();
+            let mut wide = halve_meeting(x.clone(), &meeting);
             for block in &self.context {
-                wide = block.forward(wide, code.clone());
+                wide = block.forward(wide, &code);
             }
-            x = x + upsample(wide);
+            x = upsample_onto(x, wide, &meeting);
         }
         for block in &self.decoder {
-            x = block.forward(x, code.clone());
+            x = block.forward(x, &code);
         }
         for stage in &self.ups {
-            x = stage
-                .conv
-                .forward(upsample(stage.norm.forward(x, code.clone())));
+            x = stage.conv.forward(upsample(stage.norm.forward(x, &code)));
         }
         self.output
-            .forward(self.output_norm.forward(x, code))
+            .forward(self.output_norm.forward(x, &code))
             .tanh()
     }
 
@@ -294,10 +290,7 @@ impl Generator {
     pub fn table_codes(&self, styles: &[u32]) -> Tensor<2> {
         let table = self.style.val();
         let [count, _] = table.dims();
-        let mut rows = vec![0.0_f32; styles.len() * count];
-        for (row, style) in rows.chunks_exact_mut(count).zip(styles) {
-            row[*style as usize] = 1.0;
-        }
+        let rows = one_hot_rows(styles, count);
         let device = table.device().inner();
         let one_hot = Tensor::<2>::from_data(TensorData::new(rows, [styles.len(), count]), &device);
         let one_hot = if table.device().is_autodiff() {
@@ -307,4 +300,18 @@ impl Generator {
         };
         one_hot.matmul(table)
     }
+
+    /// The same of [`one_hot_rows`] that are on the device: `[b, styles]`.
+    pub(crate) fn codes_of_rows(&self, rows: Tensor<2>) -> Tensor<2> {
+        rows.matmul(self.style.val())
+    }
+}
+
+/// A row a style, one at its number and zero elsewhere: `[b, count]`.
+pub(crate) fn one_hot_rows(styles: &[u32], count: usize) -> Vec<f32> {
+    let mut rows = vec![0.0; styles.len() * count];
+    for (row, style) in rows.chunks_exact_mut(count).zip(styles) {
+        row[*style as usize] = 1.0;
+    }
+    rows
 }

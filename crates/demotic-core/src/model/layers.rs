@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::ops;
+use crate::ops::{self, Meeting, StyleAffine};
 pub(crate) use crate::ops::{halve, upsample};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -142,12 +142,23 @@ impl Conv {
 
     /// `[b, from, H, W] -> [b, to, H, W]`
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv_same(x, self.effective_weight(), self.bias.val())
+        ops::conv(x, self.effective_weight(), self.bias.val(), 1.0, true)
+    }
+
+    /// `base` and [`Self::forward`] on top of it; `meeting`: that of `base`.
+    pub(crate) fn forward_onto(
+        &self,
+        base: Tensor<4>,
+        x: Tensor<4>,
+        meeting: &Meeting,
+    ) -> Tensor<4> {
+        let (weight, bias) = (self.effective_weight(), self.bias.val());
+        ops::conv_onto(base, x, weight, bias, meeting, true)
     }
 
     /// The same, then leaky ReLU with the house slope.
     pub(crate) fn forward_leaky(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv_leaky(x, self.effective_weight(), self.bias.val(), SLOPE)
+        ops::conv(x, self.effective_weight(), self.bias.val(), SLOPE, true)
     }
 
     /// The weights, divided by their largest singular value where that is asked for.
@@ -206,9 +217,32 @@ impl Norm {
     }
 
     pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        self.forward_meeting(x, &Meeting::default())
+    }
+
+    /// [`Self::forward`]; `meeting`: that of `x`.
+    pub(crate) fn forward_meeting(&self, x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
         let [_, c, ..] = x.dims();
         let row = |p: &Param<Tensor<1>>| p.val().reshape([1, c]);
-        ops::norm_act(x, row(&self.scale), row(&self.shift), groups(c), SLOPE)
+        let (scale, shift) = (row(&self.scale), row(&self.shift));
+        ops::norm_act_meeting(x, scale, shift, groups(c), SLOPE, meeting)
+    }
+}
+
+/// A style code that several layers read: its gradients meet.
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    /// `[b, style]`
+    code: Tensor<2>,
+    meeting: Meeting,
+}
+
+impl Code {
+    pub(crate) fn new(code: Tensor<2>) -> Self {
+        Self {
+            code,
+            meeting: Meeting::default(),
+        }
     }
 }
 
@@ -229,11 +263,25 @@ impl AdaNorm {
         }
     }
 
-    /// `x [b, c, h, w]`, `code [b, style]`
-    pub(crate) fn forward(&self, x: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
+    /// `x [b, c, h, w]`
+    pub(crate) fn forward(&self, x: Tensor<4>, code: &Code) -> Tensor<4> {
+        self.forward_meeting(x, code, &Meeting::default())
+    }
+
+    /// [`Self::forward`]; `meeting`: that of `x`.
+    pub(crate) fn forward_meeting(
+        &self,
+        x: Tensor<4>,
+        code: &Code,
+        meeting: &Meeting,
+    ) -> Tensor<4> {
         let [_, c, ..] = x.dims();
-        let (weight, bias) = (self.weight.val(), self.bias.val());
-        ops::style_norm_act(x, code, weight, bias, groups(c), SLOPE)
+        let affine = StyleAffine {
+            code: code.code.clone(),
+            weight: self.weight.val(),
+            bias: self.bias.val(),
+        };
+        ops::style_norm_act_meeting(x, affine, groups(c), SLOPE, [meeting, &code.meeting])
     }
 }
 
@@ -259,8 +307,10 @@ impl Residual {
 
     /// `[b, channels, H, W] -> [b, channels, H, W]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let y = self.convs[0].forward(self.norms[0].forward(x.clone()));
-        x + self.convs[1].forward(self.norms[1].forward(y))
+        let meeting = Meeting::default();
+        let y = self.norms[0].forward_meeting(x.clone(), &meeting);
+        let y = self.norms[1].forward(self.convs[0].forward(y));
+        self.convs[1].forward_onto(x, y, &meeting)
     }
 }
 
@@ -285,9 +335,11 @@ impl AdaResidual {
         }
     }
 
-    pub(crate) fn forward(&self, x: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
-        let y = self.convs[0].forward(self.norms[0].forward(x.clone(), code.clone()));
-        x + self.convs[1].forward(self.norms[1].forward(y, code))
+    pub(crate) fn forward(&self, x: Tensor<4>, code: &Code) -> Tensor<4> {
+        let meeting = Meeting::default();
+        let y = self.norms[0].forward_meeting(x.clone(), code, &meeting);
+        let y = self.norms[1].forward(self.convs[0].forward(y), code);
+        self.convs[1].forward_onto(x, y, &meeting)
     }
 }
 

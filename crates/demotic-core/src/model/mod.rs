@@ -13,6 +13,7 @@ pub use crate::settings::{
 };
 pub use demotic_crf::Directions;
 pub use discriminator::Discriminator;
+pub(crate) use generator::one_hot_rows;
 pub use generator::{Generator, Posterior};
 pub use layers::{Domain, Init, Residual};
 

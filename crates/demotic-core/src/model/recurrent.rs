@@ -11,7 +11,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 
-use super::layers::{AdaNorm, Conv, Init};
+use super::layers::{AdaNorm, Code, Conv, Init};
 
 /// Gated recurrent unit over a grid.
 #[derive(Module, Debug)]
@@ -77,13 +77,13 @@ impl Drawing {
     /// Means and raw log-variances of all steps' latents, one step after the other: `[b, steps * 2z, h, w]`.
     ///
     /// `features`: `[b, c, h, w]`; `to_posterior`: `c -> 2z`; `from_latent`: `z -> c`; `neutral`: a style
-    /// code, `[b, d]`.
+    /// code.
     pub(crate) fn read(
         &self,
         features: Tensor<4>,
         to_posterior: &Conv,
         from_latent: &Conv,
-        neutral: &Tensor<2>,
+        neutral: &Code,
     ) -> (Tensor<4>, Tensor<4>) {
         let (mut means, mut log_vars) = (Vec::new(), Vec::new());
         let mut state = features.zeros_like();
@@ -102,7 +102,7 @@ impl Drawing {
                 .zip(halves.next())
                 .expect("2z channels split into two");
             if step + 1 < self.steps {
-                drawn = self.stroke(drawn, from_latent.forward(mean.clone()), neutral.clone());
+                drawn = self.stroke(drawn, from_latent.forward(mean.clone()), neutral);
             }
             means.push(mean);
             log_vars.push(log_var);
@@ -112,13 +112,8 @@ impl Drawing {
 
     /// The canvas after all steps: `[b, c, h, w]`.
     ///
-    /// `latent`: `[b, steps * z, h, w]`; `code`: `[b, d]`.
-    pub(crate) fn draw(
-        &self,
-        latent: Tensor<4>,
-        from_latent: &Conv,
-        code: &Tensor<2>,
-    ) -> Tensor<4> {
+    /// `latent`: `[b, steps * z, h, w]`.
+    pub(crate) fn draw(&self, latent: Tensor<4>, from_latent: &Conv, code: &Code) -> Tensor<4> {
         let [_, all, ..] = latent.dims();
         let mut drawn: Option<Canvas> = None;
         for part in latent.split(all / self.steps, 1) {
@@ -127,13 +122,13 @@ impl Drawing {
                 state: input.zeros_like(),
                 canvas: input.zeros_like(),
             });
-            drawn = Some(self.stroke(before, input, code.clone()));
+            drawn = Some(self.stroke(before, input, code));
         }
         drawn.expect("drawing has a step").canvas
     }
 
     /// One step of drawing.
-    fn stroke(&self, before: Canvas, input: Tensor<4>, code: Tensor<2>) -> Canvas {
+    fn stroke(&self, before: Canvas, input: Tensor<4>, code: &Code) -> Canvas {
         let state = self.painter.forward(input, before.state);
         let stroke = self
             .stroke

@@ -224,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::check::doctor::oracle::EdgeAware;
+    use crate::ops::testing::worst;
     use crate::rng::{Rng, Stream};
 
     /// Pictures with flat regions and edges, within [-0.8, 0.8].
@@ -235,12 +236,6 @@ mod tests {
             (0.5 * values[block] + 0.05 * values[at]).clamp(-0.8, 0.8)
         });
         blocks.collect()
-    }
-
-    fn worst(got: &[f32], want: &[f64]) -> f64 {
-        let differences = got.iter().zip(want).map(|(a, b)| (f64::from(*a) - b).abs());
-        let scale = want.iter().fold(1e-12, |most: f64, v| most.max(v.abs()));
-        differences.fold(0.0, f64::max) / scale
     }
 
     #[test]

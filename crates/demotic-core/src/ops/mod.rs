@@ -4,15 +4,24 @@
 //! On Flex they run `conv_cpu` and `norm_cpu`, on `wgpu` devices that take WGSL the kernels under `wgsl`,
 //! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
 //! and autotune serve.
+//!
+//! `NetOps` extends Burn's backends: `backend_extension` makes each of its methods an operation of every
+//! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
+//! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
+//! below it registers the backward pass.
 
+mod choice;
 mod conv_cpu;
 mod filter;
 mod filter_cpu;
 mod filter_large;
+mod meeting;
 mod norm_cpu;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
 mod shapes;
+#[cfg(test)]
+mod testing;
 #[cfg(feature = "wgpu")]
 mod wgsl;
 
@@ -24,16 +33,20 @@ use burn::backend::autodiff::{
 };
 #[cfg(feature = "wgpu")]
 use burn::backend::fusion::custom::TensorSpec;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Shape as TensorShape, Tensor, TensorData, module};
+use burn::tensor::{Device, Int, Shape as TensorShape, Tensor, TensorData, module};
 use burn_flex::FlexTensor;
 
+pub use choice::Counts;
+pub(crate) use choice::{Preference, Store, kept, prefer};
 use conv_cpu::ConvShape;
 pub use filter::{Filter, lay_in};
 pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
+pub(crate) use meeting::Meeting;
+use meeting::{is_leaf_or_none, split};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
 use shapes::meet;
@@ -88,30 +101,137 @@ pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> 
 
 /// [`conv_same`], then [`leaky`]; `slope = 1` leaves the activation out.
 pub fn conv_leaky(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, slope: f32) -> Tensor<4> {
+    conv(x, weight, bias, slope, false)
+}
+
+/// [`conv_leaky`]. `in_runs`: the gradients of weight and bias may come as runs that are to be added up
+/// ([`whole`]), which saves a launch; for parameters whose gradients the optimiser takes.
+pub(crate) fn conv(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    slope: f32,
+    in_runs: bool,
+) -> Tensor<4> {
+    meet_convolution(&x, &weight);
+    if takes_own_convolution(&x, &weight) {
+        return own_conv(x, weight, bias, slope, in_runs);
+    }
+    let y = burns_conv(x, weight, bias);
+    if slope == 1.0 { y } else { leaky(y, slope) }
+}
+
+fn own_conv(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    slope: f32,
+    in_runs: bool,
+) -> Tensor<4> {
+    let in_runs = in_runs && is_near_wgsl(&x.device());
+    Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        slope,
+        in_runs,
+    ))
+}
+
+/// True where [`NetOps`] computes a convolution: it can, and is to.
+fn takes_own_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
+    let device = x.device();
+    let [channels_out, channels_in, _, kernel] = weight.dims();
+    if kernel != 1 && kernel != 3 {
+        return false;
+    }
+    if !has_wgsl(&device) {
+        return is_served(&device);
+    }
+    let [pictures, _, height, width] = x.dims();
+    let layer = choice::Layer {
+        channels_in,
+        channels_out,
+        sides: [height, width],
+        kernel,
+    };
+    let own: choice::Convolve = |x, weight, bias| own_conv(x, weight, bias, 1.0, false);
+    choice::takes_own(&device, layer, pictures, [own, burns_conv])
+}
+
+/// `base + conv(x)`: the end of a residual block. `meeting`: that of `base`; `in_runs` as of [`conv`].
+///
+/// # Shapes
+/// As [`conv_same`]; `base`: as the result
+pub(crate) fn conv_onto(
+    base: Tensor<4>,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    meeting: &Meeting,
+    in_runs: bool,
+) -> Tensor<4> {
+    meet_convolution(&x, &weight);
+    if takes_own_convolution(&x, &weight) {
+        let in_runs = in_runs && is_near_wgsl(&x.device());
+        return Tensor::from_dispatch(<Dispatch as NetOps>::conv_onto(
+            base.into_dispatch(),
+            x.into_dispatch(),
+            weight.into_dispatch(),
+            bias.into_dispatch(),
+            meeting.clone(),
+            in_runs,
+        ));
+    }
+    base + burns_conv(x, weight, bias)
+}
+
+/// Notes a convolution's shape.
+fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) {
     let [channels_out, channels_in, _, kernel] = weight.dims();
     let [_, _, side, _] = x.dims();
-    meet(&x, || Shape::Convolution {
+    meet(x, || Shape::Convolution {
         channels_in,
         channels_out,
         side,
         kernel,
     });
-    if is_served(&x.device()) && (kernel == 1 || kernel == 3) {
-        return Tensor::from_dispatch(<Dispatch as NetOps>::conv_same(
-            x.into_dispatch(),
-            weight.into_dispatch(),
-            bias.into_dispatch(),
-            slope,
-        ));
-    }
+}
+
+/// What tells this build's convolution kernels from another's: choices between them and Burn's hang on it.
+#[cfg(feature = "wgpu")]
+pub(crate) fn convolution_kernels() -> u64 {
+    wgsl::convolution_hash()
+}
+
+/// There are none in this build.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn convolution_kernels() -> u64 {
+    0
+}
+
+fn burns_conv(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+    let [.., kernel] = weight.dims();
     let border = kernel / 2;
-    let y = module::conv2d(
-        x,
-        weight,
-        Some(bias),
-        ConvOptions::new([1, 1], [border, border], [1, 1], 1),
-    );
-    if slope == 1.0 { y } else { leaky(y, slope) }
+    let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
+    module::conv2d(x, weight, Some(bias), options)
+}
+
+/// True for a device of this machine that runs kernels under `wgsl`: gradients of weights come in runs there
+/// if asked for, and [`view_int`] serves it.
+pub(crate) fn is_near_wgsl(device: &Device) -> bool {
+    has_wgsl(device) && !is_far(device)
+}
+
+/// A gradient of a parameter of this shape, its runs added up: they lie one after the other along the first
+/// axis.
+pub(crate) fn whole<const D: usize>(gradient: Tensor<D>, shape: [usize; D]) -> Tensor<D> {
+    if gradient.dims() == shape {
+        return gradient;
+    }
+    let runs = gradient.dims()[0] / shape[0];
+    let elements: usize = shape.iter().product();
+    gradient.reshape([runs, elements]).sum_dim(0).reshape(shape)
 }
 
 /// Group normalisation (Wu and He 2018) with a scale and a shift a picture and channel, then a leaky ReLU:
@@ -127,6 +247,18 @@ pub fn norm_act(
     shift: Tensor<2>,
     groups: usize,
     slope: f32,
+) -> Tensor<4> {
+    norm_act_meeting(x, scale, shift, groups, slope, &Meeting::default())
+}
+
+/// [`norm_act`]; `meeting`: that of `x`.
+pub(crate) fn norm_act_meeting(
+    x: Tensor<4>,
+    scale: Tensor<2>,
+    shift: Tensor<2>,
+    groups: usize,
+    slope: f32,
+    meeting: &Meeting,
 ) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
     meet(&x, || Shape::Normalisation {
@@ -150,6 +282,7 @@ pub fn norm_act(
             shift.into_dispatch(),
             groups,
             slope,
+            meeting.clone(),
         ));
     }
     let (scale, shift) = (rows(scale), rows(shift));
@@ -179,6 +312,29 @@ pub fn style_norm_act(
     groups: usize,
     slope: f32,
 ) -> Tensor<4> {
+    let affine = StyleAffine { code, weight, bias };
+    style_norm_act_meeting(x, affine, groups, slope, [&Meeting::default(); 2])
+}
+
+/// Where the scales and shifts of a normalisation come from.
+pub(crate) struct StyleAffine {
+    /// `[b, s]`
+    pub(crate) code: Tensor<2>,
+    /// `[s, 2c]`
+    pub(crate) weight: Tensor<2>,
+    /// `[2c]`
+    pub(crate) bias: Tensor<1>,
+}
+
+/// [`style_norm_act`]; `meetings`: those of `x` and of the code.
+pub(crate) fn style_norm_act_meeting(
+    x: Tensor<4>,
+    affine: StyleAffine,
+    groups: usize,
+    slope: f32,
+    [of_x, of_code]: [&Meeting; 2],
+) -> Tensor<4> {
+    let StyleAffine { code, weight, bias } = affine;
     let [_, c, h, _] = x.dims();
     if has_wgsl(&x.device()) {
         meet(&x, || Shape::Normalisation {
@@ -193,6 +349,7 @@ pub fn style_norm_act(
             bias.into_dispatch(),
             groups,
             slope,
+            [of_x.clone(), of_code.clone()],
         ));
     }
     let affine = code.matmul(weight) + bias.unsqueeze(); // [b, 2c]
@@ -201,7 +358,7 @@ pub fn style_norm_act(
         .next()
         .zip(halves.next())
         .expect("2c columns split into two");
-    norm_act(x, scale + 1.0, shift, groups, slope)
+    norm_act_meeting(x, scale + 1.0, shift, groups, slope, of_x)
 }
 
 /// Leaky ReLU: `max(x, slope * x)`, `slope` in (0, 1]; its derivative at 0 is 1.
@@ -221,9 +378,14 @@ pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
 /// # Shapes
 /// `x`: `[b, c, 2h, 2w]`; returns `[b, c, h, w]`
 pub fn halve(x: Tensor<4>) -> Tensor<4> {
+    halve_meeting(x, &Meeting::default())
+}
+
+/// [`halve`]; `meeting`: that of `x`.
+pub(crate) fn halve_meeting(x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
     meet_resizing(&x, Resize::Halve);
     if is_served(&x.device()) {
-        let y = <Dispatch as NetOps>::pool(x.into_dispatch(), 0.25);
+        let y = <Dispatch as NetOps>::pool(x.into_dispatch(), 0.25, meeting.clone());
         return Tensor::from_dispatch(y);
     }
     let [b, c, h, w] = x.dims();
@@ -243,10 +405,74 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
         return Tensor::from_dispatch(y);
     }
+    burns_upsample(x)
+}
+
+/// `base + upsample(x)`. `meeting`: that of `base`.
+///
+/// # Shapes
+/// As [`upsample`]; `base`: as the result
+pub(crate) fn upsample_onto(base: Tensor<4>, x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
+    meet_resizing(&x, Resize::Upsample);
+    if is_served(&x.device()) {
+        let (base, x) = (base.into_dispatch(), x.into_dispatch());
+        let y = <Dispatch as NetOps>::spread_onto(base, x, 1.0, meeting.clone());
+        return Tensor::from_dispatch(y);
+    }
+    base + burns_upsample(x)
+}
+
+fn burns_upsample(x: Tensor<4>) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
     x.reshape([b, c, h, 1, w, 1])
         .expand([b, c, h, 2, w, 2])
         .reshape([b, c, 2 * h, 2 * w])
+}
+
+/// Some of a tensor's planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Along which axis.
+    pub(crate) axis: usize,
+    pub(crate) start: usize,
+    pub(crate) count: usize,
+}
+
+impl Part {
+    /// The shape of this part of a tensor.
+    #[cfg(any(feature = "wgpu", test))]
+    fn shape(self, mut whole: [usize; 4]) -> [usize; 4] {
+        whole[self.axis] = self.count;
+        whole
+    }
+}
+
+/// A tensor in two halves along an axis. Where our kernels run, the gradient of both is two launches in the
+/// place of five.
+pub(crate) fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
+    let count = x.dims()[axis] / 2;
+    assert_eq!(2 * count, x.dims()[axis], "an even number has halves");
+    let starts = [0, count];
+    if !is_near_wgsl(&x.device()) {
+        return starts.map(|start| x.clone().narrow(axis, start, count));
+    }
+    let meeting = Meeting::default();
+    starts.map(|start| {
+        let part = Part { axis, start, count };
+        let x = x.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as NetOps>::part(x, part, meeting.clone()))
+    })
+}
+
+/// `1/n sum |a - b|` over every value, `[1]`, on devices [`is_near_wgsl`]; there one launch takes the place
+/// of ten or so.
+///
+/// # Shapes
+/// `a`, `b`: `[b, c, H, W]`
+pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    assert_eq!(a.dims(), b.dims(), "values of one shape");
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NetOps>::mean_error(a, b))
 }
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
@@ -298,12 +524,30 @@ pub(crate) struct Gather {
     pub(crate) start: usize,
     /// The first of the arrays; the rest is not looked at.
     pub(crate) count: usize,
+    /// Elements of each array in the buffer. One that has several times as many comes in runs, which are
+    /// added up in their order.
+    pub(crate) sizes: [usize; GATHERED],
 }
 
-/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros.
-pub(crate) fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>) -> Tensor<1> {
+/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros. `sizes`: what each
+/// takes there; a longer array comes in runs, which are added up.
+pub(crate) fn gather(
+    flat: Tensor<1>,
+    start: usize,
+    parts: Vec<Tensor<1>>,
+    sizes: &[usize],
+) -> Tensor<1> {
     let count = parts.len();
     assert!((1..=GATHERED).contains(&count), "{count} arrays at once");
+    assert_eq!(count, sizes.len(), "each array has its size");
+    for (part, size) in parts.iter().zip(sizes) {
+        let [all] = part.dims();
+        assert!(
+            all.is_multiple_of(*size),
+            "{all} elements are no runs of {size}"
+        );
+    }
+    let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
     let mut parts = parts.into_iter();
     let first = parts.next().expect("there is one");
     let mut next = || {
@@ -322,13 +566,30 @@ pub(crate) fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>) -> Te
         e,
         f,
         g,
-        Gather { start, count },
+        Gather {
+            start,
+            count,
+            sizes,
+        },
     ))
 }
 
 /// Part of a flat buffer as a tensor, without a copy; `start` as [`padded`] arrays lie.
 pub(crate) fn view<const D: usize>(flat: Tensor<1>, start: usize, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as NetOps>::view(
+        flat.into_dispatch(),
+        start,
+        TensorShape::new(shape),
+    ))
+}
+
+/// The same of whole numbers, which stand in the buffer bit by bit. On devices [`is_near_wgsl`] alone.
+pub(crate) fn view_int<const D: usize>(
+    flat: Tensor<1>,
+    start: usize,
+    shape: [usize; D],
+) -> Tensor<D, Int> {
+    Tensor::from_dispatch(<Dispatch as NetOps>::view_int(
         flat.into_dispatch(),
         start,
         TensorShape::new(shape),
@@ -342,25 +603,40 @@ pub(crate) fn view<const D: usize>(flat: Tensor<1>, start: usize, shape: [usize;
 )]
 #[backend_extension(Cube: cfg(feature = "wgpu"), Flex, Remote: cfg(feature = "remote"), Autodiff, Fusion: cfg(feature = "wgpu"))]
 pub(crate) trait NetOps: Backend {
-    #[fusion(meta = |x, weight, _, _| conv_spec(x, weight))]
+    /// `in_runs`: of use to the backward pass.
+    #[fusion(meta = |x, weight, _, _, _| conv_spec(x, weight))]
     fn conv_same(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         slope: f32,
+        in_runs: bool,
+    ) -> FloatTensor<Self>;
+    /// `base + conv(x)`; `meeting` and `in_runs`: of use to the backward pass.
+    #[fusion(dtype = base, shape = base)]
+    fn conv_onto(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        meeting: Meeting,
+        in_runs: bool,
     ) -> FloatTensor<Self>;
     #[fusion(meta = data_gradient_spec)]
     fn conv_same_data_gradient(
         weight: FloatTensor<Self>,
         dy: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
-    /// By the weights and by the bias.
-    #[fusion(meta = |x, dy, kernel| weight_gradient_specs(x, dy, *kernel))]
+    /// By the weights and by the bias. `in_runs`: as runs along the first axis that are to be added up, as
+    /// many as the kernel cuts its sums into.
+    #[fusion(meta = |x, dy, kernel, in_runs| weight_gradient_specs(x, dy, *kernel, *in_runs))]
     fn conv_same_weight_gradients(
         x: FloatTensor<Self>,
         dy: FloatTensor<Self>,
         kernel: usize,
+        in_runs: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    /// `meeting`: of use to the backward pass.
     #[fusion(dtype = x, shape = x)]
     fn norm_act(
         x: FloatTensor<Self>,
@@ -368,17 +644,21 @@ pub(crate) trait NetOps: Backend {
         shift: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        meeting: Meeting,
     ) -> FloatTensor<Self>;
-    #[fusion(meta = |x, scale, shift, _, _, _| (x.clone(), scale.clone(), shift.clone()))]
+    /// `before`: added to the gradient by `x` where `is_added`, else not looked at.
+    #[fusion(meta = |x, scale, shift, _, _, _, _, _| (x.clone(), scale.clone(), shift.clone()))]
     fn norm_act_gradients(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
         dy: FloatTensor<Self>,
+        before: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        is_added: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// On `wgpu` alone, as all that follow which name a code or a flat buffer.
+    /// Only on `wgpu`, as are its gradients, `gather` and `view`.
     #[fusion(dtype = x, shape = x)]
     fn style_norm_act(
         x: FloatTensor<Self>,
@@ -387,17 +667,22 @@ pub(crate) trait NetOps: Backend {
         bias: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        meetings: [Meeting; 2],
     ) -> FloatTensor<Self>;
-    /// By the first four, in their order.
-    #[fusion(meta = |x, code, weight, bias, _, _, _| (x.clone(), code.clone(), weight.clone(), bias.clone()))]
+    /// By the first four, in their order. `before` and `code_before`: added to those by `x` and by the code
+    /// where `are_added`, else not looked at.
+    #[fusion(meta = |x, code, weight, bias, _, _, _, _, _, _| (x.clone(), code.clone(), weight.clone(), bias.clone()))]
     fn style_norm_act_gradients(
         x: FloatTensor<Self>,
         code: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         dy: FloatTensor<Self>,
+        before: FloatTensor<Self>,
+        code_before: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        are_added: [bool; 2],
     ) -> (
         FloatTensor<Self>,
         FloatTensor<Self>,
@@ -406,16 +691,46 @@ pub(crate) trait NetOps: Backend {
     );
     #[fusion(dtype = x, shape = x)]
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self>;
-    /// Sums of 2x2 patches times `factor`.
+    /// Sums of 2x2 patches times `factor`; `meeting`: of use to the backward pass.
     #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, h / 2, w / 2]) })]
-    fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
+    fn pool(x: FloatTensor<Self>, factor: f32, meeting: Meeting) -> FloatTensor<Self>;
     /// Each value times `factor` as a 2x2 patch: the transpose of [`NetOps::pool`].
     #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([b, c, 2 * h, 2 * w]) })]
     fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
+    /// `base + spread(x)`; `meeting`: that of `base`, of use to the backward pass.
+    #[fusion(dtype = base, shape = base)]
+    fn spread_onto(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        factor: f32,
+        meeting: Meeting,
+    ) -> FloatTensor<Self>;
     /// `y`: the result of [`NetOps::leaky`].
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone; `meeting`: that of `x`, of use to the backward pass.
+    #[fusion(dtype = x, shape = TensorShape::new(part.shape(four(x))))]
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self>;
+    /// By the tensor of `shape` that the part is of. `before`: added where `is_added`, else not looked at.
+    #[fusion(meta = |dy, _, shape, _, _| TensorSpec::new(TensorShape::new(*shape), dy.dtype))]
+    fn part_gradient(
+        dy: FloatTensor<Self>,
+        before: FloatTensor<Self>,
+        shape: [usize; 4],
+        part: Part,
+        is_added: bool,
+    ) -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone.
+    #[fusion(dtype = a, shape = TensorShape::new([1]))]
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// By `a`; `dy`: `[1]`.
+    #[fusion(dtype = a, shape = a)]
+    fn mean_error_gradient(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     /// On Flex alone.
     #[fusion(meta = |weight, _, first, second, _| (weight.clone(), first.clone(), second.clone()))]
     fn adam(
@@ -439,6 +754,9 @@ pub(crate) trait NetOps: Backend {
     ) -> FloatTensor<Self>;
     #[fusion(meta = |flat, _, shape| TensorSpec::new(shape.clone(), flat.dtype))]
     fn view(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone.
+    #[fusion(meta = |_, _, shape| TensorSpec::new(shape.clone(), burn::tensor::DType::I32))]
+    fn view_int(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> IntTensor<Self>;
 }
 
 #[cfg(feature = "wgpu")]
@@ -463,11 +781,17 @@ fn weight_gradient_specs(
     x: &TensorSpec,
     dy: &TensorSpec,
     kernel: usize,
+    in_runs: bool,
 ) -> (TensorSpec, TensorSpec) {
     let (o, c) = (dy.shape[1], x.shape[1]);
+    let runs = if in_runs {
+        wgsl::weight_gradient_runs(c, o, kernel)
+    } else {
+        1
+    };
     (
-        TensorSpec::new(TensorShape::new([o, c, kernel, kernel]), x.dtype),
-        TensorSpec::new(TensorShape::new([o]), x.dtype),
+        TensorSpec::new(TensorShape::new([runs * o, c, kernel, kernel]), x.dtype),
+        TensorSpec::new(TensorShape::new([runs * o]), x.dtype),
     )
 }
 
@@ -482,7 +806,8 @@ fn host(tensor: &FlexTensor) -> &[f32] {
         .expect("made contiguous f32 at the operation's entry")
 }
 
-/// The tensor in one piece, its handle given up: `storage_mut` then copies only where another owner is left.
+/// A contiguous tensor that gives its handle up, so that `storage_mut` copies only where there is another
+/// owner.
 fn own(tensor: FlexTensor) -> FlexTensor {
     tensor.to_contiguous()
 }
@@ -504,7 +829,13 @@ fn conv_shape(x: &FlexTensor, channels_out: usize, kernel: usize) -> ConvShape {
 }
 
 impl NetOps for Flex {
-    fn conv_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, slope: f32) -> FlexTensor {
+    fn conv_same(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        slope: f32,
+        _: bool,
+    ) -> FlexTensor {
         let [o, _, k, _] = dims(&weight);
         let shape = conv_shape(&x, o, k);
         let (x, weight, bias) = (
@@ -517,6 +848,19 @@ impl NetOps for Flex {
             norm_cpu::leaky(&mut y, slope);
         }
         tensor(y, [shape.batch, o, shape.height, shape.width])
+    }
+
+    fn conv_onto(
+        base: FlexTensor,
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        _: Meeting,
+        in_runs: bool,
+    ) -> FlexTensor {
+        let mut y = Self::conv_same(x, weight, bias, 1.0, in_runs);
+        norm_cpu::add(y.storage_mut::<f32>(), host(&own(base)));
+        y
     }
 
     fn conv_same_data_gradient(weight: FlexTensor, dy: FlexTensor) -> FlexTensor {
@@ -541,6 +885,7 @@ impl NetOps for Flex {
         x: FlexTensor,
         dy: FlexTensor,
         kernel: usize,
+        _: bool,
     ) -> (FlexTensor, FlexTensor) {
         let [_, o, _, _] = dims(&dy);
         let shape = conv_shape(&x, o, kernel);
@@ -560,6 +905,7 @@ impl NetOps for Flex {
         shift: FlexTensor,
         groups: usize,
         slope: f32,
+        _: Meeting,
     ) -> FlexTensor {
         let [batch, channels, h, w] = dims(&x);
         let shape = NormShape {
@@ -584,8 +930,10 @@ impl NetOps for Flex {
         scale: FlexTensor,
         shift: FlexTensor,
         dy: FlexTensor,
+        before: FlexTensor,
         groups: usize,
         slope: f32,
+        is_added: bool,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let [batch, channels, h, w] = dims(&x);
         let shape = NormShape {
@@ -600,7 +948,7 @@ impl NetOps for Flex {
             shift.to_contiguous(),
             dy.to_contiguous(),
         );
-        let gradients = norm_cpu::backward(
+        let mut gradients = norm_cpu::backward(
             host(&x),
             host(&scale),
             host(&shift),
@@ -608,6 +956,9 @@ impl NetOps for Flex {
             slope,
             shape,
         );
+        if is_added {
+            norm_cpu::add(&mut gradients.x, host(&own(before)));
+        }
         (
             tensor(gradients.x, [batch, channels, h, w]),
             tensor(gradients.scale, [batch, channels]),
@@ -622,6 +973,7 @@ impl NetOps for Flex {
         _: FlexTensor,
         _: usize,
         _: f32,
+        _: [Meeting; 2],
     ) -> FlexTensor {
         unreachable!("`style_norm_act` is a product and `norm_act` here")
     }
@@ -632,8 +984,11 @@ impl NetOps for Flex {
         _: FlexTensor,
         _: FlexTensor,
         _: FlexTensor,
+        _: FlexTensor,
+        _: FlexTensor,
         _: usize,
         _: f32,
+        _: [bool; 2],
     ) -> (FlexTensor, FlexTensor, FlexTensor, FlexTensor) {
         unreachable!("`style_norm_act` is a product and `norm_act` here")
     }
@@ -656,7 +1011,11 @@ impl NetOps for Flex {
         unreachable!("an update goes through the parameters one by one here")
     }
 
-    fn pool(x: FlexTensor, factor: f32) -> FlexTensor {
+    fn view_int(_: FlexTensor, _: usize, _: TensorShape) -> FlexTensor {
+        unreachable!("inputs are tensors of their own here")
+    }
+
+    fn pool(x: FlexTensor, factor: f32, _: Meeting) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
         let (h, w) = (h / 2, w / 2);
         tensor(norm_cpu::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
@@ -666,6 +1025,28 @@ impl NetOps for Flex {
         let [b, c, h, w] = dims(&x);
         let y = norm_cpu::spread(host(&own(x)), [h, w], factor);
         tensor(y, [b, c, 2 * h, 2 * w])
+    }
+
+    fn spread_onto(base: FlexTensor, x: FlexTensor, factor: f32, _: Meeting) -> FlexTensor {
+        let mut y = Self::spread(x, factor);
+        norm_cpu::add(y.storage_mut::<f32>(), host(&own(base)));
+        y
+    }
+
+    fn part(_: FlexTensor, _: Part, _: Meeting) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
+    fn part_gradient(_: FlexTensor, _: FlexTensor, _: [usize; 4], _: Part, _: bool) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
+    fn mean_error(_: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
+    }
+
+    fn mean_error_gradient(_: FlexTensor, _: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
     }
 
     fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
@@ -715,37 +1096,67 @@ struct Convolved<F> {
     x: F,
     weight: F,
     kernel: usize,
-    /// The result and the slope, where a leaky ReLU follows.
-    leaky: Option<(F, f32)>,
+    in_runs: bool,
+}
+
+/// Registers the gradients of a convolution by input, weight and bias, the parents from number `first` on.
+fn convolution_backward<B: NetOps, const N: usize>(
+    ops: &Ops<(), N>,
+    first: usize,
+    state: Convolved<FloatTensor<B>>,
+    dy: FloatTensor<B>,
+    grads: &mut Gradients,
+) {
+    let Convolved {
+        x,
+        weight,
+        kernel,
+        in_runs,
+    } = state;
+    if let Some(node) = &ops.parents[first] {
+        grads.register::<B>(node.id, B::conv_same_data_gradient(weight, dy.clone()));
+    }
+    let learning = [first + 1, first + 2];
+    if learning.iter().all(|parent| ops.parents[*parent].is_none()) {
+        return;
+    }
+    // What is computed from a parameter needs the sum itself.
+    let in_runs = in_runs && learning.iter().all(|parent| is_leaf_or_none(ops, *parent));
+    let (dweight, dbias) = B::conv_same_weight_gradients(x, dy, kernel, in_runs);
+    for (parent, gradient) in learning.into_iter().zip([dweight, dbias]) {
+        if let Some(node) = &ops.parents[parent] {
+            grads.register::<B>(node.id, gradient);
+        }
+    }
 }
 
 impl<B: NetOps> Backward<B, 3> for ConvSameBackward {
-    type State = Convolved<FloatTensor<B>>;
+    /// Also the result and the slope, where a leaky ReLU follows.
+    type State = (Convolved<FloatTensor<B>>, Option<(FloatTensor<B>, f32)>);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node, weight_node, bias_node] = ops.parents;
+        let (ops, state) = split(ops);
         let mut dy = grads.consume::<B>(&ops.node);
-        let Convolved {
-            x,
-            weight,
-            kernel,
-            leaky,
-        } = ops.state;
+        let (convolved, leaky) = state;
         if let Some((y, slope)) = leaky {
             dy = B::leaky_gradient(y, dy, slope);
         }
-        if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::conv_same_data_gradient(weight, dy.clone()));
-        }
-        if weight_node.is_none() && bias_node.is_none() {
-            return;
-        }
-        let (dweight, dbias) = B::conv_same_weight_gradients(x, dy, kernel);
-        for (node, gradient) in [(weight_node, dweight), (bias_node, dbias)] {
-            if let Some(node) = node {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        convolution_backward::<B, 3>(&ops, 0, convolved, dy, grads);
+    }
+}
+
+#[derive(Debug)]
+struct ConvOntoBackward;
+
+impl<B: NetOps> Backward<B, 4> for ConvOntoBackward {
+    type State = (Convolved<FloatTensor<B>>, Meeting);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, state) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let (convolved, meeting) = state;
+        meeting.register::<B, 4>(&ops, 0, dy.clone(), grads);
+        convolution_backward::<B, 4>(&ops, 1, convolved, dy, grads);
     }
 }
 
@@ -766,17 +1177,60 @@ impl<B: NetOps> Backward<B, 1> for LeakyBackward {
 }
 
 #[derive(Debug)]
+struct PartBackward;
+
+impl<B: NetOps> Backward<B, 1> for PartBackward {
+    /// The whole tensor's shape, the part, and the meeting of the whole tensor.
+    type State = ([usize; 4], Part, Meeting);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, (shape, part, meeting)) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let before = meeting.take::<B, 1>(&ops, 0, grads);
+        let is_added = before.is_some();
+        let before = before.unwrap_or_else(|| dy.clone());
+        let dx = B::part_gradient(dy, before, shape, part, is_added);
+        meeting.register::<B, 1>(&ops, 0, dx, grads);
+    }
+}
+
+#[derive(Debug)]
+struct MeanErrorBackward;
+
+impl<B: NetOps> Backward<B, 2> for MeanErrorBackward {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, [a, b]) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let by_a = B::mean_error_gradient(a, b, dy);
+        if let Some(node) = &ops.parents[1] {
+            grads.register::<B>(node.id, B::float_neg(by_a.clone()));
+        }
+        if let Some(node) = &ops.parents[0] {
+            grads.register::<B>(node.id, by_a);
+        }
+    }
+}
+
+#[derive(Debug)]
 struct PoolBackward;
 
 impl<B: NetOps> Backward<B, 1> for PoolBackward {
-    type State = f32;
+    type State = (f32, Meeting);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node] = ops.parents;
+        let (ops, state) = split(ops);
         let dy = grads.consume::<B>(&ops.node);
-        if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::spread(dy, ops.state));
+        if ops.parents[0].is_none() {
+            return;
         }
+        let (factor, meeting) = state;
+        let dx = match meeting.take::<B, 1>(&ops, 0, grads) {
+            Some(before) => B::spread_onto(before, dy, factor, Meeting::default()),
+            None => B::spread(dy, factor),
+        };
+        meeting.register::<B, 1>(&ops, 0, dx, grads);
     }
 }
 
@@ -790,7 +1244,24 @@ impl<B: NetOps> Backward<B, 1> for SpreadBackward {
         let [x_node] = ops.parents;
         let dy = grads.consume::<B>(&ops.node);
         if let Some(node) = x_node {
-            grads.register::<B>(node.id, B::pool(dy, ops.state));
+            grads.register::<B>(node.id, B::pool(dy, ops.state, Meeting::default()));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SpreadOntoBackward;
+
+impl<B: NetOps> Backward<B, 2> for SpreadOntoBackward {
+    type State = (f32, Meeting);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, state) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let (factor, meeting) = state;
+        meeting.register::<B, 2>(&ops, 0, dy.clone(), grads);
+        if let Some(node) = &ops.parents[1] {
+            grads.register::<B>(node.id, B::pool(dy, factor, Meeting::default()));
         }
     }
 }
@@ -798,16 +1269,35 @@ impl<B: NetOps> Backward<B, 1> for SpreadBackward {
 #[derive(Debug)]
 struct NormActBackward;
 
+/// What [`NetOps::norm_act`] leaves for its backward pass: `x`, scale, shift.
+#[derive(Clone, Debug)]
+struct Normed<F> {
+    inputs: [F; 3],
+    groups: usize,
+    slope: f32,
+    meeting: Meeting,
+}
+
 impl<B: NetOps> Backward<B, 3> for NormActBackward {
-    type State = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, usize, f32);
+    type State = Normed<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [x_node, scale_node, shift_node] = ops.parents;
+        let (ops, state) = split(ops);
         let dy = grads.consume::<B>(&ops.node);
-        let (x, scale, shift, groups, slope) = ops.state;
-        let (dx, dscale, dshift) = B::norm_act_gradients(x, scale, shift, dy, groups, slope);
-        for (node, gradient) in [(x_node, dx), (scale_node, dscale), (shift_node, dshift)] {
-            if let Some(node) = node {
+        let Normed {
+            inputs: [x, scale, shift],
+            groups,
+            slope,
+            meeting,
+        } = state;
+        let before = meeting.take::<B, 3>(&ops, 0, grads);
+        let is_added = before.is_some();
+        let before = before.unwrap_or_else(|| dy.clone());
+        let (dx, dscale, dshift) =
+            B::norm_act_gradients(x, scale, shift, dy, before, groups, slope, is_added);
+        meeting.register::<B, 3>(&ops, 0, dx, grads);
+        for (parent, gradient) in [(1, dscale), (2, dshift)] {
+            if let Some(node) = &ops.parents[parent] {
                 grads.register::<B>(node.id, gradient);
             }
         }
@@ -823,22 +1313,43 @@ struct StyleNormed<F> {
     inputs: [F; 4],
     groups: usize,
     slope: f32,
+    /// Of `x` and of the code.
+    meetings: [Meeting; 2],
 }
 
 impl<B: NetOps> Backward<B, 4> for StyleNormActBackward {
     type State = StyleNormed<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, state) = split(ops);
         let dy = grads.consume::<B>(&ops.node);
         let StyleNormed {
             inputs: [x, code, weight, bias],
             groups,
             slope,
-        } = ops.state;
-        let (dx, dcode, dweight, dbias) =
-            B::style_norm_act_gradients(x, code, weight, bias, dy, groups, slope);
-        for (node, gradient) in ops.parents.into_iter().zip([dx, dcode, dweight, dbias]) {
-            if let Some(node) = node {
+            meetings: [of_x, of_code],
+        } = state;
+        let before = of_x.take::<B, 4>(&ops, 0, grads);
+        let code_before = of_code.take::<B, 4>(&ops, 1, grads);
+        let are_added = [before.is_some(), code_before.is_some()];
+        let before = before.unwrap_or_else(|| dy.clone());
+        let code_before = code_before.unwrap_or_else(|| code.clone());
+        let (dx, dcode, dweight, dbias) = B::style_norm_act_gradients(
+            x,
+            code,
+            weight,
+            bias,
+            dy,
+            before,
+            code_before,
+            groups,
+            slope,
+            are_added,
+        );
+        of_x.register::<B, 4>(&ops, 0, dx, grads);
+        of_code.register::<B, 4>(&ops, 1, dcode, grads);
+        for (parent, gradient) in [(2, dweight), (3, dbias)] {
+            if let Some(node) = &ops.parents[parent] {
                 grads.register::<B>(node.id, gradient);
             }
         }
@@ -851,31 +1362,70 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         slope: f32,
+        in_runs: bool,
     ) -> FloatTensor<Self> {
         use burn::backend::TensorMetadata;
         let kernel = weight.shape()[3];
+        let nodes = [x.node(), weight.node(), bias.node()];
+        let (x, weight, bias) = (
+            x.into_primitive(),
+            weight.into_primitive(),
+            bias.into_primitive(),
+        );
         match ConvSameBackward
-            .prepare::<C>([x.node(), weight.node(), bias.node()])
+            .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prep) => {
-                let (x, weight) = (x.into_primitive(), weight.into_primitive());
-                let y = B::conv_same(x.clone(), weight.clone(), bias.into_primitive(), slope);
-                let state = Convolved {
+                let y = B::conv_same(x.clone(), weight.clone(), bias, slope, in_runs);
+                let convolved = Convolved {
                     x,
                     weight,
                     kernel,
-                    leaky: (slope != 1.0).then(|| (y.clone(), slope)),
+                    in_runs,
                 };
-                prep.finish(state, y)
+                let leaky = (slope != 1.0).then(|| (y.clone(), slope));
+                prep.finish((convolved, leaky), y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::conv_same(
-                x.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                slope,
-            )),
+            OpsKind::UnTracked(prep) => prep.finish(B::conv_same(x, weight, bias, slope, in_runs)),
+        }
+    }
+
+    fn conv_onto(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        meeting: Meeting,
+        in_runs: bool,
+    ) -> FloatTensor<Self> {
+        use burn::backend::TensorMetadata;
+        let kernel = weight.shape()[3];
+        let nodes = [base.node(), x.node(), weight.node(), bias.node()];
+        let (base, x, weight, bias) = (
+            base.into_primitive(),
+            x.into_primitive(),
+            weight.into_primitive(),
+            bias.into_primitive(),
+        );
+        let run = |x, weight| B::conv_onto(base, x, weight, bias, Meeting::default(), in_runs);
+        match ConvOntoBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let y = run(x.clone(), weight.clone());
+                let convolved = Convolved {
+                    x,
+                    weight,
+                    kernel,
+                    in_runs,
+                };
+                prep.finish((convolved, meeting), y)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(run(x, weight)),
         }
     }
 
@@ -885,28 +1435,33 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         shift: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        meeting: Meeting,
     ) -> FloatTensor<Self> {
+        let nodes = [x.node(), scale.node(), shift.node()];
+        let inputs = [
+            x.into_primitive(),
+            scale.into_primitive(),
+            shift.into_primitive(),
+        ];
+        let run = |[x, scale, shift]: [FloatTensor<B>; 3]| {
+            B::norm_act(x, scale, shift, groups, slope, Meeting::default())
+        };
         match NormActBackward
-            .prepare::<C>([x.node(), scale.node(), shift.node()])
+            .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prep) => {
-                let (x, scale, shift) = (
-                    x.into_primitive(),
-                    scale.into_primitive(),
-                    shift.into_primitive(),
-                );
-                let y = B::norm_act(x.clone(), scale.clone(), shift.clone(), groups, slope);
-                prep.finish((x, scale, shift, groups, slope), y)
+                let y = run(inputs.clone());
+                let state = Normed {
+                    inputs,
+                    groups,
+                    slope,
+                    meeting,
+                };
+                prep.finish(state, y)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::norm_act(
-                x.into_primitive(),
-                scale.into_primitive(),
-                shift.into_primitive(),
-                groups,
-                slope,
-            )),
+            OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
         }
     }
 
@@ -917,6 +1472,7 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         groups: usize,
         slope: f32,
+        meetings: [Meeting; 2],
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), code.node(), weight.node(), bias.node()];
         let inputs = [
@@ -926,7 +1482,8 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
             bias.into_primitive(),
         ];
         let run = |[x, code, weight, bias]: [FloatTensor<B>; 4]| {
-            B::style_norm_act(x, code, weight, bias, groups, slope)
+            let unmet = [Meeting::default(), Meeting::default()];
+            B::style_norm_act(x, code, weight, bias, groups, slope, unmet)
         };
         match StyleNormActBackward
             .prepare::<C>(nodes)
@@ -939,6 +1496,7 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
                     inputs,
                     groups,
                     slope,
+                    meetings,
                 };
                 prep.finish(state, y)
             }
@@ -946,26 +1504,91 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         }
     }
 
-    fn pool(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
-        match PoolBackward
-            .prepare::<C>([x.node()])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => prep.finish(factor, B::pool(x.into_primitive(), factor)),
-            OpsKind::UnTracked(prep) => prep.finish(B::pool(x.into_primitive(), factor)),
+    fn pool(x: FloatTensor<Self>, factor: f32, meeting: Meeting) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::pool(x.into_primitive(), factor, Meeting::default());
+        match PoolBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((factor, meeting), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
     }
 
     fn spread(x: FloatTensor<Self>, factor: f32) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::spread(x.into_primitive(), factor);
         match SpreadBackward
-            .prepare::<C>([x.node()])
+            .prepare::<C>([node])
             .compute_bound()
             .stateful()
         {
-            OpsKind::Tracked(prep) => prep.finish(factor, B::spread(x.into_primitive(), factor)),
-            OpsKind::UnTracked(prep) => prep.finish(B::spread(x.into_primitive(), factor)),
+            OpsKind::Tracked(prep) => prep.finish(factor, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
+    }
+
+    fn spread_onto(
+        base: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        factor: f32,
+        meeting: Meeting,
+    ) -> FloatTensor<Self> {
+        let nodes = [base.node(), x.node()];
+        let (base, x) = (base.into_primitive(), x.into_primitive());
+        let y = B::spread_onto(base, x, factor, Meeting::default());
+        match SpreadOntoBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish((factor, meeting), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self> {
+        use burn::backend::TensorMetadata;
+        let shape = x.shape();
+        let shape: [usize; 4] = std::array::from_fn(|axis| shape[axis]);
+        let node = x.node();
+        let y = B::part(x.into_primitive(), part, Meeting::default());
+        match PartBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((shape, part, meeting), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn part_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: [usize; 4],
+        _: Part,
+        _: bool,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [a.node(), b.node()];
+        let (a, b) = (a.into_primitive(), b.into_primitive());
+        match MeanErrorBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let e = B::mean_error(a.clone(), b.clone());
+                prep.finish([a, b], e)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::mean_error(a, b)),
+        }
+    }
+
+    fn mean_error_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {
@@ -994,6 +1617,7 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: usize,
+        _: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
@@ -1004,8 +1628,11 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
         _: usize,
         _: f32,
+        _: [bool; 2],
     ) -> (
         FloatTensor<Self>,
         FloatTensor<Self>,
@@ -1033,13 +1660,19 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         unreachable!("parameters are updated outside the graph")
     }
 
+    fn view_int(_: FloatTensor<Self>, _: usize, _: TensorShape) -> IntTensor<Self> {
+        unreachable!("inputs are uploaded outside the graph")
+    }
+
     fn norm_act_gradients(
+        _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: usize,
         _: f32,
+        _: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
@@ -1065,7 +1698,8 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
-    fn worst<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    /// Largest difference over the largest value of `b`.
+    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
         let scale: f32 = b.clone().abs().max().into_scalar();
         let difference: f32 = (a - b).abs().max().into_scalar();
         difference / scale.max(1e-6)
@@ -1083,12 +1717,12 @@ mod tests {
             let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
             let ours = conv_same(x.clone(), w.clone(), b.clone());
             let burns = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
-            assert!(worst(ours.clone().inner(), burns.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), burns.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let burns = (burns * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
-            assert!(worst(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
-            assert!(worst(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
+            assert!(apart(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
+            assert!(apart(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
         }
     }
 
@@ -1125,18 +1759,18 @@ mod tests {
                 groups,
                 f64::from(slope),
             );
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
             assert!(
-                worst(
+                apart(
                     scale.grad(&ours).expect("scale"),
                     scale.grad(&plain).expect("scale")
                 ) < 2e-5
             );
             assert!(
-                worst(
+                apart(
                     shift.grad(&ours).expect("shift"),
                     shift.grad(&plain).expect("shift")
                 ) < 2e-5
@@ -1153,11 +1787,11 @@ mod tests {
         let before = x.clone().inner();
         let ours = leaky(x.clone(), 0.2);
         let burns = burn::tensor::activation::leaky_relu(x.clone(), 0.2);
-        assert!(worst(ours.clone().inner(), burns.clone().inner()) == 0.0);
-        assert!(worst(x.clone().inner(), before) == 0.0);
+        assert!(apart(ours.clone().inner(), burns.clone().inner()) == 0.0);
+        assert!(apart(x.clone().inner(), before) == 0.0);
         let ours = (ours * up.clone()).sum().backward();
         let burns = (burns * up).sum().backward();
-        assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
+        assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
     }
 
     #[test]
@@ -1181,11 +1815,166 @@ mod tests {
             (halve(x.clone()), means.reshape([2, 3, 2, 3]), small),
             (upsample(x.clone()), wide.reshape([2, 3, 8, 12]), large),
         ] {
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
         }
+    }
+
+    #[test]
+    fn gradients_that_meet_on_flex_are_those_of_additions() {
+        gradients_meet(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn gradients_that_meet_on_an_adapter_are_those_of_additions() {
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let _turn = crate::train::turn();
+        gradients_meet(&device.autodiff());
+    }
+
+    /// A residual block, and a wide branch, on a leaf and on what is computed; two layers that read one code.
+    fn gradients_meet(device: &Device) {
+        let weight = tensor(61, [6, 6, 3, 3], device).require_grad();
+        let bias = tensor(62, [6], device).require_grad();
+        let leaf = tensor(60, [2, 6, 4, 6], device).require_grad();
+        let source = tensor(63, [2, 5], device).require_grad();
+        let matrix = tensor(64, [5, 12], device).require_grad();
+        let offset = tensor(65, [12], device).require_grad();
+        let up = tensor(66, [2, 6, 4, 6], device);
+        let styled = |x: Tensor<4>, code: &Tensor<2>, meetings: [&Meeting; 2]| {
+            let affine = StyleAffine {
+                code: code.clone(),
+                weight: matrix.clone(),
+                bias: offset.clone(),
+            };
+            style_norm_act_meeting(x, affine, 3, 0.2, meetings)
+        };
+        let (weights, biases) = (|| weight.clone(), || bias.clone());
+        let alone = Meeting::default();
+        for is_leaf in [true, false] {
+            let (x, code) = if is_leaf {
+                (leaf.clone(), source.clone())
+            } else {
+                (leaf.clone() * 2.0, source.clone() * 0.5)
+            };
+            let [of_x, of_z, of_code] = std::array::from_fn(|_| Meeting::default());
+            let y = styled(x.clone(), &code, [&of_x, &of_code]);
+            let y = styled(y, &code, [&alone, &of_code]);
+            let z = conv_onto(x.clone(), y, weights(), biases(), &of_x, false);
+            let rows = tensor::<2>(67, [1, 6], device);
+            let wide = halve_meeting(z.clone(), &of_z);
+            let wide = norm_act_meeting(wide, rows.clone(), rows.clone(), 2, 0.2, &alone);
+            let ours = upsample_onto(z, wide, &of_z);
+
+            let y = styled(x.clone(), &code, [&alone; 2]);
+            let y = styled(y, &code, [&alone; 2]);
+            let z = x + conv_same(y, weights(), biases());
+            let wide = norm_act(halve(z.clone()), rows.clone(), rows, 2, 0.2);
+            let plain = z + upsample(wide);
+
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            let ours = (ours * up.clone()).sum().backward();
+            let plain = (plain * up.clone()).sum().backward();
+            let same = |name: &str, ours: Option<f32>| {
+                let worst = ours.expect("it has a gradient");
+                assert!(worst < 1e-5, "{name}, a leaf {is_leaf}: {worst}");
+            };
+            let of = |t: &Tensor<4>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
+            same("x", of(&leaf));
+            same("weight", of(&weight));
+            let of = |t: &Tensor<2>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
+            same("code", of(&source));
+            same("matrix", of(&matrix));
+            let of = |t: &Tensor<1>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
+            same("bias", of(&bias));
+            same("offset", of(&offset));
+        }
+    }
+
+    #[test]
+    fn halves_on_flex_have_the_gradients_of_slices() {
+        gradients_of_halves(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn halves_on_an_adapter_have_the_gradients_of_slices() {
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let _turn = crate::train::turn();
+        gradients_of_halves(&device.autodiff());
+    }
+
+    fn gradients_of_halves(device: &Device) {
+        let leaf = tensor(81, [4, 6, 3, 5], device).require_grad();
+        for axis in [0, 1] {
+            let x = leaf.clone() * 2.0;
+            let count = x.dims()[axis] / 2;
+            let loss = |[first, second]: [Tensor<4>; 2]| {
+                let ups = [82, 83].map(|step| tensor(step, first.dims(), device));
+                let [up, up_2] = ups;
+                (first * up).sum() + (second.square() * up_2).sum()
+            };
+            let slices = [0, count].map(|start| x.clone().narrow(axis, start, count));
+            for (ours, slice) in halves(x.clone(), axis).into_iter().zip(&slices) {
+                assert!(apart(ours.inner(), slice.clone().inner()) == 0.0);
+            }
+            let ours = loss(halves(x.clone(), axis)).backward();
+            let plain = loss(slices).backward();
+            let of = |gradients| leaf.grad(gradients).expect("it counts");
+            assert!(apart(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
+        }
+    }
+
+    #[test]
+    fn gradients_in_runs_on_flex_add_up_to_the_gradients() {
+        gradients_in_runs(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn gradients_in_runs_on_an_adapter_add_up_to_the_gradients() {
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let _turn = crate::train::turn();
+        gradients_in_runs(&device.autodiff());
+    }
+
+    /// Of a layer that two batches of different sizes go through; and of one that is no parameter.
+    fn gradients_in_runs(device: &Device) {
+        let weight = tensor(71, [7, 5, 3, 3], device).require_grad();
+        let bias = tensor(72, [7], device).require_grad();
+        let sum = |in_runs: bool| {
+            let of = |step, pictures: usize| {
+                let x = tensor(step, [pictures, 5, 6, 9], device);
+                let y = conv(x, weight.clone(), bias.clone(), 0.2, in_runs);
+                (y * tensor(step + 1, [pictures, 7, 6, 9], device)).sum()
+            };
+            (of(73, 2) + of(75, 3)).backward()
+        };
+        let (runs, sums) = (sum(true), sum(false));
+        let got = whole(weight.grad(&runs).expect("weight"), weight.dims());
+        assert!(apart(got, weight.grad(&sums).expect("weight")) < 1e-5);
+        let got = whole(bias.grad(&runs).expect("bias"), bias.dims());
+        assert!(apart(got, bias.grad(&sums).expect("bias")) < 1e-5);
+
+        // Half of it is computed: the gradient that goes on is the sum.
+        let half = weight.clone() * 0.5;
+        let x = tensor(73, [2, 5, 6, 9], device);
+        let y = conv(x.clone(), half, bias.clone(), 1.0, true);
+        let got = y.sum().backward();
+        let y = conv(x, weight.clone() * 0.5, bias.clone(), 1.0, false);
+        let expected = y.sum().backward();
+        let got = weight.grad(&got).expect("weight");
+        assert_eq!(got.dims(), weight.dims());
+        assert!(apart(got, weight.grad(&expected).expect("weight")) < 1e-6);
     }
 
     #[test]

@@ -236,7 +236,7 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
     });
 }
 
-/// `dy * leaky'(x)` in place, told from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
+/// `dy * leaky'(x)` in place, read from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
 pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
     let tasks = dy.par_chunks_mut(LEAKY_TASK).zip(y.par_chunks(LEAKY_TASK));
     tasks.for_each(|(dy, y)| {
@@ -248,6 +248,16 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
         }
         for (dy, y) in to.into_remainder().iter_mut().zip(from.remainder()) {
             *dy = if *y >= 0.0 { *dy } else { *dy * slope };
+        }
+    });
+}
+
+/// `a + b`, into `a`.
+pub(crate) fn add(a: &mut [f32], b: &[f32]) {
+    let tasks = a.par_chunks_mut(LEAKY_TASK).zip(b.par_chunks(LEAKY_TASK));
+    tasks.for_each(|(a, b)| {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
         }
     });
 }

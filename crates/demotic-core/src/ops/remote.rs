@@ -2,14 +2,14 @@
 //! as a device of that machine runs it.
 
 use burn::backend::ir::{BackendIr, CustomOpIr, ScalarIr};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, Remote, TensorMetadata};
 use burn::server::CustomOpRegistry;
 use burn::tensor::{DType, Shape};
 use demotic_crf::remote::{is_flex, send};
 
 use super::filter::FilterOps;
-use super::{AdamScalars, Filter, Gather, NetOps};
+use super::{AdamScalars, Filter, GATHERED, Gather, Meeting, NetOps, Part};
 
 /// This text: what travels, and how.
 pub(crate) const SOURCE: &str = include_str!("remote.rs");
@@ -19,6 +19,7 @@ type Far = FloatTensor<Remote>;
 /// The names that the operations travel by.
 mod name {
     pub(super) const CONV: &str = "demotic_conv_same";
+    pub(super) const CONV_ONTO: &str = "demotic_conv_onto";
     pub(super) const CONV_DATA: &str = "demotic_conv_same_data_gradient";
     pub(super) const CONV_WEIGHT: &str = "demotic_conv_same_weight_gradients";
     pub(super) const NORM: &str = "demotic_norm_act";
@@ -29,6 +30,7 @@ mod name {
     pub(super) const LEAKY_GRADIENT: &str = "demotic_leaky_gradient";
     pub(super) const POOL: &str = "demotic_pool";
     pub(super) const SPREAD: &str = "demotic_spread";
+    pub(super) const SPREAD_ONTO: &str = "demotic_spread_onto";
     pub(super) const ADAM: &str = "demotic_adam";
     pub(super) const GATHER: &str = "demotic_gather";
     pub(super) const VIEW: &str = "demotic_view";
@@ -59,10 +61,16 @@ fn sides(tensor: &Far) -> [usize; 4] {
 }
 
 impl NetOps for Remote {
-    fn conv_same(x: Far, weight: Far, bias: Far, slope: f32) -> Far {
+    fn conv_same(x: Far, weight: Far, bias: Far, slope: f32, _: bool) -> Far {
         let [b, _, h, w] = sides(&x);
         let y = shaped([b, sides(&weight)[0], h, w], &x);
         let [y] = send(name::CONV, [x, weight, bias], [y], vec![float(slope)]);
+        y
+    }
+
+    fn conv_onto(base: Far, x: Far, weight: Far, bias: Far, _: Meeting, _: bool) -> Far {
+        let y = like(&base);
+        let [y] = send(name::CONV_ONTO, [base, x, weight, bias], [y], vec![]);
         y
     }
 
@@ -73,14 +81,15 @@ impl NetOps for Remote {
         dx
     }
 
-    fn conv_same_weight_gradients(x: Far, dy: Far, kernel: usize) -> (Far, Far) {
+    /// Never in runs: how many there are is the far device's affair, and a sum travels faster.
+    fn conv_same_weight_gradients(x: Far, dy: Far, kernel: usize, _: bool) -> (Far, Far) {
         let (o, c) = (sides(&dy)[1], sides(&x)[1]);
         let outputs = [shaped([o, c, kernel, kernel], &x), shaped([o], &x)];
         let [by_weight, by_bias] = send(name::CONV_WEIGHT, [x, dy], outputs, vec![whole(kernel)]);
         (by_weight, by_bias)
     }
 
-    fn norm_act(x: Far, scale: Far, shift: Far, groups: usize, slope: f32) -> Far {
+    fn norm_act(x: Far, scale: Far, shift: Far, groups: usize, slope: f32, _: Meeting) -> Far {
         let y = like(&x);
         let scalars = vec![whole(groups), float(slope)];
         let [y] = send(name::NORM, [x, scale, shift], [y], scalars);
@@ -92,21 +101,31 @@ impl NetOps for Remote {
         scale: Far,
         shift: Far,
         dy: Far,
+        before: Far,
         groups: usize,
         slope: f32,
+        is_added: bool,
     ) -> (Far, Far, Far) {
         let outputs = [&x, &scale, &shift].map(like);
-        let scalars = vec![whole(groups), float(slope)];
+        let scalars = vec![whole(groups), float(slope), ScalarIr::Bool(is_added)];
         let [dx, dscale, dshift] = send(
             name::NORM_GRADIENTS,
-            [x, scale, shift, dy],
+            [x, scale, shift, dy, before],
             outputs,
             scalars,
         );
         (dx, dscale, dshift)
     }
 
-    fn style_norm_act(x: Far, code: Far, weight: Far, bias: Far, groups: usize, slope: f32) -> Far {
+    fn style_norm_act(
+        x: Far,
+        code: Far,
+        weight: Far,
+        bias: Far,
+        groups: usize,
+        slope: f32,
+        _: [Meeting; 2],
+    ) -> Far {
         let y = like(&x);
         let scalars = vec![whole(groups), float(slope)];
         let [y] = send(name::STYLE, [x, code, weight, bias], [y], scalars);
@@ -119,12 +138,16 @@ impl NetOps for Remote {
         weight: Far,
         bias: Far,
         dy: Far,
+        before: Far,
+        code_before: Far,
         groups: usize,
         slope: f32,
+        are_added: [bool; 2],
     ) -> (Far, Far, Far, Far) {
         let outputs = [&x, &code, &weight, &bias].map(like);
-        let scalars = vec![whole(groups), float(slope)];
-        let inputs = [x, code, weight, bias, dy];
+        let mut scalars = vec![whole(groups), float(slope)];
+        scalars.extend(are_added.map(ScalarIr::Bool));
+        let inputs = [x, code, weight, bias, dy, before, code_before];
         let [dx, dcode, dweight, dbias] = send(name::STYLE_GRADIENTS, inputs, outputs, scalars);
         (dx, dcode, dweight, dbias)
     }
@@ -135,7 +158,7 @@ impl NetOps for Remote {
         y
     }
 
-    fn pool(x: Far, factor: f32) -> Far {
+    fn pool(x: Far, factor: f32, _: Meeting) -> Far {
         let [b, c, h, w] = sides(&x);
         let y = shaped([b, c, h / 2, w / 2], &x);
         let [y] = send(name::POOL, [x], [y], vec![float(factor)]);
@@ -146,6 +169,12 @@ impl NetOps for Remote {
         let [b, c, h, w] = sides(&x);
         let y = shaped([b, c, 2 * h, 2 * w], &x);
         let [y] = send(name::SPREAD, [x], [y], vec![float(factor)]);
+        y
+    }
+
+    fn spread_onto(base: Far, x: Far, factor: f32, _: Meeting) -> Far {
+        let y = like(&base);
+        let [y] = send(name::SPREAD_ONTO, [base, x], [y], vec![float(factor)]);
         y
     }
 
@@ -181,7 +210,8 @@ impl NetOps for Remote {
         plan: Gather,
     ) -> Far {
         let gathered = like(&flat);
-        let scalars = vec![whole(plan.start), whole(plan.count)];
+        let mut scalars = vec![whole(plan.start), whole(plan.count)];
+        scalars.extend(plan.sizes.map(whole));
         let inputs = [flat, a, b, c, d, e, f, g];
         let [gathered] = send(name::GATHER, inputs, [gathered], scalars);
         gathered
@@ -191,6 +221,26 @@ impl NetOps for Remote {
         let part = (shape, flat.dtype());
         let [part] = send(name::VIEW, [flat], [part], vec![whole(start)]);
         part
+    }
+
+    fn part(_: Far, _: Part, _: Meeting) -> Far {
+        unreachable!("a part of a tensor travels as a slice")
+    }
+
+    fn part_gradient(_: Far, _: Far, _: [usize; 4], _: Part, _: bool) -> Far {
+        unreachable!("a part of a tensor travels as a slice")
+    }
+
+    fn mean_error(_: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
+    }
+
+    fn mean_error_gradient(_: Far, _: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
+    }
+
+    fn view_int(_: Far, _: usize, _: Shape) -> IntTensor<Remote> {
+        unreachable!("inputs travel as tensors of their own")
     }
 }
 
@@ -230,6 +280,10 @@ impl Scalars<'_> {
     fn whole(&self, index: usize) -> usize {
         self.0.scalars[index].elem::<u64>() as usize
     }
+
+    fn flag(&self, index: usize) -> bool {
+        self.0.scalars[index].elem()
+    }
 }
 
 /// Runs what is sent here by a name.
@@ -252,42 +306,84 @@ fn on<B: BackendIr, const IN: usize, const OUT: usize>(
 /// Runs what is sent here, on a backend of this machine.
 fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>) {
     on(registry, name::CONV, |[x, weight, bias], s| {
-        [B::conv_same(x, weight, bias, s.float(0))]
+        [B::conv_same(x, weight, bias, s.float(0), false)]
+    });
+    on(registry, name::CONV_ONTO, |[base, x, weight, bias], _| {
+        [B::conv_onto(
+            base,
+            x,
+            weight,
+            bias,
+            Meeting::default(),
+            false,
+        )]
     });
     on(registry, name::CONV_DATA, |[weight, dy], _| {
         [B::conv_same_data_gradient(weight, dy)]
     });
     on(registry, name::CONV_WEIGHT, |[x, dy], s| {
-        <[_; 2]>::from(B::conv_same_weight_gradients(x, dy, s.whole(0)))
+        <[_; 2]>::from(B::conv_same_weight_gradients(x, dy, s.whole(0), false))
     });
     on(registry, name::NORM, |[x, scale, shift], s| {
-        [B::norm_act(x, scale, shift, s.whole(0), s.float(1))]
+        let (groups, slope) = (s.whole(0), s.float(1));
+        [B::norm_act(
+            x,
+            scale,
+            shift,
+            groups,
+            slope,
+            Meeting::default(),
+        )]
     });
     on(
         registry,
         name::NORM_GRADIENTS,
-        |[x, scale, shift, dy], s| {
-            let (groups, slope) = (s.whole(0), s.float(1));
-            <[_; 3]>::from(B::norm_act_gradients(x, scale, shift, dy, groups, slope))
+        |[x, scale, shift, dy, before], s| {
+            <[_; 3]>::from(B::norm_act_gradients(
+                x,
+                scale,
+                shift,
+                dy,
+                before,
+                s.whole(0),
+                s.float(1),
+                s.flag(2),
+            ))
         },
     );
     on(registry, name::STYLE, |[x, code, weight, bias], s| {
         let (groups, slope) = (s.whole(0), s.float(1));
-        [B::style_norm_act(x, code, weight, bias, groups, slope)]
+        let unmet = [Meeting::default(), Meeting::default()];
+        [B::style_norm_act(
+            x, code, weight, bias, groups, slope, unmet,
+        )]
     });
     on(
         registry,
         name::STYLE_GRADIENTS,
-        |[x, code, weight, bias, dy], s| {
-            let (groups, slope) = (s.whole(0), s.float(1));
+        |[x, code, weight, bias, dy, before, code_before], s| {
             <[_; 4]>::from(B::style_norm_act_gradients(
-                x, code, weight, bias, dy, groups, slope,
+                x,
+                code,
+                weight,
+                bias,
+                dy,
+                before,
+                code_before,
+                s.whole(0),
+                s.float(1),
+                [s.flag(2), s.flag(3)],
             ))
         },
     );
     on(registry, name::LEAKY, |[x], s| [B::leaky(x, s.float(0))]);
-    on(registry, name::POOL, |[x], s| [B::pool(x, s.float(0))]);
+    on(registry, name::POOL, |[x], s| {
+        [B::pool(x, s.float(0), Meeting::default())]
+    });
     on(registry, name::SPREAD, |[x], s| [B::spread(x, s.float(0))]);
+    on(registry, name::SPREAD_ONTO, |[base, x], s| {
+        [B::spread_onto(base, x, s.float(0), Meeting::default())]
+    });
     on(registry, name::LEAKY_GRADIENT, |[y, dy], s| {
         [B::leaky_gradient(y, dy, s.float(0))]
     });
@@ -305,18 +401,12 @@ fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>
         },
     );
     on(registry, name::GATHER, |[flat, a, b, c, d, e, f, g], s| {
-        let (start, count) = (s.whole(0), s.whole(1));
-        [B::gather(
-            flat,
-            a,
-            b,
-            c,
-            d,
-            e,
-            f,
-            g,
-            Gather { start, count },
-        )]
+        let plan = Gather {
+            start: s.whole(0),
+            count: s.whole(1),
+            sizes: std::array::from_fn::<usize, GATHERED, _>(|k| s.whole(2 + k)),
+        };
+        [B::gather(flat, a, b, c, d, e, f, g, plan)]
     });
     on(registry, name::VIEW, |[flat], s| {
         let shape = s.0.outputs[0].shape.clone();
@@ -331,8 +421,7 @@ fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>
         [B::filter_decays(guide, fake, filter)]
     });
     on(registry, name::FILTER, |[change, decays], s| {
-        let is_transposed = s.0.scalars[0].elem();
-        [B::filter(change, decays, is_transposed)]
+        [B::filter(change, decays, s.flag(0))]
     });
 }
 

@@ -1,5 +1,5 @@
-//! Which shapes the networks' operations meet: noted on this thread while somebody asks, so that the doctor
-//! checks what a configuration computes and not what somebody thought it does.
+//! Records, on this thread and on request, the shapes that the networks' operations run with: the doctor
+//! checks those that a configuration really uses.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

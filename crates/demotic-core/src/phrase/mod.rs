@@ -1,7 +1,8 @@
 //! Words: what people call an idea, and the way from a phrase to a picture and back.
 //!
 //! ```text
-//! phrase -> letter groups -> recall -> ideas -> a drawing of the idea in any style -> encoder -> decoder(.., style) -> picture
+//! phrase -> letter groups -> recall -> ideas -> a drawing of the idea in any style
+//!        -> encoder -> decoder(.., style) -> picture
 //! picture -> nearest known drawings -> ideas -> their phrases
 //! ```
 //! Recall first, invent second, and say which.

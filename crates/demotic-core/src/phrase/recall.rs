@@ -2,7 +2,8 @@
 //! of an idea together.
 //!
 //! ```text
-//! similarity(idea | q) = max over its phrases p of cos(q, p) + TOGETHER * cos(q, all its phrases) + NAMED [its emoji stands in q]
+//! similarity(idea | q) = max over its phrases p of cos(q, p) + TOGETHER * cos(q, all its phrases)
+//!                        + NAMED [its emoji stands in q]
 //! ```
 
 use std::collections::HashMap;

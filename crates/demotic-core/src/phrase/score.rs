@@ -2,7 +2,6 @@
 //! another hand wrote. Never averaged over tables.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use serde::Serialize;
 
@@ -17,6 +16,7 @@ use super::voice::{Wanted, phrases_of};
 use crate::data::Split;
 use crate::metric::{Bootstrap, Estimate};
 use crate::rng::{Rng, Stream};
+use crate::table::{Cell, Column, Fitted, Table, WHOLE};
 
 /// `half language phrase accepted`; the development half goes with the validation split, the other with the
 /// test split.
@@ -389,107 +389,155 @@ fn spoken(table: &Phrases, all: &Recall, words: &Words) -> Vec<SpokenRow> {
 }
 
 impl std::fmt::Display for WordScores {
+    /// With a width (`{:80}`), tables that fit into it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = String::new();
-        let mut table = "";
-        for row in &self.rows {
-            if row.table != table {
-                table = row.table;
-                let what = match table {
-                    "held out" => format!(
-                        "phrases of the {} split, recalled from training phrases",
-                        self.split
-                    ),
-                    _ => format!(
-                        "challenge phrases, {} half, recalled from all lists",
-                        if self.split == Split::Test {
-                            "test"
-                        } else {
-                            "development"
-                        }
-                    ),
-                };
-                let _ = writeln!(
-                    text,
-                    "\n{what}\n{:18} {:16} {:>5}  first right          among five",
-                    "method", "phrases", "n"
-                );
+        let width = f.width().unwrap_or(WHOLE);
+        let mut all = Fitted::default();
+        for rows in self.rows.chunk_by(|a, b| a.table == b.table) {
+            let what = match rows[0].table {
+                "held out" => format!(
+                    "phrases of the {} split, recalled from training phrases",
+                    self.split
+                ),
+                _ => format!(
+                    "challenge phrases, {} half, recalled from all lists",
+                    if self.split == Split::Test {
+                        "test"
+                    } else {
+                        "development"
+                    }
+                ),
+            };
+            let mut table = Table::new([
+                Column::text("method"),
+                Column::text("phrases"),
+                Column::figure("n"),
+                Column::figure("first right"),
+                Column::figure("among five"),
+            ]);
+            for row in rows {
+                let share = |e: &Estimate| Cell::interval([e.value, e.low, e.high], 3);
+                table.push([
+                    row.method.into(),
+                    row.group.clone().into(),
+                    row.phrases.to_string().into(),
+                    share(&row.first),
+                    share(&row.five),
+                ]);
             }
-            let share = |e: &Estimate| format!("{:.3} [{:.3}, {:.3}]", e.value, e.low, e.high);
-            let _ = writeln!(
-                text,
-                "{:18} {:16} {:>5}  {} {}",
-                row.method,
-                row.group,
-                row.phrases,
-                share(&row.first),
-                share(&row.five)
-            );
+            put(&mut all, &what, table.fitted(width));
         }
         if !self.rephrase.is_empty() {
-            let _ = writeln!(text, "\nrephrased                 answered  same idea");
-        }
-        for (what, answered, kept) in &self.rephrase {
-            let _ = writeln!(text, "{what:25} {answered:.3}     {kept:.3}");
+            let mut table = Table::new([
+                Column::text("rephrased"),
+                Column::figure("answered"),
+                Column::figure("same idea"),
+            ]);
+            for (what, answered, kept) in &self.rephrase {
+                let shares = [answered, kept].map(|share| Cell::from(format!("{share:.3}")));
+                table.push(std::iter::once(Cell::from(what.clone())).chain(shares));
+            }
+            put(&mut all, "", table.fitted(width));
         }
         if !self.spoken.is_empty() {
-            let _ = writeln!(
-                text,
-                "\nmade up   temperature     n  distinct  listed  real words  right idea  real by the discriminator"
-            );
-        }
-        for row in &self.spoken {
-            let _ = writeln!(
-                text,
-                "{:9} {:>11.1} {:>5}  {:>8.3}  {:>6.3}  {:>10.3}  {:>10.3}  {:.3}",
-                row.language.name(),
-                row.temperature,
-                row.phrases,
-                row.distinct,
-                row.listed,
-                row.real_words,
-                row.right,
-                row.realness
-            );
+            let mut table = Table::new([
+                Column::text("made up"),
+                Column::figure("temperature"),
+                Column::figure("n"),
+                Column::figure("distinct"),
+                Column::figure("listed"),
+                Column::figure("real words"),
+                Column::figure("right idea"),
+                Column::figure("looks real"),
+            ]);
+            for row in &self.spoken {
+                let shares = [
+                    row.distinct,
+                    row.listed,
+                    row.real_words,
+                    row.right,
+                    row.realness,
+                ];
+                let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
+                let first = [
+                    row.language.name().to_owned(),
+                    format!("{:.1}", row.temperature),
+                    row.phrases.to_string(),
+                ];
+                table.push(first.map(Cell::from).into_iter().chain(shares));
+            }
+            put(&mut all, "", table.fitted(width));
         }
         if !self.faces.is_empty() {
-            text += "\nkaomoji            n  distinct  novel  real by the discriminator  passes for real\n";
-        }
-        for row in &self.faces {
-            let _ = writeln!(
-                text,
-                "{:14} {:>5}  {:>8.3}  {:>5.3}  {:>25.3}  {:>15.3}",
-                row.faces, row.n, row.distinct, row.novel, row.real, row.passes
-            );
+            put(&mut all, "", table_of_faces(&self.faces).fitted(width));
         }
         if let Some(found) = &self.found {
-            text += &told_of(found);
+            let (title, table) = table_of_found(found);
+            put(&mut all, &title, table.fitted(width));
         }
-        f.write_str(text.trim_start_matches('\n'))
+        for line in all.lines.iter().cloned().chain(all.note()) {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
     }
 }
 
-/// What learning found, as the screen has it.
-fn told_of(found: &Found) -> String {
+/// How kaomoji fare that are made up, and real ones.
+fn table_of_faces(rows: &[FaceRow]) -> Table {
+    let mut table = Table::new([
+        Column::text("kaomoji"),
+        Column::figure("n"),
+        Column::figure("distinct"),
+        Column::figure("novel"),
+        Column::figure("looks real"),
+        Column::figure("passes"),
+    ]);
+    for row in rows {
+        let shares = [row.distinct, row.novel, row.real, row.passes];
+        let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
+        let first = [row.faces.to_owned(), row.n.to_string()];
+        table.push(first.map(Cell::from).into_iter().chain(shares));
+    }
+    table
+}
+
+/// What learning found on what is held out of it: a title, and a row a kind.
+fn table_of_found(found: &Found) -> (String, Table) {
     let Blend { encoder, tfidf } = found.blend;
-    let mut text = format!(
-        "\nfitted on validation phrases: encoder of step {}, {encoder} of its log-probability, {tfidf} nats for a similarity of 1\n",
+    let title = format!(
+        "encoder of step {}; fitted on validation phrases: {encoder} of its log-probability, {tfidf} nats for 1 of similarity",
         found.encoder_step
     );
-    for (what, told) in [
-        ("validation phrases, encoder", found.encoder),
-        ("validation phrases, blended", found.blended),
-        ("drawings held out, reader", found.reader),
-        ("drawings held out, nearest", found.nearest),
+    let mut table = Table::new([
+        Column::text("held out while learning"),
+        Column::text("by"),
+        Column::figure("first right"),
+        Column::figure("among five"),
+        Column::figure("nats"),
+    ]);
+    for (what, by, told) in [
+        ("validation phrases", "encoder", found.encoder),
+        ("validation phrases", "encoder + TF-IDF", found.blended),
+        ("drawings", "reader", found.reader),
+        ("drawings", "nearest drawing", found.nearest),
     ] {
         if let Some(Told { nats, first, five }) = told {
-            let _ = writeln!(
-                text,
-                "{what:28} first {first:.3}  five {five:.3}  nats {nats:.3}"
-            );
+            let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
+            table.push([what, by].map(Cell::from).into_iter().chain(figures));
         }
     }
-    text
+    (title, table)
+}
+
+/// Puts a table below others, an empty line and its title between.
+fn put(all: &mut Fitted, title: &str, table: Fitted) {
+    if !all.lines.is_empty() {
+        all.lines.push(String::new());
+    }
+    if !title.is_empty() {
+        all.lines.push(title.to_owned());
+    }
+    all.add(table);
 }
 
 #[cfg(test)]

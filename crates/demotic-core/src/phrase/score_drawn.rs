@@ -15,6 +15,7 @@ use crate::metric::{Bootstrap, Estimate};
 use crate::model::Generator;
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
+use crate::table::{Cell, Column, Table};
 use crate::translate::{Hand, style_codes};
 
 /// Phrases of each kind that are drawn in each style.
@@ -126,24 +127,33 @@ pub fn score_drawn(
     Ok(rows)
 }
 
-impl std::fmt::Display for DrawnRow {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Estimate { value, low, high } = self.recognised;
-        write!(
-            f,
-            "{:20} {:20} {:10} {:4}  {:8.3}  {value:.3} [{low:.3}, {high:.3}]  {:10.3}  {:10.3}",
-            self.style,
-            self.from,
-            self.split.to_string(),
-            self.phrases,
-            self.recalled,
-            self.real,
-            self.nearest_l1
-        )
-    }
-}
-
 impl DrawnRow {
-    /// What stands above rows as they are displayed.
-    pub const HEAD: &str = "drawn in             from                 phrases       n  recalled  recognised            real ones   nearest_l1";
+    /// A line a row.
+    pub fn table(rows: &[Self]) -> Table {
+        let mut table = Table::new([
+            Column::text("drawn in").at_least(8),
+            Column::text("from").at_least(8),
+            Column::text("phrases"),
+            Column::figure("n"),
+            Column::figure("recalled"),
+            Column::figure("recognised"),
+            Column::figure("real ones"),
+            Column::figure("nearest_l1").rank(1),
+        ]);
+        for row in rows {
+            let Estimate { value, low, high } = row.recognised;
+            let figure = |value: f64| Cell::from(format!("{value:.3}"));
+            table.push([
+                row.style.clone().into(),
+                row.from.clone().into(),
+                row.split.to_string().into(),
+                row.phrases.to_string().into(),
+                figure(row.recalled),
+                Cell::interval([value, low, high], 3),
+                figure(row.real),
+                figure(row.nearest_l1),
+            ]);
+        }
+        table
+    }
 }

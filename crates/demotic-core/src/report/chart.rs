@@ -6,10 +6,11 @@ use super::html::escape;
 
 /// Drawing units; a chart is shown at about this many pixels, on a phone too.
 const WIDTH: f64 = 380.0;
-const HEIGHT: f64 = 222.0;
+const HEIGHT: f64 = 234.0;
 const LEFT: f64 = 48.0;
 const RIGHT: f64 = 12.0;
-const TOP: f64 = 10.0;
+/// Room for the name of the axis above it.
+const TOP: f64 = 22.0;
 const BOTTOM: f64 = 36.0;
 /// A line has at most this many points; longer ones are averaged.
 const POINTS_MAX: usize = 240;
@@ -25,11 +26,13 @@ pub(crate) struct Series {
 
 /// A chart over steps.
 #[derive(Clone, Debug)]
-pub(crate) struct Chart {
+pub(crate) struct Chart<'a> {
     /// What is shown.
     pub(crate) title: String,
-    /// Unit and direction, in small print.
+    /// What it is and which way is better, in small print.
     pub(crate) note: String,
+    /// What its numbers are: the name of the upright axis.
+    pub(crate) axis: &'a str,
     /// Its lines; those without points are left out.
     pub(crate) series: Vec<Series>,
     /// Steps marked by a vertical line.
@@ -38,7 +41,7 @@ pub(crate) struct Chart {
     pub(crate) limit: Option<f64>,
 }
 
-impl Chart {
+impl Chart<'_> {
     /// The chart as a figure; nothing where no line has two points.
     pub(crate) fn html(&self) -> String {
         let series: Vec<Series> = self
@@ -84,6 +87,8 @@ impl Chart {
             "</p><svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
             escape(&self.title)
         );
+        let axis = escape(self.axis);
+        let _ = write!(out, "<text x=\"4\" y=\"12\">{axis}</text>");
         for tick in &ticks {
             let at = y(*tick);
             let _ = write!(
@@ -286,6 +291,7 @@ mod tests {
         let chart = |values: &[f64]| Chart {
             title: "a < b".into(),
             note: String::new(),
+            axis: "l1 & more",
             series: vec![Series {
                 name: "x".into(),
                 points: values
@@ -304,7 +310,12 @@ mod tests {
             &[1e-12, 2e-12],
         ] {
             let html = chart(values).html();
-            assert!(html.contains("a &lt; b") && !html.contains("NaN"), "{html}");
+            assert!(
+                html.contains("a &lt; b")
+                    && html.contains("l1 &amp; more</text>")
+                    && !html.contains("NaN"),
+                "{html}"
+            );
             let points = html
                 .split("points=\"")
                 .nth(1)

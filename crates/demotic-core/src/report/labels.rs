@@ -34,8 +34,8 @@ pub struct LabelMap {
     /// `[grid, grid]`: 0 for fake, `1 + style` for real.
     pub truth: Vec<u32>,
     /// `[1 + styles, grid, grid]`: posterior of each label, sums to one over labels. Under a loss that does
-    /// not tell styles: that of fake and of the style that the patch has or was translated into, zero for the
-    /// others.
+    /// not distinguish styles: that of fake and of the style that the patch has or was translated into, zero
+    /// for the others.
     pub probs: Vec<f32>,
 }
 
@@ -212,9 +212,9 @@ impl LabelMap {
     }
 }
 
-/// Colour of a label, red, green and blue in 0 to 1: vermilion for fake, then one a style.
+/// Colour of a label, red, green and blue in 0 to 1: vermilion for fake, then one per style.
 pub fn label_colour(label: u32) -> [f32; 3] {
-    // After Okabe and Ito, told apart with any colour vision.
+    // After Okabe and Ito, distinguishable with any colour vision.
     const COLOURS: [[u8; 3]; 8] = [
         [213, 94, 0],
         [0, 114, 178],

@@ -66,6 +66,8 @@ type Curve = (&'static str, Box<dyn Fn(&Tick) -> Option<f64>>);
 struct Plan {
     title: &'static str,
     note: &'static str,
+    /// What its numbers are.
+    axis: &'static str,
     curves: Vec<Curve>,
     /// Whether it shows the reach of the CRF, which has a limit.
     is_reach: bool,
@@ -76,9 +78,10 @@ fn plans() -> Vec<Plan> {
     fn curve(name: &'static str, value: impl Fn(&Tick) -> Option<f64> + 'static) -> Curve {
         (name, Box::new(value))
     }
-    let plan = |title, note, curves| Plan {
+    let plan = |title, note, axis, curves| Plan {
         title,
         note,
+        axis,
         curves,
         is_reach: false,
     };
@@ -91,13 +94,15 @@ fn plans() -> Vec<Plan> {
         .into_iter()
         .map(|chart| {
             let (title, note) = chart.texts();
-            plan(title, note, chart.figures().map(of_figure).collect())
+            let curves = chart.figures().map(of_figure).collect();
+            plan(title, note, chart.axis(), curves)
         })
         .collect();
     plans.extend([
         plan(
             "CRF: stay",
             "log-odds that a patch has its neighbour's label",
+            "log-odds",
             vec![curve("stay", |tick| Some(tick.crf_stay_log_odds.into()))],
         ),
         Plan {
@@ -105,6 +110,7 @@ fn plans() -> Vec<Plan> {
             ..plan(
                 "CRF: reach",
                 "patches over which a label's influence falls to 1/e",
+                "patches",
                 vec![curve("coupling length", |tick| {
                     Some(tick.crf_coupling_length.into())
                 })],
@@ -113,10 +119,12 @@ fn plans() -> Vec<Plan> {
         plan(
             "Pace",
             "seconds for a thousand pictures",
+            "seconds",
             vec![curve("sec/kimg", |tick| Some(tick.secs_per_kimg))],
         ),
         plan(
             "Memory",
+            "of the process and of the device",
             "MiB",
             vec![
                 curve("now", move |tick| Some(mib(tick.memory_bytes))),
@@ -163,26 +171,18 @@ impl Report {
     /// # Errors
     /// Where a picture cannot be read or the page not be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let name = escape(&self.name);
-        write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
-             <header><h1>{name}</h1><p class=\"status\">{}</p>{}</header>{}",
-            include_str!("page.css"),
+        let status = format!(
+            "<p class=\"status\">{}</p>{}",
             self.status(),
-            self.verdict(),
-            self.notices()
-        )?;
+            self.verdict()
+        );
+        html::begin(page, &self.name, &status)?;
+        page.write_all(self.notices().as_bytes())?;
         for film in self.films.iter().filter(|film| !film.frames.is_empty()) {
             film.write(page)?;
         }
-        writeln!(
-            page,
-            "{}</main><script>{}</script></body></html>",
-            self.figures(),
-            include_str!("page.js")
-        )
+        page.write_all(self.figures().as_bytes())?;
+        html::end(page)
     }
 
     /// All that is text: scores, curves, settings.
@@ -212,9 +212,9 @@ impl Report {
             .map(scores::recognition)
             .unwrap_or_default();
         if !recognition.is_empty() {
-            let note = "Shares of real held-out pictures whose style it tells, of their patches, and of patches it calls fake.";
+            let note = "Shares of real held-out pictures whose style it names rightly, of their patches likewise, and of patches it calls fake.";
             body += &section(
-                "How well the discriminator tells the styles",
+                "How well the discriminator recognises the styles",
                 &format!("<p class=\"note\">{note}</p>{recognition}"),
             );
         }
@@ -257,23 +257,39 @@ impl Report {
         })
     }
 
-    /// What the figures on held-out pictures come to, in a sentence; nothing before there are any.
+    /// What the figures on held-out pictures come to, in plain words and then in figures; before there are
+    /// any, when they come.
     fn verdict(&self) -> String {
-        let evaluation = self.evaluation.clone();
-        let read = evaluation.and_then(|value| serde_json::from_value::<Evaluation>(value).ok());
-        read.and_then(|evaluation| evaluation.verdict())
-            .map_or_else(String::new, |verdict| {
-                format!(
-                    "<p class=\"verdict\">The translations are {}.</p>",
-                    escape(&verdict)
-                )
-            })
+        let Some(value) = &self.evaluation else {
+            return "<p class=\"verdict\">Not scored yet: held-out pictures are scored at the end of the run. This page is written \
+                    again at every checkpoint.</p>"
+                .into();
+        };
+        let Ok(evaluation) = serde_json::from_value::<Evaluation>(value.clone()) else {
+            return String::new();
+        };
+        let plainly = evaluation.plainly().map(|said| {
+            let (first, rest) = said.split_at(1);
+            format!(
+                "<p class=\"verdict\">{}{}.</p>",
+                first.to_uppercase(),
+                escape(rest)
+            )
+        });
+        let figures = evaluation.verdict().map(|said| {
+            let said = escape(&said);
+            format!("<p class=\"note\">In figures, the translations are {said}.</p>")
+        });
+        plainly.into_iter().chain(figures).collect()
     }
 
     /// How far the run is, in one line.
     fn status(&self) -> String {
         let Some(tick) = self.ticks().last() else {
-            return "no figures yet".into();
+            return match &self.config {
+                Some(config) => format!("step 0 of {}: no figures yet", config.train.steps),
+                None => "no figures yet".into(),
+            };
         };
         let step = tick.step;
         let mut parts = vec![match &self.config {
@@ -346,6 +362,7 @@ impl Report {
                 Chart {
                     title: name.to_owned(),
                     note: validation_note(name).into(),
+                    axis: name,
                     series: vec![Series {
                         name: name.to_owned(),
                         points: points(values),
@@ -389,6 +406,7 @@ impl Report {
             html += &Chart {
                 title: plan.title.into(),
                 note: plan.note.into(),
+                axis: plan.axis,
                 limit: plan.is_reach.then(|| self.half_grid(&series)).flatten(),
                 series,
                 marks: rollbacks.clone(),
@@ -443,7 +461,8 @@ impl Report {
             });
         Chart {
             title: "Where a step's time goes".into(),
-            note: "milliseconds".into(),
+            note: "of the last step before each tick".into(),
+            axis: "milliseconds",
             series: series.collect(),
             marks: vec![],
             limit: None,

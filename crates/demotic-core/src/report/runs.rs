@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::chart::{Chart, Series};
-use super::html::{escape, section};
+use super::html::{self, escape, section};
 use super::{points, validation_note};
 use crate::train::{Event, Figure, Record};
 
-/// Most runs that a chart can tell apart.
+/// Most runs that a chart can distinguish.
 const LINES_MAX: usize = 8;
 
 /// A run of a page of several.
@@ -46,7 +46,7 @@ pub struct Runs {
     pub tables: Vec<Table>,
 }
 
-/// The curves that tell most of a training.
+/// The curves that say most of a training.
 const FIGURES: [Figure; 4] = [
     Figure::GReconstruction,
     Figure::GCycle,
@@ -60,19 +60,14 @@ impl Runs {
     /// # Errors
     /// Where the page cannot be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let name = escape(&self.name);
-        write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\"><title>{name}</title><style>{}</style></head>\n<body><main>\
-             <header><h1>{name}</h1><p class=\"status\">{} runs</p></header>{}{}{}</main><script>{}</script></body></html>\n",
-            include_str!("page.css"),
-            self.runs.len(),
-            self.named(),
-            self.tables.iter().map(Table::html).collect::<String>(),
-            self.curves(),
-            include_str!("page.js")
-        )
+        let count = format!("<p class=\"status\">{} runs</p>", self.runs.len());
+        html::begin(page, &self.name, &count)?;
+        page.write_all(self.named().as_bytes())?;
+        for table in &self.tables {
+            page.write_all(table.html().as_bytes())?;
+        }
+        page.write_all(self.curves().as_bytes())?;
+        html::end(page)
     }
 
     /// What each run is.
@@ -119,6 +114,7 @@ impl Runs {
             html += &chart(
                 name,
                 &format!("validation, {}", validation_note(name)),
+                name,
                 series,
             );
         }
@@ -136,7 +132,12 @@ impl Runs {
                 }
             });
             let row = figure.row();
-            html += &chart(row.name, row.chart.texts().0, series.collect());
+            html += &chart(
+                row.name,
+                row.chart.texts().0,
+                row.chart.axis(),
+                series.collect(),
+            );
         }
         if html.is_empty() {
             return html;
@@ -153,10 +154,11 @@ impl Runs {
     }
 }
 
-fn chart(title: &str, note: &str, series: Vec<Series>) -> String {
+fn chart(title: &str, note: &str, axis: &str, series: Vec<Series>) -> String {
     Chart {
         title: title.into(),
         note: note.into(),
+        axis,
         series,
         marks: vec![],
         limit: None,

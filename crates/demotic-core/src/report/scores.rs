@@ -7,15 +7,17 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::html::escape;
+use crate::metric::{LEAST_SET, is_lower_better};
 
-/// Figures that are better the lower they are; all others are better the higher.
-const LOWER_IS_BETTER: [&str; 6] = ["l1", "alpha_l1", "kid", "perceptual", "lpips", "cycle_l1"];
+/// Figures beside those of [`crate::metric::Measured`] that are better the lower they are; all others are
+/// better the higher.
+const LOWER_IS_BETTER: [&str; 2] = ["lpips", "cycle_l1"];
 /// The figure that is no better either way.
 const NEAREST: &str = "nearest_l1";
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
 
-/// Tables of an evaluation: one a figure, a row a direction, a column a method.
+/// Tables of an evaluation: one per figure, a row per direction, a column per method.
 pub(crate) fn tables(evaluation: &Value) -> String {
     let Some(directions) = evaluation.get("directions").and_then(Value::as_array) else {
         return String::new();
@@ -70,10 +72,12 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             .copied()
             .filter(|method| directions.iter().any(|d| cell(d, method).is_some()))
             .collect();
-        let directions = directions
+        let directions: Vec<&Map<String, Value>> = directions
             .iter()
-            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()));
-        write_table(&mut out, name, &methods, directions, cell);
+            .copied()
+            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()))
+            .collect();
+        write_table(&mut out, name, &methods, &directions, cell);
     }
     let notes = evaluation.get("notes").and_then(Value::as_array);
     for note in notes.into_iter().flatten().filter_map(Value::as_str) {
@@ -83,17 +87,19 @@ pub(crate) fn tables(evaluation: &Value) -> String {
 }
 
 /// The table of one figure.
-fn write_table<'a>(
+fn write_table(
     out: &mut String,
     name: &str,
     methods: &[&str],
-    directions: impl Iterator<Item = &'a &'a Map<String, Value>>,
+    directions: &[&Map<String, Value>],
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
 ) {
-    let lower = LOWER_IS_BETTER.contains(&name);
+    let lower = is_lower_better(name).unwrap_or(LOWER_IS_BETTER.contains(&name));
+    // Pairs are of a kind; sets are not.
+    let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(
         out,
-        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction<th>kind<th>n",
+        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction{}<th>n",
         escape(name),
         if name == NEAREST {
             "0 is a copy of a training picture; held-out pictures are what new ones come to"
@@ -101,7 +107,8 @@ fn write_table<'a>(
             "lower is better"
         } else {
             "higher is better"
-        }
+        },
+        if has_kinds { "<th>kind" } else { "" }
     );
     for method in methods {
         let _ = write!(out, "<th>{}", escape(method));
@@ -130,20 +137,30 @@ fn write_table<'a>(
         } else {
             "mean over directions".into()
         };
-        let _ = write!(out, "<tr><td>{row}<td>{}<td>{}", text("kind"), text("n"));
+        // Of so few pictures a figure is no score: none is the best, and an interval would promise too much.
+        let n = direction.get("n").and_then(Value::as_u64);
+        let is_few = n.is_some_and(|n| n < LEAST_SET as u64);
+        let mark = if is_few { "*" } else { "" };
+        let kind = if has_kinds {
+            format!("<td>{}", text("kind"))
+        } else {
+            String::new()
+        };
+        let _ = write!(out, "<tr><td>{row}{kind}<td>{}{mark}", text("n"));
         for cell in cells {
             let Some([middle, low, high]) = cell else {
                 *out += "<td>–";
                 continue;
             };
-            let is_best = name != NEAREST && (if lower { -middle } else { middle }) >= best;
+            let is_best =
+                name != NEAREST && !is_few && (if lower { -middle } else { middle }) >= best;
             let tag = if is_best {
                 "<td class=\"best\">"
             } else {
                 "<td>"
             };
             let _ = write!(out, "{tag}{middle:.4}");
-            if high > low {
+            if high > low && !is_few {
                 let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
             }
         }
@@ -152,8 +169,8 @@ fn write_table<'a>(
     *out += "</table></div>";
 }
 
-/// How well the discriminator tells the styles of real pictures, if it was asked: a row a style, a column a
-/// share.
+/// How well the discriminator recognises the styles of real pictures, if it was asked: a row per style, a
+/// column a share.
 pub(crate) fn recognition(evaluation: &Value) -> String {
     let found = &evaluation["recognition"];
     let Some(styles) = found["styles"].as_array() else {
@@ -259,14 +276,22 @@ mod tests {
         );
         let html = tables(
             &serde_json::json!({"directions": [], "notes": ["no pairs"], "unpaired": [{
-                "from": "a", "to": "b", "n": 9, "against": 7, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
+                "from": "a", "to": "b", "n": 90, "against": 70, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
                 "copy": {"kid": {"value": 0.4, "low": 0.3, "high": 0.5}},
             }]}),
         );
         assert!(
-            html.contains(
-                "a → b<td><td>9<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>"
-            ) && html.contains("<p class=\"note\">no pairs</p>"),
+            html.contains("a → b<td>90<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>")
+                && html.contains("<p class=\"note\">no pairs</p>"),
+            "{html}"
+        );
+        // Of few pictures, nothing is the best.
+        let html = tables(&serde_json::json!({"directions": [{
+            "from": "a", "to": "b", "kind": "loose", "n": 29,
+            "model": {"l1": {"value": 0.25, "low": 0.125, "high": 0.5}}, "copy": {"l1": 0.5},
+        }]}));
+        assert!(
+            html.contains("a → b<td>loose<td>29*<td>0.2500<td>0.5000"),
             "{html}"
         );
         let share = serde_json::json!({"picture": {"value": 0.95, "low": 0.9, "high": 1.0}});

@@ -64,6 +64,12 @@ impl Sheet {
         serde_json::from_slice(text).ok()
     }
 
+    /// Names over the columns of all tables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.blocks.iter().flat_map(|block| &block.columns);
+        names.map(String::as_str)
+    }
+
     /// The labels as elements over the picture, at their places in its pixels; and cells that can be
     /// enlarged.
     pub(super) fn html(&self) -> String {

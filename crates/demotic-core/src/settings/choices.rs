@@ -38,12 +38,27 @@ impl Channels {
 choices! {
     /// How a picture of another shape comes into the square.
     Fit {
+        /// Whole, and what is left continues the picture: on either side in its edge's colour where that is
+        /// plain or transparent, else as its mirror image.
+        Auto = "auto",
         /// Whole, on the background.
         Pad = "pad",
         /// Whole, and what is left is filled with its mirror image.
         Mirror = "mirror",
-        /// Its middle alone. What is translated later is mirrored: nothing of it is cut off.
+        /// Its middle alone, in training. Inputs of `translate` are mirrored instead: nothing is cut off.
         Crop = "crop",
+    }
+}
+
+choices! {
+    /// How large networks are, smallest first.
+    Quality {
+        /// For a look in minutes.
+        Draft = "draft",
+        /// Those of the weights in the program.
+        Good = "good",
+        /// Those of the recipe for a graphics processor.
+        Best = "best",
     }
 }
 
@@ -88,9 +103,21 @@ choices! {
 }
 
 choices! {
+    /// Whose kernels compute convolutions on a graphics processor.
+    KernelKind {
+        /// The faster of both, by measurement.
+        Auto = "auto",
+        /// This program's.
+        Own = "own",
+        /// Burn's.
+        Burn = "burn",
+    }
+}
+
+choices! {
     /// Where style codes come from.
     StyleKind {
-        /// One learned code a style.
+        /// One learned code per style.
         Table = "table",
         /// From noise, by a mapping network; the table holds each style's mean code.
         Latent = "latent",
@@ -169,7 +196,7 @@ choices! {
         /// best for a generator that leaves the outlines of the input as they are.
         Perceptual = "perceptual",
         /// Kernel distance between translations and pictures of their style, x1000; lower is better. Needs no
-        /// pairs, but 30 pictures a style.
+        /// pairs, but 30 pictures per style.
         Kid = "kid",
         /// Mean absolute error of a picture translated there and back; lower is better. Needs no pairs, and
         /// is best for a generator that changes nothing.

@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 /// Declares a configuration: its structs, their defaults, and `keys()`, from which checks and tables follow.
 ///
-/// A key is `/// meaning`, then `name: type = default, range`, and `, only condition` where it counts beside
-/// others only.
+/// A key is `/// meaning`, then `name: type = default, range`, and `, only condition` where it has an effect
+/// only with certain values of others.
 macro_rules! settings {
     (@table [$($docs:tt)+] $table:ident {$([$($doc:tt)+] $key:ident: $type:ty = $default:expr;)*}) => {
         $($docs)+

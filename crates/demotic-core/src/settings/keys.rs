@@ -3,7 +3,7 @@
 
 use super::choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, DIRECTIONS, Damaged,
-    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, LearnWords, Pairs,
+    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
     PhraseEncoderKind, Schedule, StyleKind, TransitionKind,
 };
 use super::declare::{
@@ -40,7 +40,7 @@ const STYLE_CODES: Condition = with("generator.style = latent or reference", |c|
     c.generator.style != StyleKind::Table
 });
 
-/// Keys that earlier versions had: the value at which they changed nothing, and what there is instead.
+/// Keys that earlier versions had, all numbers: name, the value that had no effect, what to use instead.
 pub(super) const REMOVED: &[(&str, f64, &str)] =
     &[("loss.smoothness", 0.0, "`loss.r1` calms the discriminator")];
 
@@ -58,10 +58,11 @@ settings! {
         source: String = "emoji".into(), described("");
         /// Side in pixels of the square that pictures are fitted to and the networks see.
         size_px: u32 = 64, multiple(8, 16, 256);
-        /// How a picture of another shape comes into the square: `pad`: whole, on the background; `mirror`:
-        /// whole, and what is left is filled with its mirror image; `crop`: its middle alone. Where styles
+        /// How a picture of another shape comes into the square: `auto`: whole, and what is left continues
+        /// it, in its edge's colour where that is plain or transparent, else as its mirror image; `pad`:
+        /// whole, on the background; `mirror`: whole, always mirrored; `crop`: its middle alone. Where styles
         /// differ in shape, the bars of `pad` become part of a style.
-        fit: Fit = Fit::Pad, words(Fit::WORDS);
+        fit: Fit = Fit::Auto, words(Fit::WORDS);
         /// Styles by name, in this order; empty takes all there are.
         styles: Vec<String> = Vec::new(), described("none, or two and more");
         /// Colour that transparent pixels are composed on.
@@ -187,7 +188,7 @@ settings! {
     loss: LossConfig {
         /// Mean absolute error of a picture encoded and decoded in its own style.
         reconstruction: f32 = 10.0, not_negative();
-        /// Kullback-Leibler divergence of the posterior from N(0, 1), nats a picture value.
+        /// Kullback-Leibler divergence of the posterior from N(0, 1), nats per picture value.
         kl: f32 = 0.03, not_negative();
         /// Mean absolute error of a picture translated there and back.
         cycle: f32 = 5.0, not_negative();
@@ -328,5 +329,13 @@ settings! {
         reader_steps: u64 = 300, count();
         /// Steps in which each speaker and the text discriminator learn from each other, after all else.
         adversarial_steps: u64 = 0, count();
+    }
+
+    /// How a graphics processor computes.
+    device: DeviceConfig {
+        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first
+        /// step both are timed on the device, a layer at a time, and the faster is taken; that is kept for
+        /// the device, its driver and this build. A software adapter is not timed and takes `own`.
+        kernels: KernelKind = KernelKind::Auto, words(KernelKind::WORDS);
     }
 }

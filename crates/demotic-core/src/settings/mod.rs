@@ -2,11 +2,12 @@
 //! key names.
 //!
 //! `keys.rs` declares the keys, `choices.rs` the words they choose between, `declare.rs` what follows from a
-//! declaration, `tables.rs` the tables of `configs/README.md`.
+//! declaration, `quality.rs` networks by name, `tables.rs` the tables of `configs/README.md`.
 
 mod choices;
 mod declare;
 mod keys;
+mod quality;
 mod tables;
 
 use std::path::Path;
@@ -16,12 +17,12 @@ use toml::{Table, Value};
 use crate::error::Error;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, LearnWords, Pairs, PhraseEncoderKind,
-    Schedule, StyleKind, TransitionKind,
+    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
+    PhraseEncoderKind, Quality, Schedule, StyleKind, TransitionKind,
 };
 pub use keys::{
-    Augmentation, Config, DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig,
-    TrainConfig, WordsConfig,
+    Augmentation, Config, DataConfig, DeviceConfig, DiscriminatorConfig, GeneratorConfig,
+    LossConfig, TrainConfig, WordsConfig,
 };
 use keys::{REMOVED, keys};
 pub use tables::key_tables;
@@ -52,7 +53,7 @@ impl DataConfig {
 }
 
 impl Augmentation {
-    /// What is out of range, one line a key.
+    /// What is out of range, one line per key.
     pub(crate) fn problems(&self) -> Vec<String> {
         let config = Config {
             augment: self.clone(),
@@ -377,7 +378,7 @@ fn is_word_or_number(name: &str) -> bool {
         .any(|key| key.name == name && key.is_word_or_number)
 }
 
-/// Lays `given` over `table`, noting keys that the table does not have and values of another type.
+/// Merges `given` into `table`, noting keys that the table does not have and values of another type.
 fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<String>) {
     for (key, value) in given {
         let name = if prefix.is_empty() {

@@ -3,7 +3,7 @@
 use super::Config;
 use super::keys::{SECTIONS, keys};
 
-/// Every section as Markdown: a heading, and a row a key with its meaning, default and range.
+/// Every section as Markdown: a heading, and a row per key with its meaning, default and range.
 pub fn key_tables() -> String {
     let defaults = defaults();
     let mut lines = vec!["### The run".to_owned()];

@@ -377,7 +377,7 @@ impl Trainer<'_> {
     }
 
     /// Goes back to the newest checkpoint in `folder` that loads, with smaller rates from there on; the
-    /// checkpoint is told so, so that a run that is cut and resumed does not go through it again.
+    /// checkpoint notes that, so that a run that is cut and resumed does not go through it again.
     ///
     /// # Errors
     /// [`Error::Run`] where no checkpoint loads or the newest belongs to something else, [`Error::Io`].
@@ -627,7 +627,7 @@ impl Checkpoint {
         Ok(Some(before))
     }
 
-    /// What to tell of a data set whose contents are not those of training: none where they are.
+    /// What to report of a data set whose contents are not those of training: none where they are.
     pub fn other_data(&self, dataset: &Dataset) -> Option<String> {
         let (trained, now) = (
             &self.info.dataset,

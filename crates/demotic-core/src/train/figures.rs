@@ -22,9 +22,9 @@ pub struct Row {
     pub digits: usize,
     /// When the screen has it.
     pub column: Column,
-    /// What it is shown together with.
+    /// The chart that it is plotted in.
     pub chart: Chart,
-    /// What sets it apart there.
+    /// Its line in that chart.
     pub series: &'static str,
 }
 
@@ -39,7 +39,7 @@ pub enum Column {
     Never,
 }
 
-/// Declares [`Figure`] and its table: one line a figure.
+/// Declares [`Figure`] and its table: one line per figure.
 macro_rules! figures {
     ($($(#[doc = $doc:literal])+ $figure:ident = $key:literal, $name:literal, $digits:literal, $column:ident, $chart:ident, $series:literal;)+) => {
         /// What is measured in a training step, in the order of screen and files.
@@ -65,11 +65,11 @@ macro_rules! figures {
 }
 
 figures! {
-    /// Discriminator's loss on real pictures, nats a patch.
+    /// Discriminator's loss on real pictures, nats per patch.
     DReal = "d_real", "d_real", 3, Always, Discriminator, "real";
-    /// On fakes, nats a patch.
+    /// On fakes, nats per patch.
     DFake = "d_fake", "d_fake", 3, Always, Discriminator, "fake";
-    /// On mixed pictures, nats a patch.
+    /// On mixed pictures, nats per patch.
     DComposite = "d_composite", "d_mix", 3, Always, Discriminator, "mixed";
     /// D(real): probability that a patch of a real picture is real, by the patch's own scores; mean over
     /// patches.
@@ -80,9 +80,9 @@ figures! {
     GReconstruction = "g_reconstruction", "g_rec", 4, Always, Errors, "itself";
     /// Mean absolute error there and back.
     GCycle = "g_cycle", "g_cyc", 4, Always, Errors, "there and back";
-    /// Divergence of the posterior, nats a picture value.
+    /// Divergence of the posterior, nats per picture value.
     GKl = "g_kl", "g_kl", 4, Always, Divergence, "KL";
-    /// Generator's loss against the discriminator, nats a patch.
+    /// Generator's loss against the discriminator, nats per patch.
     GAdversarial = "g_adversarial", "g_adv", 3, Always, Against, "translations";
     /// Mean absolute error against true translations, where there is none counted as 0.
     GPaired = "g_paired", "g_pair", 4, Always, Errors, "true pair";
@@ -91,7 +91,7 @@ figures! {
     /// Mean absolute difference between translations by two codes of one style; 0 where codes are the
     /// table's.
     GDiversity = "g_diversity", "g_div", 4, WhereUsed, StyleCodes, "difference";
-    /// Generator's loss against the discriminator of samples from the prior, nats a patch; 0 without
+    /// Generator's loss against the discriminator of samples from the prior, nats per patch; 0 without
     /// `loss.prior`.
     GPrior = "g_prior", "g_prior", 4, WhereUsed, Against, "from the prior";
     /// Mean absolute error of the latent read from a sample, against the one it was decoded from; 0 without
@@ -137,9 +137,9 @@ impl Figure {
 pub enum Chart {
     /// The discriminator's loss.
     Discriminator,
-    /// What it makes of a patch.
+    /// Its probability that a patch is real.
     Probability,
-    /// The generator's loss against it.
+    /// The generator's adversarial loss.
     Against,
     /// Errors of pictures.
     Errors,
@@ -172,14 +172,17 @@ impl Chart {
     /// Its heading, and what its numbers are.
     pub const fn texts(self) -> (&'static str, &'static str) {
         match self {
-            Self::Discriminator => ("Discriminator", "its loss by kind of picture, nats a patch"),
+            Self::Discriminator => (
+                "Discriminator",
+                "its loss by kind of picture, nats per patch",
+            ),
             Self::Probability => (
                 "D(x)",
                 "mean probability that a patch is real, by its own scores",
             ),
             Self::Against => (
                 "Generator against it",
-                "nats a patch, lower: more convincing",
+                "nats per patch, lower: more convincing",
             ),
             Self::Errors => ("Drawn again", "mean absolute error of the range 2"),
             Self::Latent => ("Latent", "read back from a sample: mean absolute error"),
@@ -187,12 +190,25 @@ impl Chart {
                 "Style codes",
                 "mean absolute error of a code read back; mean absolute difference by two codes of one style, larger is better",
             ),
-            Self::Divergence => ("Divergence", "nats a picture value"),
+            Self::Divergence => ("Divergence", "nats per picture value"),
             Self::Gradients => ("Gradients", "norm before clipping"),
             Self::R1 => (
                 "R1",
                 "squared gradient of the discriminator at real pictures",
             ),
+        }
+    }
+
+    /// What its numbers are, in a word or two.
+    pub const fn axis(self) -> &'static str {
+        match self {
+            Self::Discriminator | Self::Against => "nats a patch",
+            Self::Probability => "probability",
+            Self::Errors | Self::Latent => "mean absolute error",
+            Self::StyleCodes => "mean absolute",
+            Self::Divergence => "nats a value",
+            Self::Gradients => "norm",
+            Self::R1 => "squared norm",
         }
     }
 
@@ -228,7 +244,7 @@ impl Figures {
     }
 }
 
-/// Of two values of one figure the later counts.
+/// If a figure comes twice, the later value counts.
 impl FromIterator<(Figure, f32)> for Figures {
     fn from_iter<I: IntoIterator<Item = (Figure, f32)>>(values: I) -> Self {
         let mut figures = Self::default();
@@ -304,6 +320,11 @@ impl Measured {
     /// Of values `[1]`.
     pub(crate) fn new(measured: Vec<(Figure, Tensor<1>)>) -> Self {
         let (figures, values) = measured.into_iter().unzip();
+        Self::of(figures, values)
+    }
+
+    /// Of the values of all figures, one after the other.
+    pub(crate) fn of(figures: Vec<Figure>, values: Vec<Tensor<1>>) -> Self {
         Self {
             figures,
             values: Tensor::cat(values, 0),

@@ -6,6 +6,7 @@ use std::fmt;
 use demotic_crf::WgslKernel;
 use serde::{Deserialize, Serialize};
 
+use super::kernels;
 use super::trainer::Trainer;
 use crate::device::Chosen;
 use crate::error::Error;
@@ -78,6 +79,10 @@ impl Header {
             let text = "first step measures kernels (autotune) and takes longer: minutes on a software adapter";
             facts.push(Fact::new("device", text));
         }
+        let kernels = chosen
+            .iter()
+            .filter_map(|device| kernels::described(config, &device.device));
+        facts.extend(kernels.map(|text| Fact::new("device", text)));
         facts.push(crf(trainer)?);
         let summary = trainer.dataset().summary().to_string();
         facts.extend(summary.lines().map(|line| {
@@ -220,7 +225,7 @@ fn crf(trainer: &Trainer<'_>) -> Result<Fact, Error> {
         implementation.name(),
         kernel.map_or_else(String::new, named),
         trainer.dataset().styles().len() + 1,
-        config.discriminator.ties()
+        config.discriminator.links()
     );
     Ok(Fact::new("crf", text))
 }

@@ -12,17 +12,17 @@ use crate::settings::Config;
 
 /// Ticks in a row that must agree before a state begins or ends: one tick may be chance.
 const AGREEING_TICKS: usize = 3;
-/// Loss of a discriminator that is right about nearly every patch, nats a patch: it gives the truth 0.9.
+/// Loss of a discriminator that is right about nearly every patch, nats per patch: it gives the truth 0.9.
 const SURE_NATS: f32 = 0.1;
 /// D(real) of such a discriminator. Its loss on real pictures may stay higher: a likelihood also pays for
-/// telling the styles apart, and some pictures are the same in two.
+/// distinguishing the styles, and some pictures are the same in two.
 const SURE_PROB: f32 = 0.95;
 /// Generator's loss against a discriminator that it never convinces: with likelihoods, its probability of
 /// real is 0.05.
 const UNCONVINCING: f32 = 3.0;
 /// The same with least squares, whose loss is 0.5 where a translation scores 0, the target for fakes.
 const UNCONVINCING_SQUARES: f32 = 0.4;
-/// Divergence below which a latent says next to nothing, nats a picture value.
+/// Divergence below which a latent says next to nothing, nats per picture value.
 const COLLAPSED_NATS: f32 = 0.01;
 /// Share of the time waiting for pictures above which they hold the device up.
 const STARVING_SHARE: f64 = 0.2;
@@ -31,7 +31,7 @@ const STARVING_SHARE: f64 = 0.2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
-    /// The discriminator tells fake from real almost everywhere: the generator learns nothing from it any
+    /// The discriminator separates fake from real almost everywhere: the generator learns nothing from it any
     /// more.
     DiscriminatorWins,
     /// The latent carries next to nothing of the picture.

@@ -5,7 +5,7 @@
 
 use crate::arrays::{Array, Arrays};
 use crate::data::{Augmentation, Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
-use crate::model::{DiscriminatorConfig, StyleKind};
+use crate::model::{DiscriminatorConfig, StyleKind, one_hot_rows};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -33,8 +33,8 @@ pub(crate) struct Inputs {
     pub(crate) returned_noise: Vec<f32>,
     /// Latents of the prior: `[n, z, h, w]`; empty where unused.
     pub(crate) prior_noise: Vec<f32>,
-    /// For each fake that the discriminator sees, its row among translations and then samples from the prior:
-    /// the two take turns. Of use only with `prior_noise`.
+    /// For each fake that the discriminator sees, its row among the translations followed by the samples from
+    /// the prior; rows of the two alternate. Used only with `prior_noise`.
     pub(crate) fake_rows: Vec<i32>,
     /// Laid over a translation before it is translated back: `[n, c, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
@@ -47,14 +47,97 @@ pub(crate) struct Inputs {
     /// Changes of the real pictures, then the fakes in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
-    pub(crate) fooling_variations: Option<Variations>,
+    pub(crate) generator_variations: Option<Variations>,
+    /// The styles of all these, as tensors take them.
+    pub(crate) conditioning: Conditioning,
     /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
 }
 
+/// Styles and labels of a part as tensors take them, pictures in the order in which networks see them.
+#[derive(Clone, Debug)]
+pub(crate) struct Conditioning {
+    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the targets'
+    /// again for samples from the prior, where there are any: `[2n or 3n, styles]`.
+    pub(crate) generated_rows: Vec<f32>,
+    /// Of the sources' own styles, for the way back: `[n, styles]`.
+    pub(crate) own_rows: Vec<f32>,
+    /// Label of each patch of every real, fake and mixed picture, in that order: `[3n, h, w]`.
+    pub(crate) patch_labels: Vec<i32>,
+    /// Style of each, that of a fake the one it was translated into: `3n * h * w`.
+    pub(crate) patch_styles: Vec<u32>,
+    /// What the generator would have the discriminator say of each translation: `[n, h, w]`.
+    pub(crate) wanted_labels: Vec<i32>,
+}
+
+impl Conditioning {
+    fn new(
+        styles: usize,
+        [sources, targets, reals]: [&[u32]; 3],
+        composites: &Composites,
+        patches: usize,
+        has_prior: bool,
+    ) -> Self {
+        let own_rows = one_hot_rows(sources, styles);
+        let mut generated_rows = own_rows.clone();
+        for _ in 0..if has_prior { 2 } else { 1 } {
+            generated_rows.extend(one_hot_rows(targets, styles));
+        }
+        let labelled =
+            |styles: &[u32]| repeated(styles.iter().map(|style| 1 + *style as i32), patches);
+        let mut patch_labels = labelled(reals);
+        patch_labels.extend(std::iter::repeat_n(0, targets.len() * patches));
+        patch_labels.extend(&composites.labels);
+        let mut patch_styles = repeated(reals.iter().chain(targets).copied(), patches);
+        patch_styles.extend(&composites.styles);
+        Self {
+            generated_rows,
+            own_rows,
+            patch_labels,
+            patch_styles,
+            wanted_labels: labelled(targets),
+        }
+    }
+}
+
+/// Each value `count` times.
+pub(super) fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+    values
+        .flat_map(|value| std::iter::repeat_n(value, count))
+        .collect()
+}
+
 impl Inputs {
+    /// Everything that goes to the device as floats, empty where unused.
+    pub(crate) fn floats(&self) -> [&[f32]; 12] {
+        [
+            &self.sources.images,
+            &self.truths,
+            &self.reals.images,
+            &self.composites.mask,
+            &self.latent_noise,
+            &self.returned_noise,
+            &self.prior_noise,
+            &self.cycle_noise,
+            &self.style_sources[0],
+            &self.style_sources[1],
+            &self.conditioning.generated_rows,
+            &self.conditioning.own_rows,
+        ]
+    }
+
+    /// Everything that goes there as whole numbers, empty where unused.
+    pub(crate) fn whole_numbers(&self) -> [&[i32]; 4] {
+        [
+            &self.composites.inside,
+            &self.composites.outside,
+            &self.conditioning.patch_labels,
+            &self.conditioning.wanted_labels,
+        ]
+    }
+
     /// Pictures, true pairs, styles, noise of latents and the plan of mixed pictures by name, for programs
     /// that repeat a step elsewhere; whole numbers as floats. Not in it, so such a step must do without:
     /// latents of the prior, sources of style codes, variations in front of the discriminator, and the
@@ -109,7 +192,7 @@ pub(crate) struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    /// A feed of `config.train.batch` pictures a step from the training part of a data set.
+    /// A feed of `config.train.batch` pictures per step from the training part of a data set.
     pub(crate) fn new(config: &Config, dataset: &'a Dataset) -> Result<Self, DataError> {
         let sampler = |draw, augmentation| {
             let options = SamplerOptions {
@@ -169,8 +252,8 @@ impl<'a> Feed<'a> {
         (style_sources, typical)
     }
 
-    /// The inputs of `step` in `parts` equal parts, in order. All but the mixtures are the whole batch's,
-    /// cut: pictures are mixed within a part, which may be on a device of its own.
+    /// The inputs of `step` in `parts` equal parts, in order. Everything but the composites is made for the
+    /// whole batch and then cut: pictures are mixed within a part, which may be on a device of its own.
     ///
     /// # Panics
     /// If the batch does not divide into the parts.
@@ -203,7 +286,7 @@ impl<'a> Feed<'a> {
         };
         let latent_noise = noise(0, batch * latent, true);
         let returned_noise = noise(1, batch * latent, true);
-        // Lane 2 was the noise of a loss that is gone.
+        // Lane 2 belonged to a loss that was removed: it stays free, so that earlier runs resume.
         let prior_noise = noise(4, batch * latent, config.loss.prior > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let (style_sources, typical) = self.codes(step, &targets);
@@ -217,12 +300,8 @@ impl<'a> Feed<'a> {
             (self.augment_prob > 0.0)
                 .then(|| Variations::draw(&mut rng, count, size, self.augment_prob))
         };
-        let (pure, fooling) = (variations(0, 2 * batch), variations(1, batch));
-        let r1 = if step.is_multiple_of(config.loss.r1_interval_steps) {
-            config.loss.r1 * config.loss.r1_interval_steps as f32
-        } else {
-            0.0
-        };
+        let (pure, fakes) = (variations(0, 2 * batch), variations(1, batch));
+        let r1 = penalty_weight(config, step);
         let n = batch / parts;
         (0..parts)
             .map(|part| {
@@ -239,17 +318,26 @@ impl<'a> Feed<'a> {
                 let targets = targets[part * n..][..n].to_vec();
                 let first = rows.partition_point(|row| *row < part * n);
                 let last = rows.partition_point(|row| *row < (part + 1) * n);
-                let reals = batch_part(&reals);
+                let (sources, reals) = (batch_part(&sources), batch_part(&reals));
+                let composites = composite::plan(
+                    Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
+                    n,
+                    prob,
+                    &reals.styles,
+                    &targets,
+                    layout,
+                );
+                let conditioning = Conditioning::new(
+                    self.styles as usize,
+                    [&sources.styles, &targets, &reals.styles],
+                    &composites,
+                    layout.grid * layout.grid,
+                    !prior_noise.is_empty(),
+                );
                 Inputs {
-                    composites: composite::plan(
-                        Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
-                        n,
-                        prob,
-                        &reals.styles,
-                        &targets,
-                        layout,
-                    ),
-                    sources: batch_part(&sources),
+                    conditioning,
+                    composites,
+                    sources,
                     truths: truth.images[first * picture..last * picture].to_vec(),
                     truth_rows: rows[first..last].iter().map(|row| row - part * n).collect(),
                     style_sources: style_sources.each_ref().map(|all| cut(all, 1)),
@@ -257,7 +345,7 @@ impl<'a> Feed<'a> {
                     variations: pure
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
-                    fooling_variations: fooling.as_ref().map(|all| all.cut(part * n, n)),
+                    generator_variations: fakes.as_ref().map(|all| all.cut(part * n, n)),
                     diversity: 1.0 - (step as f32 / config.train.steps as f32).min(1.0),
                     r1,
                     targets,
@@ -265,14 +353,7 @@ impl<'a> Feed<'a> {
                     latent_noise: cut(&latent_noise, 1),
                     returned_noise: cut(&returned_noise, 1),
                     prior_noise: cut(&prior_noise, 1),
-                    // By the place in the whole batch, and otherwise in the next step: parts of one picture
-                    // see both.
-                    fake_rows: (0..n)
-                        .map(|i| {
-                            let is_prior = (part * n + i) as u64 % 2 != step % 2;
-                            (i + if is_prior { n } else { 0 }) as i32
-                        })
-                        .collect(),
+                    fake_rows: fake_rows(step, part, n),
                     cycle_noise: cut(&cycle_noise, 1),
                 }
             })
@@ -280,9 +361,30 @@ impl<'a> Feed<'a> {
     }
 }
 
+/// Weight of the gradient penalty in a step: that of the whole interval in its first step, else 0.
+fn penalty_weight(config: &Config, step: u64) -> f32 {
+    if step.is_multiple_of(config.loss.r1_interval_steps) {
+        config.loss.r1 * config.loss.r1_interval_steps as f32
+    } else {
+        0.0
+    }
+}
+
+/// Rows of the `n` fakes of a part that the discriminator sees, translations first, then samples. The two
+/// alternate over the whole batch, the other way round in every second step: a part of one picture, too, gets
+/// both kinds in time.
+fn fake_rows(step: u64, part: usize, n: usize) -> Vec<i32> {
+    (0..n)
+        .map(|i| {
+            let is_prior = (part * n + i) as u64 % 2 != step % 2;
+            (i + if is_prior { n } else { 0 }) as i32
+        })
+        .collect()
+}
+
 /// Share of the translations that are generated by their style's mean code, where codes come from noise or
-/// pictures: codes are driven apart, and their mean, which nothing else trains, is what a style looks like
-/// where no code is given.
+/// pictures. Diversity drives codes apart, and nothing else trains their mean, which is taken where no code
+/// is given.
 pub(crate) const TYPICAL_PROB: f32 = 0.25;
 
 /// Part number `part` of each of `groups` equal runs of values.

@@ -11,6 +11,7 @@ pub mod figures;
 mod header;
 pub mod health;
 mod inputs;
+mod kernels;
 pub(crate) mod launches;
 mod optimiser;
 mod parallel;
@@ -24,6 +25,7 @@ mod step;
 mod terms;
 mod tick;
 mod trainer;
+mod upload;
 mod weights;
 mod window;
 
@@ -33,6 +35,7 @@ pub use checkpoint::{Checkpoint, CheckpointInfo, best_step, checkpoint_at, lates
 pub(crate) use composite::{Composites, Layout, plan};
 pub use figures::{Chart, Column, Figure, Figures};
 pub use header::{Fact, Header};
+pub use kernels::measured_on;
 pub use launches::Launches;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use launches::{adapter, turn};

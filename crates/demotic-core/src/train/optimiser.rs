@@ -20,7 +20,9 @@ use crate::settings::{Schedule, TrainConfig};
 const EPSILON: f64 = 1e-8;
 
 /// Gradients of one network, in summands: a network that draws twice in a step draws the second time by its
-/// [`twin`], and gradients of both are added up here, all parameters at once where that is faster.
+/// [`twin`], and gradients of both are added up here, all parameters at once where that is faster. Those of
+/// convolutions may come in runs along their first axis (`ops::conv`), which are added up on the way into the
+/// flat buffer.
 pub(crate) struct Gradients {
     summands: Vec<GradientsParams>,
 }
@@ -48,11 +50,12 @@ impl Gradients {
         Self { summands }
     }
 
+    /// On another device, runs added up: there they may be cut otherwise.
     pub(crate) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
         let summands = self.summands.into_iter();
         Self {
             summands: summands
-                .map(|summand| summand.to_device(device, module))
+                .map(|summand| whole_gradients(module, summand).to_device(device, module))
                 .collect(),
         }
     }
@@ -152,16 +155,21 @@ impl Adam {
     ) -> (M, Tensor<1>) {
         let mut summands = gradients.summands.into_iter();
         let mut first = summands.next().unwrap_or_default();
-        let (names, gradients) = collect(&module, Pick::Gradients(&mut first));
-        let layout = Layout::new(&names, &gradients);
+        let Collected {
+            names,
+            arrays: gradients,
+            sizes,
+        } = collect(&module, Pick::Gradients(&mut first));
+        let layout = Layout::new(&names, &sizes);
+        let zeros = |size: usize| Tensor::zeros([size], &gradients[0].device());
         if self.flat.as_ref().is_none_or(|flat| flat.layout != layout) {
             self.give_up_flat();
-            let (_, weights) = collect(&module, Pick::Inside(&layout));
+            let weights = collect(&module, Pick::Inside(&layout)).arrays;
             let moments = [0, 1].map(|which| {
-                let of = names.iter().zip(&gradients);
-                let of = of.map(|(name, gradient)| match self.moments.get(name) {
+                let of = names.iter().zip(&sizes);
+                let of = of.map(|(name, size)| match self.moments.get(name) {
                     Some(both) => both[which].clone(),
-                    None => gradient.zeros_like(),
+                    None => zeros(*size),
                 });
                 layout.flat(&of.collect::<Vec<_>>())
             });
@@ -181,11 +189,10 @@ impl Adam {
         let flat = self.flat.as_mut().expect("set above");
         let mut gradient = flat.layout.flat(&gradients);
         for mut summand in summands {
-            let (named, arrays) = collect(&module, Pick::Gradients(&mut summand));
-            let mut arrays: BTreeMap<_, _> = named.into_iter().zip(arrays).collect();
-            let all = names.iter().zip(&gradients);
-            let all =
-                all.map(|(name, like)| arrays.remove(name).unwrap_or_else(|| like.zeros_like()));
+            let of = collect(&module, Pick::Gradients(&mut summand));
+            let mut arrays: BTreeMap<_, _> = of.names.into_iter().zip(of.arrays).collect();
+            let all = names.iter().zip(&sizes);
+            let all = all.map(|(name, size)| arrays.remove(name).unwrap_or_else(|| zeros(*size)));
             gradient = gradient + flat.layout.flat(&all.collect::<Vec<_>>());
             assert!(arrays.is_empty(), "a twin learns what its network does");
         }
@@ -225,14 +232,14 @@ impl Adam {
             return moving_average(average, current, decay);
         };
         let old = flat.average.take().unwrap_or_else(|| {
-            let (_, arrays) = collect(&average, Pick::Inside(&flat.layout));
+            let arrays = collect(&average, Pick::Inside(&flat.layout)).arrays;
             flat.layout.flat(&arrays)
         });
         let share = 1.0 - decay;
         let new = old.clone() + (flat.weights.clone() - old).mul_scalar(share);
         // The few that are not trained by gradients, by name.
-        let (names, others) = collect(current, Pick::Outside(&flat.layout));
-        let others = names.into_iter().zip(others).collect();
+        let others = collect(current, Pick::Outside(&flat.layout));
+        let others = others.names.into_iter().zip(others.arrays).collect();
         let average = flat.layout.views(average, &new, Some((others, share)));
         flat.average = Some(new);
         average
@@ -374,13 +381,12 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(names: &[String], arrays: &[Tensor<1>]) -> Self {
+    fn new(names: &[String], sizes: &[usize]) -> Self {
         let mut length = 0;
         let mut starts = BTreeMap::new();
-        for (name, array) in names.iter().zip(arrays) {
-            let [size] = array.dims();
-            starts.insert(name.clone(), (length, size));
-            length += ops::padded(size);
+        for (name, size) in names.iter().zip(sizes) {
+            starts.insert(name.clone(), (length, *size));
+            length += ops::padded(*size);
         }
         Self {
             names: names.to_vec(),
@@ -389,7 +395,7 @@ impl Layout {
         }
     }
 
-    /// Arrays in the layout's order, in one buffer.
+    /// Arrays in the layout's order, in one buffer; of one that comes in runs, their sum.
     fn flat(&self, arrays: &[Tensor<1>]) -> Tensor<1> {
         let first = arrays
             .first()
@@ -398,7 +404,10 @@ impl Layout {
         let runs = self.names.chunks(ops::GATHERED);
         runs.zip(arrays.chunks(ops::GATHERED))
             .fold(flat, |flat, (names, arrays)| {
-                ops::gather(flat, self.starts[&names[0]].0, arrays.to_vec())
+                let places: Vec<(usize, usize)> =
+                    names.iter().map(|name| self.starts[name]).collect();
+                let sizes: Vec<usize> = places.iter().map(|(_, size)| *size).collect();
+                ops::gather(flat, places[0].0, arrays.to_vec(), &sizes)
             })
     }
 
@@ -458,13 +467,22 @@ enum Pick<'a> {
     Outside(&'a Layout),
 }
 
-/// Names and flat arrays, in the network's order, outside any graph.
-fn collect<M: Module>(module: &M, pick: Pick<'_>) -> (Vec<String>, Vec<Tensor<1>>) {
+/// What [`collect`] found, in the network's order.
+#[derive(Default)]
+struct Collected {
+    names: Vec<String>,
+    /// Flat, outside any graph.
+    arrays: Vec<Tensor<1>>,
+    /// Elements of each parameter; its gradient may have several times as many, in runs.
+    sizes: Vec<usize>,
+}
+
+/// Names, flat arrays and sizes of parameters.
+fn collect<M: Module>(module: &M, pick: Pick<'_>) -> Collected {
     struct Collect<'a> {
         pick: Pick<'a>,
         path: Vec<String>,
-        names: Vec<String>,
-        arrays: Vec<Tensor<1>>,
+        found: Collected,
     }
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _container: &str) {
@@ -482,19 +500,19 @@ fn collect<M: Module>(module: &M, pick: Pick<'_>) -> (Vec<String>, Vec<Tensor<1>
                 _ => None,
             };
             if let Some(array) = array {
-                self.names.push(name);
-                self.arrays.push(array);
+                self.found.names.push(name);
+                self.found.arrays.push(array);
+                self.found.sizes.push(param.shape().num_elements());
             }
         }
     }
     let mut collect = Collect {
         pick,
         path: Vec::new(),
-        names: Vec::new(),
-        arrays: Vec::new(),
+        found: Collected::default(),
     };
     module.visit(&mut collect);
-    (collect.names, collect.arrays)
+    collect.found
 }
 
 fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
@@ -559,7 +577,12 @@ fn sum_of_gradients<M: Module>(
     impl ModuleVisitor for Add<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let sum = match (self.a.remove::<D>(param.id), self.b.remove::<D>(param.id)) {
-                (Some(a), Some(b)) => a + b,
+                (Some(a), Some(b)) if a.dims() == b.dims() => a + b,
+                // One of them in runs.
+                (Some(a), Some(b)) => {
+                    let shape = param.dims();
+                    ops::whole(a, shape) + ops::whole(b, shape)
+                }
                 (Some(only), None) | (None, Some(only)) => only,
                 (None, None) => return,
             };
@@ -571,6 +594,21 @@ fn sum_of_gradients<M: Module>(
         b: &mut b,
     });
     a
+}
+
+/// Gradients of one network, runs added up.
+fn whole_gradients<M: Module>(module: &M, mut gradients: GradientsParams) -> GradientsParams {
+    struct Whole<'a>(&'a mut GradientsParams);
+    impl ModuleVisitor for Whole<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                self.0
+                    .register(param.id, ops::whole(gradient, param.dims()));
+            }
+        }
+    }
+    module.visit(&mut Whole(&mut gradients));
+    gradients
 }
 
 struct Apply<'a, F> {

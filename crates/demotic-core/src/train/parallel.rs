@@ -1,6 +1,7 @@
 //! A step's parts on several devices at once: a replica of both networks on each device, gradients summed on
 //! the first.
 
+use std::cell::OnceCell;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -11,6 +12,7 @@ use super::inputs::Inputs;
 use super::phases::Clock;
 use super::step::{Generated, Part};
 use super::terms::Computed;
+use super::upload::Upload;
 use crate::model::{Discriminator, Generator};
 use crate::settings::Config;
 
@@ -27,6 +29,8 @@ struct Share<'a> {
     config: &'a Config,
     device: &'a Device,
     inputs: &'a [Inputs],
+    /// Each part's inputs on the device, once they are needed.
+    uploads: Vec<OnceCell<Option<Upload>>>,
     /// Of the whole step, on all devices.
     parts: usize,
 }
@@ -56,6 +60,7 @@ impl<'a> Team<'a> {
             config,
             device,
             inputs: share,
+            uploads: share.iter().map(|_| OnceCell::new()).collect(),
             parts: inputs.len(),
         });
         let own = shares.next().expect("a step has a part and a device");
@@ -121,18 +126,21 @@ impl<'a> Team<'a> {
 }
 
 impl Share<'_> {
-    fn part<'b>(&'b self, inputs: &'b Inputs) -> Part<'b> {
+    fn part(&self, number: usize) -> Part<'_> {
+        let inputs = &self.inputs[number];
+        let upload = self.uploads[number].get_or_init(|| Upload::new(inputs, self.device));
         Part {
             config: self.config,
             device: self.device,
             inputs,
+            upload: upload.as_ref(),
             share: 1.0 / self.parts as f32,
         }
     }
 
     /// The discriminator's gradients, and what was generated for them. A share of one part keeps the graph of
-    /// what it drew for the generator's pass. A share of several parts draws fakes alone and draws again
-    /// later: it is to save the memory of such graphs.
+    /// its translations for the generator's pass. A share of several parts generates only fakes here and
+    /// everything again later: that saves the memory of those graphs.
     fn discriminator_gradients(
         &self,
         generator: &Generator,
@@ -143,7 +151,7 @@ impl Share<'_> {
         let mut generated = None;
         let mut sum = None;
         for (number, inputs) in self.inputs.iter().enumerate() {
-            let part = self.part(inputs);
+            let part = self.part(number);
             let fake = if self.inputs.len() == 1 {
                 let pictures = part.generate(generator, clock);
                 let fake = part.fakes(&pictures);
@@ -168,8 +176,8 @@ impl Share<'_> {
         clock: &mut Clock,
     ) -> Computed {
         let mut sum = None;
-        for inputs in self.inputs {
-            let part = self.part(inputs);
+        for number in 0..self.inputs.len() {
+            let part = self.part(number);
             let pictures = generated
                 .take()
                 .unwrap_or_else(|| part.generate(generator, clock));

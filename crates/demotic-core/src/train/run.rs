@@ -1,7 +1,8 @@
 //! The folder of a run: where it is, who may write to it, and what its files held at a checkpoint.
 //!
 //! ```text
-//! config.toml  header.json  log.txt  stats.jsonl  samples/  checkpoints/  evaluation.json  report.html  tensorboard/
+//! config.toml  header.json  log.txt  stats.jsonl  samples/  checkpoints/
+//! evaluation.json  report.html  tensorboard/
 //! ```
 
 use std::ffi::OsStr;

@@ -14,7 +14,7 @@ use crate::files::{add_line, append};
 use crate::settings::BestMetric;
 
 /// What happens around the steps of a [`Session`]. Each method is called after the run's own files have what
-/// it is told; by default it does nothing.
+/// it hears; by default it does nothing.
 pub trait Observer {
     /// How an observer fails; that ends the session.
     type Error: From<Error>;
@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
                 .map_err(Halt::Failed)?;
             for condition in self.watch.observe(&tick) {
                 let text = condition.advice(self.trainer.config()).to_owned();
-                self.tell(
+                self.report(
                     Event::Warning {
                         step,
                         condition,
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
             metric: metric.name().to_owned(),
             is_best: self.trainer.consider_best(metric, value),
         };
-        self.tell(event, observer)
+        self.report(event, observer)
     }
 
     /// Goes back to the newest checkpoint, with smaller rates from there on.
@@ -294,11 +294,15 @@ impl<'a> Session<'a> {
             rate_scale,
             text,
         };
-        self.tell(event, observer)
+        self.report(event, observer)
     }
 
-    /// Notes an event and tells the observer.
-    fn tell<O: Observer>(&mut self, event: Event, observer: &mut O) -> Result<(), Halt<O::Error>> {
+    /// Notes an event and reports it to the observer.
+    fn report<O: Observer>(
+        &mut self,
+        event: Event,
+        observer: &mut O,
+    ) -> Result<(), Halt<O::Error>> {
         self.note(&Record::Event(event.clone()))?;
         observer
             .happened(&self.trainer, &event)

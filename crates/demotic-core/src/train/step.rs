@@ -8,12 +8,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::figures::Figure;
-use super::inputs::{Inputs, TYPICAL_PROB};
+use super::inputs::{Inputs, TYPICAL_PROB, repeated};
 use super::optimiser::twin;
 use super::phases::{Clock, Phase};
 use super::terms::{Computed, Terms};
+use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::ops;
 use crate::settings::{AdversarialKind, Config, StyleKind};
 
 /// One part of a step on one device.
@@ -22,6 +24,8 @@ pub(crate) struct Part<'a> {
     /// Without autodiff.
     pub(crate) device: &'a Device,
     pub(crate) inputs: &'a Inputs,
+    /// The inputs on the device, where they went there in one piece.
+    pub(crate) upload: Option<&'a Upload>,
     /// Of the batch: 1 over the number of parts.
     pub(crate) share: f32,
 }
@@ -68,11 +72,15 @@ impl Part<'_> {
         let latents = Tensor::cat(latents, 0);
         let (decoded, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
             None => {
-                let targets = inputs.targets.iter().copied();
-                let mut styles: Vec<u32> = own.iter().copied().chain(targets.clone()).collect();
-                styles.extend(targets.filter(|_| has_prior));
-                let decoded = generator.decode(latents, &styles);
-                (decoded, generator.table_codes(own), None)
+                let codes = |rows: &[f32], n: usize| {
+                    generator.codes_of_rows(self.tensor(rows, [n, rows.len() / n]))
+                };
+                let pictures = if has_prior { 3 * n } else { 2 * n };
+                let decoded = generator.decode_as(
+                    latents,
+                    codes(&inputs.conditioning.generated_rows, pictures),
+                );
+                (decoded, codes(&inputs.conditioning.own_rows, n), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
@@ -82,12 +90,17 @@ impl Part<'_> {
                 (decoded, own_code, Some(Guided { latent, code }))
             }
         };
-        let mut groups = decoded.split(n, 0).into_iter();
-        let (again, fake) = groups
-            .next()
-            .zip(groups.next())
-            .expect("2n pictures and more split into two groups and more");
-        let prior = groups.next();
+        let (again, fake, prior) = if has_prior {
+            let groups: [Tensor<4>; 3] = decoded
+                .split(n, 0)
+                .try_into()
+                .expect("3n pictures split into three groups");
+            let [again, fake, prior] = groups;
+            (again, fake, Some(prior))
+        } else {
+            let [again, fake] = ops::halves(decoded, 0);
+            (again, fake, None)
+        };
         let fake = generator.laid_in(sources.clone(), fake);
         let mut seen = if self.config.loss.cycle_through {
             fake.clone()
@@ -145,8 +158,8 @@ impl Part<'_> {
         let fake = if self.inputs.prior_noise.is_empty() {
             fake
         } else {
-            // A sample from the prior has no input to be laid into: the same rows again, now of finished
-            // pictures, to the bit.
+            // A sample from the prior has no input to be laid into. The same rows as of the latents above,
+            // now of filtered pictures: the same bits as where a graph is kept.
             self.interleave(fake, drawn, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);
@@ -202,30 +215,26 @@ impl Part<'_> {
     ) -> Computed {
         let [n, c, size, _] = fake.dims();
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
-        let reals = TensorData::new(self.inputs.reals.images.clone(), [n, c, size, size]);
-        let reals = Tensor::<4>::from_data(reals, self.device);
+        let reals: Tensor<4> = self.constant(&self.inputs.reals.images, [n, c, size, size]);
         let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
-        let (labels, styles) = self.patch_labels(grid * grid);
+        let labels = &self.inputs.conditioning.patch_labels;
+        let styles = &self.inputs.conditioning.patch_styles;
         let mut terms = Terms::default();
 
         // Every kind of picture, by the labels of its patches.
         let emissions = discriminator.emissions(pictures);
-        let losses = self.discriminator_loss(discriminator, emissions.clone(), &labels, &styles);
+        let losses = self.discriminator_loss(discriminator, emissions.clone());
         terms.add_unmeasured(losses.clone().mean());
-        for (figure, of_kind) in [Figure::DReal, Figure::DFake, Figure::DComposite]
-            .into_iter()
-            .zip(losses.inner().split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DReal, Figure::DFake, Figure::DComposite],
+            losses.inner().reshape([3, n]).mean_dim(1).reshape([3]),
+        );
         let pure = emissions.clone().inner().narrow(0, 0, 2 * n);
         let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
-        for (figure, of_kind) in [Figure::DRealProb, Figure::DFakeProb]
-            .into_iter()
-            .zip(probs.split(n, 0))
-        {
-            terms.measure(figure, of_kind.mean());
-        }
+        terms.measure_all(
+            &[Figure::DRealProb, Figure::DFakeProb],
+            probs.reshape([2, n]).mean_dim(1).reshape([2]),
+        );
         // Each patch by itself.
         let unary = self.config.loss.unary;
         if unary > 0.0 {
@@ -254,28 +263,11 @@ impl Part<'_> {
         if let Some(variations) = &self.inputs.variations {
             pure = variations.apply(pure, self.device);
         }
-        let pick = |indices: &[i32]| {
-            let indices = TensorData::new(indices.to_vec(), [n]);
-            let indices = Tensor::<1, Int>::from_data(indices, self.device);
-            pure.clone().select(0, indices)
-        };
-        let mask = TensorData::new(plan.mask.clone(), [n, 1, size, size]);
-        let mask = Tensor::<4>::from_data(mask, self.device);
+        let pick = |indices: &[i32]| pure.clone().select(0, self.whole_numbers(indices, [n]));
+        let mask: Tensor<4> = self.constant(&plan.mask, [n, 1, size, size]);
         let outside = pick(&plan.outside);
         let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
         Tensor::cat(vec![pure, mixed], 0)
-    }
-
-    /// Label and style of each of the `patches` of every real, fake and mixed picture, in that order.
-    fn patch_labels(&self, patches: usize) -> (Vec<i32>, Vec<u32>) {
-        let (reals, targets) = (&self.inputs.reals.styles, &self.inputs.targets);
-        let plan = &self.inputs.composites;
-        let mut labels = repeated(reals.iter().map(|style| 1 + *style as i32), patches);
-        labels.extend(std::iter::repeat_n(0, targets.len() * patches));
-        labels.extend(&plan.labels);
-        let mut styles = repeated(reals.iter().chain(targets).copied(), patches);
-        styles.extend(&plan.styles);
-        (labels, styles)
     }
 
     /// The generator's loss against a discriminator that stays as it is, and its gradients.
@@ -301,7 +293,7 @@ impl Part<'_> {
         let frozen = discriminator.clone().no_grad();
         let mut terms = Terms::default();
 
-        // The sources again, and there and back.
+        // Reconstruction, divergence and cycle.
         terms.add(
             Figure::GReconstruction,
             weights.reconstruction,
@@ -320,7 +312,7 @@ impl Part<'_> {
 
         // Against the discriminator, and against true translations where there are any.
         let adversarial = |pictures: Tensor<4>| {
-            let shown = match &self.inputs.fooling_variations {
+            let shown = match &self.inputs.generator_variations {
                 Some(variations) => variations.apply(pictures, &self.autodiff()),
                 None => pictures,
             };
@@ -339,7 +331,7 @@ impl Part<'_> {
             );
         }
 
-        // Samples from the prior: convincing, and each from a latent of its own.
+        // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;
             let latents = self.tensor(&self.inputs.prior_noise, read.dims());
@@ -376,8 +368,8 @@ impl Part<'_> {
         loss::absolute_error(paired, truths).mul_scalar(share)
     }
 
-    /// Terms that make style codes mean something: a code can be read from the translation, two codes give
-    /// two translations, and the table's code is the mean one.
+    /// Terms of style codes: the code can be read from the translation, two codes give two translations, and
+    /// the table's code is the mean of the others.
     fn add_style_terms(
         &self,
         terms: &mut Terms,
@@ -414,27 +406,22 @@ impl Part<'_> {
         );
     }
 
-    /// The discriminator's loss of each picture, `[b]`, mean over patches; without `loss.unary`.
-    ///
-    /// `labels`, `styles`: of every patch, `b * h * w`; the style of a fake patch is the one it was
-    /// translated into.
-    fn discriminator_loss(
-        &self,
-        discriminator: &Discriminator,
-        emissions: Tensor<4>,
-        labels: &[i32],
-        styles: &[u32],
-    ) -> Tensor<1> {
+    /// The discriminator's loss of each picture, `[3n]`, mean over patches; without `loss.unary`.
+    fn discriminator_loss(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
         let kind = self.config.loss.adversarial_kind;
+        let (labels, styles) = (
+            &self.inputs.conditioning.patch_labels,
+            &self.inputs.conditioning.patch_styles,
+        );
         if kind == AdversarialKind::Likelihood {
-            let labels = self.labels(labels.to_vec(), [b, h, w]);
+            let labels = self.labels(labels, [b, h, w]);
             return discriminator.negative_log_likelihood(emissions, labels);
         }
         let real: Vec<f32> = labels.iter().map(|label| f32::from(*label > 0)).collect();
         let real = self.tensor(&real, [b, h, w]);
         let styles = style_planes(styles, &emissions);
-        loss::judge_loss(kind, Discriminator::real_logits(emissions, styles), real)
+        loss::discriminator_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
     /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood,
@@ -457,8 +444,8 @@ impl Part<'_> {
     /// The real-versus-fake logit of each real picture, in its own style: the sum over its `P` patches, over
     /// `sqrt(P)`. `[m]` `pictures`: the step's reals, once or more.
     ///
-    /// A logit and not its logarithm of a probability, whose gradient vanishes where the discriminator is
-    /// sure and the penalty is needed. With chains as without: the log-odds of all patches real against all
+    /// It is the logit, for the gradient of a log-probability vanishes where the discriminator is sure and
+    /// the penalty is needed. With chains as without: the log-odds of all patches real against all
     /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
     /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
@@ -481,8 +468,7 @@ impl Part<'_> {
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = repeated(targets.map(|style| 1 + style as i32), h * w);
-            let labels = self.labels(labels, [n, h, w]);
+            let labels = self.labels(&self.inputs.conditioning.wanted_labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
             } else {
@@ -492,12 +478,12 @@ impl Part<'_> {
         let styles: Vec<u32> = repeated(targets, h * w);
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
-        loss::fooling_loss(l.adversarial_kind, logits)
+        loss::generator_loss(l.adversarial_kind, logits)
     }
 
     /// Label grids: `[b, h, w]`.
-    fn labels(&self, labels: Vec<i32>, shape: [usize; 3]) -> Tensor<3, Int> {
-        Tensor::from_data(TensorData::new(labels, shape), &self.autodiff())
+    fn labels(&self, labels: &[i32], shape: [usize; 3]) -> Tensor<3, Int> {
+        Tensor::from_inner(self.whole_numbers(labels, shape))
     }
 
     /// Pictures on the training device: `[n, c, H, W]`.
@@ -509,19 +495,30 @@ impl Part<'_> {
 
     /// Host values as a constant of the graph.
     fn tensor<const D: usize>(&self, values: &[f32], shape: [usize; D]) -> Tensor<D> {
-        Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.autodiff())
+        Tensor::from_inner(self.constant(values, shape))
+    }
+
+    /// Host values outside any graph.
+    fn constant<const D: usize>(&self, values: &[f32], shape: [usize; D]) -> Tensor<D> {
+        let uploaded = self.upload.and_then(|upload| upload.floats(values, shape));
+        uploaded.unwrap_or_else(|| {
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), self.device)
+        })
+    }
+
+    /// The same of whole numbers.
+    fn whole_numbers<const D: usize>(&self, values: &[i32], shape: [usize; D]) -> Tensor<D, Int> {
+        let uploaded = self
+            .upload
+            .and_then(|upload| upload.whole_numbers(values, shape));
+        uploaded.unwrap_or_else(|| {
+            Tensor::from_data(TensorData::new(values.to_vec(), shape), self.device)
+        })
     }
 
     fn autodiff(&self) -> Device {
         self.device.clone().autodiff()
     }
-}
-
-/// Each value `count` times.
-fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -> Vec<T> {
-    values
-        .flat_map(|value| std::iter::repeat_n(value, count))
-        .collect()
 }
 
 /// One at each patch's style, zero elsewhere: `[b, K, h, w]`, on the emissions' device.

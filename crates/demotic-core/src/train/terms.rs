@@ -10,7 +10,9 @@ use super::optimiser::Gradients;
 #[derive(Debug, Default)]
 pub(super) struct Terms {
     total: Option<Tensor<1>>,
-    measured: Vec<(Figure, Tensor<1>)>,
+    measured: Vec<Figure>,
+    /// Values of the figures, one after the other.
+    values: Vec<Tensor<1>>,
 }
 
 /// Gradients of one network, and the figures of the pass.
@@ -36,17 +38,24 @@ impl Terms {
 
     /// Measures a value that is no term by itself: `[1]`, without a graph.
     pub(super) fn measure(&mut self, figure: Figure, value: Tensor<1>) {
-        self.measured.push((figure, value));
+        self.measure_all(&[figure], value);
+    }
+
+    /// Measures several values at once: one a figure, without a graph.
+    pub(super) fn measure_all(&mut self, figures: &[Figure], values: Tensor<1>) {
+        assert_eq!(values.dims(), [figures.len()], "a value for each figure");
+        self.measured.extend_from_slice(figures);
+        self.values.push(values);
     }
 
     /// Backward, and gradients and figures times the part's share of the step. `networks`: the one that
-    /// learns, and its twins.
+    /// is trained, and the copies that share its weights.
     ///
     /// # Panics
     /// If no term was added, or nothing measured.
     pub(super) fn computed<M: Module>(self, networks: &[&M], share: f32) -> Computed {
         let total = self.total.expect("a loss has a term");
-        let measured = Measured::new(self.measured);
+        let measured = Measured::of(self.measured, self.values);
         let (total, measured) = if share == 1.0 {
             (total, measured)
         } else {

@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
         let parts = t.accumulate * (1 + others.len());
         if !t.batch.is_multiple_of(parts) {
             return Err(Error::Config(vec![format!(
-                "train.batch: {} pictures a step do not divide into {parts} equal parts ({} devices, train.accumulate = {}); expected \
+                "train.batch: {} pictures per step do not divide into {parts} equal parts ({} devices, train.accumulate = {}); expected \
                  a multiple of {parts}",
                 t.batch,
                 1 + others.len(),
@@ -114,6 +114,7 @@ impl<'a> Trainer<'a> {
         }
         for device in std::iter::once(device).chain(&others) {
             crate::device::seed_backend(device);
+            super::kernels::prefer(&config, device);
         }
         let device = device.clone().inner();
         let autodiff_device = device.clone().autodiff();
@@ -294,8 +295,8 @@ impl<'a> Trainer<'a> {
         })
     }
 
-    /// The step itself, on the inputs of every part: draw; discriminator; update it; generator; update it;
-    /// average.
+    /// The step itself, on the inputs of every part: generate fakes; the discriminator's loss on them, and
+    /// its update; the generator's loss against the updated discriminator, and its update; the average.
     fn step_on(&mut self, inputs: &[Inputs]) -> Result<(), Error> {
         let (config, devices, step) = (
             Arc::clone(&self.config),

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use demotic_core::data::{
-    Augmentation, CachePolicy, Counterparts, Damaged, DataError, Dataset, DatasetOptions, Fit,
-    ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
+    Augmentation, CachePolicy, Channels, Counterparts, Damaged, DataError, Dataset, DatasetOptions,
+    Fit, ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
     signed_png, split_of_family,
 };
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
@@ -627,7 +627,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     let set = folder.path().join("set");
     let at = |style: &str, ending: &str| set.join(style).join(format!("{TRAIN}.{ending}"));
     for style in [
-        "bitmap", "film", "grey", "half", "jpeg", "point", "tall", "webp", "wide16",
+        "bitmap", "film", "grey", "half", "jpeg", "pages", "point", "tall", "webp", "wide16",
     ] {
         fs::create_dir_all(set.join(style)).unwrap();
     }
@@ -658,6 +658,9 @@ fn any_picture_is_fitted_widened_and_composed() {
     RgbImage::from_pixel(5, 5, Rgb([1, 2, 3]))
         .save(at("bitmap", "bmp"))
         .unwrap();
+    RgbaImage::from_pixel(5, 5, Rgba([90, 60, 30, 255]))
+        .save_with_format(at("pages", "TIF"), ImageFormat::Tiff)
+        .unwrap();
     // Of a film, the first picture.
     let mut film =
         image::codecs::gif::GifEncoder::new(fs::File::create(at("film", "gif")).unwrap());
@@ -677,11 +680,12 @@ fn any_picture_is_fitted_widened_and_composed() {
 
     let options = DatasetOptions {
         background: [0, 0, 255],
+        fit: Fit::Pad,
         ..options()
     };
     let set = load(&set, &options).unwrap();
     let show = |style: &str| set.picture(set.style_index(style).unwrap(), 0);
-    assert_eq!(set.styles().len(), 9);
+    assert_eq!(set.styles().len(), 10);
     let left: Vec<String> = set
         .summary()
         .passed_over
@@ -701,6 +705,7 @@ fn any_picture_is_fitted_widened_and_composed() {
     assert_eq!(colour_at(&show("half"), 3, 30), [128, 0, 127]);
     let [r, g, b] = colour_at(&show("jpeg"), 16, 16);
     assert!(r < 4 && g.abs_diff(128) < 4 && b > 251, "{r} {g} {b}");
+    assert_eq!(colour_at(&show("pages"), 16, 16), [90, 60, 30]);
     assert_eq!(colour_at(&show("point"), 0, 31), [10, 20, 30]);
     assert_eq!(colour_at(&show("webp"), 31, 0), [7, 8, 9]);
     // Proportions are kept: 10 x 40 becomes 8 x 32 in the middle, 300 x 2 one row.
@@ -750,6 +755,27 @@ fn shrinking_averages_and_transparent_colour_does_not_bleed() {
     assert_eq!(&picture.straight_rgba()[40 * 4..41 * 4], [0, 0, 255, 255]);
 }
 
+/// A TIFF of 60,000 x 60,000 grey pixels by its header: entries of tag, type, count and value.
+fn vast_tiff() -> Vec<u8> {
+    let entries = [
+        [256, 4, 60_000],
+        [257, 4, 60_000],
+        [258, 3, 8],
+        [262, 3, 1],
+        [273, 4, 8],
+        [279, 4, 9],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend((value as u32).to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
 #[test]
 fn bad_pictures_are_named() {
     let folder = TempDir::new().unwrap();
@@ -766,8 +792,8 @@ fn bad_pictures_are_named() {
     // All of its pixels, and not all of its end.
     refused(&good[..good.len() - 1], &["a PNG without its end"]);
     refused(&good[..20], &["cannot read picture"]);
-    refused(b"", &["PNG, JPEG, WebP, GIF or BMP"]);
-    refused(b"<html>", &["PNG, JPEG, WebP, GIF or BMP"]);
+    refused(b"", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
+    refused(b"<html>", &["PNG, JPEG, WebP, GIF, BMP or TIFF"]);
     // 20,000 x 20,000 by its header: refused before memory is taken.
     let mut huge = good.clone();
     huge[16..20].copy_from_slice(&20_000_u32.to_be_bytes());
@@ -818,6 +844,7 @@ fn bad_pictures_are_named() {
         13, 0, 0, 0, 0x2f, 0xfe, 0xbf, 0xff, 0x0f, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ]);
     refused(&webp, &["16383 x 16383", "64 megapixels"]);
+    refused(&vast_tiff(), &["60000 x 60000", "64 megapixels"]);
     fs::remove_file(&victim).unwrap();
     // A drawing has any size, but is not drawn at all of them.
     let vast = write(
@@ -1025,7 +1052,8 @@ fn all_damaged_pictures_are_named_or_left_out() {
     for i in 10..34 {
         write(&set, &format!("b/picture-{i}.png"), b"no picture");
     }
-    write(&set, "a/picture-3.png", b"");
+    // One that is too large is refused by itself, too.
+    write(&set, "a/picture-3.png", &vast_tiff());
     let message = failure(load(&set, &options()));
     assert_says(
         &message,
@@ -1058,7 +1086,7 @@ fn all_damaged_pictures_are_named_or_left_out() {
         );
         assert_says(
             &summary.left_out[0].problem,
-            &["cannot read picture", "a/picture-3.png"],
+            &["60000 x 60000", "64 megapixels", "a/picture-3.png"],
         );
         assert_says(
             &summary.to_string(),
@@ -1247,7 +1275,7 @@ fn styles_of_other_shapes_are_warned_about_and_brought_into_the_square_without_b
             "data.fit",
         ],
     );
-    for fit in [Fit::Mirror, Fit::Crop] {
+    for fit in [Fit::Auto, Fit::Mirror, Fit::Crop] {
         let set = with(fit);
         assert!(
             set.summary()
@@ -1266,6 +1294,59 @@ fn styles_of_other_shapes_are_warned_about_and_brought_into_the_square_without_b
                 );
             }
         }
+    }
+}
+
+#[test]
+fn landscape_and_portrait_styles_have_no_white_bars_by_default() {
+    let folder = TempDir::new().unwrap();
+    for i in 0..24_u32 {
+        let discs = [
+            ("day", [96, 54], [120, 180, 240], [255, 255, 0]),
+            ("night", [54, 96], [20, 20, 60], [128; 3]),
+        ];
+        for (style, [width, height], ground, [r, g, b]) in discs {
+            let middle = [11 + 7 * i % (width - 20), 11 + 5 * i % (height - 20)];
+            let picture = RgbaImage::from_fn(width, height, |x, y| {
+                let is_in = x.abs_diff(middle[0]).pow(2) + y.abs_diff(middle[1]).pow(2) <= 100;
+                let [r, g, b] = if is_in { [r, g, b] } else { ground };
+                Rgba([r, g, b, 255])
+            });
+            save(
+                &picture,
+                &folder.path().join(format!("set/{style}/{style}{i}.png")),
+            );
+        }
+    }
+    let set = folder.path().join("set");
+    let near_white = |fit: Option<Fit>, channels: Channels| {
+        let default = options();
+        let options = DatasetOptions {
+            fit: fit.unwrap_or(default.fit),
+            channels,
+            ..default
+        };
+        let set = load(&set, &options).unwrap();
+        let plane = (SIZE_PX * SIZE_PX) as usize;
+        let (mut white, mut all) = (0, 0);
+        for style in 0..2 {
+            let items = set.items(style, Split::Train);
+            for picture in set
+                .network_pictures(style, items)
+                .chunks_exact(channels.count() * plane)
+            {
+                white += (0..plane)
+                    .filter(|i| (0..3).all(|c| picture[c * plane + i] > 0.9))
+                    .count();
+                all += plane;
+            }
+        }
+        white as f64 / f64::from(all as u32)
+    };
+    for channels in [Channels::Rgb, Channels::Rgba] {
+        assert_eq!(near_white(None, channels), 0.0, "{channels:?}");
+        let bars = near_white(Some(Fit::Pad), channels);
+        assert!((bars - 0.4375).abs() < 1e-6, "{channels:?}: {bars}");
     }
 }
 
@@ -1564,6 +1645,46 @@ fn a_drawing_of_a_million_nodes_is_refused_soon() {
 }
 
 #[test]
+fn markers_on_a_million_points_are_refused_soon_and_on_a_few_are_drawn() {
+    let marked = |points: usize| {
+        let line = "h.001".repeat(points);
+        drawn(&format!(
+            r##"<marker id="m" markerWidth="9" markerHeight="9" refX="1" refY="1"><path d="M0 0h4v4h-4z"/></marker>
+            <path d="M4 32{line}" stroke="#000" marker-mid="url(#m)"/>"##
+        ))
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(marked(1_000_000)),
+        &["every `use` laid out, 1024 bytes a marker"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // As many as are drawn take their time, but not for ever.
+    let picture = marked(50_000).unwrap();
+    assert!(ink(&picture) > 50, "{}", ink(&picture));
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_drawing_of_layers_without_end_is_refused_soon() {
+    let folder = TempDir::new().unwrap();
+    let layered = |groups: usize| {
+        let group = r#"<g opacity=".9"><path d="M0 0h4000v4000z"/></g>"#.repeat(groups);
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="4000" height="4000">{group}</svg>"#
+        );
+        Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 32)
+    };
+    let begun = std::time::Instant::now();
+    assert_says(
+        &failure(layered(1000)),
+        &["4000 x 4000 pixels, its groups with opacity", "a.svg"],
+    );
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    assert_eq!(layered(2).unwrap().width_px, 4000);
+}
+
+#[test]
 fn styles_without_common_names_are_fine_without_pairs() {
     let folder = TempDir::new().unwrap();
     let set = folder.path().join("set");
@@ -1817,6 +1938,21 @@ fn the_summary_shows_styles_splits_and_pairs() {
     let json = serde_json::to_value(emoji().summary()).unwrap();
     assert_eq!(json["styles"][0]["name"], "fluent-flat");
     assert_eq!(json["pairs"].as_array().unwrap().len(), 15);
+}
+
+#[test]
+fn the_summary_of_thirty_styles_stays_short() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    for i in 0..30 {
+        let picture = RgbaImage::from_pixel(4, 4, Rgba([8 * i, 9, 200, 255]));
+        save(&picture, &set.join(format!("style-{i:02}/{TRAIN}.png")));
+    }
+    let summary = load(&set, &options()).unwrap().summary();
+    let text = summary.to_string();
+    assert_says(&text, &["pair   435 of styles: ", "style  style-29"]);
+    assert!(text.lines().count() < 40, "{text}");
+    assert_eq!(summary.pairs.len(), 435);
 }
 
 // ---- cache

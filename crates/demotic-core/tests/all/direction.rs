@@ -10,7 +10,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
     (
         "demotic-crf",
         &[
-            &["cases.rs", "config.rs", "diagnostics.rs"],
+            &["cases.rs", "config.rs", "diagnostics.rs", "number.rs"],
             &["error.rs", "oracle.rs"],
             &["op"],
             &["chain.rs", "grid.rs"],
@@ -28,8 +28,10 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
                 "arrays.rs",
                 "error",
                 "files.rs",
+                "number.rs",
                 "ops",
                 "protobuf.rs",
+                "table.rs",
             ],
             &["settings"],
             &["device", "data", "model", "loss.rs"],
@@ -61,6 +63,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             &[
                 "options.rs",
                 "greeting.rs",
+                "inputs.rs",
                 "progress.rs",
                 "sheet.rs",
                 "tensorboard.rs",

@@ -6,6 +6,7 @@ mod data;
 mod direction;
 mod examples;
 mod export;
+mod limits;
 mod metric;
 mod train;
 #[path = "../../examples/train_tiny.rs"]

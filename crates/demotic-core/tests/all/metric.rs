@@ -175,7 +175,7 @@ fn copy_has_the_known_distances_on_emoji() {
         .count();
     assert!(better >= 18, "{better} of 20");
     let table = evaluation.to_string();
-    // A line a method: copy, remap and nearest, of twenty directions and two kinds.
+    // A line per method: copy, remap and nearest, of twenty directions and two kinds.
     assert_eq!(table.lines().count(), 1 + 3 * (20 + 2));
     let widths: std::collections::BTreeSet<usize> = table.lines().map(str::len).collect();
     assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
@@ -424,7 +424,8 @@ fn few_pictures_have_no_kid_and_a_note() {
     assert!(few.kinds[0].copy.kid.is_none());
     let told = few.to_string();
     let row = told.lines().find(|line| line.contains("copy")).unwrap();
-    assert!(row.contains("   29*  copy"), "{told}");
+    assert!(row.contains(" 29*  copy"), "{told}");
+    assert!(!row.contains('('), "an interval of so few: {told}");
     assert!(
         told.contains(
             "note   * fewer than 30 train pictures: a -> b (29), b -> a (29): there is no KID"
@@ -434,6 +435,7 @@ fn few_pictures_have_no_kid_and_a_note() {
     let enough = scored(LEAST_SET);
     assert!(enough.directions.iter().all(|d| d.copy.kid.is_some()));
     assert!(enough.notes.is_empty() && !enough.to_string().contains('*'));
+    assert!(enough.to_string().contains('('));
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn choose(
     }
 }
 
-/// Refuses fewer than two labels: nothing to tell apart.
+/// Refuses fewer than two labels: nothing to distinguish.
 pub(crate) fn check_labels(labels: usize) -> Result<(), CrfError> {
     if labels >= 2 {
         Ok(())

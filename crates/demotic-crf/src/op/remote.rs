@@ -26,7 +26,7 @@ pub struct Far {
     pub is_software: bool,
 }
 
-/// Devices of other machines that were told of; a handful at most.
+/// Devices of other machines that were named; a handful at most.
 static KNOWN: Mutex<Vec<(RemoteDevice, Far)>> = Mutex::new(Vec::new());
 
 /// Says what stands behind a device of another machine: before that, the reference computes there.
@@ -38,7 +38,7 @@ pub fn tell(device: &Device, far: Far) {
     }
 }
 
-/// What was told of a device.
+/// What is known of a device.
 pub(super) fn far(device: &RemoteDevice) -> Option<Far> {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = known.iter().find(|(other, _)| other == device);
@@ -50,7 +50,7 @@ pub fn is_flex(tensor: &FloatTensor<Remote>) -> bool {
     far(&tensor.device()).is_some_and(|far| far.runtime == FLEX)
 }
 
-/// Sends an operation to the machine that holds its first tensor; integer tensors are told by their type.
+/// Sends an operation to the machine that holds its first tensor; integer tensors are known by their type.
 ///
 /// # Panics
 /// If there is no tensor.

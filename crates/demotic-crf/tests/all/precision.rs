@@ -23,7 +23,7 @@ fn precision_table() {
     for (name, target) in targets {
         let device = target.device.clone().autodiff();
         for length in [16, 64, 256, 1024, 4096] {
-            let worst = worst(&target, &device, length);
+            let worst = largest_errors(&target, &device, length);
             println!(
                 "| {name} | {length} | {:.1e} | {:.1e} | {:.1e} |",
                 worst[0], worst[1], worst[2]
@@ -33,7 +33,7 @@ fn precision_table() {
 }
 
 /// Largest errors of marginals, transition gradient and likelihood at one length.
-fn worst(target: &Target, device: &Device, length: usize) -> [f64; 3] {
+fn largest_errors(target: &Target, device: &Device, length: usize) -> [f64; 3] {
     let mut worst = [0.0f64; 3];
     for sd in [1.0, 3.0, 10.0] {
         let case = Case::new(length, 3, 8);

@@ -50,10 +50,10 @@ pub(crate) struct DrawArgs {
     /// Ideas a phrase, the best first
     #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) count: u32,
-    /// Picture to write (for kaomoji, a text); several pictures become one sheet, a row a phrase
+    /// Picture to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// What is recalled as JSON, a line a phrase, to this file, or `-` for standard output
+    /// What is recalled as JSON, a line per phrase, to this file, or `-` for standard output
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
     /// Draw the nearest idea also where none is near
@@ -103,8 +103,8 @@ pub(crate) struct SayArgs {
     #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) count: u32,
     /// As JSON:
-    /// [{"picture":..,"recalled":[..],"said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true},
-    /// ..]}]
+    /// [{"picture":..,"recalled":[..],
+    /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Say rude phrases, too
@@ -143,8 +143,8 @@ pub(crate) struct RephraseArgs {
     /// Say rude phrases, too
     #[arg(long)]
     pub(crate) rude: bool,
-    /// As JSON, a line a phrase: {"phrase":..,"recalled":[..],"said":[{"phrase":..,"score":..,"known":true},
-    /// ..]}
+    /// As JSON, a line per phrase:
+    /// {"phrase":..,"recalled":[..],"said":[{"phrase":..,"score":..,"known":true}, ..]}
     #[arg(long)]
     pub(crate) json: bool,
     /// What to say otherwise
@@ -202,7 +202,7 @@ Learns from what the ideas of the run's pictures are called, in minutes: the phr
 (idea to new phrase), the text discriminator (fake or real, token by token), what writes kaomoji, and the reader of pictures. The \
 picture networks stay as they are. Phrases that are held out for scoring (`evaluate --words`) are never learnt; those of the validation \
 split decide when the phrase encoder stops and what it is worth beside TF-IDF. Everything goes to RUN/words/: words.safetensors, and \
-stats.jsonl with a line a tick. `demotic train` does this at its end: see `words.learn`.
+stats.jsonl with a line per tick. `demotic train` does this at its end: see `words.learn`.
 
 Ctrl-C finishes the step, keeps what is learnt and exits with 130; the same command goes on and ends with the same weights, to the bit \
 on flex. Where all is learnt it does nothing; --restart learns anew.

@@ -17,6 +17,7 @@ use demotic_core::files::{write_beside, write_whole};
 use demotic_core::metric::{Validator, evaluate_translations};
 use demotic_core::report;
 use demotic_core::settings::Config;
+use demotic_core::table::WHOLE;
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
@@ -28,6 +29,7 @@ use crate::output::tell;
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
+use crate::terminal::Terminal;
 
 /// The plan as it was begun.
 const PLAN: &str = "plan.toml";
@@ -112,7 +114,14 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     let page = out.join("report.html");
     let all = all_runs(&name.to_string_lossy(), &plan, &out, &comparison);
     write_beside(&page, |file| all.write(file))?;
-    tell(&format!("\n{table}\ndone   look at {}\n", page.display()));
+    // A program, and what keeps it, gets the file's own Markdown.
+    let columns = Terminal::of_table();
+    let shown = if columns == WHOLE {
+        table
+    } else {
+        comparison.fitted(columns)
+    };
+    tell(&format!("\n{shown}\ndone   look at {}\n", page.display()));
     Ok(Outcome::Done)
 }
 

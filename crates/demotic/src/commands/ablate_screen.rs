@@ -9,6 +9,7 @@ use demotic_core::train::{Event, Figure, Observer, Tick, Trainer, Validation};
 
 use crate::output::{duration, tell};
 use crate::progress::InterruptGuard;
+use crate::terminal::{Terminal, fitted};
 
 /// Shows a training of an ablation.
 pub(super) struct Screen<'a> {
@@ -51,16 +52,20 @@ impl Observer for Screen<'_> {
     fn ticked(&mut self, trainer: &Trainer<'_>, tick: &Tick) -> Result<()> {
         let steps = trainer.config().train.steps;
         let left = self.secs_a_step().unwrap_or(0.0) * (steps - tick.step) as f64;
-        tell(&format!(
-            "step   {}/{steps}  d_real {:.3}  d_fake {:.3}  d_mix {:.3}  g_adv {:.3}  g_rec {:.4}  left {}\n",
-            tick.step,
-            tick[Figure::DReal],
-            tick[Figure::DFake],
-            tick[Figure::DComposite],
-            tick[Figure::GAdversarial],
-            tick[Figure::GReconstruction],
-            duration(left)
-        ));
+        let figure = |rank: usize, figure: Figure, digits: usize| {
+            let (name, value) = (figure.row().name, tick[figure]);
+            (rank, format!("{name} {value:.digits$}"))
+        };
+        let parts = [
+            (0, format!("step   {}/{steps}", tick.step)),
+            figure(2, Figure::DReal, 3),
+            figure(2, Figure::DFake, 3),
+            figure(3, Figure::DComposite, 3),
+            figure(1, Figure::GAdversarial, 3),
+            figure(0, Figure::GReconstruction, 4),
+            (0, format!("left {}", duration(left))),
+        ];
+        tell(&(fitted(&parts, Terminal::of_table()) + "\n"));
         Ok(())
     }
 

@@ -6,12 +6,14 @@ use anyhow::{Result, ensure};
 use demotic_core::caught;
 use demotic_core::check::compare::Spread;
 use demotic_core::device::{self, Chosen};
+use demotic_core::table::{Column, Table};
 use demotic_crf::workload::{Task, Way, Workload, copy_bytes_per_sec, tasks, ways};
 use serde::Serialize;
 
 use crate::cli::BenchArgs;
 use crate::failure::input;
-use crate::output::{note, say};
+use crate::output::{note, say, show};
+use crate::terminal::Terminal;
 
 /// Calls of a row at least, however long they take.
 const CALLS_MIN: usize = 5;
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     if args.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
     } else {
-        say(&table(&all))?;
+        show(&table(&all))?;
     }
     let failed: Vec<&str> = all
         .cases
@@ -170,26 +172,35 @@ fn table(all: &Bench) -> String {
         "loss and gradient of the CRF on {}, shaders {}; {copies}; every row agrees with the reference",
         all.description, all.shader_language
     )];
-    let labels = all.cases.iter().map(|case| case.label.len());
-    let width = labels.max().unwrap_or(0);
-    lines.push(format!(
-        "{:<width$}  {:>10} {:>23} {:>7} {:>9} {:>8}",
-        "", "ms", "half of them in", "calls", "of copies", "GFMA/s"
-    ));
+    let mut rows = Table::new([
+        Column::text("row"),
+        Column::figure("ms"),
+        Column::figure("half of them in").rank(3),
+        Column::figure("calls").rank(4),
+        Column::figure("of copies").rank(1),
+        Column::figure("GFMA/s").rank(2),
+    ]);
     for case in &all.cases {
         let Some(f) = &case.figures else { continue };
-        lines.push(format!(
-            "{:<width$}  {:>10.4} {:>10.4} to {:>9.4} {:>7} {:>9} {:>8.3}",
-            case.label,
-            f.spread.median_secs * 1e3,
-            f.spread.low_secs * 1e3,
-            f.spread.high_secs * 1e3,
-            f.calls,
-            f.copy_share
-                .map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0)),
-            f.multiply_adds_per_sec / 1e9,
-        ));
+        let share = f.copy_share.map(|share| format!("{:.1} %", share * 100.0));
+        let cells = [
+            case.label.clone(),
+            format!("{:.4}", f.spread.median_secs * 1e3),
+            format!(
+                "{:.4} to {:.4}",
+                f.spread.low_secs * 1e3,
+                f.spread.high_secs * 1e3
+            ),
+            f.calls.to_string(),
+            share.unwrap_or_else(|| "-".to_owned()),
+            format!("{:.3}", f.multiply_adds_per_sec / 1e9),
+        ];
+        rows.push(cells.map(Into::into));
     }
+    let shown = rows.fitted(Terminal::of_table());
+    let note = shown.note();
+    lines.extend(shown.lines);
+    lines.extend(note);
     for case in &all.cases {
         if let Some(failure) = &case.failure {
             lines.push(format!("failed  {}: {failure}", case.label));

@@ -4,12 +4,14 @@ use anyhow::{Result, ensure};
 use demotic_core::check::compare::{Comparison, Entrant, Faster, SET_UP_STEPS, compare};
 use demotic_core::data::{CachePolicy, Dataset};
 use demotic_core::settings::Config;
+use demotic_core::table::{Cell, Column, Table};
 use demotic_core::train::Phases;
 use serde::Serialize;
 
 use crate::cli::CompareArgs;
 use crate::options::{dataset_options, settings};
-use crate::output::{bytes, note, say};
+use crate::output::{bytes, note, say, show};
+use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let config = settings(args.config.as_deref(), &args.set)?;
@@ -28,9 +30,9 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         };
         say(&format!("{}\n", serde_json::to_string_pretty(&all)?))?;
     } else {
-        say(&table(&compared, &config))?;
+        show(&table(&compared, &config))?;
         if args.profile {
-            say(&profile(&compared))?;
+            show(&profile(&compared))?;
         }
     }
     let failed: Vec<&str> = compared
@@ -58,8 +60,7 @@ struct AsJson<'a> {
 }
 
 fn table(compared: &Comparison, config: &Config) -> String {
-    let names = compared.devices.iter().map(|one| one.name.len());
-    let width = names.max().unwrap_or(0).max(9);
+    let columns = Terminal::of_table();
     let mut lines = vec![format!(
         "same weights, noise and batches: {} steps of {} pictures at {} px, seed {}; the first {SET_UP_STEPS} untimed, then {} round{}",
         compared.steps,
@@ -73,44 +74,16 @@ fn table(compared: &Comparison, config: &Config) -> String {
             "s"
         },
     )];
-    lines.push(format!(
-        "{:<width$}  {:>9} {:>19} {:>9} {:>10} {:>10} {:>10}  device",
-        "", "s a step", "half of them in", "first s", "pictures/s", "host mem", "device mem"
-    ));
-    for one in &compared.devices {
-        let Some(m) = &one.measured else { continue };
+    let mut shown = paces(compared).fitted(columns);
+    shown.add(phases(compared).fitted(columns));
+    let note = shown.note();
+    lines.extend(shown.lines);
+    lines.extend(note);
+    for one in compared.devices.iter().filter(|one| one.measured.is_some()) {
         lines.push(format!(
-            "{:<width$}  {:>9.4} {:>8.4} to {:>7.4} {:>9.2} {:>10.1} {:>10} {:>10}  {}, shaders {}",
-            one.name,
-            m.spread.median_secs,
-            m.spread.low_secs,
-            m.spread.high_secs,
-            m.first_secs,
-            m.pictures_per_sec,
-            bytes(m.host_bytes),
-            m.device_bytes.map_or_else(|| "-".to_owned(), bytes),
-            one.device,
-            one.shader_language,
+            "device  {}: {}, shaders {}",
+            one.name, one.device, one.shader_language
         ));
-    }
-    lines.push(format!(
-        "{:<width$}  {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "phases, s",
-        "inputs",
-        "G draws",
-        "D loss",
-        "D grad",
-        "D step",
-        "G loss",
-        "G grad",
-        "G step"
-    ));
-    for one in &compared.devices {
-        let Some(p) = one.measured.as_ref().and_then(|m| m.phases) else {
-            continue;
-        };
-        let columns = phase_columns(&p).map(|secs| format!("{secs:>9.4}"));
-        lines.push(format!("{:<width$}  {}", one.name, columns.join(" ")));
     }
     lines.push(format!(
         "memory  {} of the process at its highest, all devices together",
@@ -137,6 +110,50 @@ fn table(compared: &Comparison, config: &Config) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// How fast each device is, and what it takes: a row a device.
+fn paces(compared: &Comparison) -> Table {
+    let mut table = Table::new([
+        Column::text("pace").at_least(9),
+        Column::figure("s a step"),
+        Column::figure("half of them in").rank(1),
+        Column::figure("first s").rank(2),
+        Column::figure("pictures/s"),
+        Column::figure("host mem").rank(3),
+        Column::figure("device mem").rank(3),
+    ]);
+    for one in &compared.devices {
+        let Some(m) = &one.measured else { continue };
+        let cells = [
+            one.name.clone(),
+            format!("{:.4}", m.spread.median_secs),
+            format!("{:.4} to {:.4}", m.spread.low_secs, m.spread.high_secs),
+            format!("{:.2}", m.first_secs),
+            format!("{:.1}", m.pictures_per_sec),
+            bytes(m.host_bytes),
+            m.device_bytes.map_or_else(|| "-".to_owned(), bytes),
+        ];
+        table.push(cells.map(Into::into));
+    }
+    table
+}
+
+/// Where the time of a step goes: a row a device.
+fn phases(compared: &Comparison) -> Table {
+    let heads = [
+        "inputs", "G draws", "D loss", "D grad", "D step", "G loss", "G grad", "G step",
+    ];
+    let first = Column::text("phases, s").at_least(9);
+    let figures = heads.map(Column::figure);
+    let mut table = Table::new(std::iter::once(first).chain(figures));
+    for one in &compared.devices {
+        if let Some(p) = one.measured.as_ref().and_then(|m| m.phases) {
+            let figures = phase_columns(&p).map(|secs| format!("{secs:.4}").into());
+            table.push(std::iter::once(Cell::from(one.name.clone())).chain(figures));
+        }
+    }
+    table
 }
 
 /// Kernel launches of a step on each device, by phase and by kernel.

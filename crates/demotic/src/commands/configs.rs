@@ -4,21 +4,23 @@ use anyhow::Result;
 
 use crate::cli::ConfigsArgs;
 use crate::failure::input;
-use crate::output::say;
+use crate::output::{say, show};
 use crate::recipes::RECIPES;
 
 pub(crate) fn run(args: &ConfigsArgs) -> Result<()> {
     let Some(name) = &args.name else {
+        let width = RECIPES.iter().map(|recipe| recipe.name.len()).max();
+        let width = width.unwrap_or(0);
         let lines = RECIPES.iter().map(|recipe| {
             let command = if recipe.is_plan { "ablate" } else { "train" };
             format!(
-                "{:<12} {} (demotic {command} {})\n",
+                "{:width$}  {} (demotic {command} {})\n",
                 recipe.name,
                 recipe.about(),
                 recipe.name
             )
         });
-        return say(&lines.collect::<String>());
+        return show(&lines.collect::<String>());
     };
     let recipe = RECIPES.iter().find(|recipe| recipe.name == name);
     let recipe = recipe.ok_or_else(|| {

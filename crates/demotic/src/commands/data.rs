@@ -12,8 +12,9 @@ use demotic_core::phrase::{self, Language};
 
 use crate::cli::{DataCommand, DataExportArgs, ImportArgs, InspectArgs};
 use crate::failure::{input, io};
-use crate::output::say;
+use crate::output::{say, show};
 use crate::sheet::{self, Block, Sheet};
+use crate::terminal::Terminal;
 
 /// Rows of a contact sheet.
 const SHEET_ROWS: usize = 24;
@@ -29,7 +30,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<()> {
 fn run_import(args: &ImportArgs) -> Result<()> {
     if args.phrases {
         let report = phrase::import(&args.sources, &args.out, args.replace)?;
-        return say(&format!("{report}\n"));
+        return show(&format!("{report}\n"));
     }
     let options = ImportOptions {
         sources: args.sources.clone(),
@@ -43,7 +44,7 @@ fn run_import(args: &ImportArgs) -> Result<()> {
         damaged: damaged(args.skip_damaged),
     };
     let report = import(&options)?;
-    say(&format!("{report}\n"))
+    show(&format!("{report}\n"))
 }
 
 fn damaged(are_skipped: bool) -> Damaged {
@@ -79,7 +80,8 @@ fn inspect(args: &InspectArgs) -> Result<()> {
         summary["phrases"] = told.collect();
         return say(&format!("{}\n", serde_json::to_string_pretty(&summary)?));
     }
-    let mut text = summary.to_string();
+    let columns = Terminal::of_table();
+    let mut text = format!("{summary:columns$}");
     for (language, count, pictures) in phrases {
         let each = count as f64 / dataset.item_count().max(1) as f64;
         let name = language.name();
@@ -89,7 +91,7 @@ fn inspect(args: &InspectArgs) -> Result<()> {
             dataset.item_count()
         );
     }
-    say(&text)
+    show(&text)
 }
 
 /// Phrases of the data set's pictures in each language, and how many pictures have one.
@@ -134,7 +136,7 @@ fn export(args: &DataExportArgs) -> Result<()> {
             }
         }
     }
-    say(&format!(
+    show(&format!(
         "{count} pictures of {size} px: {}\n",
         args.out.display()
     ))
@@ -167,7 +169,7 @@ fn evenly(items: &[usize]) -> Vec<usize> {
     items.iter().step_by(stride).copied().collect()
 }
 
-/// Names that styles share, one a row; and below them, each in a column of its own, the styles that share
+/// Names that styles share, one per row; and below them, each in a column of its own, the styles that share
 /// none of those.
 fn contact_sheet(dataset: &Dataset) -> Sheet {
     let styles: Vec<usize> = (0..dataset.styles().len()).collect();

@@ -5,18 +5,20 @@ use demotic_core::device::{
     Adapter, BACKENDS, adapters, auto_adapter, further_devices, open, processor, shader_language,
     unused_adapters,
 };
+use demotic_core::ops::Counts;
+use demotic_core::train::measured_on;
 use demotic_crf::{Implementation, implementation_in_use};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::DevicesArgs;
-use crate::output::{bytes, say};
+use crate::output::{bytes, say, show};
 
 /// What helps where wgpu finds nothing.
 const NO_ADAPTER: &str = if cfg!(feature = "wgpu") {
     "\
-To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers`
-(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs. In a container with an NVIDIA
+To use a graphics processor, install its driver: on Debian and Ubuntu `apt-get install libvulkan1 mesa-vulkan-drivers` \
+(AMD, Intel, and a software adapter) or NVIDIA's own driver; Windows and macOS bring theirs. In a container with an NVIDIA \
 card install libvulkan1 and libegl1 and start it with NVIDIA_DRIVER_CAPABILITIES=all: by itself it gets CUDA without Vulkan."
 } else {
     "This build has no wgpu: build with the default features to use a graphics processor."
@@ -31,12 +33,15 @@ struct Listed {
     shader_language: Option<String>,
     /// What computes the CRF there.
     crf: Option<&'static str>,
+    /// Layers of convolutions by whose kernels, as measured here by this build.
+    convolutions: Counts,
     /// Why it does not open.
     problem: Option<String>,
 }
 
 impl Listed {
     fn new(adapter: Adapter) -> Self {
+        let convolutions = measured_on(&adapter);
         match open(&format!("wgpu:{}", adapter.index)) {
             Ok(chosen) => Self {
                 shader_language: Some(shader_language(&chosen.device)),
@@ -44,12 +49,14 @@ impl Listed {
                     .ok()
                     .map(Implementation::name),
                 problem: None,
+                convolutions,
                 adapter,
             },
             Err(error) => Self {
                 adapter,
                 shader_language: None,
                 crf: None,
+                convolutions,
                 problem: Some(error.to_string()),
             },
         }
@@ -73,14 +80,20 @@ impl Listed {
         } else {
             format!("{fewest} to {most}")
         };
-        vec![
+        let Counts { own, burn } = self.convolutions;
+        let convolutions = match (own + burn, a.kind) {
+            (_, "software") => "own kernels; not timed against Burn's".to_owned(),
+            (0, _) => "own kernels and Burn's are timed at the first training step".to_owned(),
+            _ => format!("measured: {own} layers by own kernels, {burn} by Burn's"),
+        };
+        let mut lines = vec![
             format!("wgpu:{}  {}", a.index, a.name),
             format!("        kind     {}, through {}", a.kind, a.api),
             format!("        driver   {}", a.driver),
             format!("        shaders  {shaders}"),
             format!(
                 "        memory   {}; buffers to {}, {} of them for a kernel, to {} each",
-                a.memory_bytes.map_or_else(|| "not told".to_owned(), bytes),
+                a.memory_bytes.map_or_else(|| "not known".to_owned(), bytes),
                 bytes(a.buffer_bytes_max),
                 a.bindings_max,
                 bytes(a.binding_bytes_max),
@@ -91,7 +104,11 @@ impl Listed {
                 bytes(a.workgroup_memory_bytes.into()),
                 if a.has_f16 { "yes" } else { "no" },
             ),
-        ]
+        ];
+        if self.shader_language.as_deref() == Some("wgsl") {
+            lines.push(format!("        kernels  convolutions: {convolutions}"));
+        }
+        lines
     }
 }
 
@@ -116,7 +133,7 @@ fn lent(asked: &str, as_json: bool) -> Result<()> {
         ));
     }
     lines.push(String::new());
-    say(&lines.join("\n"))
+    show(&lines.join("\n"))
 }
 
 pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
@@ -169,7 +186,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
             processor.threads,
             processor
                 .memory_bytes
-                .map_or_else(|| "not told".to_owned(), bytes)
+                .map_or_else(|| "not known".to_owned(), bytes)
         ),
     ];
     lines.extend(listed.iter().flat_map(Listed::lines));
@@ -196,10 +213,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     lines.push("        not in it, each a cargo feature:".to_owned());
     let others = BACKENDS.iter().filter(|b| !b.is_built);
     lines.extend(others.map(|b| format!("        {:<9} {}", b.name, b.what)));
-    if let Some(hint) = hint {
-        lines.push(String::new());
-        lines.push(hint.to_owned());
-    }
+    lines.extend(hint.map(|hint| format!("hint    {hint}")));
     lines.push(String::new());
-    say(&lines.join("\n"))
+    show(&lines.join("\n"))
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use demotic_core::data::{CachePolicy, Dataset, DatasetOptions, Picture, Split};
 use demotic_core::device;
 use demotic_core::files::require_writable;
-use demotic_core::metric::{evaluate, evaluate_networks};
+use demotic_core::metric::{evaluate, evaluate_at_size, evaluate_networks};
 use demotic_core::train::run::trained;
 
 use crate::cli::{EvaluateArgs, SplitArg};
@@ -15,6 +15,9 @@ use crate::options::{dataset_options, located};
 use crate::terminal::Terminal;
 
 use super::scored::{STANDARD_OUTPUT, told};
+
+/// Side of another program's translations where it is not said.
+const PICTURES_PX: u32 = 32;
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(file) = args
@@ -34,16 +37,22 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if !args.drawings.is_empty() {
         return super::evaluate_drawings::run(args);
     }
-    match &args.pictures {
-        Some(pictures) => of_pictures(args, pictures, split),
-        None => of_run(args, &args.run, split),
+    match (&args.pictures, args.size_px) {
+        (Some(pictures), size_px) => {
+            of_pictures(args, pictures, size_px.unwrap_or(PICTURES_PX), split)
+        }
+        (None, Some(size_px)) => at_size(args, size_px, split),
+        (None, None) if !args.styles.is_empty() => Err(input(
+            "--styles: a run is scored in all of its styles; say --size-px or --pictures, which score some, or leave it out",
+        )),
+        (None, None) => of_run(args, &args.run, split),
     }
 }
 
 /// Scores what some other program translated.
-fn of_pictures(args: &EvaluateArgs, folder: &Path, split: Split) -> Result<()> {
+fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -> Result<()> {
     let options = DatasetOptions {
-        size_px: args.size_px,
+        size_px,
         styles: args.styles.clone(),
         cache: CachePolicy::Platform,
         ..DatasetOptions::default()
@@ -62,11 +71,10 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, split: Split) -> Result<()> {
             let file = folder.join(format!("{}.png", dataset.item_key(item)));
             let picture = Picture::open(&file)?;
             let (width, height) = (picture.width_px, picture.height_px);
-            if (width, height) != (args.size_px, args.size_px) {
+            if (width, height) != (size_px, size_px) {
                 return Err(input(format!(
-                    "the translation has {width} x {height} pixels, expected {size} x {size}; say --size-px if its inputs had another size: {}",
+                    "the translation has {width} x {height} pixels, expected {size_px} x {size_px}; say --size-px if its inputs had another size: {}",
                     file.display(),
-                    size = args.size_px,
                 )));
             }
             pictures.extend(picture.compose(dataset.background()));
@@ -124,6 +132,54 @@ fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
         "run  {}  step {}  split {split}  on {}\n{evaluation:columns$}",
         run.display(),
         checkpoint.info.step,
+        chosen.description
+    );
+    told(args, &evaluation, &what)
+}
+
+/// Scores what `translate` makes of pictures of another size than the networks'.
+fn at_size(args: &EvaluateArgs, size_px: u32, split: Split) -> Result<()> {
+    let run = &args.run;
+    let checkpoint = trained(run, args.checkpoint)?;
+    let info = &checkpoint.info;
+    let config = &info.config;
+    if size_px < config.data.size_px {
+        return Err(input(format!(
+            "--size-px {size_px}: the networks of this run see {least} px; give {least} or more: {}",
+            run.display(),
+            least = config.data.size_px
+        )));
+    }
+    let source = args
+        .data
+        .as_deref()
+        .map_or_else(|| config.data.source.clone(), located);
+    let mut options = dataset_options(config, CachePolicy::Platform)?;
+    options.size_px = size_px;
+    options.styles = if args.styles.is_empty() {
+        info.styles.clone()
+    } else {
+        args.styles.clone()
+    };
+    let numbers = options.styles.iter().map(|style| info.style_number(style));
+    let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
+    let dataset = Dataset::load(&source, &options)?;
+    let chosen = device::open(&args.device.device)?;
+    let generator = checkpoint.generator(&chosen.device)?;
+    let side_px = config.data.size_px;
+    let evaluation = evaluate_at_size(
+        &generator,
+        side_px,
+        &chosen.device,
+        &dataset,
+        &numbers,
+        split,
+    );
+    let columns = Terminal::of_table();
+    let what = format!(
+        "run  {}  step {}  split {split}  at {size_px} px  on {}\n{evaluation:columns$}",
+        run.display(),
+        info.step,
         chosen.description
     );
     told(args, &evaluation, &what)

@@ -4,13 +4,15 @@ use anyhow::Result;
 use demotic_core::Translator;
 use demotic_core::data::Picture;
 use demotic_core::metric::Coloured;
+use demotic_core::table::{Column, Table};
 use image::RgbaImage;
 use serde::Serialize;
 
-use super::inputs;
 use super::scored::told;
 use crate::cli::EvaluateArgs;
 use crate::failure::input;
+use crate::inputs;
+use crate::terminal::Terminal;
 
 /// Longer side at which drawings without pixels of their own are scored.
 const SIZE_PX: u32 = 256;
@@ -43,8 +45,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let mut problems = Vec::new();
     let mut scored = 0;
     while queue.peek().is_some() {
-        let (held, failed) =
-            inputs::open_some(&mut queue, |path| Picture::open_or_draw(path, SIZE_PX));
+        let (held, failed) = inputs::open_some(&mut queue, |path| {
+            let picture = Picture::open_or_draw(path, SIZE_PX)?;
+            Ok(if args.white_paper {
+                picture.with_white_paper()
+            } else {
+                picture
+            })
+        });
         problems.extend(failed);
         scored += held.len();
         let images = held.iter().map(|(_, picture)| image_of(picture));
@@ -91,20 +99,22 @@ fn image_of(picture: &Picture) -> Result<RgbaImage> {
 
 /// The table's lines.
 fn shown(rows: &[Row<'_>]) -> Vec<String> {
-    let head = format!(
-        "{:24} {:>8} {:>18} {:>15}",
-        "into", "drawings", "enclosed coloured", "canvas coloured"
-    );
+    let mut table = Table::new([
+        Column::text("into").at_least(8),
+        Column::figure("drawings"),
+        Column::figure("enclosed coloured"),
+        Column::figure("canvas coloured"),
+    ]);
     let percent =
         |share: Option<f64>| share.map_or("-".into(), |share| format!("{:.1} %", 100.0 * share));
-    let line = |row: &Row<'_>| {
-        format!(
-            "{:24} {:8} {:>18} {:>15}",
-            row.style,
-            row.drawings,
+    for row in rows {
+        let cells = [
+            row.style.to_owned(),
+            row.drawings.to_string(),
             percent(row.enclosed_share),
-            percent(row.canvas_share)
-        )
-    };
-    std::iter::once(head).chain(rows.iter().map(line)).collect()
+            percent(row.canvas_share),
+        ];
+        table.push(cells.map(Into::into));
+    }
+    table.fitted(Terminal::of_table()).lines
 }

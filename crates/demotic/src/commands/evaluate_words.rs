@@ -13,6 +13,7 @@ use super::{learn_words, words};
 use crate::cli::EvaluateArgs;
 use crate::failure::io;
 use crate::options::dataset_options;
+use crate::terminal::Terminal;
 
 /// `--json`
 #[derive(Serialize)]
@@ -50,13 +51,19 @@ pub(super) fn run(args: &EvaluateArgs, split: Split) -> Result<()> {
     } else {
         "no words learnt: TF-IDF alone"
     };
-    let rows: Vec<String> = scored.drawn.iter().map(|row| format!("{row}\n")).collect();
+    let columns = Terminal::of_table();
+    let drawn = DrawnRow::table(&scored.drawn).fitted(columns);
+    let note = drawn.note();
+    let drawn: String = drawn
+        .lines
+        .into_iter()
+        .chain(note)
+        .flat_map(|line| [line, "\n".into()])
+        .collect();
     let text = format!(
-        "run  {}  split {split}  {how}\n\n{}\n{}\n{}",
+        "run  {}  split {split}  {how}\n\n{:columns$}\n{drawn}",
         args.run.display(),
         scored.words,
-        DrawnRow::HEAD,
-        rows.concat()
     );
     if args.run.is_dir() {
         // The run's page shows it.

@@ -12,11 +12,11 @@ use serde_json::json;
 
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
-use crate::output::say;
+use crate::output::{say, show};
 
 /// The page, without what it runs.
 const PAGE: &str = include_str!("../export.html");
-/// Where the network is told in it.
+/// Where the network is named in it.
 const ABOUT: &str = "ABOUT";
 /// What the page needs of onnxruntime-web, in its order of loading.
 const RUNTIME: [&str; 3] = [
@@ -75,7 +75,7 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
         Format::Safetensors => "generator as arrays",
         Format::Onnx => "generator as ONNX",
     };
-    say(&format!(
+    show(&format!(
         "{what}, of step {}, {:.1} MB, and a model card: {}\n",
         checkpoint.info.step,
         bytes.len() as f64 / 1e6,
@@ -126,6 +126,7 @@ fn page(
         write_whole(to, &copied)?;
         total += copied.len();
     }
+    // It ends in a command, which stays whole.
     say(&format!(
         "a page of step {}, {:.1} MB: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
         info.step,

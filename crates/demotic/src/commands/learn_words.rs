@@ -17,7 +17,7 @@ use demotic_core::train::run::{config as config_of, require_run};
 use super::words;
 use crate::cli::LearnArgs;
 use crate::failure::{Outcome, input, io};
-use crate::output::{bytes, duration, say};
+use crate::output::{bytes, duration, show};
 use crate::progress::{InterruptGuard, Journal};
 
 /// Steps from one line to the next, and from one put away to the next.
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         }
     }
     let interrupt = InterruptGuard::new()?;
-    let mut tell = |text: &str| say(&format!("{text}\n"));
+    let mut tell = |text: &str| show(&format!("{text}\n"));
     learn(&args.run, options, &table, &chosen, &interrupt, &mut tell)
 }
 

@@ -11,11 +11,11 @@ mod devices;
 mod doctor;
 mod draw;
 mod draw_kaomoji;
+mod draw_pictures;
 mod evaluate;
 mod evaluate_drawings;
 mod evaluate_words;
 mod export;
-mod inputs;
 mod learn_words;
 #[cfg(feature = "remote")]
 mod lend;

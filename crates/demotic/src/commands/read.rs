@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{learn_words, words};
 use crate::cli::ReadArgs;
-use crate::output::say;
+use crate::output::{say, show};
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -38,5 +38,6 @@ pub(crate) fn run(args: &ReadArgs) -> Result<()> {
         }
     }
     lines.push(String::new());
-    say(&lines.join("\n"))
+    let text = lines.join("\n");
+    if args.json { say(&text) } else { show(&text) }
 }

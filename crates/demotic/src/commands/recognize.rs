@@ -15,13 +15,13 @@ use demotic_core::train::run::trained;
 use image::ExtendedColorType;
 use serde::Serialize;
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
-use crate::output::say;
+use crate::inputs::{self, Existing, Job};
+use crate::output::{say, show};
 use crate::sheet;
 
-/// What is told of a picture.
+/// What is reported of a picture.
 #[derive(Serialize)]
 struct Told<'a> {
     picture: String,
@@ -153,7 +153,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         ));
         lines.extend(inputs::passed_over(&others));
         lines.push(String::new());
-        say(&lines.join("\n"))?;
+        show(&lines.join("\n"))?;
     }
     inputs::settle(problems, jobs.len(), "judged")
 }

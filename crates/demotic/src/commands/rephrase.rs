@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::words::{self, Answer, TOLD, Told, in_words};
 use crate::cli::RephraseArgs;
-use crate::output::say;
+use crate::output::{say, show};
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -55,7 +55,12 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
     }
     let mut lines = if args.json { json } else { text };
     lines.push(String::new());
-    say(&lines.join("\n"))?;
+    let lines = lines.join("\n");
+    if args.json {
+        say(&lines)?;
+    } else {
+        show(&lines)?;
+    }
     if args.anyway {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use demotic_core::translate::{self, Hand};
 
 use crate::cli::{PriorArg, SampleArgs};
 use crate::options::dataset_options;
-use crate::output::say;
+use crate::output::show;
 use crate::sheet::{self, Block};
 
 /// Pictures side by side.
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .map(|(name, pictures)| block(format!("{name}, from {prior}"), pictures, size_px))
         .collect();
     sheet::save(&sheet::draw(&blocks, size_px, false), &out)?;
-    say(&format!(
+    show(&format!(
         "{} pictures from {prior} of step {} of {}, seed {}, on {}: {}\n",
         count * styles.len(),
         info.step,

@@ -7,11 +7,12 @@ use demotic_core::phrase::{self, Gallery, Recall, Said, Wanted};
 use demotic_core::train::run::config as config_of;
 use serde::Serialize;
 
+use super::learn_words;
 use super::words::{self, TOLD, Told, in_words};
-use super::{inputs, learn_words};
 use crate::cli::SayArgs;
+use crate::inputs;
 use crate::options::dataset_options;
-use crate::output::{note, say};
+use crate::output::{note, say, show};
 
 /// Side that pictures are looked at.
 const SIZE_PX: u32 = 64;
@@ -90,7 +91,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
     } else {
         lines.extend(inputs::passed_over(&others));
         lines.push(String::new());
-        say(&lines.join("\n"))?;
+        show(&lines.join("\n"))?;
     }
     inputs::settle(problems, pictures.len(), "looked at")
 }

@@ -7,7 +7,7 @@ use demotic_core::files::write_whole;
 use serde::Serialize;
 
 use crate::cli::EvaluateArgs;
-use crate::output::say;
+use crate::output::{say, show};
 
 /// In place of a file's name.
 pub(super) const STANDARD_OUTPUT: &str = "-";
@@ -22,7 +22,7 @@ pub(super) fn told(args: &EvaluateArgs, figures: &impl Serialize, text: &str) ->
         Some(file) => write(figures, file),
         None => Ok(()),
     };
-    written.and(say(text))
+    written.and(show(text))
 }
 
 /// The figures as a program reads them.

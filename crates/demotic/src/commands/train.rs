@@ -2,13 +2,13 @@
 
 use anyhow::{Result, bail};
 use demotic_core::data::{CachePolicy, Dataset, Split};
-use demotic_core::device::{self, Chosen};
+use demotic_core::device::Chosen;
 use demotic_core::metric::{Evaluation, Validator, evaluate_networks};
 use demotic_core::train::run::{self, RunDir};
 use demotic_core::train::{Checkpoint, Ending, Fact, Header, Session, Trainer};
 use serde_json::json;
 
-use super::train_start::{begin, best, dry_run, greet, origin, paced, voice};
+use super::train_start::{begin, best, dry_run, greet, opened, origin, paced, voice};
 use super::{learn_words, scored};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         Some(checkpoint) if args.data_changed => checkpoint.take_data(&dataset)?,
         _ => None,
     };
-    let devices = device::open_all(&plan.device)?;
+    let (devices, chosen_by) = opened(&plan, &dataset)?;
     let devices: Vec<&Chosen> = devices.iter().collect();
     let (chosen, others) = devices.split_first().expect("a list has a first device");
     let handles: Vec<_> = others.iter().map(|other| other.device.clone()).collect();
@@ -52,7 +52,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 
     // What the run is.
     let mut facts = vec![Fact::new("show", &samples.what), best(validator.as_ref())];
-    facts.splice(0..0, origin.into_iter().flatten());
+    facts.splice(
+        0..0,
+        chosen_by.into_iter().chain(origin.into_iter().flatten()),
+    );
     let header = Header::new(&trainer, &devices, facts)?;
     let mut journal = Journal::to_screen(voice(args));
 
@@ -115,10 +118,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     greet(&recorder, &trainer, time.as_deref());
     begin(&mut recorder, is_resumed, before.as_ref(), [step, steps])?;
     if let Some(contents) = changed {
-        recorder.journal.say(&format!(
-            "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on pictures that were trained on before \
-             are too good"
-        ))?;
+        recorder.journal.say(&change_of_data(step, &contents))?;
     }
     recorder.open(&trainer)?;
     let mut session = Session::new(trainer, &run)?;
@@ -130,6 +130,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     }
 
     finish(&mut recorder, trainer)
+}
+
+/// What follows from pictures that are others than before, whose contents had that checksum.
+fn change_of_data(step: u64, contents: &str) -> String {
+    format!(
+        "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on \
+         pictures that were trained on before are too good"
+    )
 }
 
 /// The figures of a run that came to its end, and what may be done with it.
@@ -158,7 +166,8 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
     let (page, folder) = (run.report_file(), run.path().display());
     let style = &trainer.dataset().styles()[0].name;
     for line in [
-        format!("done   look at {}", page.display()),
+        format!("done   {}", evaluation.advice()),
+        format!("look   {}", page.display()),
         format!("next   demotic translate --run {folder} --to {style} --out out/ PICTURE"),
         format!(
             "next   demotic train --resume --out {folder} --steps {}",
@@ -170,7 +179,7 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
     Ok(outcome)
 }
 
-/// What is told of a run that did not come to its end; nothing where it did.
+/// What is reported of a run that did not come to its end; nothing where it did.
 fn cut_short(
     ending: Ending,
     recorder: &mut Recorder<'_>,

@@ -1,10 +1,11 @@
-//! What is settled and told of a run before its first step: how long it will take, where it starts, what it
-//! is.
+//! What is settled and reported of a run before its first step: how long it will take, where it starts, what
+//! it is.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use demotic_core::check::estimate::{Pace, estimate};
+use demotic_core::check::estimate::{Networks, Pace, estimate};
+use demotic_core::check::fastest::{Fastest, fastest};
 use demotic_core::data::Dataset;
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::Validator;
@@ -20,6 +21,16 @@ use crate::samples::Samples;
 
 /// A run that is over sooner is not timed before it starts.
 const WORTH_TIMING_SECS: f64 = 60.0;
+
+/// Opens the devices of a run: those that are named; for `auto` the one whose steps are the fastest, and why.
+pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>, Vec<Fact>)> {
+    if plan.device != "auto" {
+        return Ok((device::open_all(&plan.device)?, Vec::new()));
+    }
+    let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
+    let facts = notes.into_iter().map(|note| Fact::new("device", note));
+    Ok((vec![chosen], facts.collect()))
+}
 
 /// How long the run will take on its devices, in a line, where that is worth one or is asked for; where a
 /// time is given, its steps are set to it. `done`: steps behind it.
@@ -39,11 +50,20 @@ pub(super) fn paced(
             validator.figures(trainer.average(), &chosen.device);
         }
     };
+    let size = match time {
+        Some(time) if !plan.sizes.is_empty() => {
+            let secs = time.as_secs_f64();
+            let sized = Networks::for_secs(&plan.sizes, dataset, &chosen.device, &others, secs)?;
+            plan.config = sized.config.clone();
+            size_fact(&sized, time) + "\n"
+        }
+        _ => String::new(),
+    };
     let is_asked_for = time.is_some() || matches!(plan.target, Target::Nowhere);
     let least = if is_asked_for { 0.0 } else { WORTH_TIMING_SECS };
     let (config, device) = (&plan.config, &chosen.device);
     let pace = match Pace::measure(config, dataset, device, &others, least, between) {
-        // What diverges so early is the run's own to tell; without a pace, a time means no number of steps.
+        // What diverges so early is the run's own to report; without a pace, a time means no number of steps.
         Err(demotic_core::Error::Diverged { .. }) if time.is_none() => None,
         pace => pace?,
     };
@@ -56,13 +76,28 @@ pub(super) fn paced(
     let left = plan.config.train.steps.saturating_sub(done);
     let hour = pace.steps_in(&plan.config, 3600.0);
     Ok(Some(format!(
-        "time   about {} for {left} steps at {:.3} s a step on this device; --time 1h would do {hour}",
+        "{size}time   about {} for {left} steps at {:.3} s a step on this device; --time 1h would do {hour}",
         duration(pace.secs(&plan.config, left)),
         pace.secs_a_step,
     )))
 }
 
-/// Starts from the weights; what is told of them.
+/// Which networks a time was found to be enough for, and why no larger ones.
+fn size_fact(sized: &Networks, time: Duration) -> String {
+    let time = duration(time.as_secs_f64());
+    let larger = sized.too_large.iter().map(|(quality, pictures)| {
+        let (name, least) = (quality.name(), quality.least_pictures());
+        format!("; {name} would see {pictures}, and takes {least}")
+    });
+    let larger: String = larger.collect();
+    format!(
+        "size   {} networks, which see some {} pictures in {time}{larger}",
+        sized.quality.name(),
+        sized.pictures
+    )
+}
+
+/// Starts from the weights; what is reported of them.
 pub(super) fn origin(trainer: &mut Trainer<'_>, from: &Checkpoint) -> Result<Vec<Fact>> {
     let origin = trainer.start_from(from)?;
     let mut facts = vec![Fact::new(
@@ -125,7 +160,7 @@ pub(super) fn dry_run(
     journal.say("dry run: nothing was written")
 }
 
-/// How much the screen tells.
+/// How much the screen shows.
 pub(super) fn voice(args: &TrainArgs) -> Voice {
     match (args.quiet, args.json, args.explain) {
         (true, ..) => Voice::Quiet,

@@ -13,10 +13,10 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, Framed, Hand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::inputs::{self, Existing, Job};
 use crate::cli::{AlphaArg, TranslateArgs};
 use crate::failure::{input, io};
-use crate::output::{duration, say};
+use crate::inputs::{self, Existing, Job};
+use crate::output::{duration, show};
 use crate::sheet;
 
 pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let (pictures, others) = inputs::find(&args.inputs)?;
     let (jobs, kept) = inputs::with_outputs(pictures, &args.out, existing(args))?;
     if jobs.is_empty() {
-        return say(&format!(
+        return show(&format!(
             "nothing to do: {kept} translations are there already: {}\n",
             args.out.display()
         ));
@@ -60,7 +60,14 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
 
     let started = Instant::now();
     let bar = progress_bar(jobs.len());
-    let open = |job: &Job| open_sized(job, args.size_px, data.size_px);
+    let open = |job: &Job| -> Result<Picture, DataError> {
+        let picture = open_sized(job, args.size_px, data.size_px)?;
+        Ok(if args.white_paper {
+            picture.with_white_paper()
+        } else {
+            picture
+        })
+    };
     let rule = rule(args.alpha);
     let (mut done, mut hidden, mut problems) = (0, 0, Vec::new());
     let mut queue = jobs.iter().peekable();
@@ -110,7 +117,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         lines.push(format!("{hidden} translations paint where their input is transparent, which hides it; --alpha redraw shows it"));
     }
     lines.push(String::new());
-    say(&lines.join("\n"))?;
+    show(&lines.join("\n"))?;
     inputs::settle(problems, jobs.len(), "translated")
 }
 

@@ -201,7 +201,7 @@ impl Site {
             let figures = chart
                 .figures()
                 .map(|figure| json!({"key": figure.row().key, "series": figure.row().series}));
-            json!({"title": title, "note": note, "figures": figures.collect::<Vec<_>>()})
+            json!({"title": title, "note": note, "axis": chart.axis(), "figures": figures.collect::<Vec<_>>()})
         });
         json!({
             "device": self.device,

@@ -46,7 +46,7 @@ struct Model {
     file: PathBuf,
     background: [u8; 3],
     generator: Generator,
-    /// None where it does not tell styles.
+    /// None where it does not distinguish styles.
     discriminator: Option<Discriminator>,
 }
 
@@ -70,12 +70,8 @@ impl Model {
     }
 
     fn framed(&self, picture: Picture) -> Framed {
-        Framed::new(
-            picture,
-            self.size_px(),
-            self.background,
-            self.info.config.data.channels,
-        )
+        let data = &self.info.config.data;
+        Framed::new(picture, data.size_px, self.background, data.channels).fitted(data.fit)
     }
 
     fn laid_back(&self, framed: Framed, translated: &[f32]) -> Unframed {

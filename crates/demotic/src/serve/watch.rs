@@ -1,4 +1,4 @@
-//! A run in training, as its files tell of it: figures since they were last asked for, and pictures by their
+//! A run in training, as its files show it: figures since they were last asked for, and pictures by their
 //! step.
 
 use std::fs::{self, File};

@@ -158,7 +158,7 @@ fn a_variant_that_diverges_or_tells_no_styles_leaves_the_others_their_table() {
         .run(&["evaluate", "--run", "out/hinge-3", "--device", "flex"])
         .done();
     assert!(
-        said.out.contains("cannot name styles") && !said.out.contains("style of patch told"),
+        said.out.contains("cannot name styles") && !said.out.contains("patches right"),
         "{said:#?}"
     );
 }

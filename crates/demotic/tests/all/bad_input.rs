@@ -192,7 +192,7 @@ fn pictures_to_translate() {
     refuses("new text.txt", "not a picture by its name");
     refuses(
         "new empty",
-        "no picture (png, jpg, jpeg, jpe, jfif, webp, gif, bmp, svg, svgz) in this folder",
+        "no picture (png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz) in this folder",
     );
     refuses("new a b", "two pictures of one name");
     refuses("there a", "the file is there already");

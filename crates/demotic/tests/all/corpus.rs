@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
+use std::net::TcpListener;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,6 +17,9 @@ use crate::support::{Place, TINY, crc32, png, png_that_claims};
 
 /// Fewest inputs that the corpus holds.
 const LEAST: usize = 60;
+
+/// Stands for a port that the test holds.
+const TAKEN: &str = "7500";
 
 /// A bad input: files beside the common ones, then what is typed.
 struct Case {
@@ -197,34 +201,169 @@ fn vast_bitmap() -> Vec<u8> {
     b"BM".iter().copied().chain(words).collect()
 }
 
-fn folders() -> Vec<Case> {
-    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
-    let inspect = ["data", "inspect", "set"];
-    let beside = |name, file: &'static str, bytes: Vec<u8>| {
-        let files = vec![
-            (file, bytes),
-            ("set/one/a.png", whole.clone()),
-            ("set/two/a.png", whole.clone()),
-        ];
-        case(name, files, &inspect)
-    };
+/// A TIFF in grey of these sides and bits a sample, its pixels behind its end.
+fn tiff(side: u32, bits: u32) -> Vec<u8> {
+    let entries = [
+        [256, 4, side],
+        [257, 4, side],
+        [258, 3, bits],
+        [262, 3, 1],
+        [273, 4, 90],
+        [279, 4, side],
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x06\0".to_vec();
+    for [tag, kind, value] in entries {
+        file.extend((tag as u16).to_le_bytes());
+        file.extend((kind as u16).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        file.extend(value.to_le_bytes());
+    }
+    file.extend([0; 4]);
+    file
+}
+
+/// A file that cannot be read, in a data set that is whole without it.
+fn beside(name: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {
+    let whole = small_picture();
+    let files = vec![
+        (file, bytes),
+        ("set/one/a.png", whole.clone()),
+        ("set/two/a.png", whole),
+    ];
+    case(name, files, &["data", "inspect", "set"])
+}
+
+fn small_picture() -> Vec<u8> {
+    png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])))
+}
+
+fn damaged_drawings_and_profiles() -> Vec<Case> {
+    let whole = small_picture();
+    vec![
+        beside(
+            "a drawing with a picture that is cut off",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><image width="9" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"/></svg>"#.to_vec(),
+        ),
+        beside("a drawing that repeats itself without end", "set/one/bad.svg", repeating_drawing()),
+        beside("a drawing of too many letters", "set/one/bad.svg", {
+            let text = "a".repeat(300_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text>{text}</text></svg>"#).into_bytes()
+        }),
+        beside("a drawing of a million nodes", "set/one/bad.svg", {
+            let nodes = "<g/>".repeat(1_000_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
+        }),
+        beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
+            let line = "h.1".repeat(1_000_000);
+            format!(
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
+            )
+            .into_bytes()
+        }),
+        beside("a drawing of layers without end", "set/one/bad.svg", {
+            let group = r#"<g opacity=".5"><path d="M-99-99h999v999z"/></g>"#.repeat(200_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{group}</svg>"#).into_bytes()
+        }),
+        beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
+        beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
+        beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
+        beside("a TIFF that claims too much", "set/one/bad.tif", tiff(60_000, 8)),
+        beside("a TIFF cut off", "set/one/bad.tiff", tiff(9, 8)),
+        beside("a TIFF of a kind that is not read", "set/one/bad.tif", tiff(9, 32)),
+        beside(
+            "a GIF cut off",
+            "set/one/bad.gif",
+            b"GIF89a\x09\0\x09\0\x80\0\0\x10\x80\xf0\xff\xff\xff,\0\0\0\0\x09\0\x09\0\0\x02".to_vec(),
+        ),
+        beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
+        beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
+    ]
+}
+
+fn damaged_pictures() -> Vec<Case> {
+    let whole = small_picture();
     let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
     webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
     vec![
-        case("data that are not there", vec![], &["data", "inspect", "nowhere"]),
-        case("data that are a file", vec![("set.txt", vec![])], &["data", "inspect", "set.txt"]),
-        case("an archive in place of a data set", vec![("set.tgz", vec![])], &["data", "inspect", "set.tgz"]),
-        case("a folder without pictures", vec![("set/one/a.txt", vec![])], &inspect),
-        case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
-        case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
-        case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.tif", vec![])], &inspect),
+        beside("words in place of a picture", "set/one/bad.png", b"PNG?".to_vec()),
+        beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
+        beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
+        beside("an empty file", "set/one/bad.jpg", vec![]),
+        beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
+        beside("a damaged WebP", "set/one/bad.webp", webp),
+        beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
+        beside("a drawing that is not UTF-8", "set/one/bad.svg", b"<svg>\xff</svg>".to_vec()),
+        beside(
+            "a drawing without extent",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" width="0" height="5"/>"#.to_vec(),
+        ),
+        beside(
+            "an arc without end",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0a1e90 3 0 1 0 5 7"/></svg>"#.to_vec(),
+        ),
+    ]
+}
+
+fn folders() -> Vec<Case> {
+    let whole = small_picture();
+    let inspect = ["data", "inspect", "set"];
+    vec![
+        case(
+            "data that are not there",
+            vec![],
+            &["data", "inspect", "nowhere"],
+        ),
+        case(
+            "data that are a file",
+            vec![("set.txt", vec![])],
+            &["data", "inspect", "set.txt"],
+        ),
+        case(
+            "an archive in place of a data set",
+            vec![("set.tgz", vec![])],
+            &["data", "inspect", "set.tgz"],
+        ),
+        case(
+            "a folder without pictures",
+            vec![("set/one/a.txt", vec![])],
+            &inspect,
+        ),
+        case(
+            "pictures without styles",
+            vec![("set/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a single style",
+            vec![("set/one/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a folder of pictures, zipped",
+            vec![("set.zip", vec![])],
+            &["data", "inspect", "set.zip"],
+        ),
+        case(
+            "pictures of kinds that are not read",
+            vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])],
+            &inspect,
+        ),
         case(
             "a style of a kind that is not read",
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
             &inspect,
         ),
-        case("styles one level deeper", vec![("set/in/one/a.png", whole.clone()), ("set/in/two/a.png", whole.clone())], &inspect),
+        case(
+            "styles one level deeper",
+            vec![
+                ("set/in/one/a.png", whole.clone()),
+                ("set/in/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
         case(
             "a run in place of pictures",
             vec![
@@ -244,53 +383,14 @@ fn folders() -> Vec<Case> {
             ],
             &inspect,
         ),
-        beside(
-            "a drawing with a picture that is cut off",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><image width="9" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"/></svg>"#.to_vec(),
-        ),
-        beside("a drawing that repeats itself without end", "set/one/bad.svg", repeating_drawing()),
-        beside("a drawing of too many letters", "set/one/bad.svg", {
-            let text = "a".repeat(300_000);
-            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text>{text}</text></svg>"#).into_bytes()
-        }),
-        beside("a drawing of a million nodes", "set/one/bad.svg", {
-            let nodes = "<g/>".repeat(1_000_000);
-            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
-        }),
-        beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
-        beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
-        beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
-        beside(
-            "a GIF cut off",
-            "set/one/bad.gif",
-            b"GIF89a\x09\0\x09\0\x80\0\0\x10\x80\xf0\xff\xff\xff,\0\0\0\0\x09\0\x09\0\0\x02".to_vec(),
-        ),
-        beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
-        beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
         // By its hash, the name is held out.
         case(
             "nothing to train on",
-            vec![("set/one/y.png", whole.clone()), ("set/two/y.png", whole.clone())],
+            vec![
+                ("set/one/y.png", whole.clone()),
+                ("set/two/y.png", whole.clone()),
+            ],
             &inspect,
-        ),
-        beside("words in place of a picture", "set/one/bad.png", b"PNG?".to_vec()),
-        beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
-        beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
-        beside("an empty file", "set/one/bad.jpg", vec![]),
-        beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
-        beside("a damaged WebP", "set/one/bad.webp", webp),
-        beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
-        beside("a drawing that is not UTF-8", "set/one/bad.svg", b"<svg>\xff</svg>".to_vec()),
-        beside(
-            "a drawing without extent",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" width="0" height="5"/>"#.to_vec(),
-        ),
-        beside(
-            "an arc without end",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0a1e90 3 0 1 0 5 7"/></svg>"#.to_vec(),
         ),
         case(
             "a sheet that is there",
@@ -478,6 +578,7 @@ fn runs() -> Vec<Case> {
         case("a page nowhere", vec![], &["serve", "--listen", "here"]),
         case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
         case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
+        case("a page at a port that is in use", vec![], &["serve", "--port", TAKEN]),
         case("a network of a run that is not there", vec![], &["export", "nowhere", "--format", "onnx", "--out", "o"]),
         case("a network of a run without a checkpoint", young(), &["export", "young", "--format", "onnx", "--out", "o"]),
         case("a format that is not known", vec![], &["export", "built-in", "--format", "pickle", "--out", "o"]),
@@ -701,6 +802,8 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
+    cases.extend(damaged_drawings_and_profiles());
+    cases.extend(damaged_pictures());
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
@@ -711,6 +814,8 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
         "{} bad inputs and the message that each gets.\n",
         cases.len()
     );
+    let held = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = held.local_addr().expect("an address").port().to_string();
     for Case { name, files, typed } in &cases {
         let place = if typed.contains(&"run") {
             Place::with_run()
@@ -721,15 +826,22 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
             place.write(file, bytes);
         }
         let before = place.contents();
-        let said = place.run(typed);
+        let is_held = typed.contains(&TAKEN);
+        let own = |word: &&'static str| if *word == TAKEN { port.as_str() } else { *word };
+        let said = place.run(&typed.iter().map(own).collect::<Vec<&str>>());
         said.refused(2, "");
+        let err = if is_held {
+            said.err.replace(&port, TAKEN)
+        } else {
+            said.err
+        };
         assert!(before == place.contents(), "{name}: files changed");
         // A write into a String cannot fail.
         let _ = write!(
             told,
             "\n# {name}\n$ demotic {}\n{}",
             shortened(&typed.join(" ")),
-            said.err
+            err
         );
     }
     let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name).collect();

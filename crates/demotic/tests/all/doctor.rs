@@ -156,14 +156,14 @@ mod death {
     #[test]
     fn time_that_both_are_stopped_for_is_not_silence() {
         let place = Place::new();
-        let child = begin(&place, &["--quick", "--patience", "15"]);
+        let child = begin(&place, &["--quick", "--patience", "8"]);
         let examiner = examiner(child.id());
         for signal in ["-STOP", "-CONT"] {
             // As Ctrl-Z and `fg` do.
             send(signal, child.id());
             send(signal, examiner);
             if signal == "-STOP" {
-                std::thread::sleep(Duration::from_secs(16));
+                std::thread::sleep(Duration::from_secs(9));
             }
         }
         let said = end(child, String::new()).done();

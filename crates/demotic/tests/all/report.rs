@@ -35,7 +35,21 @@ fn the_page_shows_everything_and_needs_nothing() {
         page.contains("title=\"openmoji-line / true\">openmoji-line / true</span>"),
         "labels are text"
     );
-    assert!(page.contains(">step</text>"), "axes have names");
+    for axis in [
+        ">step</text>",
+        ">nats a patch</text>",
+        ">ssim</text>",
+        ">MiB</text>",
+    ] {
+        assert!(page.contains(axis), "`{axis}`: axes have names");
+    }
+    let verdict = page
+        .find("class=\"verdict\">Translations look")
+        .expect("a verdict");
+    assert!(
+        verdict < page.find("<section").expect("a section"),
+        "the verdict comes first"
+    );
     // Three grids (fresh, 6, 12), two label maps, the training pictures.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
     assert_eq!(page.matches("src=").count(), 6, "every picture is inside");
@@ -141,7 +155,11 @@ fn a_run_that_has_hardly_begun_has_a_page_too() {
     }
     std::fs::remove_dir_all(place.path("run/samples")).expect("a folder");
     place.run(&["report", "run"]).done();
-    assert!(place.text("run/report.html").contains("no figures yet"));
+    assert!(
+        place
+            .text("run/report.html")
+            .contains("step 0 of 12: no figures yet")
+    );
     // A line that is just being written.
     let lines = format!("{}\n{{\"step\":6,\"ki", tick.expect("a tick"));
     place.write("run/stats.jsonl", lines.as_bytes());

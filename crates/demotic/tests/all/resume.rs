@@ -267,7 +267,7 @@ fn a_terminal_that_is_closed_loses_no_step() {
     if !hangup_is_ignored() {
         let (code, shown) = train_in_a_terminal(&place, "closed", ":");
         assert_eq!(code, Some(130));
-        // A line a tick stood on the screen, above the bar, in colour.
+        // A line per tick stood on the screen, above the bar, in colour.
         let log = place.text("closed/log.txt");
         let ticks = log.lines().filter(|line| line.starts_with("step "));
         for tick in ticks.take(20) {

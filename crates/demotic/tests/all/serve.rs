@@ -505,6 +505,62 @@ fn connections_beyond_the_queue_are_refused_and_the_server_recovers() {
     }
 }
 
+#[test]
+fn a_browser_that_leaves_in_the_middle_harms_nobody() {
+    let place = Place::new();
+    let mut serving = Serving::start(&place, &["--port", "0"]);
+    let picture = png(&doodle(256));
+    let head = |path: &str, length: usize| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Length: {length}\r\n\
+             Content-Type: application/octet-stream\r\n\r\n",
+            serving.port
+        )
+        .into_bytes()
+    };
+    let page = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", serving.port);
+    let whole = [head("/api/styles", picture.len()), picture.clone()].concat();
+    let half = whole.len() / 2;
+    // In the head, in the body, before the answer, and in the midst of it: more often than there are workers.
+    for _ in 0..12 {
+        for sent in [
+            &head("/api/styles", 9)[..20],
+            &whole[..half],
+            &whole[..],
+            page.as_bytes(),
+        ] {
+            let mut stream = serving.connect();
+            // Where the queue is full, it is refused before all is sent.
+            let _ = stream.write_all(sent);
+        }
+        let mut stream = serving.connect();
+        let _ = stream.write_all(page.as_bytes());
+        let mut begun = [0; 64];
+        let _ = stream.read_exact(&mut begun);
+    }
+    thread::sleep(Duration::from_millis(500));
+    let patience = Instant::now();
+    let answered = loop {
+        let reply = serving.post("/api/styles", &picture);
+        if reply.status != 503 {
+            break reply;
+        }
+        assert!(
+            patience.elapsed() < Duration::from_mins(1),
+            "it answers again"
+        );
+        thread::sleep(Duration::from_millis(100));
+    };
+    assert_eq!(answered.status, 200, "{}", answered.text());
+    assert!(serving.child.try_wait().expect("a process").is_none());
+    #[cfg(target_os = "linux")]
+    assert!(
+        serving.peak_memory_mib() < 1024,
+        "{} MiB",
+        serving.peak_memory_mib()
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_it_at_once_and_is_no_failure() {

@@ -148,6 +148,7 @@ impl Place {
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"),
             )
             .env_remove("RUST_BACKTRACE")
+            .env_remove("COLUMNS")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

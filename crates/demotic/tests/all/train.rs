@@ -129,8 +129,8 @@ fn the_header_names_version_device_crf_data_and_changed_settings() {
         "device flex (",
         "crf    cpu over 3 labels",
         "data   emoji",
-        "style  openmoji-line    1226 train    153 validation    172 test",
-        "pair   openmoji-line  openmoji       aligned",
+        "style  openmoji-line  1226 train  153 validation  172 test",
+        "pair   openmoji-line  openmoji  aligned",
         "model  generator ",
         "set    [train] steps = 12",
         "set    [generator] channels = 8",
@@ -211,7 +211,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         .done();
     assert_eq!(place.text("again.json"), place.text("run/evaluation.json"));
     assert!(
-        ["nearest", "split test", "perceptual", "style of patch told"]
+        ["nearest", "split test", "perceptual", "patches right"]
             .iter()
             .all(|word| said.out.contains(word)),
         "{said:#?}"
@@ -536,7 +536,7 @@ fn two_devices_share_a_run_that_can_go_on() {
     place.refuses(
         &[&odd[..], &devices].concat(),
         2,
-        "train.batch: 3 pictures a step do not divide into 2 equal parts",
+        "train.batch: 3 pictures per step do not divide into 2 equal parts",
     );
     place.refuses(
         &[
@@ -579,4 +579,60 @@ fn a_time_becomes_as_many_steps_as_fit() {
         assert_eq!(said.code, Some(2), "{wrong}: {said:#?}");
     }
     assert!(!place.path("no").exists());
+}
+
+#[test]
+fn a_time_chooses_networks_and_a_word_names_them() {
+    let place = Place::new();
+    place.discs("pictures", 24);
+    let dry = "--data pictures --set data.size_px=16 --set train.batch=4 --dry-run";
+    let said = |more: &str| {
+        let line = format!("{dry} {more}");
+        place.train(&words(&line)).done().out
+    };
+    // Nothing learns from 20,000 pictures in a second.
+    let out = said("--time 1s");
+    let size = out.lines().find(|line| line.starts_with("size "));
+    let size = size.unwrap_or_else(|| panic!("no networks are named: {out}"));
+    for part in [
+        "draft networks",
+        "in 1s",
+        "best would see ",
+        "and takes 320000",
+        "; good ",
+    ] {
+        assert!(size.contains(part), "`{part}` in {size}");
+    }
+    let channels = |out: &str| -> Vec<usize> {
+        let values = out.lines().filter_map(|line| {
+            let value = line.trim().strip_prefix("channels = ")?;
+            value.split_whitespace().next()?.parse().ok()
+        });
+        values.collect()
+    };
+    assert_eq!(channels(&out), [32, 48]);
+    assert_eq!(channels(&said("--quality good")), [64, 72]);
+    assert_eq!(
+        channels(&said("--quality best --set generator.channels=24")),
+        [24, 96]
+    );
+    // Settings of a file count, unless a quality is asked for.
+    place.write("own.toml", b"[generator]\nchannels = 40\n");
+    let with_file = |more: &str| {
+        let line = format!("own.toml {dry} {more}");
+        channels(&place.train(&words(&line)).done().out)
+    };
+    assert_eq!(with_file("--time 1s"), [40, 72]);
+    assert_eq!(with_file("--time 1s --quality auto"), [40, 48]);
+    for (wrong, expected) in [
+        ("--quality auto", "give --time"),
+        (
+            "--quality huge",
+            "expected auto, draft, good, best, got `huge`",
+        ),
+        ("--quality good --from built-in", "cannot be used with"),
+    ] {
+        let line = format!("train --device flex --data pictures {wrong} --out no");
+        place.refuses(&words(&line), 2, expected);
+    }
 }

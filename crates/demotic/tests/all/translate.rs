@@ -229,7 +229,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
         );
     }
 
-    // A run with one code a style refuses hands; one with many draws by them.
+    // A run with one code per style refuses hands; one with many draws by them.
     place.write(
         "dot.png",
         &png(&RgbaImage::from_pixel(9, 9, Rgba([5, 200, 7, 255]))),
@@ -330,5 +330,57 @@ fn a_sticker_stays_a_sticker_where_transparency_is_drawn_and_grey_stays_grey() {
                     .all(|p| p.0[0] == p.0[1] && p.0[1] == p.0[2])
             );
         }
+    }
+}
+
+#[test]
+fn a_run_is_scored_at_another_size_by_what_it_translates_there() {
+    let place = Place::with_run();
+    let styles = "--styles openmoji-line,openmoji --size-px 40";
+    place
+        .run(&words(&format!("data export emoji --out set {styles}")))
+        .done();
+    let translate = "translate --run run --to openmoji --device flex --out drawn/openmoji-line/openmoji set/test/openmoji-line";
+    place.run(&words(translate)).done();
+    let scores = |what: &str| -> Vec<[f64; 4]> {
+        let line = format!("evaluate {what} --json -");
+        let out = place.run(&words(&line)).done().out;
+        let scores: serde_json::Value = serde_json::from_str(&out).expect("JSON alone");
+        let directions = scores["directions"].as_array().expect("directions");
+        let to_colour = directions.iter().filter(|d| d["to"] == "openmoji");
+        to_colour
+            .flat_map(|d| {
+                ["model", "copy"].map(|method| {
+                    ["l1", "ssim", "perceptual", "kid"]
+                        .map(|figure| d[method][figure]["value"].as_f64().expect("a figure"))
+                })
+            })
+            .collect()
+    };
+    let own = scores("--run run --device flex --size-px 40");
+    let of_files = scores(&format!("--pictures drawn {styles}"));
+    assert_eq!(own.len(), 2);
+    for (own, of_files) in own.iter().zip(&of_files) {
+        for (own, of_files) in own.iter().zip(of_files) {
+            // Both are rounded to 256 levels at the same places.
+            let far = (own - of_files).abs();
+            assert!(far < 1e-3 * of_files.abs().max(0.1), "{own} {of_files}");
+        }
+    }
+    let [model, copy] = [own[0], own[1]];
+    assert!(model != copy, "something was translated");
+    for (wrong, expected) in [
+        (
+            "--size-px 8",
+            "the networks of this run see 16 px; give 16 or more",
+        ),
+        (
+            "--styles openmoji,openmoji-line",
+            "say --size-px or --pictures",
+        ),
+        ("--size-px 40 --styles noto,twemoji", "unknown style `noto`"),
+    ] {
+        let line = format!("evaluate --run run --device flex {wrong}");
+        place.refuses(&words(&line), 2, expected);
     }
 }

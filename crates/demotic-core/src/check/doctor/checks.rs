@@ -8,11 +8,11 @@ use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation};
 use demotic_crf::GridCrfConfig;
 use demotic_crf::oracle::Chain;
 
-use super::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use super::oracle::{Convolution, EdgeAware, Normalisation, Normalised, product, transposed};
 use crate::loss;
 use crate::model::layers::{SLOPE, groups, halve, leaky, unshuffle, upsample};
 use crate::model::{DiscriminatorConfig, Posterior};
-use crate::ops::{self, AdamScalars, Filter, Resize, Shape};
+use crate::ops::{self, AdamScalars, Filter, Meeting, Resize, Shape, StyleAffine};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -54,6 +54,9 @@ pub(super) struct Scope<'a> {
 /// belongs to it.
 const VALUES_MAX: usize = 1 << 22;
 
+/// Pictures that go through a residual block here: every kernel in it is held against its formula by itself.
+const RESIDUAL_PICTURES: usize = 2;
+
 /// All cases.
 pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
     let Scope { config, styles, .. } = scope;
@@ -80,6 +83,12 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
     ));
     all.push(styled_normalisation(
         batch.min(VALUES_MAX / (channels * side * side)),
+        channels,
+        side,
+        config.generator.style_dims,
+    ));
+    all.push(residual(
+        batch.min(RESIDUAL_PICTURES),
         channels,
         side,
         config.generator.style_dims,
@@ -307,28 +316,13 @@ fn styled_normalisation(b: usize, channels: usize, side: usize, dims: usize) -> 
         }),
         truth: Some(Box::new(move || {
             let (x, code, weight, bias, up) = &host_values;
-            let [code, weight] = [code, weight].map(|v| wide(v));
-            let affine = product(&code, &weight, [b, dims, 2 * channels]);
-            let of = |from: usize, start: f64| -> Vec<f32> {
-                (0..b * channels)
-                    .map(|at| {
-                        let (row, column) = (at / channels, from + at % channels);
-                        let value = affine[row * 2 * channels + column];
-                        (start + value + f64::from(bias[column])) as f32
-                    })
-                    .collect()
-            };
-            let out = shape.run(x, &of(0, 1.0), &of(channels, 0.0), up);
-            // [b, 2c]: scales, then shifts.
-            let rows = out.dscale.chunks(channels).zip(out.dshift.chunks(channels));
-            let daffine: Vec<f64> = rows.flat_map(|(d, e)| [d, e].concat()).collect();
-            let dcode = product(
-                &daffine,
-                &transposed(&weight, [dims, 2 * channels]),
-                [b, 2 * channels, dims],
-            );
+            let sizes = [b, dims, channels];
+            let (scale, shift) = styled_rows(code, weight, bias, sizes);
+            let out = shape.run(x, &scale, &shift, up);
+            let daffine = affine_gradient(&out, channels);
+            let dcode = code_gradient(&daffine, weight, sizes);
             let dweight = product(
-                &transposed(&code, [b, dims]),
+                &transposed(&wide(code), [b, dims]),
                 &daffine,
                 [dims, b, 2 * channels],
             );
@@ -337,6 +331,172 @@ fn styled_normalisation(b: usize, channels: usize, side: usize, dims: usize) -> 
             vec![out.y, out.dx, dcode, dweight, dbias.collect()]
         })),
     }
+}
+
+/// Scales and shifts `[b, c]` of every picture by its style code.
+fn styled_rows(
+    code: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    [b, dims, c]: [usize; 3],
+) -> (Vec<f32>, Vec<f32>) {
+    let affine = product(&wide(code), &wide(weight), [b, dims, 2 * c]);
+    let of = |from: usize, start: f64| -> Vec<f32> {
+        let value = |at: usize| {
+            let (row, column) = (at / c, from + at % c);
+            (start + affine[row * 2 * c + column] + f64::from(bias[column])) as f32
+        };
+        (0..b * c).map(value).collect()
+    };
+    (of(0, 1.0), of(c, 0.0))
+}
+
+/// `[b, 2c]`: by the scales, then by the shifts.
+fn affine_gradient(out: &Normalised, channels: usize) -> Vec<f64> {
+    let rows = out.dscale.chunks(channels).zip(out.dshift.chunks(channels));
+    rows.flat_map(|(d, e)| [d, e].concat()).collect()
+}
+
+/// By the style codes, `[b, dims]`.
+fn code_gradient(daffine: &[f64], weight: &[f32], [b, dims, c]: [usize; 3]) -> Vec<f64> {
+    let by_column = transposed(&wide(weight), [dims, 2 * c]);
+    product(daffine, &by_column, [b, 2 * c, dims])
+}
+
+/// A normalisation by style and a convolution.
+struct Half {
+    matrix: Vec<f32>,
+    offset: Vec<f32>,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Half {
+    fn new(step: u64, [dims, c]: [usize; 2]) -> Self {
+        let scaled = |step, count, by: f32| -> Vec<f32> {
+            numbers(step, count).iter().map(|v| v * by).collect()
+        };
+        Self {
+            matrix: scaled(step, dims * 2 * c, 0.5 / (dims as f32).sqrt()),
+            offset: scaled(step + 1, 2 * c, 0.1),
+            weight: scaled(step + 2, c * c * 9, 1.0 / (9.0 * c as f32).sqrt()),
+            bias: scaled(step + 3, c, 0.1),
+        }
+    }
+}
+
+/// A residual block by style: what kernels add on top of what is there, forward and backward. Without leaky
+/// ReLU, whose kink would make a difference in the last digit of what goes in count.
+fn residual(b: usize, c: usize, side: usize, dims: usize) -> Case {
+    let groups = groups(c);
+    let size = b * c * side * side;
+    let [x, code, up] = [(90, size), (91, b * dims), (92, size)].map(|(at, n)| numbers(at, n));
+    let halves = [93, 97].map(|step| Half::new(step, [dims, c]));
+    let halves = std::sync::Arc::new(halves);
+    let host_values = (
+        x.clone(),
+        code.clone(),
+        up.clone(),
+        std::sync::Arc::clone(&halves),
+    );
+    Case {
+        operation: "residual block by style",
+        size: format!("[{b}, {c}, {side}, {side}] in {groups} groups, codes of {dims}"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let pictures = tensor(&x, [b, c, side, side], &device).require_grad();
+            let codes = tensor(&code, [b, dims], &device).require_grad();
+            // Computed, as they are in the networks: of what is not, Burn adds the gradients up.
+            let (x, code) = (pictures.clone() * 2.0, codes.clone() * 0.5);
+            let [of_x, of_y, of_code] = std::array::from_fn(|_| Meeting::default());
+            let normalised = |x, half: &Half, of_x: &Meeting| {
+                let affine = StyleAffine {
+                    code: code.clone(),
+                    weight: tensor(&half.matrix, [dims, 2 * c], &device),
+                    bias: tensor(&half.offset, [2 * c], &device),
+                };
+                ops::style_norm_act_meeting(x, affine, groups, 1.0, [of_x, &of_code])
+            };
+            let parameters = |half: &Half| {
+                let weight = tensor(&half.weight, [c, c, 3, 3], &device);
+                (weight, tensor(&half.bias, [c], &device))
+            };
+            let y = normalised(x.clone(), &halves[0], &of_x);
+            let (weight, bias) = parameters(&halves[0]);
+            let y = ops::conv_same(y, weight, bias);
+            let y = normalised(y, &halves[1], &of_y);
+            let (weight, bias) = parameters(&halves[1]);
+            let y = ops::conv_onto(x, y, weight, bias, &of_x, false);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&pictures, &gradients)));
+            outputs.push(("code gradient", gradient(&codes, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (pictures, codes, up, halves) = &host_values;
+            let times =
+                |values: &[f32], by: f32| -> Vec<f32> { values.iter().map(|v| v * by).collect() };
+            residual_truth(
+                &times(pictures, 2.0),
+                &times(codes, 0.5),
+                up,
+                halves,
+                [b, c, side, dims],
+            )
+        })),
+    }
+}
+
+/// Values, and gradients by half of the pictures and by twice the codes.
+fn residual_truth(
+    x: &[f32],
+    code: &[f32],
+    up: &[f32],
+    [first, second]: &[Half; 2],
+    [b, c, side, dims]: [usize; 4],
+) -> Truths {
+    let norm = Normalisation {
+        batch: b,
+        channels: c,
+        area: side * side,
+        groups: groups(c),
+        slope: 1.0,
+        epsilon: 1e-5,
+    };
+    let conv = Convolution {
+        batch: b,
+        channels_in: c,
+        channels_out: c,
+        side,
+        kernel: 3,
+    };
+    let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|v| *v as f32).collect() };
+    let sizes = [b, dims, c];
+    let rows = |half: &Half| styled_rows(code, &half.matrix, &half.offset, sizes);
+    let (scale, shift) = rows(first);
+    let (scale_2, shift_2) = rows(second);
+    let y = narrow(&norm.run(x, &scale, &shift, up).y);
+    let z = narrow(&conv.run(&y, &first.weight, &first.bias, up).y);
+    let n = narrow(&norm.run(&z, &scale_2, &shift_2, up).y);
+    let last = conv.run(&n, &second.weight, &second.bias, up);
+
+    let back_2 = norm.run(&z, &scale_2, &shift_2, &narrow(&last.dx));
+    let dy = conv
+        .run(&y, &first.weight, &first.bias, &narrow(&back_2.dx))
+        .dx;
+    let back = norm.run(x, &scale, &shift, &narrow(&dy));
+    let dcode = |half: &Half, out| code_gradient(&affine_gradient(out, c), &half.matrix, sizes);
+    let both = dcode(first, &back).into_iter().zip(dcode(second, &back_2));
+    let sum = |a: &[f64], b: &[f32]| -> Vec<f64> {
+        a.iter().zip(b).map(|(a, b)| a + f64::from(*b)).collect()
+    };
+    vec![
+        sum(&last.y, x),
+        sum(&back.dx, up).iter().map(|v| 2.0 * v).collect(),
+        both.map(|(a, b)| 0.5 * (a + b)).collect(),
+    ]
 }
 
 /// A change of sides, forward and backward.

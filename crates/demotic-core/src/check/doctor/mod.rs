@@ -120,7 +120,7 @@ const MULTIPLY_ADDS_MAX_SOFTWARE: usize = 1 << 25;
 pub fn examine(
     chosen: &Chosen,
     depth: Depth<'_>,
-    tell: &mut dyn FnMut(Progress<'_>),
+    report: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Diagnosis, Error> {
     let device = &chosen.device;
     let small = small_config(&[]);
@@ -158,17 +158,17 @@ pub fn examine(
     let count = cases.len() + choices.clone().count() + 2;
     let mut checks = Vec::with_capacity(count);
     for case in &cases {
-        tell(Progress::Begins(checks.len() + 1, count, case.operation));
+        report(Progress::Begins(checks.len() + 1, count, case.operation));
         let check = case.check(device);
-        tell(Progress::Ended(&check));
+        report(Progress::Ended(&check));
         checks.push(check);
     }
 
     // Training steps of small networks, with each choice.
     for choice in choices {
-        let mut go_on = || tell(Progress::Begins(checks.len() + 1, count, choice.name));
+        let mut go_on = || report(Progress::Begins(checks.len() + 1, count, choice.name));
         let check = training_steps(choice, &small_pictures, device, &mut go_on);
-        tell(Progress::Ended(&check));
+        report(Progress::Ended(&check));
         checks.push(check);
     }
 
@@ -178,7 +178,7 @@ pub fn examine(
     } else {
         (config, dataset)
     };
-    let mut go_on = || tell(Progress::Begins(count - 1, count, TIMING));
+    let mut go_on = || report(Progress::Begins(count - 1, count, TIMING));
     let started = Instant::now();
     let step = match checked(|| time_step(timed, timed_pictures, device, &mut go_on)) {
         Ok(step) => Some(step),
@@ -193,13 +193,13 @@ pub fn examine(
                 note: failure,
                 secs: started.elapsed().as_secs_f64(),
             };
-            tell(Progress::Ended(&check));
+            report(Progress::Ended(&check));
             checks.push(check);
             None
         }
     };
     let is_right = checks.iter().all(Check::is_right);
-    tell(Progress::Begins(count, count, "rates"));
+    report(Progress::Begins(count, count, "rates"));
     Ok(Diagnosis {
         device: chosen.description.clone(),
         shader_language: shader_language(device),
@@ -338,7 +338,7 @@ fn small_config(sets: &[&str]) -> Config {
 /// A choice of settings that makes a training step compute something else.
 struct Choice {
     name: &'static str,
-    /// What tells it from [`small_config`].
+    /// What differs from [`small_config`].
     sets: &'static [&'static str],
     /// Whether it needs no convolution that the small network is without: a software adapter tunes each for a
     /// minute.

@@ -2,6 +2,7 @@
 
 use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
 use super::{ConvShape, bias_gradient, data_gradient, forward, weight_gradient};
+use crate::ops::testing::worst;
 
 fn noise(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
@@ -47,16 +48,6 @@ fn oracle(x: &[f32], w: &[f32], dy: &[f32], s: ConvShape) -> (Vec<f64>, Vec<f64>
         }
     }
     (y, dx, dw)
-}
-
-fn worst(got: &[f32], want: &[f64]) -> f64 {
-    assert_eq!(got.len(), want.len());
-    let scale = want.iter().map(|v| v.abs()).fold(1e-12, f64::max);
-    got.iter()
-        .zip(want)
-        .map(|(a, b)| (f64::from(*a) - b).abs())
-        .fold(0.0, f64::max)
-        / scale
 }
 
 #[test]

@@ -10,10 +10,12 @@ mod net_conv;
 mod net_conv_sum;
 mod net_conv_weight;
 mod net_edges;
+mod net_error;
 mod net_filter;
 mod net_gather;
 mod net_leaky;
 mod net_norm;
+mod net_part;
 mod net_resize;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -30,6 +32,8 @@ use cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use demotic_crf::template::{Values, expand};
 
+pub(super) use net_conv_weight::runs as weight_gradient_runs;
+
 /// Workgroups along one axis; more go to the second.
 const DISPATCH_MAX: u32 = 65_535;
 
@@ -43,7 +47,7 @@ const SHARED_BYTES: usize = 16 << 10;
 trait Shader: Debug + Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// Its text, a template.
     const SOURCE: &'static str;
-    /// Of the text (FNV-1a): caches on disk outlive an edit, and never see the text themselves.
+    /// Of the text (FNV-1a): caches on disk do not hold the text, and an edit must not find its old kernel.
     const HASH: u64 = text_hash(Self::SOURCE);
     /// Invocations of a workgroup, where it has no reason for another number.
     const WORKGROUP: u32 = 64;
@@ -56,6 +60,13 @@ const fn text_hash(text: &str) -> u64 {
         at += 1;
     }
     hash
+}
+
+/// Of the texts of the convolutions' shaders.
+pub(super) const fn convolution_hash() -> u64 {
+    net_conv::NetConv::HASH
+        ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)
+        ^ net_conv_sum::NetConvSum::HASH.rotate_left(2)
 }
 
 /// Declares a shader by the stem that its file, its launch file and its row in `shaders/README.md` share.

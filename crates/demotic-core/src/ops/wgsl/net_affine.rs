@@ -16,7 +16,7 @@ pub(super) fn of_row(daffine: &CubeTensor) -> (CubeTensor, CubeTensor) {
         empty(daffine, [1, width / 2]),
         empty(daffine, [1, width / 2]),
     );
-    Launch::<NetAffine>::new(constants(b, width, None))
+    Launch::<NetAffine>::new(constants(b, width, None, false))
         .bind_tensor("DAFFINE", daffine)
         .bind_tensor("DSCALE", &dscale)
         .bind_tensor("DSHIFT", &dshift)
@@ -24,21 +24,28 @@ pub(super) fn of_row(daffine: &CubeTensor) -> (CubeTensor, CubeTensor) {
     (dscale, dshift)
 }
 
-/// By style code `[b, s]`, matrix `[s, 2c]` and bias `[2c]`; all plain.
+/// By style code `[b, s]`, on top of `before` where there is one, matrix `[s, 2c]` and bias `[2c]`; all
+/// plain.
 pub(super) fn of_code(
     daffine: &CubeTensor,
     code: &CubeTensor,
     weight: &CubeTensor,
+    before: Option<&CubeTensor>,
 ) -> (CubeTensor, CubeTensor, CubeTensor) {
     let [b, width] = dims(daffine);
     let [_, s] = dims(code);
     let dcode = empty(code, [b, s]);
     let dweight = empty(weight, [s, width]);
     let dbias = empty(weight, [width]);
-    Launch::<NetAffine>::new(constants(b, width, Some(s)))
+    let launch = Launch::<NetAffine>::new(constants(b, width, Some(s), before.is_some()))
         .bind_tensor("DAFFINE", daffine)
         .bind_tensor("CODE_AT", code)
-        .bind_tensor("WEIGHT", weight)
+        .bind_tensor("WEIGHT", weight);
+    let launch = match before {
+        Some(before) => launch.bind_tensor("BEFORE", before),
+        None => launch,
+    };
+    launch
         .bind_tensor("DWEIGHT", &dweight)
         .bind_tensor("DBIAS", &dbias)
         .bind_tensor("DCODE", &dcode)
@@ -46,7 +53,12 @@ pub(super) fn of_code(
     (dcode, dweight, dbias)
 }
 
-pub(super) fn constants(batch: usize, width: usize, code: Option<usize>) -> Constants {
+pub(super) fn constants(
+    batch: usize,
+    width: usize,
+    code: Option<usize>,
+    is_added: bool,
+) -> Constants {
     let entries = code.unwrap_or(0);
     Constants::default()
         .with("BATCH", batch)
@@ -56,4 +68,5 @@ pub(super) fn constants(batch: usize, width: usize, code: Option<usize>) -> Cons
         .with("WEIGHTS", entries * width)
         .with("CODES", batch * entries)
         .flag("CODED", code.is_some())
+        .flag("ADDED", is_added)
 }

@@ -164,30 +164,41 @@ fn shape_of(pictures: [usize; 4], weight: [usize; 4]) -> ConvShape {
     }
 }
 
-/// `leaky(conv(x) + bias)`; all tensors plain.
+/// `leaky(conv(x) + bias)`, and on top of `base` where there is one; all tensors plain.
 pub(super) fn forward(
     x: &CubeTensor,
     weight: &CubeTensor,
     bias: &CubeTensor,
+    base: Option<&CubeTensor>,
     slope: f32,
 ) -> CubeTensor {
     let s = shape_of(dims(x), dims(weight));
     let y = empty(x, [s.batch, s.channels_out, s.height, s.width]);
     let tile = Tile::for_shape(s, s.channels_out);
-    Launch::<NetConv>::new(forward_constants(&tile, s, slope))
+    let launch = Launch::<NetConv>::new(forward_constants(&tile, s, slope, base.is_some()))
         .workgroup(tile.invocations())
         .bind_tensor("X", x)
         .bind_tensor("WEIGHT", weight)
-        .bind_tensor("BIAS", bias)
+        .bind_tensor("BIAS", bias);
+    let launch = match base {
+        Some(base) => launch.bind_tensor("BASE", base),
+        None => launch,
+    };
+    launch
         .bind_tensor("Y", &y)
         .groups(&x.client, tile.workgroups(s, s.channels_out).map(count));
     y
 }
 
-pub(super) fn forward_constants(tile: &Tile, s: ConvShape, slope: f32) -> Constants {
+pub(super) fn forward_constants(
+    tile: &Tile,
+    s: ConvShape,
+    slope: f32,
+    is_added: bool,
+) -> Constants {
     tile.constants(s, s.channels_in, s.channels_out)
         .flag("BIASED", true)
-        .flag("ADDED", false)
+        .flag("ADDED", is_added)
         .flag("TURNED", false)
         .flag("LEAKY", slope != 1.0)
         .real("SLOPE", slope)

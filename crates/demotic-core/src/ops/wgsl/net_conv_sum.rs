@@ -2,8 +2,6 @@
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::client::Client;
-use cubecl::server::Handle;
 
 use super::{Constants, Launch, shader};
 
@@ -12,25 +10,20 @@ shader! {
     NetConvSum = "net_conv_sum"
 }
 
-/// `partial` `[runs, dw and db end to end]`.
-pub(super) fn launch(
-    client: &Client,
-    partial: &Handle,
-    runs: usize,
-    dw: &CubeTensor,
-    db: &CubeTensor,
-) {
-    let (weights, biases) = (dw.shape().num_elements(), db.shape().num_elements());
+/// Weights and biases in `runs`, to their sums.
+pub(super) fn launch([dw, db]: [&CubeTensor; 2], runs: usize, [sum_w, sum_b]: [&CubeTensor; 2]) {
+    let (weights, biases) = (sum_w.shape().num_elements(), sum_b.shape().num_elements());
     Launch::<NetConvSum>::new(constants(runs, weights, biases))
-        .bind("PARTIAL", partial)
-        .bind_tensor("DW", dw)
-        .bind_tensor("DB", db)
-        .over(client, weights + biases);
+        .bind_tensor("RUNS_W", dw)
+        .bind_tensor("RUNS_B", db)
+        .bind_tensor("DW", sum_w)
+        .bind_tensor("DB", sum_b)
+        .over(&dw.client, weights + biases);
 }
 
 pub(super) fn constants(runs: usize, weights: usize, biases: usize) -> Constants {
     Constants::default()
         .with("RUNS", runs)
-        .with("BIAS_AT", weights)
-        .with("STRIDE", weights + biases)
+        .with("WEIGHTS", weights)
+        .with("BIASES", biases)
 }

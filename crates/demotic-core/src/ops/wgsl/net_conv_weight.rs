@@ -2,9 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{
-    Constants, Launch, SHARED_BYTES, WORKGROUPS_LEAST, count, dims, empty, floats, shader,
-};
+use super::{Constants, Launch, SHARED_BYTES, WORKGROUPS_LEAST, count, dims, empty, shader};
 use crate::ops::ConvShape;
 
 shader! {
@@ -26,8 +24,6 @@ pub(super) struct Plan {
     each: usize,
     /// Pieces of all pictures.
     pieces: usize,
-    /// Pieces of a run.
-    run: usize,
     /// Blocks of output and of input channels.
     blocks: [usize; 2],
 }
@@ -47,20 +43,23 @@ impl Plan {
         while rows > 1 && block_count * pieces(rows) < WORKGROUPS_LEAST {
             rows /= 2;
         }
-        let pieces = pieces(rows);
-        // As long as leaves enough of them.
-        let run = pieces / WORKGROUPS_LEAST.div_ceil(block_count);
         Self {
             rows,
             each,
-            pieces,
-            run: run.max(1),
+            pieces: pieces(rows),
             blocks,
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces
+    }
+
+    /// Runs that the pieces are shared out over: as many as fill a device, whatever the pictures, so that
+    /// gradients of one layer can be added up run by run.
     pub(super) fn runs(&self) -> usize {
-        self.pieces.div_ceil(self.run).max(1)
+        WORKGROUPS_LEAST.div_ceil(self.blocks.iter().product())
     }
 
     pub(super) fn workgroups(&self) -> [usize; 3] {
@@ -93,24 +92,30 @@ impl Plan {
             .with("OUT_QUADS", OUTPUTS / 4)
             .with("TILE", tile)
             .with("SLOPES", slopes)
-            .with("EACH", self.run)
             .with("PIECES", self.pieces)
-            .with("BIAS_AT", weights(s))
-            .with("STRIDE", weights(s) + s.channels_out)
-            .flag("WHOLE", self.runs() == 1)
+            .with("RUNS", self.runs())
     }
 }
 
-/// Elements of the weights.
-fn weights(s: ConvShape) -> usize {
-    s.channels_out * s.channels_in * s.kernel * s.kernel
+/// Runs of the gradients of weights `[o, c, kernel, kernel]`.
+pub(in crate::ops) fn runs(channels_in: usize, channels_out: usize, kernel: usize) -> usize {
+    let shape = ConvShape {
+        batch: 1,
+        channels_in,
+        channels_out,
+        height: 1,
+        width: 1,
+        kernel,
+    };
+    Plan::new(shape).runs()
 }
 
-/// By the weights and by the bias; both tensors plain.
+/// By the weights and by the bias, `in_runs` along the first axis or added up; both tensors plain.
 pub(super) fn gradients(
     x: &CubeTensor,
     dy: &CubeTensor,
     kernel: usize,
+    in_runs: bool,
 ) -> (CubeTensor, CubeTensor) {
     let [batch, channels_in, height, width] = dims(x);
     let [_, channels_out, ..] = dims::<4>(dy);
@@ -123,21 +128,23 @@ pub(super) fn gradients(
         kernel,
     };
     let plan = Plan::new(s);
-    let dw = empty(x, [channels_out, channels_in, kernel, kernel]);
-    let db = empty(x, [channels_out]);
-    let launch = Launch::<NetConvWeight>::new(plan.constants(s))
+    let of = |runs: usize| {
+        (
+            empty(x, [runs * channels_out, channels_in, kernel, kernel]),
+            empty(x, [runs * channels_out]),
+        )
+    };
+    let (dw, db) = of(plan.runs());
+    Launch::<NetConvWeight>::new(plan.constants(s))
         .bind_tensor("X", x)
-        .bind_tensor("DY", dy);
-    let groups = plan.workgroups().map(count);
-    if plan.runs() == 1 {
-        launch
-            .bind_tensor("DW", &dw)
-            .bind_tensor("DB", &db)
-            .groups(&x.client, groups);
-    } else {
-        let partial = floats(&x.client, plan.runs() * (weights(s) + channels_out));
-        launch.bind("PARTIAL", &partial).groups(&x.client, groups);
-        super::net_conv_sum::launch(&x.client, &partial, plan.runs(), &dw, &db);
+        .bind_tensor("DY", dy)
+        .bind_tensor("DW", &dw)
+        .bind_tensor("DB", &db)
+        .groups(&x.client, plan.workgroups().map(count));
+    if in_runs || plan.runs() == 1 {
+        return (dw, db);
     }
-    (dw, db)
+    let sums = of(1);
+    super::net_conv_sum::launch([&dw, &db], plan.runs(), [&sums.0, &sums.1]);
+    sums
 }

@@ -21,7 +21,7 @@ pub(super) fn forward(x: &CubeTensor, slope: f32) -> CubeTensor {
     y
 }
 
-/// `dy` times the derivative, told from the result `y`; both plain.
+/// `dy` times the derivative, read from the result `y`; both plain.
 pub(super) fn gradient(y: &CubeTensor, dy: &CubeTensor, slope: f32) -> CubeTensor {
     let size = y.shape().num_elements();
     let dx = like(y);

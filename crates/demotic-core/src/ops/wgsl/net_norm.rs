@@ -78,7 +78,7 @@ pub(super) fn forward(
         groups,
     };
     let y = empty(x, [b, channels, h, w]);
-    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, false));
+    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, Way::Forward));
     affine
         .bind(launch.bind_tensor("X", x))
         .bind_tensor("Y", &y)
@@ -86,11 +86,13 @@ pub(super) fn forward(
     y
 }
 
-/// By `x`, and by each picture's scale and shift, `[b, 2c]`; `x` and `dy` plain.
+/// By `x`, and by each picture's scale and shift, `[b, 2c]`; the first on top of `before` where there is
+/// one. `x`, `dy` and `before` plain.
 pub(super) fn gradients(
     x: &CubeTensor,
     affine: &Affine<'_>,
     dy: &CubeTensor,
+    before: Option<&CubeTensor>,
     groups: usize,
     slope: f32,
 ) -> (CubeTensor, CubeTensor) {
@@ -101,17 +103,35 @@ pub(super) fn gradients(
         groups,
     };
     let (dx, daffine) = (empty(x, [b, channels, h, w]), empty(x, [b, 2 * channels]));
-    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, true));
-    affine
+    let way = Way::Backward {
+        is_added: before.is_some(),
+    };
+    let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, way));
+    let launch = affine
         .bind(launch.bind_tensor("X", x))
-        .bind_tensor("DY", dy)
+        .bind_tensor("DY", dy);
+    let launch = match before {
+        Some(before) => launch.bind_tensor("BEFORE", before),
+        None => launch,
+    };
+    launch
         .bind_tensor("DX", &dx)
         .bind_tensor("DAFFINE", &daffine)
         .groups(&x.client, [count(groups), count(b), 1]);
     (dx, daffine)
 }
 
-pub(super) fn constants(s: Sizes, source: Source, slope: f32, is_backward: bool) -> Constants {
+/// Which way a kernel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Forward,
+    /// `is_added`: on top of a gradient that came before.
+    Backward {
+        is_added: bool,
+    },
+}
+
+pub(super) fn constants(s: Sizes, source: Source, slope: f32, way: Way) -> Constants {
     let workgroup = <NetNorm as super::Shader>::WORKGROUP as usize;
     let each = s.channels / s.groups;
     // A power of two, for the tree.
@@ -133,5 +153,6 @@ pub(super) fn constants(s: Sizes, source: Source, slope: f32, is_backward: bool)
         .real("EPSILON", EPSILON)
         .flag("BY_ROW", source == Source::Rows)
         .flag("CODED", matches!(source, Source::Code(_)))
-        .flag("BACKWARD", is_backward)
+        .flag("BACKWARD", way != Way::Forward)
+        .flag("ADDED", way == Way::Backward { is_added: true })
 }

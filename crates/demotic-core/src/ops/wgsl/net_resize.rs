@@ -12,45 +12,49 @@ shader! {
 /// Sums of 2x2 patches times `factor`: `[b, c, 2h, 2w] -> [b, c, h, w]`, plain.
 pub(super) fn pool(x: &CubeTensor, factor: f32) -> CubeTensor {
     let [b, c, h, w] = dims(x);
-    launch(
-        x,
-        empty(x, [b, c, h / 2, w / 2]),
-        [b * c * (h / 2), w / 2],
-        factor,
-        false,
-    )
-}
-
-/// Each value times `factor` as a 2x2 patch: `[b, c, h, w] -> [b, c, 2h, 2w]`, plain.
-pub(super) fn spread(x: &CubeTensor, factor: f32) -> CubeTensor {
-    let [b, c, h, w] = dims(x);
-    launch(
-        x,
-        empty(x, [b, c, 2 * h, 2 * w]),
-        [b * c * h, w],
-        factor,
-        true,
-    )
-}
-
-fn launch(
-    x: &CubeTensor,
-    y: CubeTensor,
-    [rows, width]: [usize; 2],
-    factor: f32,
-    is_wider: bool,
-) -> CubeTensor {
-    Launch::<NetResize>::new(constants(rows * width, width, factor, is_wider))
+    let (size, width) = (b * c * (h / 2) * (w / 2), w / 2);
+    let y = empty(x, [b, c, h / 2, w / 2]);
+    Launch::<NetResize>::new(constants(size, width, factor, Way::Pool))
         .bind_tensor("X", x)
         .bind_tensor("Y", &y)
-        .over(&x.client, rows * width);
+        .over(&x.client, size);
     y
 }
 
-pub(super) fn constants(size: usize, width: usize, factor: f32, is_wider: bool) -> Constants {
+/// Each value times `factor` as a 2x2 patch, on top of `base` where there is one: `[b, c, h, w] -> [b, c,
+/// 2h, 2w]`, plain.
+pub(super) fn spread(x: &CubeTensor, base: Option<&CubeTensor>, factor: f32) -> CubeTensor {
+    let [b, c, h, w] = dims(x);
+    let size = b * c * h * w;
+    let y = empty(x, [b, c, 2 * h, 2 * w]);
+    let way = Way::Spread {
+        is_added: base.is_some(),
+    };
+    let launch = Launch::<NetResize>::new(constants(size, w, factor, way)).bind_tensor("X", x);
+    let launch = match base {
+        Some(base) => launch.bind_tensor("BASE", base),
+        None => launch,
+    };
+    launch.bind_tensor("Y", &y).over(&x.client, size);
+    y
+}
+
+/// Which way a kernel goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Pool,
+    /// `is_added`: on top of another tensor.
+    Spread {
+        is_added: bool,
+    },
+}
+
+/// Of `size` patches, `width` of them across.
+pub(super) fn constants(size: usize, width: usize, factor: f32, way: Way) -> Constants {
     Constants::default()
         .with("SIZE", size)
         .with("W", width)
         .real("FACTOR", factor)
-        .flag("WIDEN", is_wider)
+        .flag("WIDEN", way != Way::Pool)
+        .flag("ADDED", way == Way::Spread { is_added: true })
 }

@@ -18,12 +18,12 @@ use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
-    net_conv_sum, net_conv_weight, net_edges, net_filter, net_gather, net_leaky, net_norm,
-    net_resize,
+    net_conv_sum, net_conv_weight, net_edges, net_error, net_filter, net_gather, net_leaky,
+    net_norm, net_part, net_resize,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::filter::FilterOps;
-use crate::ops::{ConvShape, Filter, NetOps};
+use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, Part, padded};
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
 
@@ -64,6 +64,40 @@ impl Bench {
             .collect()
     }
 
+    /// Up to six arrays gathered into a flat buffer behind a gap, and each of them from there.
+    fn gathered(&self, parts: &[CubeTensor], sizes: &[usize]) -> Vec<CubeTensor> {
+        let gap = 64;
+        let length = gap + sizes.iter().map(|size| padded(*size)).sum::<usize>();
+        let flat = self.tensor(&vec![9.0; length], &[length]);
+        let part = |k: usize| parts[k.min(parts.len() - 1)].clone();
+        let plan = Gather {
+            start: gap,
+            count: parts.len(),
+            sizes: std::array::from_fn::<usize, GATHERED, _>(|k| {
+                sizes.get(k).copied().unwrap_or(1)
+            }),
+        };
+        let flat = CubeBackend::gather(
+            flat,
+            part(0),
+            part(1),
+            part(2),
+            part(3),
+            part(4),
+            part(5),
+            part(6),
+            plan,
+        );
+        let mut start = gap;
+        let mut views = Vec::new();
+        for size in sizes {
+            let view = CubeBackend::view(flat.clone(), start, [*size].into());
+            views.push(CubeBackend::float_add_scalar(view, 0.0.into()));
+            start += padded(*size);
+        }
+        views
+    }
+
     /// Runs twice, the first time within guards; the values agree to the bit, and with the truth to 1e-5 of
     /// its largest value.
     fn check(&self, what: &str, truths: &[&[f64]], run: impl Fn() -> Vec<CubeTensor>) {
@@ -88,6 +122,11 @@ impl Bench {
             assert!(worst <= 1e-5, "output {at} of {what}: {worst:.1e}");
         }
     }
+}
+
+/// `a + b`, element by element.
+fn added(a: &[f64], b: &[f32]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + f64::from(*b)).collect()
 }
 
 #[test]
@@ -124,15 +163,35 @@ fn convolutions_agree_with_float64_within_their_buffers_and_repeat() {
         let w = bench.tensor(&w, &[o, c, k, k]);
         let bias = bench.tensor(&bias, &[o]);
         let up = bench.tensor(&up, &[b, o, s, s]);
-        let forward = |slope| CubeBackend::conv_same(x.clone(), w.clone(), bias.clone(), slope);
+        let base = numbers(4, b * o * s * s);
+        let onto = added(&truth.y, &base);
+        let base = bench.tensor(&base, &[b, o, s, s]);
+        let forward =
+            |slope| CubeBackend::conv_same(x.clone(), w.clone(), bias.clone(), slope, false);
         bench.check(&what, &[&truth.y], || vec![forward(1.0)]);
         bench.check(&what, &[&leaky], || vec![forward(0.2)]);
+        bench.check(&what, &[&onto], || {
+            let (base, x, meeting) = (base.clone(), x.clone(), Meeting::default());
+            let y = CubeBackend::conv_onto(base, x, w.clone(), bias.clone(), meeting, false);
+            vec![y]
+        });
         bench.check(&what, &[&truth.dx], || {
             vec![CubeBackend::conv_same_data_gradient(w.clone(), up.clone())]
         });
         bench.check(&what, &[&truth.dweight, &truth.dbias], || {
-            let (dw, db) = CubeBackend::conv_same_weight_gradients(x.clone(), up.clone(), k);
+            let (x, up) = (x.clone(), up.clone());
+            let (dw, db) = CubeBackend::conv_same_weight_gradients(x, up, k, false);
             vec![dw, db]
+        });
+        // In runs, added up on the way into a flat buffer.
+        let sizes = [truth.dweight.len(), truth.dbias.len()];
+        bench.check(&what, &[&truth.dweight, &truth.dbias], || {
+            let (x, up) = (x.clone(), up.clone());
+            let (dw, db) = CubeBackend::conv_same_weight_gradients(x, up, k, true);
+            let runs = super::weight_gradient_runs(c, o, k);
+            assert_eq!(super::dims::<4>(&dw), [runs * o, c, k, k]);
+            assert_eq!(super::dims::<1>(&db), [runs * o]);
+            bench.gathered(&[dw, db], &sizes)
         });
     }
 }
@@ -219,22 +278,30 @@ fn normalisations_agree_with_float64_within_their_buffers_and_repeat() {
         let x_here = bench.tensor(&x, &[b, c, s, s]);
         let up_here = bench.tensor(&up, &[b, c, s, s]);
 
-        // A row a picture.
+        // A row per picture.
         let truth = shape.run(&x, &styled.scale, &styled.shift, &up);
         let rows = [&styled.scale, &styled.shift].map(|v| bench.tensor(v, &[b, c]));
         let forward = |[scale, shift]: &[CubeTensor; 2]| {
-            CubeBackend::norm_act(x_here.clone(), scale.clone(), shift.clone(), groups, 0.2)
+            let (x, scale, shift) = (x_here.clone(), scale.clone(), shift.clone());
+            CubeBackend::norm_act(x, scale, shift, groups, 0.2, Meeting::default())
         };
-        let backward = |[scale, shift]: &[CubeTensor; 2]| {
+        // On top of a gradient that came before, or not.
+        let before = numbers(15, x.len());
+        let before_here = bench.tensor(&before, &[b, c, s, s]);
+        let backward = |[scale, shift]: &[CubeTensor; 2], is_added| {
             let (scale, shift) = (scale.clone(), shift.clone());
-            let (x, up) = (x_here.clone(), up_here.clone());
-            let (dx, ds, dh) = CubeBackend::norm_act_gradients(x, scale, shift, up, groups, 0.2);
+            let (x, up, before) = (x_here.clone(), up_here.clone(), before_here.clone());
+            let (dx, ds, dh) =
+                CubeBackend::norm_act_gradients(x, scale, shift, up, before, groups, 0.2, is_added);
             vec![dx, ds, dh]
         };
         bench.check(&what, &[&truth.y], || vec![forward(&rows)]);
-        bench.check(&what, &[&truth.dx, &truth.dscale, &truth.dshift], || {
-            backward(&rows)
-        });
+        let sum = added(&truth.dx, &before);
+        for (dx, is_added) in [(&truth.dx, false), (&sum, true)] {
+            bench.check(&what, &[dx, &truth.dscale, &truth.dshift], || {
+                backward(&rows, is_added)
+            });
+        }
 
         // By a style code.
         let [dcode, dweight, dbias] = styled.gradients(&truth.dscale, &truth.dshift, [b, c]);
@@ -248,17 +315,35 @@ fn normalisations_agree_with_float64_within_their_buffers_and_repeat() {
         bench.check(&what, &[&truth.y], || {
             let (code, weight, bias) = inputs();
             let x = x_here.clone();
+            let unmet = [Meeting::default(), Meeting::default()];
             vec![CubeBackend::style_norm_act(
-                x, code, weight, bias, groups, 0.2,
+                x, code, weight, bias, groups, 0.2, unmet,
             )]
         });
-        bench.check(&what, &[&truth.dx, &dcode, &dweight, &dbias], || {
-            let (code, weight, bias) = inputs();
-            let (x, up) = (x_here.clone(), up_here.clone());
-            let (dx, dcode, dweight, dbias) =
-                CubeBackend::style_norm_act_gradients(x, code, weight, bias, up, groups, 0.2);
-            vec![dx, dcode, dweight, dbias]
-        });
+        let code_before = numbers(16, b * CODE);
+        let code_sum = added(&dcode, &code_before);
+        for are_added in [[false, false], [true, true], [false, true]] {
+            let dx = if are_added[0] { &sum } else { &truth.dx };
+            let dcode = if are_added[1] { &code_sum } else { &dcode };
+            bench.check(&what, &[dx, dcode, &dweight, &dbias], || {
+                let (code, weight, bias) = inputs();
+                let (x, up, before) = (x_here.clone(), up_here.clone(), before_here.clone());
+                let code_before = bench.tensor(&code_before, &[b, CODE]);
+                let (dx, dcode, dweight, dbias) = CubeBackend::style_norm_act_gradients(
+                    x,
+                    code,
+                    weight,
+                    bias,
+                    up,
+                    before,
+                    code_before,
+                    groups,
+                    0.2,
+                    are_added,
+                );
+                vec![dx, dcode, dweight, dbias]
+            });
+        }
 
         // One row for all pictures.
         let repeated = |values: &[f32]| values[..c].repeat(b);
@@ -266,7 +351,9 @@ fn normalisations_agree_with_float64_within_their_buffers_and_repeat() {
         let row = [&styled.scale, &styled.shift].map(|v| bench.tensor(&v[..c], &[1, c]));
         bench.check(&what, &[&truth.y], || vec![forward(&row)]);
         let (dscale, dshift) = (summed(&truth.dscale, c), summed(&truth.dshift, c));
-        bench.check(&what, &[&truth.dx, &dscale, &dshift], || backward(&row));
+        bench.check(&what, &[&truth.dx, &dscale, &dshift], || {
+            backward(&row, false)
+        });
     }
 }
 
@@ -322,6 +409,80 @@ fn the_filter_agrees_with_float64_within_its_buffers_and_repeats() {
 }
 
 #[test]
+fn mean_errors_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // Fewer values than a workgroup has invocations, one workgroup's, several workgroups'.
+    for shape in [[1, 1, 5, 7], [2, 3, 16, 16], [3, 7, 41, 39]] {
+        let size: usize = shape.iter().product();
+        let (a, mut b) = (numbers(50, size), numbers(51, size));
+        // No difference has no slope.
+        b[size / 2] = a[size / 2];
+        let dy = -0.7_f32;
+        let differences: Vec<f64> = wide(&a).iter().zip(wide(&b)).map(|(a, b)| a - b).collect();
+        let total: f64 = differences.iter().map(|d| d.abs()).sum();
+        let each = f64::from(dy) / size as f64;
+        let slope = |d: &f64| if *d == 0.0 { 0.0 } else { d.signum() * each };
+        let da: Vec<f64> = differences.iter().map(slope).collect();
+        let (a, b) = (bench.tensor(&a, &shape), bench.tensor(&b, &shape));
+        let dy = bench.tensor(&[dy], &[1]);
+        let what = format!("the mean error of {shape:?}");
+        bench.check(&what, &[&[total / size as f64]], || {
+            vec![CubeBackend::mean_error(a.clone(), b.clone())]
+        });
+        bench.check(&what, &[&da], || {
+            let (a, b, dy) = (a.clone(), b.clone(), dy.clone());
+            vec![CubeBackend::mean_error_gradient(a, b, dy)]
+        });
+    }
+}
+
+#[test]
+fn parts_and_their_gradients_are_exact_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let shape = [2, 6, 3, 5];
+    let (x, before) = (numbers(60, 180), numbers(61, 180));
+    let here = bench.tensor(&x, &shape);
+    let before_here = bench.tensor(&before, &shape);
+    for part in
+        [(0, 1, 1), (1, 0, 2), (1, 2, 4)].map(|(axis, start, count)| Part { axis, start, count })
+    {
+        let inner: usize = shape[part.axis + 1..].iter().product();
+        let is_inside = |at: usize| {
+            let plane = at / inner % shape[part.axis];
+            (part.start..part.start + part.count).contains(&plane)
+        };
+        let y: Vec<f64> = (0..180)
+            .filter(|at| is_inside(*at))
+            .map(|at| f64::from(x[at]))
+            .collect();
+        let what = format!("{part:?}");
+        bench.check(&what, &[&y], || {
+            vec![CubeBackend::part(here.clone(), part, Meeting::default())]
+        });
+        let up = numbers(62, y.len());
+        let mut values = up.iter();
+        let dx: Vec<f64> = (0..180)
+            .map(|at| {
+                let value = is_inside(at).then(|| values.next().expect("as many as inside"));
+                value.map_or(0.0, |v| f64::from(*v))
+            })
+            .collect();
+        let sum = added(&dx, &before);
+        let up = bench.tensor(&up, &part.shape(shape));
+        for (truth, is_added) in [(&dx, false), (&sum, true)] {
+            bench.check(&what, &[truth], || {
+                let (up, before) = (up.clone(), before_here.clone());
+                vec![CubeBackend::part_gradient(
+                    up, before, shape, part, is_added,
+                )]
+            });
+        }
+    }
+}
+
+#[test]
 fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     let Some(device) = adapter() else { return };
     let bench = Bench::new(&device);
@@ -352,10 +513,17 @@ fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
         }
     }
     bench.check("pool", &[&pooled], || {
-        vec![CubeBackend::pool(here.clone(), 0.25)]
+        vec![CubeBackend::pool(here.clone(), 0.25, Meeting::default())]
     });
     bench.check("spread", &[&spread], || {
         vec![CubeBackend::spread(here.clone(), 1.0)]
+    });
+    let base = numbers(22, 4 * x.len());
+    let onto = added(&spread, &base);
+    let base = bench.tensor(&base, &[b, c, 2 * h, 2 * w]);
+    bench.check("spread on top of another", &[&onto], || {
+        let (base, x, meeting) = (base.clone(), here.clone(), Meeting::default());
+        vec![CubeBackend::spread_onto(base, x, 1.0, meeting)]
     });
 
     // Three arrays behind another, and each of them seen again where it lies.
@@ -367,9 +535,10 @@ fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     let flat = bench.tensor(&[9.0; 64 + 64 + 64 + 192 + 64], &[448]);
     let [p, q, r] = [0, 1, 2].map(|k| bench.tensor(&parts[k], &[sizes[k]]));
     let last = || r.clone();
-    let plan = crate::ops::Gather {
+    let plan = Gather {
         start: 64,
         count: 3,
+        sizes: [5, 64, 130, 1, 1, 1, 1],
     };
     let (p, q) = (p.clone(), q.clone());
     let gathered = CubeBackend::gather(flat, p, q, last(), last(), last(), last(), last(), plan);
@@ -383,6 +552,12 @@ fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     let all = bench.values(gathered);
     assert!(all[..64].iter().all(|v| *v == 9.0) && all[384..].iter().all(|v| *v == 9.0));
     assert!(all[69..128].iter().all(|v| *v == 0.0) && all[322..384].iter().all(|v| *v == 0.0));
+
+    // One array whole, one in two runs.
+    let runs = bench.tensor(&[1.0, 2.0, 3.0, 10.0, 20.0, 30.0], &[6]);
+    let gathered = bench.gathered(&[bench.tensor(&[7.0; 65], &[65]), runs], &[65, 3]);
+    let gathered: Vec<Vec<f32>> = gathered.into_iter().map(|t| bench.values(t)).collect();
+    assert_eq!(gathered, [vec![7.0; 65], vec![11.0, 22.0, 33.0]]);
 }
 
 /// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
@@ -442,6 +617,7 @@ fn every_shape_of_the_recipes_fills_a_device() {
         let plan = Plan::new(s);
         let groups: usize = plan.workgroups().iter().product();
         assert!(groups >= WORKGROUPS_LEAST, "{s:?}: {groups} of {plan:?}");
+        assert!(plan.pieces() >= plan.runs(), "{s:?}: idle runs of {plan:?}");
     }
 }
 
@@ -518,9 +694,11 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     for s in (0..RECIPES.len()).map(recipe) {
         let tile = Tile::for_shape(s, s.channels_out);
         for slope in [1.0, 0.2] {
-            let constants = net_conv::forward_constants(&tile, s, slope);
+            let constants = net_conv::forward_constants(&tile, s, slope, false);
             conv(constants, &tile, &["X", "WEIGHT", "BIAS", "Y"]);
         }
+        let constants = net_conv::forward_constants(&tile, s, 1.0, true);
+        conv(constants, &tile, &["X", "WEIGHT", "BIAS", "BASE", "Y"]);
         let tile = Tile::for_shape(s, s.channels_in);
         conv(
             net_conv::gradient_constants(&tile, s),
@@ -529,15 +707,11 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         );
         for batch in [8, 1] {
             let s = ConvShape { batch, ..s };
-            let plan = Plan::new(s);
-            let bindings = if plan.runs() == 1 {
-                &["X", "DY", "DW", "DB"][..]
-            } else {
-                &["X", "DY", "PARTIAL"][..]
-            };
-            let constants = plan.constants(s);
+            let constants = Plan::new(s).constants(s);
             translate(&text::<net_conv_weight::NetConvWeight>(
-                constants, 64, bindings,
+                constants,
+                64,
+                &["X", "DY", "DW", "DB"],
             ));
         }
     }
@@ -545,7 +719,7 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     translate(&text::<net_conv_sum::NetConvSum>(
         constants,
         64,
-        &["PARTIAL", "DW", "DB"],
+        &["RUNS_W", "RUNS_B", "DW", "DB"],
     ));
 }
 
@@ -562,21 +736,32 @@ fn every_normalisation_translates_to_spirv_msl_and_hlsl_in_16_kib() {
                 Source::Code(_) => &["CODE_AT", "WEIGHT", "BIAS"],
                 _ => &["SCALE", "SHIFT"],
             };
-            for (is_backward, rest) in [(false, &["Y"][..]), (true, &["DY", "DX", "DAFFINE"][..])] {
-                let constants = net_norm::constants(sizes, source, 0.2, is_backward);
+            for (way, rest) in [
+                (net_norm::Way::Forward, &["Y"][..]),
+                (
+                    net_norm::Way::Backward { is_added: false },
+                    &["DY", "DX", "DAFFINE"][..],
+                ),
+                (
+                    net_norm::Way::Backward { is_added: true },
+                    &["DY", "BEFORE", "DX", "DAFFINE"][..],
+                ),
+            ] {
+                let constants = net_norm::constants(sizes, source, 0.2, way);
                 let bindings = [&["X"][..], from, rest].concat();
                 translate(&text::<net_norm::NetNorm>(constants, 256, &bindings));
             }
         }
     }
-    for (code, bindings) in [
-        (None, &["DAFFINE", "DSCALE", "DSHIFT"][..]),
-        (
-            Some(32),
-            &["DAFFINE", "CODE_AT", "WEIGHT", "DWEIGHT", "DBIAS", "DCODE"][..],
-        ),
+    let coded = [
+        "DAFFINE", "CODE_AT", "WEIGHT", "DWEIGHT", "DBIAS", "DCODE", "BEFORE",
+    ];
+    for (code, is_added, bindings) in [
+        (None, false, &["DAFFINE", "DSCALE", "DSHIFT"][..]),
+        (Some(32), false, &coded[..6]),
+        (Some(32), true, &coded),
     ] {
-        let constants = net_affine::constants(8, 96, code);
+        let constants = net_affine::constants(8, 96, code, is_added);
         translate(&text::<net_affine::NetAffine>(constants, 64, bindings));
     }
 }
@@ -587,9 +772,48 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         let constants = net_leaky::constants(1000, 0.2, is_backward);
         translate(&text::<net_leaky::NetLeaky>(constants, 256, bindings));
     }
-    for is_wider in [false, true] {
-        let constants = net_resize::constants(1000, 10, 0.25, is_wider);
-        translate(&text::<net_resize::NetResize>(constants, 256, &["X", "Y"]));
+    for (way, bindings) in [
+        (net_resize::Way::Pool, &["X", "Y"][..]),
+        (net_resize::Way::Spread { is_added: false }, &["X", "Y"][..]),
+        (
+            net_resize::Way::Spread { is_added: true },
+            &["X", "BASE", "Y"][..],
+        ),
+    ] {
+        let constants = net_resize::constants(1000, 10, 0.25, way);
+        translate(&text::<net_resize::NetResize>(constants, 256, bindings));
+    }
+    let part = Part {
+        axis: 1,
+        start: 3,
+        count: 3,
+    };
+    for (way, bindings) in [
+        (net_part::Way::Forward, &["X", "Y"][..]),
+        (
+            net_part::Way::Backward { is_added: false },
+            &["DY", "DX"][..],
+        ),
+        (
+            net_part::Way::Backward { is_added: true },
+            &["DY", "BEFORE", "DX"][..],
+        ),
+    ] {
+        let constants = net_part::constants([2, 6, 8, 8], part, way);
+        translate(&text::<net_part::NetPart>(constants, 256, bindings));
+    }
+    for (size, part, bindings) in [
+        (100, net_error::Part::Sums, &["A", "B", "E"][..]),
+        (10_000, net_error::Part::Sums, &["A", "B", "SUMS"][..]),
+        (10_000, net_error::Part::Finish, &["SUMS", "E"][..]),
+        (
+            10_000,
+            net_error::Part::Backward,
+            &["A", "B", "DY", "DA"][..],
+        ),
+    ] {
+        let constants = net_error::constants(size, part);
+        translate(&text::<net_error::NetError>(constants, 256, bindings));
     }
     for edge_fake in [0.0, 5.0] {
         let filter = Filter {
@@ -610,7 +834,7 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         ));
     }
     for sizes in [&[5][..], &[5, 64, 130, 1, 2, 3, 4][..]] {
-        let constants = net_gather::constants(64, sizes);
+        let constants = net_gather::constants(64, sizes, &[1, 3, 1, 1, 1, 1, 1][..sizes.len()]);
         let mut bindings = vec![
             "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "PART_5", "PART_6",
         ];

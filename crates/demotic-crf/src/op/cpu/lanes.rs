@@ -162,12 +162,12 @@ pub(super) fn pack<const L: usize>(
             let rows: [f32x8; LANES] =
                 core::array::from_fn(|lane| load(e, starts[lane] + base + f));
             for (d, value) in f32x8::transpose(rows).into_iter().enumerate() {
-                flat[(f + d) * runs.spread + run] = value;
+                flat[(f + d) * runs.stride + run] = value;
             }
             f += LANES;
         }
         for f in f..runs.length {
-            flat[f * runs.spread + run] =
+            flat[f * runs.stride + run] =
                 f32x8::from(core::array::from_fn::<f32, LANES, _>(|lane| {
                     e[starts[lane] + base + f * runs.step]
                 }));
@@ -217,14 +217,14 @@ pub(super) fn unpack<const L: usize>(
         let mut f = 0;
         while runs.step == 1 && f + LANES <= runs.length {
             let rows =
-                f32x8::transpose(core::array::from_fn(|d| flat[(f + d) * runs.spread + run]));
+                f32x8::transpose(core::array::from_fn(|d| flat[(f + d) * runs.stride + run]));
             for lane in 0..count {
                 put(&mut out[starts[lane] + base + f..][..LANES], rows[lane]);
             }
             f += LANES;
         }
         for f in f..runs.length {
-            let value = (flat[f * runs.spread + run] * scale).to_array();
+            let value = (flat[f * runs.stride + run] * scale).to_array();
             for lane in 0..count {
                 let to = &mut out[starts[lane] + base + f * runs.step];
                 *to = if add { *to + value[lane] } else { value[lane] };
@@ -234,12 +234,12 @@ pub(super) fn unpack<const L: usize>(
 }
 
 /// How a chain's values lie in memory: `count` runs of `length` values `step` apart; value `f` of run `r`
-/// belongs at `f * spread + r` of `[t][l]`.
+/// belongs at `f * stride + r` of `[t][l]`.
 struct Runs {
     count: usize,
     length: usize,
     step: usize,
-    spread: usize,
+    stride: usize,
 }
 
 fn runs<const L: usize>(strides: &Strides, l: usize, t: usize) -> Runs {
@@ -248,14 +248,14 @@ fn runs<const L: usize>(strides: &Strides, l: usize, t: usize) -> Runs {
             count: 1,
             length: t * l,
             step: 1,
-            spread: 1,
+            stride: 1,
         }
     } else {
         Runs {
             count: l,
             length: t,
             step: strides.step,
-            spread: L,
+            stride: L,
         }
     }
 }

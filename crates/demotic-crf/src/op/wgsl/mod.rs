@@ -308,7 +308,7 @@ impl Direction<'_> {
     }
 }
 
-/// What tells two kernels of one shader over chains apart.
+/// What distinguishes two kernels of one shader over chains.
 #[derive(Clone, Copy)]
 struct Guise<'a> {
     labels: usize,

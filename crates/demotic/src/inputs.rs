@@ -16,14 +16,14 @@ const HELD: usize = 64;
 const HELD_PX: u64 = 32 << 20;
 
 /// A picture and the file that is made of it.
-pub(super) struct Job {
-    pub(super) input: PathBuf,
-    pub(super) output: PathBuf,
+pub(crate) struct Job {
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
 }
 
 /// Every picture named, and those in the folders named. Also counts what else was named or is in folders:
 /// `DIR/*` stands for as much as `DIR`.
-pub(super) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
+pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
     let (mut pictures, mut others) = (Vec::new(), Leftovers::default());
     let mut refused = None;
     for path in inputs {
@@ -92,7 +92,7 @@ fn in_folder(folder: &Path, others: &mut Leftovers) -> Result<Vec<PathBuf>> {
 
 /// What happens to results that are there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Existing {
+pub(crate) enum Existing {
     /// Nothing is done at all.
     Refuse,
     /// They are replaced.
@@ -103,7 +103,7 @@ pub(super) enum Existing {
 
 /// Names `out/<name>.png` for every picture, or `out` itself for a single one where that is the name of a
 /// PNG; refuses before any work what could not be written at the end. Also counts the results that are kept.
-pub(super) fn with_outputs(
+pub(crate) fn with_outputs(
     pictures: Vec<PathBuf>,
     out: &Path,
     existing: Existing,
@@ -219,8 +219,9 @@ fn in_folder_of_results(pictures: &[PathBuf], out: &Path) -> Result<Vec<PathBuf>
     Ok(outputs)
 }
 
-/// Opens the next pictures of a queue, as many as memory should hold; what cannot be opened is told in words.
-pub(super) fn open_some<'a, T>(
+/// Opens the next pictures of a queue, as many as memory should hold; what cannot be opened is reported in
+/// words.
+pub(crate) fn open_some<'a, T>(
     queue: &mut Peekable<impl Iterator<Item = &'a T>>,
     open: impl Fn(&T) -> Result<Picture, DataError>,
 ) -> (Vec<(&'a T, Picture)>, Vec<String>) {
@@ -239,7 +240,7 @@ pub(super) fn open_some<'a, T>(
 }
 
 /// A line on what was left alone, if there is anything.
-pub(super) fn passed_over(others: &Leftovers) -> Option<String> {
+pub(crate) fn passed_over(others: &Leftovers) -> Option<String> {
     let what = others.words(|_| false);
     (!what.is_empty()).then(|| {
         format!(
@@ -250,7 +251,7 @@ pub(super) fn passed_over(others: &Leftovers) -> Option<String> {
 }
 
 /// One error for all pictures that could not be read.
-pub(super) fn settle(mut problems: Vec<String>, of: usize, done: &str) -> Result<()> {
+pub(crate) fn settle(mut problems: Vec<String>, of: usize, done: &str) -> Result<()> {
     match problems.len() {
         0 => Ok(()),
         1 => Err(input(problems.remove(0))),

@@ -1,0 +1,47 @@
+//! The tables of an ablation as a terminal shows them.
+
+use super::ablation::{Comparison, FIGURES};
+use crate::table::{Column, Fitted, Table, wrapped};
+
+impl Comparison {
+    /// Means, then differences from the first variant, in lines of at most `width` columns.
+    pub fn fitted(&self, width: usize) -> String {
+        let about = self.about().replace("**", "");
+        let mut all = Fitted {
+            lines: about
+                .trim_end()
+                .split('\n')
+                .map(|line| wrapped(line, width))
+                .collect(),
+            left_out: Vec::new(),
+        };
+        for (group, columns) in FIGURES {
+            for is_difference in [false, true] {
+                let figures = columns.iter().map(|(_, head, _)| Column::figure(*head));
+                let first = Column::text("variant").at_least(8);
+                let mut table = Table::new(std::iter::once(first).chain(figures));
+                for variant in &self.variants {
+                    let row = if is_difference {
+                        &variant.differences
+                    } else {
+                        &variant.means
+                    };
+                    if row.is_empty() {
+                        continue;
+                    }
+                    let cells = columns.iter().map(|(name, _, digits)| {
+                        let value = row.get(*name).map(|v| v.text(*digits, is_difference));
+                        value.unwrap_or_else(|| "-".to_owned())
+                    });
+                    let cells = std::iter::once(variant.name.clone()).chain(cells);
+                    table.push(cells.map(Into::into));
+                }
+                all.lines.push(String::new());
+                all.lines
+                    .push(wrapped(&self.heading(group, is_difference), width));
+                all.add(table.fitted(width));
+            }
+        }
+        all.lines.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+}

@@ -1,0 +1,183 @@
+//! What `auto` takes for a training: the device whose steps are the fastest, found by taking some.
+
+use std::time::Instant;
+
+use crate::data::Dataset;
+use crate::device::{Adapter, Chosen, adapters, auto_adapter, open, open_adapter, processor};
+use crate::error::{Error, caught};
+use crate::settings::Config;
+use crate::train::Trainer;
+
+/// Steps that are timed on each device, after one that is not: a graphics processor compiles in it.
+const STEPS: u32 = 3;
+
+/// Threads that a training on a graphics processor keeps busy: one takes the step, one serves the device, one
+/// prepares the next inputs; and one for the rest of the machine.
+const CORES_WANTED: usize = 4;
+
+/// The device that `auto` took, and what there is to say of it.
+#[derive(Debug)]
+pub struct Fastest {
+    /// It.
+    pub chosen: Chosen,
+    /// Lines for a person.
+    pub notes: Vec<String>,
+}
+
+/// Opens the device that takes the steps of a configuration the fastest: of the discrete GPUs the first, of
+/// the integrated or virtual ones the first, and the processor. Where there is but one, nothing is timed. One
+/// that fails is not taken.
+///
+/// # Errors
+/// What the trainer refuses on the processor.
+pub fn fastest(config: &Config, dataset: &Dataset) -> Result<Fastest, Error> {
+    let adapters = adapters();
+    let mut candidates = Vec::new();
+    let mut notes = Vec::new();
+    for adapter in gpus(&adapters) {
+        match open_adapter(adapter) {
+            Ok(chosen) => candidates.push(chosen),
+            Err(error) => notes.push(format!("auto passes over {}: {error}", adapter.name)),
+        }
+    }
+    let cores = processor().threads;
+    if !candidates.is_empty() && cores < CORES_WANTED {
+        notes.push(format!(
+            "a training on a graphics processor keeps three cores busy; with {cores} here it waits for them, and flex may be as fast"
+        ));
+    }
+    candidates.push(open("flex")?);
+    if candidates.len() == 1 {
+        let chosen = candidates.remove(0);
+        return Ok(Fastest { chosen, notes });
+    }
+    let timed = candidates.iter().map(|chosen| {
+        let secs = caught(|| seconds(config, dataset, chosen));
+        secs.unwrap_or_else(|line| Err(Error::Device(line)))
+    });
+    let timed: Vec<Result<f64, Error>> = timed.collect();
+    let names: Vec<&str> = candidates
+        .iter()
+        .map(|chosen| chosen.name.as_str())
+        .collect();
+    let (place, said) = picked(&names, timed)?;
+    notes.insert(0, said);
+    let chosen = candidates.swap_remove(place);
+    Ok(Fastest { chosen, notes })
+}
+
+/// One of each kind.
+fn gpus(adapters: &[Adapter]) -> Vec<&Adapter> {
+    let first = auto_adapter(adapters);
+    let other = first
+        .filter(|first| first.kind == "discrete")
+        .and_then(|_| {
+            let mut others = adapters.iter();
+            others.find(|adapter| ["integrated", "virtual"].contains(&adapter.kind))
+        });
+    first.into_iter().chain(other).collect()
+}
+
+/// Seconds of a step.
+fn seconds(config: &Config, dataset: &Dataset, chosen: &Chosen) -> Result<f64, Error> {
+    let mut config = config.clone();
+    // Neither an end nor a measured step comes in the way.
+    (config.train.steps, config.train.tick_steps) = (u64::MAX, u64::MAX);
+    let mut trainer = Trainer::new(config, dataset, &chosen.device)?;
+    trainer.advance()?;
+    trainer.tick()?;
+    let began = Instant::now();
+    for _ in 0..STEPS {
+        trainer.advance()?;
+    }
+    // Waits for the device.
+    trainer.tick()?;
+    Ok(began.elapsed().as_secs_f64() / f64::from(STEPS))
+}
+
+/// The place of the fastest, and all times in a line. The last one's failure is told where all have failed.
+fn picked(names: &[&str], timed: Vec<Result<f64, Error>>) -> Result<(usize, String), Error> {
+    let mut best: Option<(usize, f64)> = None;
+    let mut parts = Vec::new();
+    let mut failure = None;
+    for (place, (name, secs)) in names.iter().zip(timed).enumerate() {
+        match secs {
+            Ok(secs) => {
+                parts.push(format!("{name} {secs:.3} s a step"));
+                if best.is_none_or(|(_, least)| secs < least) {
+                    best = Some((place, secs));
+                }
+            }
+            Err(error) => {
+                parts.push(format!("{name} failed ({error})"));
+                failure = Some(error);
+            }
+        }
+    }
+    match (best, failure) {
+        (Some((place, _)), _) => {
+            let times = parts.join(", ");
+            Ok((place, format!("auto takes {}: {times}", names[place])))
+        }
+        (None, Some(error)) => Err(error),
+        (None, None) => unreachable!("flex is always a candidate"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn adapter(index: usize, kind: &'static str) -> Adapter {
+        Adapter {
+            index,
+            name: format!("{kind} {index}"),
+            kind,
+            api: String::new(),
+            driver: String::new(),
+            memory_bytes: None,
+            buffer_bytes_max: 0,
+            binding_bytes_max: 0,
+            bindings_max: 0,
+            workgroup_memory_bytes: 0,
+            workgroup_threads_max: 0,
+            subgroup_threads: [0, 0],
+            has_f16: false,
+            place: 0,
+        }
+    }
+
+    #[test]
+    fn the_first_gpu_of_each_kind_is_timed_and_no_software_adapter() {
+        let of = |kinds: &[&'static str]| -> Vec<usize> {
+            let all: Vec<Adapter> = kinds
+                .iter()
+                .enumerate()
+                .map(|(i, k)| adapter(i, k))
+                .collect();
+            gpus(&all).iter().map(|adapter| adapter.index).collect()
+        };
+        assert_eq!(of(&["software"]), [0_usize; 0]);
+        assert_eq!(of(&["integrated", "discrete", "discrete"]), [1, 0]);
+        assert_eq!(of(&["software", "integrated", "virtual"]), [1]);
+        assert_eq!(of(&["discrete", "software"]), [0]);
+    }
+
+    #[test]
+    fn the_fastest_is_named_and_a_failure_told() {
+        let broken = || Err(Error::Device("lost".into()));
+        let (place, said) = picked(&["wgpu:0", "flex"], vec![Ok(0.5), Ok(0.25)]).expect("two");
+        assert_eq!(place, 1);
+        assert_eq!(
+            said,
+            "auto takes flex: wgpu:0 0.500 s a step, flex 0.250 s a step"
+        );
+        let (place, said) = picked(&["wgpu:0", "flex"], vec![broken(), Ok(9.0)]).expect("one");
+        assert_eq!(place, 1);
+        assert!(
+            said.contains("wgpu:0 failed (") && said.contains("lost"),
+            "{said}"
+        );
+        assert!(picked(&["flex"], vec![broken()]).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! The pictures of `demotic draw`: one alone, or a sheet of several.
+
+use std::path::Path;
+
+use anyhow::Result;
+use demotic_core::data::{CachePolicy, Dataset, DatasetOptions};
+use demotic_core::device::Chosen;
+use demotic_core::files::write_whole;
+use demotic_core::phrase::{Drawn, Memory, Phrases};
+use demotic_core::train::run::trained;
+use demotic_core::translate::{self, Hand};
+use image::ExtendedColorType;
+
+use super::words::Answer;
+use crate::cli::DrawArgs;
+use crate::options::dataset_options;
+use crate::sheet::{self, Block};
+
+/// Foundries whose drawings stand in for what a run's pictures lack, the first one first.
+const BESIDE: [&str; 2] = ["openmoji", "twemoji"];
+/// Sides of a single picture are enlarged to at least this.
+const SHOWN_PX: usize = 256;
+
+/// By what to draw, in which style, into which file.
+pub(super) struct Target<'a> {
+    pub(super) run: &'a Path,
+    pub(super) style: &'a str,
+    pub(super) out: &'a Path,
+}
+
+/// Draws the answers into one file, and says by what.
+pub(super) fn draw(
+    args: &DrawArgs,
+    &Target {
+        run,
+        style: style_name,
+        out,
+    }: &Target<'_>,
+    chosen: &Chosen,
+    table: &Phrases,
+    answers: &[Answer],
+    drawn: &mut [Vec<Drawn>],
+) -> Result<String> {
+    let checkpoint = trained(run, args.checkpoint)?;
+    let info = &checkpoint.info;
+    let style = info.style_number(style_name)?;
+    let mut options = dataset_options(&info.config, CachePolicy::Platform)?;
+    options.styles.clone_from(&info.styles);
+    let dataset = Dataset::load(&info.config.data.source, &options)?;
+    checkpoint.check_styles(&dataset)?;
+    let beside = if info.config.data.source == "emoji" {
+        None
+    } else {
+        let styles = BESIDE.map(str::to_owned).to_vec();
+        Some(Dataset::load(
+            "emoji",
+            &DatasetOptions {
+                styles,
+                ..options.clone()
+            },
+        )?)
+    };
+    let generator = checkpoint.generator(&chosen.device)?;
+    let code = translate::style_codes(
+        &generator,
+        &info.config,
+        &chosen.device,
+        style,
+        1,
+        &Hand::Typical,
+    )?;
+    let memory = Memory::new(
+        &generator,
+        &info.config,
+        &chosen.device,
+        &dataset,
+        beside.as_ref(),
+        style as usize,
+    );
+    let mut missing = Vec::new();
+    for (answer, drawn) in answers.iter().zip(drawn.iter_mut()) {
+        if !args.anyway && !answer.is_sure() {
+            continue;
+        }
+        for recalled in answer.ranked.iter().take(args.count as usize) {
+            let idea = &table.ideas()[recalled.idea];
+            match memory.draw(&idea.key, &code, args.real) {
+                Some(picture) => drawn.push(picture),
+                None => missing.push(idea.name.clone()),
+            }
+        }
+    }
+    if !missing.is_empty() {
+        return Err(anyhow::anyhow!("nobody has drawn: {}", missing.join(", ")));
+    }
+    let side = info.config.data.size_px as usize;
+    let pictures: Vec<&Drawn> = drawn.iter().flatten().collect();
+    match pictures[..] {
+        [] => return Ok(String::new()),
+        [one] => write_picture(&one.picture, side, out)?,
+        _ => {
+            let rows: Vec<(&Answer, &Vec<Drawn>)> = answers
+                .iter()
+                .zip(drawn.iter())
+                .filter(|(_, drawn)| !drawn.is_empty())
+                .collect();
+            let blocks: Vec<Block<'_>> = rows
+                .iter()
+                .map(|(answer, drawn)| block(table, answer, drawn))
+                .collect();
+            sheet::save(&sheet::draw(&blocks, side, false), out)?;
+        }
+    }
+    Ok(format!(
+        "{} picture(s) in {style_name} by step {} of {}, on {}: {}\n",
+        pictures.len(),
+        info.step,
+        run.display(),
+        chosen.description,
+        out.display()
+    ))
+}
+
+/// A row of a sheet: the phrase, where its letters can be drawn, and the ideas' names.
+fn block<'a>(table: &Phrases, answer: &Answer, drawn: &'a [Drawn]) -> Block<'a> {
+    let name = |i: usize| table.ideas()[answer.ranked[i].idea].name.clone();
+    let title = if answer.phrase.is_ascii() {
+        answer.phrase.clone()
+    } else {
+        String::new()
+    };
+    Block {
+        title,
+        columns: (0..drawn.len()).map(name).collect(),
+        rows: vec![
+            drawn
+                .iter()
+                .map(|drawn| Some(drawn.picture.as_slice()))
+                .collect(),
+        ],
+    }
+}
+
+/// One picture, enlarged by whole pixels.
+fn write_picture(planes: &[f32], side: usize, out: &Path) -> Result<()> {
+    let scale = SHOWN_PX.div_ceil(side).max(1);
+    let plane = side * side;
+    let mut pixels = Vec::with_capacity(3 * plane * scale * scale);
+    for y in 0..side * scale {
+        for x in 0..side * scale {
+            let at = y / scale * side + x / scale;
+            pixels.extend([0, 1, 2].map(|c| translate::to_byte(planes[c * plane + at])));
+        }
+    }
+    let px = (side * scale) as u32;
+    let bytes = sheet::png(&pixels, px, px, ExtendedColorType::Rgb8, out)?;
+    Ok(write_whole(out, &bytes)?)
+}
