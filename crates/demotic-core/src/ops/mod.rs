@@ -1528,7 +1528,7 @@ mod tests {
     }
 
     /// Largest difference over the largest value of `b`.
-    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    fn worst<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
         let scale: f32 = b.clone().abs().max().into_scalar();
         let difference: f32 = (a - b).abs().max().into_scalar();
         difference / scale.max(1e-6)
@@ -1546,12 +1546,12 @@ mod tests {
             let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
             let ours = conv_same(x.clone(), w.clone(), b.clone());
             let burns = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
-            assert!(apart(ours.clone().inner(), burns.clone().inner()) < 1e-5);
+            assert!(worst(ours.clone().inner(), burns.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let burns = (burns * up).sum().backward();
-            assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
-            assert!(apart(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
-            assert!(apart(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
+            assert!(worst(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
+            assert!(worst(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
         }
     }
 
@@ -1588,18 +1588,18 @@ mod tests {
                 groups,
                 f64::from(slope),
             );
-            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-5);
+            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
             assert!(
-                apart(
+                worst(
                     scale.grad(&ours).expect("scale"),
                     scale.grad(&plain).expect("scale")
                 ) < 2e-5
             );
             assert!(
-                apart(
+                worst(
                     shift.grad(&ours).expect("shift"),
                     shift.grad(&plain).expect("shift")
                 ) < 2e-5
@@ -1616,11 +1616,11 @@ mod tests {
         let before = x.clone().inner();
         let ours = leaky(x.clone(), 0.2);
         let burns = burn::tensor::activation::leaky_relu(x.clone(), 0.2);
-        assert!(apart(ours.clone().inner(), burns.clone().inner()) == 0.0);
-        assert!(apart(x.clone().inner(), before) == 0.0);
+        assert!(worst(ours.clone().inner(), burns.clone().inner()) == 0.0);
+        assert!(worst(x.clone().inner(), before) == 0.0);
         let ours = (ours * up.clone()).sum().backward();
         let burns = (burns * up).sum().backward();
-        assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
+        assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
     }
 
     #[test]
@@ -1644,10 +1644,10 @@ mod tests {
             (halve(x.clone()), means.reshape([2, 3, 2, 3]), small),
             (upsample(x.clone()), wide.reshape([2, 3, 8, 12]), large),
         ] {
-            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
+            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
         }
     }
 
