@@ -599,7 +599,8 @@ Examples:
   demotic data export emoji --out pictures --styles openmoji-line,openmoji --size-px 32
   demotic data export my-set/ --out pictures")]
 pub(crate) struct DataExportArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|svg`, or a data set made by `demotic data import`
+    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by
+    /// `demotic data import`
     #[arg(value_name = "SOURCE")]
     pub(crate) source: String,
     /// Folder to write; new or empty

@@ -1940,6 +1940,21 @@ fn the_summary_shows_styles_splits_and_pairs() {
     assert_eq!(json["pairs"].as_array().unwrap().len(), 15);
 }
 
+#[test]
+fn the_summary_of_thirty_styles_stays_short() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    for i in 0..30 {
+        let picture = RgbaImage::from_pixel(4, 4, Rgba([8 * i, 9, 200, 255]));
+        save(&picture, &set.join(format!("style-{i:02}/{TRAIN}.png")));
+    }
+    let summary = load(&set, &options()).unwrap().summary();
+    let text = summary.to_string();
+    assert_says(&text, &["pair   435 of styles: ", "style  style-29"]);
+    assert!(text.lines().count() < 40, "{text}");
+    assert_eq!(summary.pairs.len(), 435);
+}
+
 // ---- cache
 
 #[test]
