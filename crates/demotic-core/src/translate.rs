@@ -263,8 +263,9 @@ impl Unframed {
     }
 }
 
-/// Least difference from the background, of 255, that counts as paint; from twice that on, it is opaque.
-const PAINT: u32 = 32;
+/// Least difference from the background, of 255, that counts as paint, as
+/// `evaluate --drawings` has it; from twice that on, it is opaque.
+const PAINT: u32 = 24;
 
 impl Framed {
     /// Takes a picture for a square of `size_px` on a background, for a generator of these channels.
@@ -457,18 +458,21 @@ impl Framed {
 }
 
 /// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
-/// for none.
+/// for none; never less than what it takes to show that difference.
 fn paint(drawn: [u8; 3], background: [u8; 3]) -> u32 {
-    let paint = (0..3)
+    let difference = (0..3)
         .map(|c| u32::from(drawn[c].abs_diff(background[c])))
         .max()
         .unwrap_or(0);
-    (paint.saturating_sub(PAINT) * 255 / PAINT).min(255)
+    match difference.saturating_sub(PAINT) {
+        0 => 0,
+        beyond => (beyond * 255 / PAINT).clamp(difference, 255),
+    }
 }
 
 /// Whether the input's own alpha would hide what the translation paints.
 fn is_hidden(drawn: [u8; 3], alpha: u8, background: [u8; 3]) -> bool {
-    alpha < 64 && paint(drawn, background) == 255
+    alpha < 64 && paint(drawn, background) > 0
 }
 
 /// A pixel that was drawn on the background, with the transparency that a rule gives it, colour not
@@ -590,6 +594,15 @@ mod tests {
         // More than an accident: the rule that is meant for both shows it, and leaves alpha alone where
         // nothing is painted.
         assert_eq!(framed.back(&painted, AlphaRule::Auto), redrawn);
+        // A pale fill is one, too: 38 of 255 from white.
+        let pale: Vec<f32> = painted
+            .iter()
+            .map(|v| if *v < 0.0 { 0.7 } else { *v })
+            .collect();
+        let pale = framed.back(&pale, AlphaRule::Auto);
+        assert_eq!(pale.hidden_share, 0.0);
+        assert_eq!(pale.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 190]);
+        assert_eq!(alpha(&pale, 4, 2), 148);
         let nothing = framed.back(&vec![1.0; 192], AlphaRule::Auto);
         assert_eq!((alpha(&nothing, 4, 2), nothing.hidden_share), (0, 0.0));
         let opaque = Framed::new(

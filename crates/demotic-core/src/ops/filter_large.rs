@@ -139,7 +139,7 @@ impl Large<'_> {
             |wide, (i, row)| {
                 self.change.write(i, 0..width, wide);
                 for (to, value) in row.iter_mut().zip(wide) {
-                    *to = (*value * UNIT) as i16;
+                    *to = stored(*value * UNIT);
                 }
             },
         );
@@ -270,6 +270,12 @@ impl Seen {
     }
 }
 
+/// Rounded towards zero, by way of 32 bits: conversions to 16 are done one by one, not in vectors. Means of
+/// stored changes are within their range.
+fn stored(value: f32) -> i16 {
+    value as i32 as i16
+}
+
 /// Weighted means along a row `[c, W]`, from both ends; sums of weights as those of one more plane of ones.
 fn walk_row<const C: usize>(
     row: &mut [i16],
@@ -295,7 +301,7 @@ fn walk_row<const C: usize>(
             let value = &mut row[c * width + j];
             let total = sums[c * width + j] + after[c];
             after[c] = decay * (f32::from(*value) + after[c]);
-            *value = (total * share) as i16;
+            *value = stored(total * share);
         }
     }
 }
@@ -343,7 +349,7 @@ fn walk_strip<const C: usize>(
             for ((((sum, value), decay), share), after) in values.zip(after) {
                 let total = sum + *after;
                 *after = decay * (f32::from(*value) + *after);
-                *value = (total * share) as i16;
+                *value = stored(total * share);
             }
         }
     }
