@@ -5,6 +5,7 @@
 use burn::tensor::{Tensor, activation};
 
 use crate::model::Posterior;
+use crate::ops;
 pub use crate::settings::AdversarialKind;
 
 /// Mean absolute error, `1/n sum |a - b|` over every value: the Laplace likelihood up to constants. Shape
@@ -12,6 +13,9 @@ pub use crate::settings::AdversarialKind;
 ///
 /// Summed a row at a time: one f32 sum over a whole batch loses digits on the processor.
 pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    if ops::is_near_wgsl(&a.device()) {
+        return ops::mean_error(a, b);
+    }
     let [n, c, h, w] = a.dims();
     let rows = (a - b).abs().reshape([n * c * h, w]).mean_dim(1); // [n*c*h, 1]
     rows.reshape([n * c, h]).mean_dim(1).reshape([n * c]).mean()

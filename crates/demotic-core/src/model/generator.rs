@@ -193,11 +193,7 @@ impl Generator {
             drawing.read(features, &self.to_posterior, &self.from_latent, &neutral)
         } else {
             let both = self.to_posterior.forward(features); // [b, 2z, h, w]
-            let mut halves = both.clone().split(both.dims()[1] / 2, 1).into_iter();
-            halves
-                .next()
-                .zip(halves.next())
-                .expect("2z channels split into two")
+            ops::halves(both, 1).into()
         };
         // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
         Posterior {

@@ -199,10 +199,14 @@ fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) {
 }
 
 /// What tells this build's convolution kernels from another's: choices between them and Burn's hang on it.
+#[cfg(feature = "wgpu")]
 pub(crate) fn convolution_kernels() -> u64 {
-    #[cfg(feature = "wgpu")]
-    return wgsl::convolution_hash();
-    #[cfg(not(feature = "wgpu"))]
+    wgsl::convolution_hash()
+}
+
+/// There are none in this build.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn convolution_kernels() -> u64 {
     0
 }
 
@@ -423,6 +427,52 @@ fn burns_upsample(x: Tensor<4>) -> Tensor<4> {
     x.reshape([b, c, h, 1, w, 1])
         .expand([b, c, h, 2, w, 2])
         .reshape([b, c, 2 * h, 2 * w])
+}
+
+/// Some of a tensor's planes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// Along which axis.
+    pub(crate) axis: usize,
+    pub(crate) start: usize,
+    pub(crate) count: usize,
+}
+
+impl Part {
+    /// The shape of this part of a tensor.
+    #[cfg(any(feature = "wgpu", test))]
+    fn shape(self, mut whole: [usize; 4]) -> [usize; 4] {
+        whole[self.axis] = self.count;
+        whole
+    }
+}
+
+/// A tensor in two halves along an axis. Where our kernels run, the gradient of both is two launches in the
+/// place of five.
+pub(crate) fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
+    let count = x.dims()[axis] / 2;
+    assert_eq!(2 * count, x.dims()[axis], "an even number has halves");
+    let starts = [0, count];
+    if !is_near_wgsl(&x.device()) {
+        return starts.map(|start| x.clone().narrow(axis, start, count));
+    }
+    let meeting = Meeting::default();
+    starts.map(|start| {
+        let part = Part { axis, start, count };
+        let x = x.clone().into_dispatch();
+        Tensor::from_dispatch(<Dispatch as NetOps>::part(x, part, meeting.clone()))
+    })
+}
+
+/// `1/n sum |a - b|` over every value, `[1]`, on devices [`is_near_wgsl`]; there one launch takes the place
+/// of ten or so.
+///
+/// # Shapes
+/// `a`, `b`: `[b, c, H, W]`
+pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    assert_eq!(a.dims(), b.dims(), "values of one shape");
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NetOps>::mean_error(a, b))
 }
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
@@ -659,6 +709,28 @@ pub(crate) trait NetOps: Backend {
     #[fusion(dtype = y, shape = y)]
     fn leaky_gradient(y: FloatTensor<Self>, dy: FloatTensor<Self>, slope: f32)
     -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone; `meeting`: that of `x`, of use to the backward pass.
+    #[fusion(dtype = x, shape = TensorShape::new(part.shape(four(x))))]
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self>;
+    /// By the tensor of `shape` that the part is of. `before`: added where `is_added`, else not looked at.
+    #[fusion(meta = |dy, _, shape, _, _| TensorSpec::new(TensorShape::new(*shape), dy.dtype))]
+    fn part_gradient(
+        dy: FloatTensor<Self>,
+        before: FloatTensor<Self>,
+        shape: [usize; 4],
+        part: Part,
+        is_added: bool,
+    ) -> FloatTensor<Self>;
+    /// On `wgpu` devices of this machine alone.
+    #[fusion(dtype = a, shape = TensorShape::new([1]))]
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// By `a`; `dy`: `[1]`.
+    #[fusion(dtype = a, shape = a)]
+    fn mean_error_gradient(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     /// On Flex alone.
     #[fusion(meta = |weight, _, first, second, _| (weight.clone(), first.clone(), second.clone()))]
     fn adam(
@@ -961,6 +1033,22 @@ impl NetOps for Flex {
         y
     }
 
+    fn part(_: FlexTensor, _: Part, _: Meeting) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
+    fn part_gradient(_: FlexTensor, _: FlexTensor, _: [usize; 4], _: Part, _: bool) -> FlexTensor {
+        unreachable!("a part of a tensor is a slice here")
+    }
+
+    fn mean_error(_: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
+    }
+
+    fn mean_error_gradient(_: FlexTensor, _: FlexTensor, _: FlexTensor) -> FlexTensor {
+        unreachable!("a mean error is tensor operations here")
+    }
+
     fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
         let mut y = own(x);
         norm_cpu::leaky(y.storage_mut::<f32>(), slope);
@@ -1084,6 +1172,43 @@ impl<B: NetOps> Backward<B, 1> for LeakyBackward {
         let (y, slope) = ops.state;
         if let Some(node) = x_node {
             grads.register::<B>(node.id, B::leaky_gradient(y, dy, slope));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct PartBackward;
+
+impl<B: NetOps> Backward<B, 1> for PartBackward {
+    /// The whole tensor's shape, the part, and the meeting of the whole tensor.
+    type State = ([usize; 4], Part, Meeting);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, (shape, part, meeting)) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let before = meeting.take::<B, 1>(&ops, 0, grads);
+        let is_added = before.is_some();
+        let before = before.unwrap_or_else(|| dy.clone());
+        let dx = B::part_gradient(dy, before, shape, part, is_added);
+        meeting.register::<B, 1>(&ops, 0, dx, grads);
+    }
+}
+
+#[derive(Debug)]
+struct MeanErrorBackward;
+
+impl<B: NetOps> Backward<B, 2> for MeanErrorBackward {
+    type State = [FloatTensor<B>; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let (ops, [a, b]) = split(ops);
+        let dy = grads.consume::<B>(&ops.node);
+        let by_a = B::mean_error_gradient(a, b, dy);
+        if let Some(node) = &ops.parents[1] {
+            grads.register::<B>(node.id, B::float_neg(by_a.clone()));
+        }
+        if let Some(node) = &ops.parents[0] {
+            grads.register::<B>(node.id, by_a);
         }
     }
 }
@@ -1420,6 +1545,52 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         }
     }
 
+    fn part(x: FloatTensor<Self>, part: Part, meeting: Meeting) -> FloatTensor<Self> {
+        use burn::backend::TensorMetadata;
+        let shape = x.shape();
+        let shape: [usize; 4] = std::array::from_fn(|axis| shape[axis]);
+        let node = x.node();
+        let y = B::part(x.into_primitive(), part, Meeting::default());
+        match PartBackward.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((shape, part, meeting), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
+    fn part_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: [usize; 4],
+        _: Part,
+        _: bool,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
+    fn mean_error(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [a.node(), b.node()];
+        let (a, b) = (a.into_primitive(), b.into_primitive());
+        match MeanErrorBackward
+            .prepare::<C>(nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let e = B::mean_error(a.clone(), b.clone());
+                prep.finish([a, b], e)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::mean_error(a, b)),
+        }
+    }
+
+    fn mean_error_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        unreachable!("Burn differentiates once: gradients are not differentiated again")
+    }
+
     fn leaky(x: FloatTensor<Self>, slope: f32) -> FloatTensor<Self> {
         match LeakyBackward
             .prepare::<C>([x.node()])
@@ -1722,6 +1893,42 @@ mod tests {
             let of = |t: &Tensor<1>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
             same("bias", of(&bias));
             same("offset", of(&offset));
+        }
+    }
+
+    #[test]
+    fn halves_on_flex_have_the_gradients_of_slices() {
+        gradients_of_halves(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn halves_on_an_adapter_have_the_gradients_of_slices() {
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let _turn = crate::train::turn();
+        gradients_of_halves(&device.autodiff());
+    }
+
+    fn gradients_of_halves(device: &Device) {
+        let leaf = tensor(81, [4, 6, 3, 5], device).require_grad();
+        for axis in [0, 1] {
+            let x = leaf.clone() * 2.0;
+            let count = x.dims()[axis] / 2;
+            let loss = |[first, second]: [Tensor<4>; 2]| {
+                let ups = [82, 83].map(|step| tensor(step, first.dims(), device));
+                let [up, up_2] = ups;
+                (first * up).sum() + (second.square() * up_2).sum()
+            };
+            let slices = [0, count].map(|start| x.clone().narrow(axis, start, count));
+            for (ours, slice) in halves(x.clone(), axis).into_iter().zip(&slices) {
+                assert!(worst(ours.inner(), slice.clone().inner()) == 0.0);
+            }
+            let ours = loss(halves(x.clone(), axis)).backward();
+            let plain = loss(slices).backward();
+            let of = |gradients| leaf.grad(gradients).expect("it counts");
+            assert!(worst(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
         }
     }
 

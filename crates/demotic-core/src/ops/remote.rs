@@ -9,7 +9,7 @@ use burn::tensor::{DType, Shape};
 use demotic_crf::remote::{is_flex, send};
 
 use super::filter::FilterOps;
-use super::{AdamScalars, Filter, GATHERED, Gather, Meeting, NetOps};
+use super::{AdamScalars, Filter, GATHERED, Gather, Meeting, NetOps, Part};
 
 /// This text: what travels, and how.
 pub(crate) const SOURCE: &str = include_str!("remote.rs");
@@ -221,6 +221,22 @@ impl NetOps for Remote {
         let part = (shape, flat.dtype());
         let [part] = send(name::VIEW, [flat], [part], vec![whole(start)]);
         part
+    }
+
+    fn part(_: Far, _: Part, _: Meeting) -> Far {
+        unreachable!("a part of a tensor travels as a slice")
+    }
+
+    fn part_gradient(_: Far, _: Far, _: [usize; 4], _: Part, _: bool) -> Far {
+        unreachable!("a part of a tensor travels as a slice")
+    }
+
+    fn mean_error(_: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
+    }
+
+    fn mean_error_gradient(_: Far, _: Far, _: Far) -> Far {
+        unreachable!("a mean error travels as tensor operations")
     }
 
     fn view_int(_: Far, _: usize, _: Shape) -> IntTensor<Remote> {

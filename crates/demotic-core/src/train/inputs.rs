@@ -48,6 +48,17 @@ pub(crate) struct Inputs {
     pub(crate) variations: Option<Variations>,
     /// Of the fakes in the generator's loss: `n`.
     pub(crate) generator_variations: Option<Variations>,
+    /// The styles of all these, as tensors take them.
+    pub(crate) told: Told,
+    /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
+    pub(crate) diversity: f32,
+    /// Weight of the gradient penalty in this step; 0 where it is not due.
+    pub(crate) r1: f32,
+}
+
+/// Styles and labels of a part as tensors take them, pictures in the order in which networks see them.
+#[derive(Clone, Debug)]
+pub(crate) struct Told {
     /// Rows of the styles of all that is generated from the sources: their own, the targets', and the
     /// targets' again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
@@ -59,10 +70,36 @@ pub(crate) struct Inputs {
     pub(crate) patch_styles: Vec<u32>,
     /// What the generator would have the discriminator say of each translation: `[n, h, w]`.
     pub(crate) wanted_labels: Vec<i32>,
-    /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
-    pub(crate) diversity: f32,
-    /// Weight of the gradient penalty in this step; 0 where it is not due.
-    pub(crate) r1: f32,
+}
+
+impl Told {
+    fn new(
+        styles: usize,
+        [sources, targets, reals]: [&[u32]; 3],
+        composites: &Composites,
+        patches: usize,
+        has_prior: bool,
+    ) -> Self {
+        let own_rows = one_hot_rows(sources, styles);
+        let mut generated_rows = own_rows.clone();
+        for _ in 0..if has_prior { 2 } else { 1 } {
+            generated_rows.extend(one_hot_rows(targets, styles));
+        }
+        let labelled =
+            |styles: &[u32]| repeated(styles.iter().map(|style| 1 + *style as i32), patches);
+        let mut patch_labels = labelled(reals);
+        patch_labels.extend(std::iter::repeat_n(0, targets.len() * patches));
+        patch_labels.extend(&composites.labels);
+        let mut patch_styles = repeated(reals.iter().chain(targets).copied(), patches);
+        patch_styles.extend(&composites.styles);
+        Self {
+            generated_rows,
+            own_rows,
+            patch_labels,
+            patch_styles,
+            wanted_labels: labelled(targets),
+        }
+    }
 }
 
 /// Each value `count` times.
@@ -86,8 +123,8 @@ impl Inputs {
             &self.cycle_noise,
             &self.style_sources[0],
             &self.style_sources[1],
-            &self.generated_rows,
-            &self.own_rows,
+            &self.told.generated_rows,
+            &self.told.own_rows,
         ]
     }
 
@@ -96,8 +133,8 @@ impl Inputs {
         [
             &self.composites.inside,
             &self.composites.outside,
-            &self.patch_labels,
-            &self.wanted_labels,
+            &self.told.patch_labels,
+            &self.told.wanted_labels,
         ]
     }
 
@@ -294,35 +331,15 @@ impl<'a> Feed<'a> {
                     &targets,
                     layout,
                 );
-                let styles = self.styles as usize;
-                let own_rows = one_hot_rows(&sources.styles, styles);
-                let target_rows = one_hot_rows(&targets, styles);
-                let patches = layout.grid * layout.grid;
-                let labelled = |styles: &[u32]| {
-                    repeated(styles.iter().map(|style| 1 + *style as i32), patches)
-                };
-                let pure_styles = reals.styles.iter().chain(&targets).copied();
+                let told = Told::new(
+                    self.styles as usize,
+                    [&sources.styles, &targets, &reals.styles],
+                    &composites,
+                    layout.grid * layout.grid,
+                    !prior_noise.is_empty(),
+                );
                 Inputs {
-                    generated_rows: [
-                        &own_rows[..],
-                        &target_rows,
-                        if prior_noise.is_empty() {
-                            &[]
-                        } else {
-                            &target_rows
-                        },
-                    ]
-                    .concat(),
-                    own_rows,
-                    patch_labels: [
-                        labelled(&reals.styles),
-                        vec![0; n * patches],
-                        composites.labels.clone(),
-                    ]
-                    .concat(),
-                    patch_styles: [repeated(pure_styles, patches), composites.styles.clone()]
-                        .concat(),
-                    wanted_labels: labelled(&targets),
+                    told,
                     composites,
                     sources,
                     truths: truth.images[first * picture..last * picture].to_vec(),

@@ -15,6 +15,7 @@ use super::terms::{Computed, Terms};
 use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::ops;
 use crate::settings::{AdversarialKind, Config, StyleKind};
 
 /// One part of a step on one device.
@@ -75,8 +76,9 @@ impl Part<'_> {
                     generator.codes_of_rows(self.tensor(rows, [n, rows.len() / n]))
                 };
                 let pictures = if has_prior { 3 * n } else { 2 * n };
-                let decoded = generator.decode_as(latents, codes(&inputs.generated_rows, pictures));
-                (decoded, codes(&inputs.own_rows, n), None)
+                let decoded =
+                    generator.decode_as(latents, codes(&inputs.told.generated_rows, pictures));
+                (decoded, codes(&inputs.told.own_rows, n), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
@@ -86,12 +88,17 @@ impl Part<'_> {
                 (decoded, own_code, Some(Guided { latent, code }))
             }
         };
-        let mut groups = decoded.split(n, 0).into_iter();
-        let (again, fake) = groups
-            .next()
-            .zip(groups.next())
-            .expect("2n pictures and more split into two groups and more");
-        let prior = groups.next();
+        let (again, fake, prior) = if has_prior {
+            let groups: [Tensor<4>; 3] = decoded
+                .split(n, 0)
+                .try_into()
+                .expect("3n pictures split into three groups");
+            let [again, fake, prior] = groups;
+            (again, fake, Some(prior))
+        } else {
+            let [again, fake] = ops::halves(decoded, 0);
+            (again, fake, None)
+        };
         let fake = generator.laid_in(sources.clone(), fake);
         let mut seen = if self.config.loss.cycle_through {
             fake.clone()
@@ -208,8 +215,8 @@ impl Part<'_> {
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
         let reals: Tensor<4> = self.constant(&self.inputs.reals.images, [n, c, size, size]);
         let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
-        let labels = &self.inputs.patch_labels;
-        let styles = &self.inputs.patch_styles;
+        let labels = &self.inputs.told.patch_labels;
+        let styles = &self.inputs.told.patch_styles;
         let mut terms = Terms::default();
 
         // Every kind of picture, by the labels of its patches.
@@ -401,7 +408,10 @@ impl Part<'_> {
     fn discriminator_loss(&self, discriminator: &Discriminator, emissions: Tensor<4>) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
         let kind = self.config.loss.adversarial_kind;
-        let (labels, styles) = (&self.inputs.patch_labels, &self.inputs.patch_styles);
+        let (labels, styles) = (
+            &self.inputs.told.patch_labels,
+            &self.inputs.told.patch_styles,
+        );
         if kind == AdversarialKind::Likelihood {
             let labels = self.labels(labels, [b, h, w]);
             return discriminator.negative_log_likelihood(emissions, labels);
@@ -456,7 +466,7 @@ impl Part<'_> {
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = self.labels(&self.inputs.wanted_labels, [n, h, w]);
+            let labels = self.labels(&self.inputs.told.wanted_labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
             } else {

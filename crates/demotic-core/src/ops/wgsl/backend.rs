@@ -8,11 +8,11 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    dims, net_affine, net_conv, net_conv_weight, net_edges, net_filter, net_gather, net_leaky,
-    net_norm, net_resize, plain,
+    dims, net_affine, net_conv, net_conv_weight, net_edges, net_error, net_filter, net_gather,
+    net_leaky, net_norm, net_part, net_resize, plain,
 };
 use crate::ops::filter::FilterOps;
-use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, padded};
+use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, padded};
 
 impl FilterOps for CubeBackend {
     fn filter_decays(guide: CubeTensor, fake: CubeTensor, filter: Filter) -> CubeTensor {
@@ -164,6 +164,29 @@ impl NetOps for CubeBackend {
         (dx, dcode, dweight, dbias)
     }
 
+    fn part(x: CubeTensor, part: Part, _: Meeting) -> CubeTensor {
+        net_part::forward(&plain(x), part)
+    }
+
+    fn part_gradient(
+        dy: CubeTensor,
+        before: CubeTensor,
+        shape: [usize; 4],
+        part: Part,
+        is_added: bool,
+    ) -> CubeTensor {
+        let before = is_added.then(|| plain(before));
+        net_part::gradient(&plain(dy), before.as_ref(), shape, part)
+    }
+
+    fn mean_error(a: CubeTensor, b: CubeTensor) -> CubeTensor {
+        net_error::forward(&plain(a), &plain(b))
+    }
+
+    fn mean_error_gradient(a: CubeTensor, b: CubeTensor, dy: CubeTensor) -> CubeTensor {
+        net_error::gradient(&plain(a), &plain(b), &plain(dy))
+    }
+
     fn leaky(x: CubeTensor, slope: f32) -> CubeTensor {
         net_leaky::forward(&plain(x), slope)
     }
@@ -215,16 +238,16 @@ impl NetOps for CubeBackend {
     }
 
     fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
-        part(flat, start, shape, DType::F32)
+        view_of(flat, start, shape, DType::F32)
     }
 
     fn view_int(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
-        part(flat, start, shape, DType::I32)
+        view_of(flat, start, shape, DType::I32)
     }
 }
 
 /// Part of a flat buffer, its words read as another type of their size.
-fn part(flat: CubeTensor, start: usize, shape: Shape, dtype: DType) -> CubeTensor {
+fn view_of(flat: CubeTensor, start: usize, shape: Shape, dtype: DType) -> CubeTensor {
     let bytes = |elements: usize| (elements * size_of::<f32>()) as u64;
     let all = flat.shape().num_elements();
     let end = start + padded(shape.num_elements());

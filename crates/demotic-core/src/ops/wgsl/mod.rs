@@ -10,10 +10,12 @@ mod net_conv;
 mod net_conv_sum;
 mod net_conv_weight;
 mod net_edges;
+mod net_error;
 mod net_filter;
 mod net_gather;
 mod net_leaky;
 mod net_norm;
+mod net_part;
 mod net_resize;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]

@@ -18,12 +18,12 @@ use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
-    net_conv_sum, net_conv_weight, net_edges, net_filter, net_gather, net_leaky, net_norm,
-    net_resize,
+    net_conv_sum, net_conv_weight, net_edges, net_error, net_filter, net_gather, net_leaky,
+    net_norm, net_part, net_resize,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::filter::FilterOps;
-use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, padded};
+use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, Part, padded};
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
 
@@ -189,8 +189,8 @@ fn convolutions_agree_with_float64_within_their_buffers_and_repeat() {
             let (x, up) = (x.clone(), up.clone());
             let (dw, db) = CubeBackend::conv_same_weight_gradients(x, up, k, true);
             let runs = super::weight_gradient_runs(c, o, k);
-            assert_eq!(super::dims(&dw), [runs * o, c, k, k]);
-            assert_eq!(super::dims(&db), [runs * o]);
+            assert_eq!(super::dims::<4>(&dw), [runs * o, c, k, k]);
+            assert_eq!(super::dims::<1>(&db), [runs * o]);
             bench.gathered(&[dw, db], &sizes)
         });
     }
@@ -405,6 +405,80 @@ fn the_filter_agrees_with_float64_within_its_buffers_and_repeats() {
         bench.check(&what, &[&spread], || run(&change, false));
         let what = format!("the way back through {what}");
         bench.check(&what, &[&truth.dfake], || run(&up, true));
+    }
+}
+
+#[test]
+fn mean_errors_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // Fewer values than a workgroup has invocations, one workgroup's, several workgroups'.
+    for shape in [[1, 1, 5, 7], [2, 3, 16, 16], [3, 7, 41, 39]] {
+        let size: usize = shape.iter().product();
+        let (a, mut b) = (numbers(50, size), numbers(51, size));
+        // No difference has no slope.
+        b[size / 2] = a[size / 2];
+        let dy = -0.7_f32;
+        let differences: Vec<f64> = wide(&a).iter().zip(wide(&b)).map(|(a, b)| a - b).collect();
+        let total: f64 = differences.iter().map(|d| d.abs()).sum();
+        let each = f64::from(dy) / size as f64;
+        let slope = |d: &f64| if *d == 0.0 { 0.0 } else { d.signum() * each };
+        let da: Vec<f64> = differences.iter().map(slope).collect();
+        let (a, b) = (bench.tensor(&a, &shape), bench.tensor(&b, &shape));
+        let dy = bench.tensor(&[dy], &[1]);
+        let what = format!("the mean error of {shape:?}");
+        bench.check(&what, &[&[total / size as f64]], || {
+            vec![CubeBackend::mean_error(a.clone(), b.clone())]
+        });
+        bench.check(&what, &[&da], || {
+            let (a, b, dy) = (a.clone(), b.clone(), dy.clone());
+            vec![CubeBackend::mean_error_gradient(a, b, dy)]
+        });
+    }
+}
+
+#[test]
+fn parts_and_their_gradients_are_exact_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let shape = [2, 6, 3, 5];
+    let (x, before) = (numbers(60, 180), numbers(61, 180));
+    let here = bench.tensor(&x, &shape);
+    let before_here = bench.tensor(&before, &shape);
+    for part in
+        [(0, 1, 1), (1, 0, 2), (1, 2, 4)].map(|(axis, start, count)| Part { axis, start, count })
+    {
+        let inner: usize = shape[part.axis + 1..].iter().product();
+        let is_inside = |at: usize| {
+            let plane = at / inner % shape[part.axis];
+            (part.start..part.start + part.count).contains(&plane)
+        };
+        let y: Vec<f64> = (0..180)
+            .filter(|at| is_inside(*at))
+            .map(|at| f64::from(x[at]))
+            .collect();
+        let what = format!("{part:?}");
+        bench.check(&what, &[&y], || {
+            vec![CubeBackend::part(here.clone(), part, Meeting::default())]
+        });
+        let up = numbers(62, y.len());
+        let mut values = up.iter();
+        let dx: Vec<f64> = (0..180)
+            .map(|at| {
+                let value = is_inside(at).then(|| values.next().expect("as many as inside"));
+                value.map_or(0.0, |v| f64::from(*v))
+            })
+            .collect();
+        let sum = added(&dx, &before);
+        let up = bench.tensor(&up, &part.shape(shape));
+        for (truth, is_added) in [(&dx, false), (&sum, true)] {
+            bench.check(&what, &[truth], || {
+                let (up, before) = (up.clone(), before_here.clone());
+                vec![CubeBackend::part_gradient(
+                    up, before, shape, part, is_added,
+                )]
+            });
+        }
     }
 }
 
@@ -708,6 +782,38 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     ] {
         let constants = net_resize::constants(1000, 10, 0.25, way);
         translate(&text::<net_resize::NetResize>(constants, 256, bindings));
+    }
+    let part = Part {
+        axis: 1,
+        start: 3,
+        count: 3,
+    };
+    for (way, bindings) in [
+        (net_part::Way::Forward, &["X", "Y"][..]),
+        (
+            net_part::Way::Backward { is_added: false },
+            &["DY", "DX"][..],
+        ),
+        (
+            net_part::Way::Backward { is_added: true },
+            &["DY", "BEFORE", "DX"][..],
+        ),
+    ] {
+        let constants = net_part::constants([2, 6, 8, 8], part, way);
+        translate(&text::<net_part::NetPart>(constants, 256, bindings));
+    }
+    for (size, part, bindings) in [
+        (100, net_error::Part::Sums, &["A", "B", "E"][..]),
+        (10_000, net_error::Part::Sums, &["A", "B", "SUMS"][..]),
+        (10_000, net_error::Part::Finish, &["SUMS", "E"][..]),
+        (
+            10_000,
+            net_error::Part::Backward,
+            &["A", "B", "DY", "DA"][..],
+        ),
+    ] {
+        let constants = net_error::constants(size, part);
+        translate(&text::<net_error::NetError>(constants, 256, bindings));
     }
     for edge_fake in [0.0, 5.0] {
         let filter = Filter {
