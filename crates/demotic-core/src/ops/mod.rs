@@ -1699,7 +1699,7 @@ mod tests {
     }
 
     /// Largest difference over the largest value of `b`.
-    fn worst<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
+    fn apart<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> f32 {
         let scale: f32 = b.clone().abs().max().into_scalar();
         let difference: f32 = (a - b).abs().max().into_scalar();
         difference / scale.max(1e-6)
@@ -1717,12 +1717,12 @@ mod tests {
             let options = ConvOptions::new([1, 1], [border, border], [1, 1], 1);
             let ours = conv_same(x.clone(), w.clone(), b.clone());
             let burns = module::conv2d(x.clone(), w.clone(), Some(b.clone()), options);
-            assert!(worst(ours.clone().inner(), burns.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), burns.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let burns = (burns * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
-            assert!(worst(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
-            assert!(worst(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-5);
+            assert!(apart(w.grad(&ours).expect("w"), w.grad(&burns).expect("w")) < 1e-5);
+            assert!(apart(b.grad(&ours).expect("b"), b.grad(&burns).expect("b")) < 1e-5);
         }
     }
 
@@ -1759,18 +1759,18 @@ mod tests {
                 groups,
                 f64::from(slope),
             );
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-5);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-5);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 2e-5);
             assert!(
-                worst(
+                apart(
                     scale.grad(&ours).expect("scale"),
                     scale.grad(&plain).expect("scale")
                 ) < 2e-5
             );
             assert!(
-                worst(
+                apart(
                     shift.grad(&ours).expect("shift"),
                     shift.grad(&plain).expect("shift")
                 ) < 2e-5
@@ -1787,11 +1787,11 @@ mod tests {
         let before = x.clone().inner();
         let ours = leaky(x.clone(), 0.2);
         let burns = burn::tensor::activation::leaky_relu(x.clone(), 0.2);
-        assert!(worst(ours.clone().inner(), burns.clone().inner()) == 0.0);
-        assert!(worst(x.clone().inner(), before) == 0.0);
+        assert!(apart(ours.clone().inner(), burns.clone().inner()) == 0.0);
+        assert!(apart(x.clone().inner(), before) == 0.0);
         let ours = (ours * up.clone()).sum().backward();
         let burns = (burns * up).sum().backward();
-        assert!(worst(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
+        assert!(apart(x.grad(&ours).expect("x"), x.grad(&burns).expect("x")) < 1e-6);
     }
 
     #[test]
@@ -1815,10 +1815,10 @@ mod tests {
             (halve(x.clone()), means.reshape([2, 3, 2, 3]), small),
             (upsample(x.clone()), wide.reshape([2, 3, 8, 12]), large),
         ] {
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up).sum().backward();
-            assert!(worst(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
+            assert!(apart(x.grad(&ours).expect("x"), x.grad(&plain).expect("x")) < 1e-6);
         }
     }
 
@@ -1877,20 +1877,20 @@ mod tests {
             let wide = norm_act(halve(z.clone()), rows.clone(), rows, 2, 0.2);
             let plain = z + upsample(wide);
 
-            assert!(worst(ours.clone().inner(), plain.clone().inner()) < 1e-6);
+            assert!(apart(ours.clone().inner(), plain.clone().inner()) < 1e-6);
             let ours = (ours * up.clone()).sum().backward();
             let plain = (plain * up.clone()).sum().backward();
             let same = |name: &str, ours: Option<f32>| {
                 let worst = ours.expect("it has a gradient");
                 assert!(worst < 1e-5, "{name}, a leaf {is_leaf}: {worst}");
             };
-            let of = |t: &Tensor<4>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<4>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("x", of(&leaf));
             same("weight", of(&weight));
-            let of = |t: &Tensor<2>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<2>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("code", of(&source));
             same("matrix", of(&matrix));
-            let of = |t: &Tensor<1>| Some(worst(t.grad(&ours)?, t.grad(&plain)?));
+            let of = |t: &Tensor<1>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("bias", of(&bias));
             same("offset", of(&offset));
         }
@@ -1923,12 +1923,12 @@ mod tests {
             };
             let slices = [0, count].map(|start| x.clone().narrow(axis, start, count));
             for (ours, slice) in halves(x.clone(), axis).into_iter().zip(&slices) {
-                assert!(worst(ours.inner(), slice.clone().inner()) == 0.0);
+                assert!(apart(ours.inner(), slice.clone().inner()) == 0.0);
             }
             let ours = loss(halves(x.clone(), axis)).backward();
             let plain = loss(slices).backward();
             let of = |gradients| leaf.grad(gradients).expect("it counts");
-            assert!(worst(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
+            assert!(apart(of(&ours), of(&plain)) < 1e-6, "axis {axis}");
         }
     }
 
@@ -1961,9 +1961,9 @@ mod tests {
         };
         let (runs, sums) = (sum(true), sum(false));
         let got = whole(weight.grad(&runs).expect("weight"), weight.dims());
-        assert!(worst(got, weight.grad(&sums).expect("weight")) < 1e-5);
+        assert!(apart(got, weight.grad(&sums).expect("weight")) < 1e-5);
         let got = whole(bias.grad(&runs).expect("bias"), bias.dims());
-        assert!(worst(got, bias.grad(&sums).expect("bias")) < 1e-5);
+        assert!(apart(got, bias.grad(&sums).expect("bias")) < 1e-5);
 
         // Half of it is computed: the gradient that goes on is the sum.
         let half = weight.clone() * 0.5;
@@ -1974,7 +1974,7 @@ mod tests {
         let expected = y.sum().backward();
         let got = weight.grad(&got).expect("weight");
         assert_eq!(got.dims(), weight.dims());
-        assert!(worst(got, weight.grad(&expected).expect("weight")) < 1e-6);
+        assert!(apart(got, weight.grad(&expected).expect("weight")) < 1e-6);
     }
 
     #[test]

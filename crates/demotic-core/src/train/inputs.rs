@@ -49,7 +49,7 @@ pub(crate) struct Inputs {
     /// Of the fakes in the generator's loss: `n`.
     pub(crate) generator_variations: Option<Variations>,
     /// The styles of all these, as tensors take them.
-    pub(crate) told: Told,
+    pub(crate) labels: Labels,
     /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
@@ -58,7 +58,7 @@ pub(crate) struct Inputs {
 
 /// Styles and labels of a part as tensors take them, pictures in the order in which networks see them.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Labels {
     /// Rows of the styles of all that is generated from the sources: their own, the targets', and the
     /// targets' again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
@@ -72,7 +72,7 @@ pub(crate) struct Told {
     pub(crate) wanted_labels: Vec<i32>,
 }
 
-impl Told {
+impl Labels {
     fn new(
         styles: usize,
         [sources, targets, reals]: [&[u32]; 3],
@@ -123,8 +123,8 @@ impl Inputs {
             &self.cycle_noise,
             &self.style_sources[0],
             &self.style_sources[1],
-            &self.told.generated_rows,
-            &self.told.own_rows,
+            &self.labels.generated_rows,
+            &self.labels.own_rows,
         ]
     }
 
@@ -133,8 +133,8 @@ impl Inputs {
         [
             &self.composites.inside,
             &self.composites.outside,
-            &self.told.patch_labels,
-            &self.told.wanted_labels,
+            &self.labels.patch_labels,
+            &self.labels.wanted_labels,
         ]
     }
 
@@ -331,7 +331,7 @@ impl<'a> Feed<'a> {
                     &targets,
                     layout,
                 );
-                let told = Told::new(
+                let labels = Labels::new(
                     self.styles as usize,
                     [&sources.styles, &targets, &reals.styles],
                     &composites,
@@ -339,7 +339,7 @@ impl<'a> Feed<'a> {
                     !prior_noise.is_empty(),
                 );
                 Inputs {
-                    told,
+                    labels,
                     composites,
                     sources,
                     truths: truth.images[first * picture..last * picture].to_vec(),
