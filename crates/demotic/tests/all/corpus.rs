@@ -225,31 +225,60 @@ fn tiff(side: u32, bits: u32) -> Vec<u8> {
 fn folders() -> Vec<Case> {
     let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     let inspect = ["data", "inspect", "set"];
-    let beside = |name, file: &'static str, bytes: Vec<u8>| {
-        let files = vec![
-            (file, bytes),
-            ("set/one/a.png", whole.clone()),
-            ("set/two/a.png", whole.clone()),
-        ];
-        case(name, files, &inspect)
-    };
-    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
-    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
     vec![
-        case("data that are not there", vec![], &["data", "inspect", "nowhere"]),
-        case("data that are a file", vec![("set.txt", vec![])], &["data", "inspect", "set.txt"]),
-        case("an archive in place of a data set", vec![("set.tgz", vec![])], &["data", "inspect", "set.tgz"]),
-        case("a folder without pictures", vec![("set/one/a.txt", vec![])], &inspect),
-        case("pictures without styles", vec![("set/a.png", whole.clone())], &inspect),
-        case("a single style", vec![("set/one/a.png", whole.clone())], &inspect),
-        case("a folder of pictures, zipped", vec![("set.zip", vec![])], &["data", "inspect", "set.zip"]),
-        case("pictures of kinds that are not read", vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])], &inspect),
+        case(
+            "data that are not there",
+            vec![],
+            &["data", "inspect", "nowhere"],
+        ),
+        case(
+            "data that are a file",
+            vec![("set.txt", vec![])],
+            &["data", "inspect", "set.txt"],
+        ),
+        case(
+            "an archive in place of a data set",
+            vec![("set.tgz", vec![])],
+            &["data", "inspect", "set.tgz"],
+        ),
+        case(
+            "a folder without pictures",
+            vec![("set/one/a.txt", vec![])],
+            &inspect,
+        ),
+        case(
+            "pictures without styles",
+            vec![("set/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a single style",
+            vec![("set/one/a.png", whole.clone())],
+            &inspect,
+        ),
+        case(
+            "a folder of pictures, zipped",
+            vec![("set.zip", vec![])],
+            &["data", "inspect", "set.zip"],
+        ),
+        case(
+            "pictures of kinds that are not read",
+            vec![("set/one/a.heic", vec![]), ("set/two/b.psd", vec![])],
+            &inspect,
+        ),
         case(
             "a style of a kind that is not read",
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
             &inspect,
         ),
-        case("styles one level deeper", vec![("set/in/one/a.png", whole.clone()), ("set/in/two/a.png", whole.clone())], &inspect),
+        case(
+            "styles one level deeper",
+            vec![
+                ("set/in/one/a.png", whole.clone()),
+                ("set/in/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
         case(
             "a run in place of pictures",
             vec![
@@ -269,6 +298,24 @@ fn folders() -> Vec<Case> {
             ],
             &inspect,
         ),
+    ]
+}
+
+/// Pictures in a folder of good ones.
+fn pictures() -> Vec<Case> {
+    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    let inspect = ["data", "inspect", "set"];
+    let beside = |name, file: &'static str, bytes: Vec<u8>| {
+        let files = vec![
+            (file, bytes),
+            ("set/one/a.png", whole.clone()),
+            ("set/two/a.png", whole.clone()),
+        ];
+        case(name, files, &inspect)
+    };
+    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
+    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
+    vec![
         beside(
             "a drawing with a picture that is cut off",
             "set/one/bad.svg",
@@ -286,7 +333,7 @@ fn folders() -> Vec<Case> {
         beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
             let line = "h.1".repeat(1_000_000);
             format!(
-                r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"##
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
             )
             .into_bytes()
         }),
@@ -741,6 +788,7 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
+    cases.extend(pictures());
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
