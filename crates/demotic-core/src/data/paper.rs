@@ -30,7 +30,7 @@ impl Picture {
             .map(|(y, row)| {
                 let mut counts = [0_u32; 256];
                 for (x, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
-                    let share = paper.share(pixel, x, y).iter().sum::<f32>() / 3.0;
+                    let share = paper.share(*pixel, x, y).iter().sum::<f32>() / 3.0;
                     counts[(share * 255.0).min(255.0) as usize] += 1;
                 }
                 counts
@@ -50,7 +50,7 @@ impl Picture {
         let white = |(y, row): (usize, &[u8])| -> Vec<u8> {
             let pixels = row.as_chunks::<4>().0.iter().enumerate();
             let pixel = |(x, pixel): (usize, &[u8; 4])| {
-                let [red, green, blue] = paper.share(pixel, x, y).map(|share| {
+                let [red, green, blue] = paper.share(*pixel, x, y).map(|share| {
                     (255.0 * ((share - ink) / (PAPER - ink)).clamp(0.0, 1.0)).round() as u8
                 });
                 [red, green, blue, 255]
@@ -85,7 +85,7 @@ impl Paper {
             [0, 1, 2].map(|c| {
                 let row = |y: usize| &pixels[y * width..][left..right];
                 let values =
-                    (top..bottom).flat_map(|y| row(y).iter().map(|pixel| on_white(pixel, c)));
+                    (top..bottom).flat_map(|y| row(y).iter().map(|pixel| on_white(*pixel, c)));
                 let mut values: Vec<u8> = values.collect();
                 let place = ((values.len() - 1) as f32 * DARKER) as usize;
                 f32::from(*values.select_nth_unstable(place).1).max(1.0)
@@ -123,7 +123,7 @@ impl Paper {
     }
 
     /// How bright a pixel is beside the paper at its place, by colour; 1 is paper.
-    fn share(&self, pixel: &[u8; 4], x: usize, y: usize) -> [f32; 3] {
+    fn share(&self, pixel: [u8; 4], x: usize, y: usize) -> [f32; 3] {
         let place = |at: usize, count: usize| {
             let place = (at as f32 + 0.5) / self.side as f32 - 0.5;
             let place = place.clamp(0.0, (count - 1) as f32);
@@ -142,7 +142,7 @@ impl Paper {
 }
 
 /// A channel of a premultiplied pixel, laid on white.
-fn on_white(pixel: &[u8; 4], c: usize) -> u8 {
+fn on_white(pixel: [u8; 4], c: usize) -> u8 {
     pixel[c].saturating_add(255 - pixel[3])
 }
 
