@@ -208,7 +208,7 @@ mod tests {
             let there = units_of(kind, "dog bites");
             let mut back = there.clone();
             back.reverse();
-            let moved = distance(&codes(&[there.clone()]), &codes(&[back]));
+            let moved = distance(&codes(std::slice::from_ref(&there)), &codes(&[back]));
             match kind {
                 PhraseEncoderKind::Grams => assert!(moved < 1e-4, "{moved}"),
                 PhraseEncoderKind::Recurrent => assert!(moved > 1e-2, "{moved}"),

@@ -739,11 +739,15 @@ impl Learner {
         let networks = &self.networks;
         let speaker = |language: usize| weights_of(&networks.speakers[language]);
         let scribe = networks.scribe.as_ref();
+        let is_discriminating = is_discriminating(self.step.saturating_sub(1));
         match Part::ALL.get(self.part) {
             None => Arrays::new(),
             Some(Part::Encoder) => weights_of(&networks.encoder),
-            Some(Part::SpeakerEn) => speaker(0),
-            Some(Part::SpeakerZh) => speaker(1),
+            Some(Part::AdversarialEn | Part::AdversarialZh) if is_discriminating => {
+                weights_of(&networks.discriminator)
+            }
+            Some(Part::SpeakerEn | Part::AdversarialEn) => speaker(0),
+            Some(Part::SpeakerZh | Part::AdversarialZh) => speaker(1),
             Some(Part::Discriminator) => weights_of(&networks.discriminator),
             Some(Part::Kaomoji) => scribe.map_or_else(Arrays::new, |s| weights_of(&s.writer)),
             Some(Part::KaomojiDiscriminator) => {
@@ -753,13 +757,6 @@ impl Learner {
                 let reader = networks.reader.as_ref();
                 reader.map_or_else(Arrays::new, weights_of)
             }
-            Some(Part::AdversarialEn | Part::AdversarialZh)
-                if is_discriminating(self.step.saturating_sub(1)) =>
-            {
-                weights_of(&networks.discriminator)
-            }
-            Some(Part::AdversarialEn) => speaker(0),
-            Some(Part::AdversarialZh) => speaker(1),
         }
     }
 

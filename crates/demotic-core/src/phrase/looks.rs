@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::eyes::{KEPT, product};
+use super::eyes::product;
 use super::fit::Told;
 use super::gallery::Gallery;
 use super::table::Phrases;
@@ -38,7 +38,7 @@ impl Looks {
         Ok(Self { training, held_out })
     }
 
-    /// All held-out looks, one after the other: `[n * KEPT]`.
+    /// All held-out looks, one after the other.
     pub(super) fn held_out_looks(&self) -> Vec<f32> {
         let looks = self.held_out.iter();
         looks.flat_map(|(_, look)| look.iter().copied()).collect()
@@ -69,6 +69,7 @@ impl Looks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phrase::eyes::KEPT;
 
     #[test]
     fn a_tenth_of_the_drawings_is_held_out_and_told_by_the_others() {
