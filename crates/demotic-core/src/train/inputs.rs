@@ -314,11 +314,7 @@ impl<'a> Feed<'a> {
                         .collect::<Vec<_>>()
                         .concat()
                 };
-                let batch_part = |whole: &Batch| Batch {
-                    images: cut(&whole.images, 1),
-                    styles: whole.styles[part * n..][..n].to_vec(),
-                    items: whole.items[part * n..][..n].to_vec(),
-                };
+                let batch_part = |whole: &Batch| batch_part(whole, part, parts);
                 let targets = targets[part * n..][..n].to_vec();
                 let first = rows.partition_point(|row| *row < part * n);
                 let last = rows.partition_point(|row| *row < (part + 1) * n);
@@ -357,14 +353,7 @@ impl<'a> Feed<'a> {
                     latent_noise: cut(&latent_noise, 1),
                     returned_noise: cut(&returned_noise, 1),
                     prior_noise: cut(&prior_noise, 1),
-                    // Translations and samples alternate over the whole batch, the other way round in every
-                    // second step: a part of one picture, too, gets both kinds in time.
-                    fake_rows: (0..n)
-                        .map(|i| {
-                            let is_prior = (part * n + i) as u64 % 2 != step % 2;
-                            (i + if is_prior { n } else { 0 }) as i32
-                        })
-                        .collect(),
+                    fake_rows: fake_rows(step, part, n),
                     cycle_noise: cut(&cycle_noise, 1),
                 }
             })
@@ -382,6 +371,29 @@ fn cut(values: &[f32], groups: usize, part: usize, parts: usize) -> impl Iterato
     let run = values.len() / groups;
     let len = run / parts;
     (0..groups).map(move |group| &values[group * run + part * len..][..len])
+}
+
+/// Part number `part` of a batch in `parts`.
+fn batch_part(whole: &Batch, part: usize, parts: usize) -> Batch {
+    let n = whole.styles.len() / parts;
+    Batch {
+        images: cut(&whole.images, 1, part, parts)
+            .flatten()
+            .copied()
+            .collect(),
+        styles: whole.styles[part * n..][..n].to_vec(),
+        items: whole.items[part * n..][..n].to_vec(),
+    }
+}
+
+/// Rows of the fakes of a part of `n` pictures: translations and samples alternate over the whole batch, the
+/// other way round in every second step, so that a part of one picture, too, gets both kinds in time.
+fn fake_rows(step: u64, part: usize, n: usize) -> Vec<i32> {
+    let row = |i: usize| {
+        let is_prior = (part * n + i) as u64 % 2 != step % 2;
+        (i + if is_prior { n } else { 0 }) as i32
+    };
+    (0..n).map(row).collect()
 }
 
 /// Probability that a picture of the mixed batch is mixed: it rises over the first steps.
