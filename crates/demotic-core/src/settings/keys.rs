@@ -235,8 +235,6 @@ settings! {
         /// Steps over which the share of composites rises from zero.
         composite_warmup_steps: u64 = 200, count(),
             only with("loss.composite_prob above 0", |c| c.loss.composite_prob > 0.0);
-        /// Mean absolute difference between neighbouring pixels of a translation.
-        roughness: f32 = 0.0, not_negative();
         /// R1: half the squared norm of the gradient, at real pictures, of the discriminator's logits (score
         /// of the picture's style less score of fake) summed over patches and divided by the root of their
         /// number, so that the picture's size does not matter; by finite differences (Mescheder et al. 2018).

@@ -97,8 +97,6 @@ figures! {
     /// Mean absolute error of the latent read from a sample, against the one it was decoded from; 0 without
     /// `loss.prior`.
     GLatent = "g_latent", "g_lat", 4, WhereUsed, Latent, "latent";
-    /// Mean absolute difference between neighbouring pixels of a translation; 0 without `loss.roughness`.
-    GRoughness = "g_roughness", "g_rough", 4, WhereUsed, Errors, "roughness";
     /// Mean squared norm of the discriminator's gradient at real pictures, over the steps that measured it;
     /// none where no step did.
     DR1 = "d_r1", "d_r1", 4, WhereUsed, R1, "r1";

@@ -329,15 +329,6 @@ impl Part<'_> {
             );
         }
 
-        if weights.roughness > 0.0 {
-            let [right, left] = [1, 0].map(|first| fake.clone().narrow(3, first, size - 1));
-            terms.add(
-                Figure::GRoughness,
-                weights.roughness,
-                (right - left).abs().mean(),
-            );
-        }
-
         // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;
