@@ -76,9 +76,11 @@ impl Part<'_> {
                     generator.codes_of_rows(self.tensor(rows, [n, rows.len() / n]))
                 };
                 let pictures = if has_prior { 3 * n } else { 2 * n };
-                let decoded =
-                    generator.decode_as(latents, codes(&inputs.labels.generated_rows, pictures));
-                (decoded, codes(&inputs.labels.own_rows, n), None)
+                let decoded = generator.decode_as(
+                    latents,
+                    codes(&inputs.conditioning.generated_rows, pictures),
+                );
+                (decoded, codes(&inputs.conditioning.own_rows, n), None)
             }
             Some(own_code) => {
                 let code = self.target_codes(generator, 0);
@@ -215,8 +217,8 @@ impl Part<'_> {
         let grid = size / DiscriminatorConfig::PATCH_STRIDE;
         let reals: Tensor<4> = self.constant(&self.inputs.reals.images, [n, c, size, size]);
         let pictures = Tensor::from_inner(self.real_fake_and_mixed(reals.clone(), fake));
-        let labels = &self.inputs.labels.patch_labels;
-        let styles = &self.inputs.labels.patch_styles;
+        let labels = &self.inputs.conditioning.patch_labels;
+        let styles = &self.inputs.conditioning.patch_styles;
         let mut terms = Terms::default();
 
         // Every kind of picture, by the labels of its patches.
@@ -409,8 +411,8 @@ impl Part<'_> {
         let [b, _, h, w] = emissions.dims();
         let kind = self.config.loss.adversarial_kind;
         let (labels, styles) = (
-            &self.inputs.labels.patch_labels,
-            &self.inputs.labels.patch_styles,
+            &self.inputs.conditioning.patch_labels,
+            &self.inputs.conditioning.patch_styles,
         );
         if kind == AdversarialKind::Likelihood {
             let labels = self.labels(labels, [b, h, w]);
@@ -466,7 +468,7 @@ impl Part<'_> {
         let targets = self.inputs.targets.iter().copied();
         let l = &self.config.loss;
         if l.adversarial_kind == AdversarialKind::Likelihood {
-            let labels = self.labels(&self.inputs.labels.wanted_labels, [n, h, w]);
+            let labels = self.labels(&self.inputs.conditioning.wanted_labels, [n, h, w]);
             return if l.adversarial_patchwise {
                 discriminator.patch_negative_log_likelihood(emissions, labels)
             } else {

@@ -115,10 +115,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     greet(&recorder, &trainer, time.as_deref());
     begin(&mut recorder, is_resumed, before.as_ref(), [step, steps])?;
     if let Some(contents) = changed {
-        recorder.journal.say(&format!(
-            "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on pictures that were trained on before \
-             are too good"
-        ))?;
+        recorder.journal.say(&change_of_data(step, &contents))?;
     }
     recorder.open(&trainer)?;
     let mut session = Session::new(trainer, &run)?;
@@ -130,6 +127,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     }
 
     finish(&mut recorder, trainer)
+}
+
+/// What follows from pictures that are others than before, whose contents had that checksum.
+fn change_of_data(step: u64, contents: &str) -> String {
+    format!(
+        "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on \
+         pictures that were trained on before are too good"
+    )
 }
 
 /// The figures of a run that came to its end, and what may be done with it.

@@ -222,8 +222,93 @@ fn tiff(side: u32, bits: u32) -> Vec<u8> {
     file
 }
 
+/// A file that cannot be read, in a data set that is whole without it.
+fn beside(name: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {
+    let whole = small_picture();
+    let files = vec![
+        (file, bytes),
+        ("set/one/a.png", whole.clone()),
+        ("set/two/a.png", whole),
+    ];
+    case(name, files, &["data", "inspect", "set"])
+}
+
+fn small_picture() -> Vec<u8> {
+    png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])))
+}
+
+fn damaged_drawings_and_profiles() -> Vec<Case> {
+    let whole = small_picture();
+    vec![
+        beside(
+            "a drawing with a picture that is cut off",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><image width="9" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"/></svg>"#.to_vec(),
+        ),
+        beside("a drawing that repeats itself without end", "set/one/bad.svg", repeating_drawing()),
+        beside("a drawing of too many letters", "set/one/bad.svg", {
+            let text = "a".repeat(300_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text>{text}</text></svg>"#).into_bytes()
+        }),
+        beside("a drawing of a million nodes", "set/one/bad.svg", {
+            let nodes = "<g/>".repeat(1_000_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
+        }),
+        beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
+            let line = "h.1".repeat(1_000_000);
+            format!(
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
+            )
+            .into_bytes()
+        }),
+        beside("a drawing of layers without end", "set/one/bad.svg", {
+            let group = r#"<g opacity=".5"><path d="M-99-99h999v999z"/></g>"#.repeat(200_000);
+            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{group}</svg>"#).into_bytes()
+        }),
+        beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
+        beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
+        beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
+        beside("a TIFF that claims too much", "set/one/bad.tif", tiff(60_000, 8)),
+        beside("a TIFF cut off", "set/one/bad.tiff", tiff(9, 8)),
+        beside("a TIFF of a kind that is not read", "set/one/bad.tif", tiff(9, 32)),
+        beside(
+            "a GIF cut off",
+            "set/one/bad.gif",
+            b"GIF89a\x09\0\x09\0\x80\0\0\x10\x80\xf0\xff\xff\xff,\0\0\0\0\x09\0\x09\0\0\x02".to_vec(),
+        ),
+        beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
+        beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
+    ]
+}
+
+fn damaged_pictures() -> Vec<Case> {
+    let whole = small_picture();
+    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
+    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
+    vec![
+        beside("words in place of a picture", "set/one/bad.png", b"PNG?".to_vec()),
+        beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
+        beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
+        beside("an empty file", "set/one/bad.jpg", vec![]),
+        beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
+        beside("a damaged WebP", "set/one/bad.webp", webp),
+        beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
+        beside("a drawing that is not UTF-8", "set/one/bad.svg", b"<svg>\xff</svg>".to_vec()),
+        beside(
+            "a drawing without extent",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" width="0" height="5"/>"#.to_vec(),
+        ),
+        beside(
+            "an arc without end",
+            "set/one/bad.svg",
+            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0a1e90 3 0 1 0 5 7"/></svg>"#.to_vec(),
+        ),
+    ]
+}
+
 fn folders() -> Vec<Case> {
-    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    let whole = small_picture();
     let inspect = ["data", "inspect", "set"];
     vec![
         case(
@@ -298,85 +383,14 @@ fn folders() -> Vec<Case> {
             ],
             &inspect,
         ),
-    ]
-}
-
-/// Pictures in a folder of good ones.
-fn pictures() -> Vec<Case> {
-    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
-    let inspect = ["data", "inspect", "set"];
-    let beside = |name, file: &'static str, bytes: Vec<u8>| {
-        let files = vec![
-            (file, bytes),
-            ("set/one/a.png", whole.clone()),
-            ("set/two/a.png", whole.clone()),
-        ];
-        case(name, files, &inspect)
-    };
-    let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
-    webp.extend([9, 0, 0, 0, 0x2f, 255, 255, 255, 255]);
-    vec![
-        beside(
-            "a drawing with a picture that is cut off",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><image width="9" href="data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"/></svg>"#.to_vec(),
-        ),
-        beside("a drawing that repeats itself without end", "set/one/bad.svg", repeating_drawing()),
-        beside("a drawing of too many letters", "set/one/bad.svg", {
-            let text = "a".repeat(300_000);
-            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><text>{text}</text></svg>"#).into_bytes()
-        }),
-        beside("a drawing of a million nodes", "set/one/bad.svg", {
-            let nodes = "<g/>".repeat(1_000_000);
-            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{nodes}</svg>"#).into_bytes()
-        }),
-        beside("a drawing with a marker on each of a million points", "set/one/bad.svg", {
-            let line = "h.1".repeat(1_000_000);
-            format!(
-                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><marker id="m"><path d="M0 0h1v1z"/></marker><path marker-mid="url(#m)" d="M0 0{line}"/></svg>"#
-            )
-            .into_bytes()
-        }),
-        beside("a drawing of layers without end", "set/one/bad.svg", {
-            let group = r#"<g opacity=".5"><path d="M-99-99h999v999z"/></g>"#.repeat(200_000);
-            format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{group}</svg>"#).into_bytes()
-        }),
-        beside("a picture with a large colour profile", "set/one/bad.png", with_profile(&whole, &vec![7; 10 << 20])),
-        beside("a picture with a damaged colour profile", "set/one/bad.png", with_profile(&whole, &[7; 300])),
-        beside("a bitmap that claims too much", "set/one/bad.bmp", vast_bitmap()),
-        beside("a TIFF that claims too much", "set/one/bad.tif", tiff(60_000, 8)),
-        beside("a TIFF cut off", "set/one/bad.tiff", tiff(9, 8)),
-        beside("a TIFF of a kind that is not read", "set/one/bad.tif", tiff(9, 32)),
-        beside(
-            "a GIF cut off",
-            "set/one/bad.gif",
-            b"GIF89a\x09\0\x09\0\x80\0\0\x10\x80\xf0\xff\xff\xff,\0\0\0\0\x09\0\x09\0\0\x02".to_vec(),
-        ),
-        beside("a photograph without its end", "set/one/bad.jpg", cut_jpeg()),
-        beside("a drawing that unpacks without end", "set/one/bad.svgz", zipped(&vec![b' '; 17 << 20])),
         // By its hash, the name is held out.
         case(
             "nothing to train on",
-            vec![("set/one/y.png", whole.clone()), ("set/two/y.png", whole.clone())],
+            vec![
+                ("set/one/y.png", whole.clone()),
+                ("set/two/y.png", whole.clone()),
+            ],
             &inspect,
-        ),
-        beside("words in place of a picture", "set/one/bad.png", b"PNG?".to_vec()),
-        beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
-        beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
-        beside("an empty file", "set/one/bad.jpg", vec![]),
-        beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
-        beside("a damaged WebP", "set/one/bad.webp", webp),
-        beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
-        beside("a drawing that is not UTF-8", "set/one/bad.svg", b"<svg>\xff</svg>".to_vec()),
-        beside(
-            "a drawing without extent",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" width="0" height="5"/>"#.to_vec(),
-        ),
-        beside(
-            "an arc without end",
-            "set/one/bad.svg",
-            br#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0a1e90 3 0 1 0 5 7"/></svg>"#.to_vec(),
         ),
         case(
             "a sheet that is there",
@@ -788,7 +802,8 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
-    cases.extend(pictures());
+    cases.extend(damaged_drawings_and_profiles());
+    cases.extend(damaged_pictures());
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
