@@ -280,7 +280,15 @@ impl Report {
             let said = escape(&said);
             format!("<p class=\"note\">In figures, the translations are {said}.</p>")
         });
-        plainly.into_iter().chain(figures).collect()
+        let said: String = plainly.into_iter().chain(figures).collect();
+        if said.is_empty() {
+            let why = evaluation.notes.first().map_or("", String::as_str);
+            return format!(
+                "<p class=\"verdict\">No figure tells how good the translations are; look at them.</p><p class=\"note\">{}</p>",
+                escape(why)
+            );
+        }
+        said
     }
 
     /// How far the run is, in one line.
