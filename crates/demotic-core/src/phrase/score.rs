@@ -469,29 +469,11 @@ impl std::fmt::Display for WordScores {
             put(&mut all, "", table.fitted(width));
         }
         if !self.faces.is_empty() {
-            let mut table = Table::new([
-                Column::text("kaomoji"),
-                Column::figure("n"),
-                Column::figure("distinct"),
-                Column::figure("novel"),
-                Column::figure("looks real"),
-                Column::figure("passes for real"),
-            ]);
-            for row in &self.faces {
-                let shares = [row.distinct, row.novel, row.real, row.passes];
-                let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
-                let first = [row.faces.to_owned(), row.n.to_string()];
-                table.push(first.map(Cell::from).into_iter().chain(shares));
-            }
-            put(&mut all, "", table.fitted(width));
+            put(&mut all, "", table_of_faces(&self.faces).fitted(width));
         }
         if let Some(found) = &self.found {
-            let Blend { encoder, tfidf } = found.blend;
-            let title = format!(
-                "fitted on validation phrases: encoder of step {}, {encoder} of its log-probability, {tfidf} nats for a similarity of 1",
-                found.encoder_step
-            );
-            put(&mut all, &title, found_table(found).fitted(width));
+            let (title, table) = table_of_found(found);
+            put(&mut all, &title, table.fitted(width));
         }
         for line in all.lines.iter().cloned().chain(all.note()) {
             writeln!(f, "{line}")?;
@@ -500,31 +482,51 @@ impl std::fmt::Display for WordScores {
     }
 }
 
-/// What learning found, as the screen has it.
-fn found_table(found: &Found) -> Table {
+/// How kaomoji fare that are made up, and real ones.
+fn table_of_faces(rows: &[FaceRow]) -> Table {
     let mut table = Table::new([
-        Column::text("held out"),
-        Column::text("by"),
-        Column::figure("first"),
-        Column::figure("five"),
-        Column::figure("nats"),
+        Column::text("kaomoji"),
+        Column::figure("n"),
+        Column::figure("distinct"),
+        Column::figure("novel"),
+        Column::figure("looks real"),
+        Column::figure("passes"),
     ]);
-    for (what, by, measured) in [
-        ("validation phrases", "encoder", found.encoder),
-        ("validation phrases", "blend", found.blended),
-        ("drawings", "reader", found.reader),
-        ("drawings", "nearest", found.nearest),
-    ] {
-        if let Some(Told { nats, first, five }) = measured {
-            let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
-            table.push(
-                [Cell::from(what), Cell::from(by)]
-                    .into_iter()
-                    .chain(figures),
-            );
-        }
+    for row in rows {
+        let shares = [row.distinct, row.novel, row.real, row.passes];
+        let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
+        let first = [row.faces.to_owned(), row.n.to_string()];
+        table.push(first.map(Cell::from).into_iter().chain(shares));
     }
     table
+}
+
+/// What learning found on what is held out of it: a title, and a row a kind.
+fn table_of_found(found: &Found) -> (String, Table) {
+    let Blend { encoder, tfidf } = found.blend;
+    let title = format!(
+        "encoder of step {}; fitted on validation phrases: {encoder} of its log-probability, {tfidf} nats for 1 of similarity",
+        found.encoder_step
+    );
+    let mut table = Table::new([
+        Column::text("held out while learning"),
+        Column::text("by"),
+        Column::figure("first right"),
+        Column::figure("among five"),
+        Column::figure("nats"),
+    ]);
+    for (what, by, told) in [
+        ("validation phrases", "encoder", found.encoder),
+        ("validation phrases", "encoder + TF-IDF", found.blended),
+        ("drawings", "reader", found.reader),
+        ("drawings", "nearest drawing", found.nearest),
+    ] {
+        if let Some(Told { nats, first, five }) = told {
+            let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
+            table.push([what, by].map(Cell::from).into_iter().chain(figures));
+        }
+    }
+    (title, table)
 }
 
 /// Puts a table below others, an empty line and its title between.

@@ -304,14 +304,6 @@ settings! {
         tensorboard: bool = false, switch();
     }
 
-    /// How a graphics processor computes.
-    device: DeviceConfig {
-        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first
-        /// step both are timed on the device, a layer at a time, and the faster is taken; that is kept for
-        /// the device, its driver and this build. A software adapter is not timed and takes `own`.
-        kernels: KernelKind = KernelKind::Auto, words(KernelKind::WORDS);
-    }
-
     /// What the ideas of the pictures are called (`demotic learn-words`).
     words: WordsConfig {
         /// Whether `demotic train` learns words at its end: `auto`: where the run's own pictures have phrases
@@ -337,5 +329,13 @@ settings! {
         reader_steps: u64 = 300, count();
         /// Steps in which each speaker and the text discriminator learn from each other, after all else.
         adversarial_steps: u64 = 0, count();
+    }
+
+    /// How a graphics processor computes.
+    device: DeviceConfig {
+        /// Convolutions of `wgpu` devices that take WGSL: `own` kernels, `burn`'s, or `auto`: in the first
+        /// step both are timed on the device, a layer at a time, and the faster is taken; that is kept for
+        /// the device, its driver and this build. A software adapter is not timed and takes `own`.
+        kernels: KernelKind = KernelKind::Auto, words(KernelKind::WORDS);
     }
 }
