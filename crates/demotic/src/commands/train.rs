@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         Some(checkpoint) if args.data_changed => checkpoint.take_data(&dataset)?,
         _ => None,
     };
-    let (devices, mut facts) = opened(&plan, &dataset)?;
+    let (devices, chosen_by) = opened(&plan, &dataset)?;
     let devices: Vec<&Chosen> = devices.iter().collect();
     let (chosen, others) = devices.split_first().expect("a list has a first device");
     let handles: Vec<_> = others.iter().map(|other| other.device.clone()).collect();
@@ -51,8 +51,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let origin = origin.transpose()?;
 
     // What the run is.
-    facts.extend(origin.into_iter().flatten());
-    facts.extend([Fact::new("show", &samples.what), best(validator.as_ref())]);
+    let mut facts = vec![Fact::new("show", &samples.what), best(validator.as_ref())];
+    facts.splice(
+        0..0,
+        chosen_by.into_iter().chain(origin.into_iter().flatten()),
+    );
     let header = Header::new(&trainer, &devices, facts)?;
     let mut journal = Journal::to_screen(voice(args));
 
