@@ -114,10 +114,11 @@ fn charts(parts: &[(String, Vec<&Value>)]) -> String {
             .filter_map(|line| Some((line["step"].as_u64()?, value(line))));
         points(values)
     };
-    let chart = |title: String, note: &str, series: Vec<Series>| {
+    let chart = |title: String, note: &str, axis: &str, series: Vec<Series>| {
         Chart {
             title,
             note: note.into(),
+            axis,
             series,
             marks: vec![],
             limit: None,
@@ -130,14 +131,15 @@ fn charts(parts: &[(String, Vec<&Value>)]) -> String {
             name: "loss".into(),
             points: of(lines, &|line| line["loss"].as_f64()),
         };
-        html += &chart(part.clone(), "nats", vec![series]);
+        html += &chart(part.clone(), "loss", "nats", vec![series]);
         let series = ["first", "five"].map(|key| Series {
             name: key.into(),
             points: of(lines, &|line| line["held_out"][key].as_f64()),
         });
         html += &chart(
             format!("{part}: held out"),
-            "share told right, first and among five",
+            "share that is right, first and among five",
+            "share",
             series.into(),
         );
     }

@@ -50,7 +50,7 @@ pub(crate) struct Inputs {
     pub(crate) generator_variations: Option<Variations>,
     /// The styles of all these, as tensors take them.
     pub(crate) conditioning: Conditioning,
-    /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
+    /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
