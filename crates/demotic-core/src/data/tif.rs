@@ -12,7 +12,7 @@ use tiff::TiffError;
 use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{Tag, Type, ValueBuffer};
 
-use super::colour::Meaning;
+use super::colour::{MAX_PROFILE_BYTES, Meaning, check_profile_bytes};
 use super::jpeg;
 
 /// The tag that says what samples stand for.
@@ -206,6 +206,7 @@ impl<'a> File<'a> {
         let max_bytes = 8 * max_pixels;
         limits.decoding_buffer_size = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         limits.intermediate_buffer_size = limits.decoding_buffer_size;
+        limits.ifd_value_size = MAX_PROFILE_BYTES;
         self.decoder = self.decoder.with_limits(limits);
         let bytes = (self.pixels() * self.samples) as u64 * u64::from(self.bits).div_ceil(8);
         if bytes > max_bytes {
@@ -314,6 +315,7 @@ impl<'a> File<'a> {
         if !is_bytes || entry.count() > self.bytes.len() as u64 {
             return Err("its colour profile is damaged or cut off".into());
         }
+        check_profile_bytes(entry.count())?;
         let mut profile = ValueBuffer::empty(Type::BYTE);
         directory
             .find_tag_buf(Tag::IccProfile, &mut profile)
