@@ -57,9 +57,9 @@ fn shortened(text: &str, width: usize) -> String {
     kept
 }
 
-/// A line broken at its blanks into lines of at most `width` columns. Where its first word is a topic, which
-/// more than a blank follows or which is as long as topics are padded to, those after the first begin below
-/// what follows it. A longer word stays whole.
+/// A line broken at its blanks into lines of at most `width` columns. Where it begins with a topic, padded by
+/// blanks or just as long as topics are padded to, those after the first begin below what follows it. A
+/// longer word stays whole.
 pub fn wrapped(line: &str, width: usize) -> String {
     if width_of(line) <= width {
         return line.to_owned();
@@ -68,13 +68,13 @@ pub fn wrapped(line: &str, width: usize) -> String {
     let lead = blanks(line);
     let word = line[lead..].find(' ').unwrap_or(line.len() - lead);
     let gap = blanks(&line[lead + word..]);
-    let second = lead + word + gap;
-    let is_topic = gap > 1 || word == TOPIC;
-    let indent = if is_topic && second <= width / 2 {
-        second
-    } else {
-        lead
+    let is_full = line.as_bytes().get(lead + TOPIC) == Some(&b' ');
+    let second = match (gap, is_full) {
+        (2.., _) => lead + word + gap,
+        (_, true) => lead + TOPIC + 1,
+        _ => lead,
     };
+    let indent = if second <= width / 2 { second } else { lead };
     let (mut out, mut taken) = (line[..lead].to_owned(), lead);
     let mut is_first = true;
     let mut rest = &line[lead..];
@@ -458,6 +458,10 @@ mod tests {
         assert_eq!(
             wrapped("loss and gradient on flex", 20),
             "loss and gradient on\nflex"
+        );
+        assert_eq!(
+            wrapped("in sum ahead in all figures", 20),
+            "in sum ahead in all\n       figures"
         );
         assert_eq!(wrapped("short", 5), "short");
         assert_eq!(wrapped("unbreakable words", 4), "unbreakable\nwords");
