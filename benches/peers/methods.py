@@ -3,6 +3,7 @@
 
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch pillow
     /tmp/peers/bin/python benches/peers/methods.py --out methods                        # 600 s, 2 pairs of styles, 3 seeds: 2.5 hours
+    /tmp/peers/bin/python benches/peers/methods.py --out methods --size-px 256          # ours at full size, too
     /tmp/peers/bin/python benches/peers/methods.py --out methods --secs 60 --seeds 0    # whether all of it runs
 
 Ours is `demotic train quickstart` with the pair's styles on one thread. Its steps are what fits in the seconds by processor time:
@@ -87,18 +88,34 @@ def table(rows: list[dict], args: argparse.Namespace) -> str:
     return "\n".join(lines) + "\n"
 
 
+def full_size(args: argparse.Namespace, rows: list[dict]) -> str:
+    """Ours against the input as it is, at the size of `--size-px`."""
+    lines = [f"\nOurs at {args.size_px} px, as `translate` makes it", "", "| direction | figure | ours | copy | ahead |", "|---|---|---|---|---|"]
+    for direction in dict.fromkeys(row["direction"] for row in rows):
+        of = [row for row in rows if row["direction"] == direction]
+        for name, (digits, is_lower_better) in FIGURES.items():
+            sign = 1 if is_lower_better else -1
+            own = [row["model"][name] for row in of]
+            copy = of[0]["copy"][name]
+            ahead = sum(sign * value < sign * copy for value in own)
+            cells = " / ".join(f"{value:.{digits}f}" for value in own)
+            lines.append(f"| {direction} | {name} | {cells} | {copy:.{digits}f} | {ahead} of {len(of)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for everything; goes on where it was stopped")
     parser.add_argument("--pairs", nargs="+", default=PAIRS, metavar="STYLE,STYLE", help=f"default: {' '.join(PAIRS)}")
     parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2], help="default: 0,1,2")
     parser.add_argument("--secs", type=float, default=600, help="processor seconds of one core (default: 600)")
+    parser.add_argument("--size-px", type=int, help="score ours at this size as well")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of ours; may be repeated")
     parser.add_argument("--demotic", help="a built program; without it, cargo builds one")
     args = parser.parse_args()
     demotic = ours.binary(args.demotic)
     args.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, large = [], []
     for seed in args.seeds:
         for styles in args.pairs:
             name = f"{styles.replace(',', '-')}-{seed}"
@@ -116,8 +133,14 @@ def main() -> None:
             for direction, row in own.items():
                 methods = {"ours": row["model"], "CycleGAN": other[direction]["model"], "copy": row["copy"]}
                 rows.append({"direction": direction, "seed": seed, "steps": steps, "n": row["n"], **methods})
-            (args.out / "figures.json").write_text(json.dumps(rows, indent=2) + "\n")
-            (args.out / "table.md").write_text(table(rows, args))
+            if args.size_px:
+                scores = args.out / f"ours-{name}-{args.size_px}.json"
+                if not scores.exists():
+                    words = ["evaluate", "--run", run, "--size-px", args.size_px, "--styles", styles, "--device", "flex", "--json", scores]
+                    cpu_secs([demotic, *words], scores.with_suffix(".log"))
+                large += [{"direction": direction, "seed": seed, **row} for direction, row in figures(scores).items()]
+            (args.out / "figures.json").write_text(json.dumps({"methods": rows, "full_size": large}, indent=2) + "\n")
+            (args.out / "table.md").write_text(table(rows, args) + (full_size(args, large) if large else ""))
             print(f"{name}: {steps} steps of ours; {args.out / 'table.md'}", flush=True)
     print((args.out / "table.md").read_text())
 

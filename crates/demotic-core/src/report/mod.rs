@@ -8,6 +8,7 @@ pub mod labels;
 mod runs;
 mod scores;
 mod sheet;
+mod words;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -52,6 +53,8 @@ pub struct Report {
     pub stats: Vec<Record>,
     /// The figures on held-out pictures, once there are any.
     pub evaluation: Option<Value>,
+    /// Lines of `words/stats.jsonl`, and the scores of words, once there are any.
+    pub words: (Vec<Value>, Option<Value>),
     /// Pictures through time.
     pub films: Vec<Film>,
 }
@@ -217,6 +220,7 @@ impl Report {
         }
         body += &self.validation();
         body += &self.curves();
+        body += &words::html(&self.words.0, self.words.1.as_ref());
         body += &self.settings();
         if !self.facts.is_empty() {
             // Of styles that share nothing there is nothing to say.

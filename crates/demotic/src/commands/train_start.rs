@@ -74,11 +74,18 @@ pub(super) fn paced(
         plan.config.train.steps = done + pace.steps_in(&plan.config, time.as_secs_f64());
     }
     let left = plan.config.train.steps.saturating_sub(done);
-    let hour = pace.steps_in(&plan.config, 3600.0);
+    let secs = pace.secs(&plan.config, left);
+    let hours = if secs > 2.0 * 3600.0 { 2 } else { 1 };
+    let steps = pace.steps_in(&plan.config, f64::from(hours) * 3600.0);
+    let names: Vec<&str> = devices
+        .iter()
+        .map(|device| device.description.as_str())
+        .collect();
     Ok(Some(format!(
-        "{size}time   about {} for {left} steps at {:.3} s a step on this device; --time 1h would do {hour}",
-        duration(pace.secs(&plan.config, left)),
+        "{size}time   about {} for {left} steps at {:.3} s a step on {}; --time {hours}h would do {steps}",
+        duration(secs),
         pace.secs_a_step,
+        names.join(" and "),
     )))
 }
 
