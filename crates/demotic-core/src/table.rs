@@ -6,6 +6,8 @@
 pub const WHOLE: usize = 0xffff;
 /// Blanks between columns.
 const GAP: usize = 2;
+/// Letters that the topic of a line is padded to.
+const TOPIC: usize = 6;
 /// Stands for the letters that a name was shortened by.
 const CUT: char = '…';
 /// Letters that are two columns wide on a terminal: most of East Asia's and of the emoji.
@@ -55,8 +57,9 @@ fn shortened(text: &str, width: usize) -> String {
     kept
 }
 
-/// A line broken at its blanks into lines of at most `width` columns; those after the first begin below its
-/// second word. A longer word stays whole.
+/// A line broken at its blanks into lines of at most `width` columns. Where it begins with a topic, padded by
+/// blanks or just as long as topics are padded to, those after the first begin below what follows it. A
+/// longer word stays whole.
 pub fn wrapped(line: &str, width: usize) -> String {
     if width_of(line) <= width {
         return line.to_owned();
@@ -64,7 +67,13 @@ pub fn wrapped(line: &str, width: usize) -> String {
     let blanks = |text: &str| text.len() - text.trim_start_matches(' ').len();
     let lead = blanks(line);
     let word = line[lead..].find(' ').unwrap_or(line.len() - lead);
-    let second = lead + word + blanks(&line[lead + word..]);
+    let gap = blanks(&line[lead + word..]);
+    let is_full = line.as_bytes().get(lead + TOPIC) == Some(&b' ');
+    let second = match (gap, is_full) {
+        (2.., _) => lead + word + gap,
+        (_, true) => lead + TOPIC + 1,
+        _ => lead,
+    };
     let indent = if second <= width / 2 { second } else { lead };
     let (mut out, mut taken) = (line[..lead].to_owned(), lead);
     let mut is_first = true;
@@ -441,6 +450,18 @@ mod tests {
         assert_eq!(
             wrapped("        memory   1 GiB each", 20),
             "        memory   1\n        GiB each"
+        );
+        assert_eq!(
+            wrapped("device flex of two threads", 20),
+            "device flex of two\n       threads"
+        );
+        assert_eq!(
+            wrapped("loss and gradient on flex", 20),
+            "loss and gradient on\nflex"
+        );
+        assert_eq!(
+            wrapped("in sum ahead in all figures", 20),
+            "in sum ahead in all\n       figures"
         );
         assert_eq!(wrapped("short", 5), "short");
         assert_eq!(wrapped("unbreakable words", 4), "unbreakable\nwords");

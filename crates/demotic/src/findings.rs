@@ -209,7 +209,7 @@ fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     ))
 }
 
-/// `right   convolution 3x3        3.1e-7 of 3e-5 to float64     0.41 s  [24, 48, 16, 16] to 48 channels`; of
+/// `right   convolution 3x3           3.1e-7 of 3e-5  to float64     0.41 s  [24, 48, 16, 16] to 48 channels`; of
 /// what has no room, sizes go first, then seconds. What is wrong is told whole.
 fn line(check: &Check, columns: usize) -> String {
     let verdict = if check.is_right() { "right" } else { "WRONG" };
@@ -218,7 +218,7 @@ fn line(check: &Check, columns: usize) -> String {
         .map_or_else(|| "none".to_owned(), |error| format!("{error:.1e}"));
     let parts = [
         (0, format!("{verdict:<6}")),
-        (0, format!("{:<22}", check.operation)),
+        (0, format!("{:<24}", check.operation)),
         (0, format!("{error:>7} of {:.0e}", check.tolerance)),
         (1, format!("to {:<8}", check.against)),
         (2, format!("{:>6.2} s", check.secs)),
