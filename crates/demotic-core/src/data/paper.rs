@@ -4,8 +4,9 @@ use rayon::prelude::*;
 
 use super::Picture;
 
-/// Cells along the longer side, in each of which the paper's colour is looked for.
-const CELLS: usize = 48;
+/// Cells along the longer side, in each of which the paper's colour is looked for; a stroke may be as wide as
+/// two of them.
+const CELLS: usize = 24;
 /// Fewest pixels of a cell's side.
 const LEAST_CELL: usize = 4;
 /// Share of a cell's pixels that are darker than its paper: strokes, and half of the grain.
