@@ -28,6 +28,8 @@ Start here:
   demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
   demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
 
+Environment: NO_COLOR for no colours, COLUMNS for the width of tables where output is no terminal.
+
 Exit codes: 0 done, 1 failed, 2 usage, configuration or input, 130 interrupted (a checkpoint was saved).";
 
 /// What to do.

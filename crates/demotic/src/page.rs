@@ -49,6 +49,13 @@ pub(crate) fn write(folder: &Path, file: &Path) -> Result<()> {
         config: run::config(folder).ok(),
         stats: stats.collect(),
         evaluation: serde_json::from_str(&text("evaluation.json")?).ok(),
+        words: (
+            text("words/stats.jsonl")?
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect(),
+            serde_json::from_str(&text("words/evaluation.json")?).ok(),
+        ),
         films,
     };
     Ok(write_beside(file, |page| report.write(page))?)

@@ -8,7 +8,7 @@ use moxcms::{
 
 /// Most bytes of an ICC profile; one of an RGB or grey device has a few thousand, one with large tables a
 /// million.
-const MAX_PROFILE_BYTES: usize = 4 << 20;
+pub(super) const MAX_PROFILE_BYTES: usize = 4 << 20;
 
 /// What a file says of its colours.
 pub(super) enum Meaning {
@@ -106,13 +106,18 @@ fn unusable(source: moxcms::CmsError) -> String {
     format!("its colour profile cannot be used ({source}); save the picture as sRGB")
 }
 
-fn parsed(bytes: &[u8]) -> Result<ColorProfile, String> {
-    if bytes.len() > MAX_PROFILE_BYTES {
+/// Refuses a profile that has more bytes than are read.
+pub(super) fn check_profile_bytes(bytes: u64) -> Result<(), String> {
+    if bytes > MAX_PROFILE_BYTES as u64 {
         return Err(format!(
-            "its colour profile has {} bytes; at most {MAX_PROFILE_BYTES} are read: save the picture as sRGB",
-            bytes.len()
+            "its colour profile has {bytes} bytes; at most {MAX_PROFILE_BYTES} are read: save the picture as sRGB"
         ));
     }
+    Ok(())
+}
+
+fn parsed(bytes: &[u8]) -> Result<ColorProfile, String> {
+    check_profile_bytes(bytes.len() as u64)?;
     let options = ParsingOptions {
         max_profile_size: MAX_PROFILE_BYTES + 1,
         ..ParsingOptions::default()

@@ -26,6 +26,8 @@ const ALIGNED_OVERLAP: f32 = 0.8;
 const OVERLAP_PAIRS: usize = 256;
 /// Difference of two styles' bars, as a share of the square, from which on they are warned about.
 const BARS_DIFFER: f32 = 0.1;
+/// Styles of flat pictures that have a warning of their own; the others are listed in one.
+const BLANKS_NAMED: usize = 3;
 /// One copy of a training picture in so many held-out ones passes: of the built-in emoji, a few are drawn
 /// alike in some style.
 const COPIES_PASS: usize = 100;
@@ -565,6 +567,7 @@ impl Dataset {
     /// Warns of styles whose pictures show nothing on the background.
     fn look_for_blanks(&mut self) {
         let [r, g, b] = self.background;
+        let mut found = Vec::new();
         for style in 0..self.styles.len() {
             let all: Vec<usize> = Split::ALL
                 .iter()
@@ -576,13 +579,26 @@ impl Dataset {
                 .filter(|&&item| self.is_flat(style, item))
                 .count();
             if 2 * blank > all.len() {
-                self.warnings.push(format!(
-                    "{}: {blank} of {} pictures are one flat colour on the background #{r:02x}{g:02x}{b:02x}; another shows them: \
-                     data.background = \"#808080\", say",
-                    self.styles[style].name,
-                    all.len()
-                ));
+                found.push((style, blank, all.len()));
             }
+        }
+        for &(style, blank, all) in found.iter().take(BLANKS_NAMED) {
+            self.warnings.push(format!(
+                "{}: {blank} of {all} pictures are one flat colour on the background #{r:02x}{g:02x}{b:02x}; another shows them: \
+                 data.background = \"#808080\", say",
+                self.styles[style].name,
+            ));
+        }
+        if let Some(more) = found.get(BLANKS_NAMED..).filter(|more| !more.is_empty()) {
+            let names: Vec<&str> = more
+                .iter()
+                .map(|&(style, ..)| &*self.styles[style].name)
+                .collect();
+            self.warnings.push(format!(
+                "{} more styles are mostly flat on that background: {}",
+                names.len(),
+                names.join(", ")
+            ));
         }
     }
 

@@ -115,7 +115,7 @@ impl Picture {
         limits.max_alloc = Some(max_pixels * 20);
         reader.limits(limits);
         let format = reader.format();
-        if format == Some(ImageFormat::Tiff) {
+        if format == Some(ImageFormat::Tiff) || tif::is_big(bytes) {
             let file = tif::File::open(bytes)?;
             check_size(file.width, file.height, max_pixels)?;
             return Ok(file.srgb(max_pixels)?.into());

@@ -12,7 +12,7 @@ use tiff::TiffError;
 use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{Tag, Type, ValueBuffer};
 
-use super::colour::Meaning;
+use super::colour::{MAX_PROFILE_BYTES, Meaning, check_profile_bytes};
 use super::jpeg;
 
 /// The tag that says what samples stand for.
@@ -121,6 +121,9 @@ impl<'a> File<'a> {
     /// # Errors
     /// A sentence where it is damaged, or of a kind that is not read.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
+        if is_big(bytes) {
+            return Err(unread("BigTIFF"));
+        }
         let is_little = bytes.starts_with(b"II");
         let Some((place, number)) = place_of_kind(bytes, is_little) else {
             return Err(damaged(&"it does not say what its samples stand for"));
@@ -203,6 +206,7 @@ impl<'a> File<'a> {
         let max_bytes = 8 * max_pixels;
         limits.decoding_buffer_size = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         limits.intermediate_buffer_size = limits.decoding_buffer_size;
+        limits.ifd_value_size = MAX_PROFILE_BYTES;
         self.decoder = self.decoder.with_limits(limits);
         let bytes = (self.pixels() * self.samples) as u64 * u64::from(self.bits).div_ceil(8);
         if bytes > max_bytes {
@@ -311,6 +315,7 @@ impl<'a> File<'a> {
         if !is_bytes || entry.count() > self.bytes.len() as u64 {
             return Err("its colour profile is damaged or cut off".into());
         }
+        check_profile_bytes(entry.count())?;
         let mut profile = ValueBuffer::empty(Type::BYTE);
         directory
             .find_tag_buf(Tag::IccProfile, &mut profile)
@@ -453,6 +458,11 @@ impl<'a> File<'a> {
         }
         Ok(colours)
     }
+}
+
+/// Whether it is a TIFF whose places have 64 bits.
+pub(super) fn is_big(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
 }
 
 /// Where the value of [`KIND`] lies, and the value; of one given twice the last counts, as for the decoder.
@@ -857,5 +867,6 @@ mod tests {
             "not read",
         );
         refused(b"II*\0\x08\0\0\0", "what its samples stand for");
+        refused(b"MM\0+\0\x08\0\0", "BigTIFF");
     }
 }

@@ -186,6 +186,17 @@ pub(super) fn open_number(index: usize) -> Result<Chosen, Error> {
     }
 }
 
+/// Launches that go to an adapter in one submission; none leaves it to the runtime, which takes 32. A step has
+/// hundreds: on a card each submission costs the host more than it delays the first launch. Windows kills a
+/// submission of over two seconds, which 32 slow ones on an integrated GPU can come to.
+fn submitted_together(kind: &str, is_windows: bool) -> Option<usize> {
+    match (kind, is_windows) {
+        ("discrete", false) => Some(128),
+        ("integrated", true) => Some(8),
+        _ => None,
+    }
+}
+
 /// Devices that this process runs: the runtime starts each once.
 static RUNNING: Mutex<BTreeMap<usize, (Device, Adapter)>> = Mutex::new(BTreeMap::new());
 
@@ -215,15 +226,20 @@ pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
         });
     }
     let (kind, interface) = handle(adapter);
-    let device = Device::wgpu_options()
+    let mut options = Device::wgpu_options()
         .device_kind(kind)
-        .graphics_api(interface)
-        .init()
-        .map_err(|error| {
-            Error::Device(format!(
-                "{description} does not open: {error}; try `--device flex`"
-            ))
-        })?;
+        .graphics_api(interface);
+    // The variable is for trying other numbers.
+    if std::env::var_os("CUBECL_WGPU_MAX_TASKS").is_none()
+        && let Some(tasks) = submitted_together(adapter.kind, cfg!(windows))
+    {
+        options = options.tasks_max(tasks);
+    }
+    let device = options.init().map_err(|error| {
+        Error::Device(format!(
+            "{description} does not open: {error}; try `--device flex`"
+        ))
+    })?;
     running.insert(adapter.index, (device.clone(), adapter.clone()));
     Ok(Chosen {
         device,
@@ -232,4 +248,18 @@ pub(super) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
         is_software,
         is_tuned: true,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::submitted_together;
+
+    #[test]
+    fn cards_take_many_launches_at_once_and_slow_ones_under_a_watchdog_few() {
+        assert_eq!(submitted_together("discrete", false), Some(128));
+        assert_eq!(submitted_together("discrete", true), None);
+        assert_eq!(submitted_together("integrated", true), Some(8));
+        assert_eq!(submitted_together("integrated", false), None);
+        assert_eq!(submitted_together("software", false), None);
+    }
 }

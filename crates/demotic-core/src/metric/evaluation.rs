@@ -828,11 +828,15 @@ fn table(rows: &[Row], figures: &[Measure]) -> Table {
 fn below_headings(rows: &[Row], figures: &[Measure]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
-        let count = match row.n.trim() {
-            "" => String::new(),
-            n => format!(", {n} pictures"),
+        // A mean has no pictures of its own, and is no direction.
+        let (to, count) = match row.n.trim() {
+            "" => ("", String::new()),
+            n => ("-> ", format!(", {n} pictures")),
         };
-        lines.push(format!("{} -> {}  ({}{count})", row.from, row.to, row.kind));
+        lines.push(format!(
+            "{} {to}{}  ({}{count})",
+            row.from, row.to, row.kind
+        ));
         let line = |method: &str, figure: &dyn Fn(usize) -> String| {
             let start = format!("  {method:7}");
             let places = figures.iter().enumerate();

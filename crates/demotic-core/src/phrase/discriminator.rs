@@ -70,6 +70,36 @@ impl Example {
         })
     }
 
+    /// A kaomoji of one label; `None` where it has no sign or too many.
+    pub(crate) fn of_signs(face: &str, label: usize) -> Option<Self> {
+        let tokens = signs(face);
+        let fits = (1..=MAX_TOKENS).contains(&tokens.len());
+        fits.then(|| Self {
+            labels: vec![label; tokens.len()],
+            tokens,
+        })
+    }
+
+    /// A batch: real ones, fakes and spliced ones in equal parts. Neither list is empty.
+    pub(crate) fn mixed(real: &[Self], fake: &[Self], batch: usize, rng: &mut Rng) -> Vec<Self> {
+        let any = |of: &[Self], rng: &mut Rng| of[rng.below(of.len() as u32) as usize].clone();
+        let one = |slot: usize| match slot % 3 {
+            0 => any(real, rng),
+            1 => any(fake, rng),
+            _ => {
+                let (a, b) = (any(real, rng), any(fake, rng));
+                match rng.below(4) {
+                    0 => Self::spliced(&a, &b, rng),
+                    1 => Self::spliced(&b, &a, rng),
+                    // Seams alone must not tell.
+                    2 => Self::spliced(&a, &any(real, rng), rng),
+                    _ => Self::spliced(&b, &any(fake, rng), rng),
+                }
+            }
+        };
+        (0..batch).map(one).collect()
+    }
+
     /// The beginning of one phrase and the end of another, each with its labels; of two single tokens both.
     pub(crate) fn spliced(a: &Self, b: &Self, rng: &mut Rng) -> Self {
         let cut = |example: &Self, rng: &mut Rng| rng.below(example.tokens.len() as u32) as usize;
@@ -92,6 +122,11 @@ pub(crate) fn words(text: &str) -> Vec<String> {
             Token::Han(letter) | Token::Sign(letter) => letter.to_string(),
         })
         .collect()
+}
+
+/// Signs of a kaomoji as the discriminator sees them.
+pub(super) fn signs(face: &str) -> Vec<String> {
+    face.chars().map(String::from).collect()
 }
 
 /// Buckets of what can be seen at a token: itself, its stem, its groups of three letters, both neighbours and

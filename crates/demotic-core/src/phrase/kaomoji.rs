@@ -88,6 +88,8 @@ pub struct Kaomoji {
 
 #[derive(Debug)]
 struct Group {
+    /// What it is found by, in both languages, with blanks between.
+    words: String,
     /// Letter groups of its words, with how often.
     grams: BTreeMap<String, f32>,
     faces: Vec<String>,
@@ -103,6 +105,7 @@ impl Kaomoji {
         let groups: Vec<Group> = rows
             .into_iter()
             .map(|(words, faces)| Group {
+                words: words.concat().join(" "),
                 grams: counted(words.iter().flatten().map(|word| (word.as_str(), 1.0))),
                 faces,
             })
@@ -116,6 +119,12 @@ impl Kaomoji {
         Self { groups, spread }
     }
 
+    /// What faces are found by, with blanks between, and the faces: groups in a fixed order.
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let groups = self.groups.iter();
+        groups.map(|group| (group.words.as_str(), group.faces.as_slice()))
+    }
+
     /// Every face.
     pub fn faces(&self) -> impl Iterator<Item = &str> {
         self.groups
@@ -126,6 +135,27 @@ impl Kaomoji {
     /// Faces for a weighted set of phrases, the best first, with the cosine of their words to the phrases: at
     /// most `count`. Of one group, shorter faces come first.
     pub fn nearest(&self, phrases: &[(&str, f32)], count: usize) -> Vec<(&str, f32)> {
+        let mut found = Vec::new();
+        for (score, group) in self.ranked(phrases) {
+            let mut faces: Vec<&str> = group.faces.iter().map(String::as_str).collect();
+            faces.sort_by_key(|face| face.chars().count());
+            found.extend(faces.into_iter().map(|face| (face, score)));
+            if found.len() >= count {
+                break;
+            }
+        }
+        found.truncate(count);
+        found
+    }
+
+    /// What the faces nearest to a weighted set of phrases are found by; `None` where none is near.
+    pub fn nearest_words(&self, phrases: &[(&str, f32)]) -> Option<&str> {
+        let ranked = self.ranked(phrases);
+        ranked.first().map(|(_, group)| group.words.as_str())
+    }
+
+    /// Groups that share a letter group with a weighted set of phrases, with their cosines, the best first.
+    fn ranked(&self, phrases: &[(&str, f32)]) -> Vec<(f32, &Group)> {
         let counts = counted(phrases.iter().copied());
         let query = self.weighted(&counts);
         let mut scored: Vec<(f32, &Group)> = self
@@ -141,17 +171,7 @@ impl Kaomoji {
             .filter(|(score, _)| *score > 0.0)
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let mut found = Vec::new();
-        for (score, group) in scored {
-            let mut faces: Vec<&str> = group.faces.iter().map(String::as_str).collect();
-            faces.sort_by_key(|face| face.chars().count());
-            found.extend(faces.into_iter().map(|face| (face, score)));
-            if found.len() >= count {
-                break;
-            }
-        }
-        found.truncate(count);
-        found
+        scored
     }
 
     /// TF-IDF weights of length 1.
@@ -219,5 +239,10 @@ mod tests {
         assert_eq!(first("笑死我了"), "(^|^)");
         assert_eq!(all.nearest(&[("crying", 1.0)], 5).len(), 2);
         assert!(all.nearest(&[("xyz", 1.0)], 5).is_empty());
+        assert_eq!(
+            all.nearest_words(&[("so happy", 1.0)]),
+            Some("happy 开心 笑死")
+        );
+        assert_eq!(all.nearest_words(&[("xyz", 1.0)]), None);
     }
 }

@@ -2,7 +2,7 @@
 //! of a data source are called. The picture networks have no part in it. Every draw is a function of (seed,
 //! stream, step): a run that resumes ends with the same weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use burn::module::Module;
@@ -10,22 +10,24 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::discriminator::{Example, FAKE, TextDiscriminator, real_label};
-use super::encoder::{PhraseEncoder, bag};
-use super::recall::{Recall, Recalled, ranked};
-use super::speaker::{Speaker, Spoken, Units, condition};
+use super::encoder::{PhraseEncoder, units_of};
+use super::faces::{Faces, Written};
+use super::fit::{Blend, HeldOut, Told};
+use super::looks::Looks;
+use super::networks::{Networks, Scribe, part_of};
+use super::options::LearnOptions;
+use super::recall::{Recall, Recalled};
+use super::speaker::{Spoken, Units, condition};
 use super::table::{Language, Phrases, Register};
 use super::text::{fold, split_of_phrase};
 use crate::arrays::{Array, Arrays, values_of, weights_of, with_weights};
 use crate::data::{Split, fnv1a64};
 use crate::error::Error;
-use crate::model::Init;
 use crate::rng::{Rng, Stream};
 use crate::train::{Adam, Gradients};
 
 /// Raised when old files cannot be read any more.
 const FORMAT: u32 = 1;
-/// Share of letter groups left out of each phrase while learning.
-const GRAM_DROP: f32 = 0.3;
 /// Share of phrases that get another one of the same idea beside them, and that get a filler word before or
 /// after.
 const JOINED: f32 = 0.15;
@@ -39,53 +41,14 @@ const FILLERS: [&[&str]; 2] = [
 const MADE_UP: usize = 1500;
 /// Temperature at which it is taught by them.
 const TEMPERATURE: f32 = 0.8;
-/// What the similarity of TF-IDF is worth in nats beside the encoder's log-probability: set by hand, not
-/// fitted.
-pub(super) const TFIDF_NATS: f32 = 6.0;
+/// Steps for which a speaker, then the discriminator, learns from the other.
+pub(super) const ROUND_STEPS: u64 = 10;
+/// Steps from one look at validation phrases to the next.
+const LOOK_STEPS: u64 = 100;
 /// Times that a phrase is drawn again for being everybody's.
 const REDRAWS: usize = 4;
 /// Steps over which a rate rises.
 const WARMUP_STEPS: f64 = 20.0;
-
-/// How long to learn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LearnOptions {
-    /// Source of every random number.
-    pub seed: u64,
-    /// Steps of the phrase encoder.
-    pub encoder_steps: u64,
-    /// Steps of the speaker of each language.
-    pub speaker_steps: u64,
-    /// Steps of the text discriminator.
-    pub discriminator_steps: u64,
-}
-
-impl Default for LearnOptions {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            encoder_steps: 1200,
-            speaker_steps: 700,
-            discriminator_steps: 400,
-        }
-    }
-}
-
-impl LearnOptions {
-    /// About so many steps in all, shared out as by default, one per part at least.
-    #[must_use]
-    pub fn of_steps(steps: u64) -> Self {
-        let default = Self::default();
-        let all = default.encoder_steps + 2 * default.speaker_steps + default.discriminator_steps;
-        let share = |own: u64| (own * steps / all).max(1);
-        Self {
-            encoder_steps: share(default.encoder_steps),
-            speaker_steps: share(default.speaker_steps),
-            discriminator_steps: share(default.discriminator_steps),
-            ..default
-        }
-    }
-}
 
 /// The parts that are learnt, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,15 +62,30 @@ pub enum Part {
     SpeakerZh,
     /// Tokens -> fake or real.
     Discriminator,
+    /// What a face is found by -> kaomoji.
+    Kaomoji,
+    /// Signs -> fake or real.
+    KaomojiDiscriminator,
+    /// Picture -> ideas.
+    Reader,
+    /// English against the text discriminator.
+    AdversarialEn,
+    /// Chinese against the text discriminator.
+    AdversarialZh,
 }
 
 impl Part {
     /// All, in order.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 9] = [
         Self::Encoder,
         Self::SpeakerEn,
         Self::SpeakerZh,
         Self::Discriminator,
+        Self::Kaomoji,
+        Self::KaomojiDiscriminator,
+        Self::Reader,
+        Self::AdversarialEn,
+        Self::AdversarialZh,
     ];
 
     /// As it is told.
@@ -117,6 +95,11 @@ impl Part {
             Self::SpeakerEn => "speaker en",
             Self::SpeakerZh => "speaker zh",
             Self::Discriminator => "discriminator",
+            Self::Kaomoji => "kaomoji",
+            Self::KaomojiDiscriminator => "kaomoji real",
+            Self::Reader => "reader",
+            Self::AdversarialEn => "adversary en",
+            Self::AdversarialZh => "adversary zh",
         }
     }
 
@@ -124,9 +107,16 @@ impl Part {
     fn pace(self) -> (usize, f64) {
         match self {
             Self::Encoder => (256, 5e-3),
-            Self::SpeakerEn | Self::SpeakerZh => (96, 4e-3),
-            Self::Discriminator => (96, 5e-3),
+            Self::SpeakerEn | Self::SpeakerZh | Self::Kaomoji => (96, 4e-3),
+            Self::Discriminator | Self::KaomojiDiscriminator => (96, 5e-3),
+            Self::Reader => (128, 3e-3),
+            Self::AdversarialEn | Self::AdversarialZh => (64, 5e-4),
         }
+    }
+
+    /// Phrases, faces or pictures a step.
+    pub fn batch(self) -> usize {
+        self.pace().0
     }
 
     fn lane(self) -> u16 {
@@ -145,90 +135,62 @@ pub struct LearnTick {
     pub steps: u64,
     /// Nats a phrase, a unit or a token.
     pub loss: f32,
+    /// How well what is held out is told, where it was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<Told>,
+}
+
+/// What was found on what is held out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// What encoder and TF-IDF are worth beside each other.
+    pub blend: Blend,
+    /// Step whose weights the encoder has; 0 before it is learnt.
+    pub encoder_step: u64,
+    /// Validation phrases by the encoder alone.
+    pub encoder: Option<Told>,
+    /// Validation phrases by the blend.
+    pub blended: Option<Told>,
+    /// Drawings that are held out, by the reader.
+    pub reader: Option<Told>,
+    /// The same by the most similar drawing.
+    pub nearest: Option<Told>,
 }
 
 /// A folded phrase and whose it is.
 struct Entry {
     language: Language,
     owners: Vec<usize>,
-    bag: Vec<u32>,
-}
-
-/// Everything that is learnt.
-#[derive(Debug, Clone)]
-struct Networks {
-    encoder: PhraseEncoder,
-    speakers: [Speaker; 2],
-    discriminator: TextDiscriminator,
-}
-
-impl Networks {
-    fn new(seed: u64, ideas: usize, units: [usize; 2], device: &Device) -> Self {
-        let mut init = Init::new(seed, 90, device);
-        Self {
-            encoder: PhraseEncoder::new(&mut init, ideas),
-            speakers: units.map(|units| Speaker::new(&mut init, units)),
-            discriminator: TextDiscriminator::new(&mut init),
-        }
-    }
-
-    fn arrays(&self) -> Arrays {
-        let mut all = Arrays::new();
-        let mut add = |name: &str, arrays: Arrays| {
-            all.extend(
-                arrays
-                    .into_iter()
-                    .map(|(key, array)| (format!("{name}.{key}"), array)),
-            );
-        };
-        add("encoder", weights_of(&self.encoder));
-        add("speaker_en", weights_of(&self.speakers[0]));
-        add("speaker_zh", weights_of(&self.speakers[1]));
-        add("discriminator", weights_of(&self.discriminator));
-        all
-    }
-
-    fn with_arrays(self, arrays: &Arrays) -> Result<Self, Vec<String>> {
-        let of = |name: &str| part_of(arrays, name);
-        let [en, zh] = self.speakers;
-        Ok(Self {
-            encoder: with_weights(self.encoder, &of("encoder"))?,
-            speakers: [
-                with_weights(en, &of("speaker_en"))?,
-                with_weights(zh, &of("speaker_zh"))?,
-            ],
-            discriminator: with_weights(self.discriminator, &of("discriminator"))?,
-        })
-    }
-}
-
-/// The arrays whose names begin with `name.`, without that.
-fn part_of(arrays: &Arrays, name: &str) -> Arrays {
-    let own = arrays.iter().filter_map(|(key, array)| {
-        let rest = key.strip_prefix(name)?.strip_prefix('.')?;
-        Some((rest.to_owned(), array.clone()))
-    });
-    own.collect()
+    units: Vec<u32>,
 }
 
 /// Learns step by step; what it holds can be put away between steps.
 pub struct Learner {
     options: LearnOptions,
-    device: Device,
+    pub(super) device: Device,
+    /// All phrases, those that are held out as well.
+    table: Phrases,
     entries: Vec<Entry>,
     /// Entries of each idea.
     of_idea: Vec<Vec<usize>>,
     phrases: Vec<(Register, Language, usize, String, f32)>,
-    units: [Units; 2],
+    pub(super) units: [Units; 2],
+    faces: Option<Faces>,
     ideas: usize,
     fingerprint: String,
-    networks: Networks,
-    adam: Adam,
+    pub(super) networks: Networks,
+    pub(super) adam: Adam,
     part: usize,
-    step: u64,
-    /// What a speaker learns from, or the discriminator; made when its part begins.
-    spoken: Vec<Spoken>,
-    examples: [Vec<Example>; 2],
+    pub(super) step: u64,
+    /// What a part learns from; made when it begins.
+    pub(super) spoken: Vec<Spoken>,
+    pub(super) examples: [Vec<Example>; 2],
+    pub(super) looks: Option<Looks>,
+    held_out: Option<HeldOut>,
+    /// The encoder's best weights so far, how well they tell validation phrases, and looks since.
+    best: Option<(Told, Arrays)>,
+    waited: u64,
+    pub(super) found: Found,
 }
 
 /// What is put away of a learner, beside its arrays.
@@ -246,6 +208,20 @@ pub struct LearnState {
     pub step: u64,
     /// Updates of its optimiser.
     pub updates: u64,
+    /// How well the best weights of the encoder so far tell validation phrases, and looks since.
+    #[serde(default)]
+    pub best: Option<Told>,
+    /// See [`Self::best`].
+    #[serde(default)]
+    pub waited: u64,
+    /// What was found on what is held out.
+    #[serde(default)]
+    pub found: Found,
+}
+
+/// An optimiser at its start.
+pub(super) fn adam() -> Adam {
+    Adam::new(0.9, 0.999, 5.0)
 }
 
 /// Hash of ideas and phrases.
@@ -258,6 +234,13 @@ fn fingerprint(table: &Phrases) -> String {
     format!("{:016x}", fnv1a64(text.as_bytes()))
 }
 
+/// What is learnt from: without phrases that are held out, and rude ones.
+fn training(table: &Phrases) -> Phrases {
+    table.filtered(|p| {
+        split_of_phrase(&fold(&p.text)) == Split::Train && p.register != Register::Rude
+    })
+}
+
 impl Learner {
     /// Begins with the training phrases of a table: those held out by [`split_of_phrase`] are never seen.
     ///
@@ -265,9 +248,7 @@ impl Learner {
     /// [`Error::Config`] where there are no phrases to learn from.
     pub fn new(table: &Phrases, options: LearnOptions, device: &Device) -> Result<Self, Error> {
         let device = device.clone().autodiff();
-        let training = table.filtered(|p| {
-            split_of_phrase(&fold(&p.text)) == Split::Train && p.register != Register::Rude
-        });
+        let training = training(table);
         let mut by_fold: BTreeMap<(Language, String), Entry> = BTreeMap::new();
         for phrase in training.phrases() {
             let entry = by_fold
@@ -275,7 +256,7 @@ impl Learner {
                 .or_insert_with(|| Entry {
                     language: phrase.language,
                     owners: Vec::new(),
-                    bag: bag(&phrase.text),
+                    units: units_of(options.encoder, &phrase.text),
                 });
             if !entry.owners.contains(&phrase.idea) {
                 entry.owners.push(phrase.idea);
@@ -310,21 +291,27 @@ impl Learner {
             Units::new(language, own.map(|p| p.text.as_str()))
         });
         let ideas = table.ideas().len();
-        let networks = Networks::new(
-            options.seed,
-            ideas,
-            units.each_ref().map(Units::count),
-            &device,
-        );
+        let faces = (options.kaomoji_steps > 0).then(Faces::built_in);
+        let faces = faces.transpose()?;
+        let [en, zh] = units.each_ref().map(Units::count);
+        let signs = faces.as_ref().map_or(0, |faces| faces.units().count());
+        let networks = Networks::new(options, ideas, [en, zh, signs], &device);
         Ok(Self {
             options,
+            table: table.clone(),
+            faces,
+            looks: None,
+            held_out: None,
+            best: None,
+            waited: 0,
+            found: Found::default(),
             entries,
             of_idea,
             phrases,
             ideas,
             fingerprint: fingerprint(table),
             networks,
-            adam: Adam::new(0.9, 0.999, 5.0),
+            adam: adam(),
             part: 0,
             step: 0,
             spoken: Vec::new(),
@@ -340,6 +327,9 @@ impl Learner {
             Part::Encoder => self.options.encoder_steps,
             Part::SpeakerEn | Part::SpeakerZh => self.options.speaker_steps,
             Part::Discriminator => self.options.discriminator_steps,
+            Part::Kaomoji | Part::KaomojiDiscriminator => self.options.kaomoji_steps,
+            Part::Reader => self.options.reader_steps,
+            Part::AdversarialEn | Part::AdversarialZh => self.options.adversarial_steps,
         }
     }
 
@@ -359,11 +349,15 @@ impl Learner {
     /// [`Error::Diverged`] where a loss is not a number.
     pub fn step(&mut self) -> Result<Option<LearnTick>, Error> {
         while self.part < Part::ALL.len() && self.step >= self.steps_of(Part::ALL[self.part]) {
+            if Part::ALL[self.part] == Part::Encoder {
+                self.settle();
+            }
             self.part += 1;
             self.step = 0;
-            self.adam = Adam::new(0.9, 0.999, 5.0);
+            self.adam = adam();
             self.spoken.clear();
             self.examples = [Vec::new(), Vec::new()];
+            self.looks = None;
         }
         let Some(&part) = Part::ALL.get(self.part) else {
             return Ok(None);
@@ -382,6 +376,11 @@ impl Learner {
             Part::SpeakerEn => self.speaker_step(0, batch, rate, &mut rng),
             Part::SpeakerZh => self.speaker_step(1, batch, rate, &mut rng),
             Part::Discriminator => self.discriminator_step(batch, rate, &mut rng),
+            Part::Kaomoji => self.kaomoji_step(batch, rate, &mut rng),
+            Part::KaomojiDiscriminator => self.kaomoji_discriminator_step(batch, rate, &mut rng),
+            Part::Reader => self.reader_step(batch, rate, &mut rng)?,
+            Part::AdversarialEn => self.adversarial_step(0, batch, rate, &mut rng),
+            Part::AdversarialZh => self.adversarial_step(1, batch, rate, &mut rng),
         };
         self.step += 1;
         if !loss.is_finite() {
@@ -390,34 +389,99 @@ impl Learner {
                 what: format!("words: the loss of the {} is {loss}", part.name()),
             });
         }
+        let step = self.step;
+        let is_last = step == steps;
+        let held_out = match part {
+            Part::Encoder if is_last || step.is_multiple_of(LOOK_STEPS) => self.look(),
+            Part::Reader if is_last => self.read_held_out(),
+            _ => None,
+        };
         Ok(Some(LearnTick {
             part,
-            step: self.step,
+            step,
             steps,
             loss,
+            held_out,
         }))
+    }
+
+    /// How well the encoder tells validation phrases; keeps its weights where they are the best so far, and
+    /// ends its part where they have not been for long. Nothing where it never looks, or there is none.
+    fn look(&mut self) -> Option<Told> {
+        if self.options.patience == 0 {
+            return None;
+        }
+        let held_out = self
+            .held_out
+            .get_or_insert_with(|| HeldOut::new(&self.table));
+        let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
+        let device = self.device.clone().inner();
+        let log_probs = self.networks.encoder.valid().log_probs(&texts, &device);
+        let told = held_out.told(&log_probs, self.ideas)?;
+        if self
+            .best
+            .as_ref()
+            .is_none_or(|(best, _)| told.nats < best.nats)
+        {
+            self.best = Some((told, weights_of(&self.networks.encoder)));
+            self.found.encoder_step = self.step;
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+            if self.waited >= self.options.patience {
+                self.step = self.options.encoder_steps;
+            }
+        }
+        Some(told)
+    }
+
+    /// Takes the encoder's best weights, and fits what they are worth beside TF-IDF: on validation phrases,
+    /// of which neither knows one.
+    fn settle(&mut self) {
+        match self.best.take() {
+            Some((_, weights)) => {
+                let encoder = with_weights(self.networks.encoder.clone(), &weights);
+                self.networks.encoder = encoder.expect("they were its own");
+            }
+            None => self.found.encoder_step = self.step,
+        }
+        self.waited = 0;
+        let held_out = self
+            .held_out
+            .take()
+            .unwrap_or_else(|| HeldOut::new(&self.table));
+        let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
+        let device = self.device.clone().inner();
+        let log_probs = self.networks.encoder.valid().log_probs(&texts, &device);
+        self.found.encoder = held_out.told(&log_probs, self.ideas);
+        let recall = Recall::new(&training(&self.table));
+        if let Some((blend, told)) = held_out.fitted(&recall, &log_probs, self.ideas) {
+            self.found.blend = blend;
+            self.found.blended = Some(told);
+        }
     }
 
     fn encoder_step(&mut self, batch: usize, rate: f64, rng: &mut Rng) -> f32 {
         let (mut bags, mut targets) = (Vec::new(), vec![0.0_f32; batch * self.ideas]);
         for row in targets.chunks_exact_mut(self.ideas) {
             let entry = &self.entries[rng.below(self.entries.len() as u32) as usize];
-            let mut groups = entry.bag.clone();
+            let mut groups = entry.units.clone();
             let owner = entry.owners[rng.below(entry.owners.len() as u32) as usize];
             if rng.chance(JOINED) {
                 let of = &self.of_idea[owner];
                 let other = &self.entries[of[rng.below(of.len() as u32) as usize]];
-                groups.extend(&other.bag);
+                groups.extend(&other.units);
             }
             if rng.chance(FILLED) {
                 let fillers = FILLERS[entry.language as usize];
-                groups.extend(bag(fillers[rng.below(fillers.len() as u32) as usize]));
+                let filler = fillers[rng.below(fillers.len() as u32) as usize];
+                groups.extend(units_of(self.options.encoder, filler));
             }
             // At least one group stays.
             let kept: Vec<u32> = groups
                 .iter()
                 .copied()
-                .filter(|_| !rng.chance(GRAM_DROP))
+                .filter(|_| !rng.chance(self.options.drop))
                 .collect();
             bags.push(if kept.is_empty() { groups } else { kept });
             for owner in &entry.owners {
@@ -439,75 +503,78 @@ impl Learner {
     }
 
     fn speaker_step(&mut self, language: usize, batch: usize, rate: f64, rng: &mut Rng) -> f32 {
-        if self.spoken.is_empty() {
-            let codes = self.networks.encoder.idea_codes();
-            let own = self.phrases.iter().filter(|p| p.1 as usize == language);
-            self.spoken = own
-                .filter_map(|(register, _, idea, text, share)| {
-                    let units = self.units[language].of_phrase(text)?;
-                    Some(Spoken {
-                        condition: condition(&codes[*idea], *register),
-                        units,
-                        share: *share,
-                    })
-                })
-                .collect();
-        }
+        self.prepare_speech(language);
         if self.spoken.is_empty() {
             return 0.0;
         }
-        // A phrase that many ideas have is said of each of them more seldom.
-        let chosen: Vec<&Spoken> = (0..batch)
-            .map(|_| {
-                let mut spoken = &self.spoken[rng.below(self.spoken.len() as u32) as usize];
-                for _ in 0..REDRAWS {
-                    if rng.chance(spoken.share) {
-                        break;
-                    }
-                    spoken = &self.spoken[rng.below(self.spoken.len() as u32) as usize];
-                }
-                spoken
-            })
-            .collect();
-        let loss = self.networks.speakers[language].loss(&chosen, &self.device);
+        let chosen = self.chosen(batch, rng);
+        let loss = self.networks.speakers[language].loss(&chosen, None, &self.device);
         let speaker = self.networks.speakers[language].clone();
         let (speaker, loss) = updated(speaker, loss, &mut self.adam, |_| rate);
         self.networks.speakers[language] = speaker;
         loss
     }
 
+    /// What the speaker of a language learns from, where it is not there yet.
+    pub(super) fn prepare_speech(&mut self, language: usize) {
+        if !self.spoken.is_empty() {
+            return;
+        }
+        let codes = self.networks.encoder.idea_codes();
+        let own = self.phrases.iter().filter(|p| p.1 as usize == language);
+        self.spoken = own
+            .filter_map(|(register, _, idea, text, share)| {
+                let units = self.units[language].of_phrase(text)?;
+                Some(Spoken {
+                    condition: condition(&codes[*idea], *register),
+                    units,
+                    share: *share,
+                })
+            })
+            .collect();
+    }
+
+    /// Phrases of a batch. One that many ideas have is said of each of them more seldom.
+    pub(super) fn chosen(&self, batch: usize, rng: &mut Rng) -> Vec<&Spoken> {
+        let any = |rng: &mut Rng| &self.spoken[rng.below(self.spoken.len() as u32) as usize];
+        let one = |_| {
+            let mut spoken = any(rng);
+            for _ in 0..REDRAWS {
+                if rng.chance(spoken.share) {
+                    break;
+                }
+                spoken = any(rng);
+            }
+            spoken
+        };
+        (0..batch).map(one).collect()
+    }
+
     fn discriminator_step(&mut self, batch: usize, rate: f64, rng: &mut Rng) -> f32 {
         if self.examples[0].is_empty() {
             self.examples = self.examples();
         }
+        let discriminator = self.networks.discriminator.clone();
+        let (discriminator, loss) = self.discriminated(discriminator, batch, rate, rng);
+        self.networks.discriminator = discriminator;
+        loss
+    }
+
+    /// A discriminator after one update on `examples`, and its loss before.
+    pub(super) fn discriminated(
+        &mut self,
+        discriminator: TextDiscriminator,
+        batch: usize,
+        rate: f64,
+        rng: &mut Rng,
+    ) -> (TextDiscriminator, f32) {
         let [real, fake] = &self.examples;
         if real.is_empty() || fake.is_empty() {
-            return 0.0;
+            return (discriminator, 0.0);
         }
-        let any =
-            |of: &'_ [Example], rng: &mut Rng| of[rng.below(of.len() as u32) as usize].clone();
-        let examples: Vec<Example> = (0..batch)
-            .map(|slot| match slot % 3 {
-                0 => any(real, rng),
-                1 => any(fake, rng),
-                _ => {
-                    let (a, b) = (any(real, rng), any(fake, rng));
-                    match rng.below(4) {
-                        0 => Example::spliced(&a, &b, rng),
-                        1 => Example::spliced(&b, &a, rng),
-                        // Seams alone must not tell.
-                        2 => Example::spliced(&a, &any(real, rng), rng),
-                        _ => Example::spliced(&b, &any(fake, rng), rng),
-                    }
-                }
-            })
-            .collect();
+        let examples = Example::mixed(real, fake, batch, rng);
         let examples: Vec<&Example> = examples.iter().collect();
-        let loss = self
-            .networks
-            .discriminator
-            .loss(&examples, true, &self.device);
-        let discriminator = self.networks.discriminator.clone();
+        let loss = discriminator.loss(&examples, true, &self.device);
         // Transitions move slowly beside emissions: docs of `demotic-crf`.
         let rates = |name: &str| {
             if name.starts_with("crf") {
@@ -516,17 +583,25 @@ impl Learner {
                 rate
             }
         };
-        let (discriminator, loss) = updated(discriminator, loss, &mut self.adam, rates);
-        self.networks.discriminator = discriminator;
-        loss
+        updated(discriminator, loss, &mut self.adam, rates)
+    }
+
+    /// Real phrases.
+    pub(super) fn real_examples(&self) -> Vec<Example> {
+        let real = self.phrases.iter();
+        real.filter_map(|p| Example::whole(&p.3, real_label(p.0)))
+            .collect()
+    }
+
+    /// Folded training phrases of a language.
+    pub(super) fn listed(&self, language: Language) -> BTreeSet<String> {
+        let own = self.phrases.iter().filter(|p| p.1 == language);
+        own.map(|p| fold(&p.3)).collect()
     }
 
     /// Real phrases, and what the speakers make up for the same ideas.
     fn examples(&self) -> [Vec<Example>; 2] {
-        let real = self.phrases.iter();
-        let real = real
-            .filter_map(|p| Example::whole(&p.3, real_label(p.0)))
-            .collect();
+        let real = self.real_examples();
         let words = self.words();
         let mut fake = Vec::new();
         for language in Language::ALL {
@@ -547,8 +622,7 @@ impl Learner {
                 })
                 .collect();
             let said = words.make_up(language, &wanted, TEMPERATURE, &mut rng);
-            let known: std::collections::BTreeSet<String> =
-                own.iter().map(|p| fold(&p.3)).collect();
+            let known = self.listed(language);
             // What it learnt by heart is no fake.
             let new = said.iter().filter(|(text, _)| !known.contains(&fold(text)));
             fake.extend(new.filter_map(|(text, _)| Example::whole(text, FAKE)));
@@ -558,14 +632,10 @@ impl Learner {
 
     /// What is learnt so far, for use.
     pub fn words(&self) -> Words {
-        let networks = &self.networks;
-        let codes = networks.encoder.idea_codes();
+        let codes = self.networks.encoder.idea_codes();
         Words {
-            networks: Networks {
-                encoder: networks.encoder.valid(),
-                speakers: networks.speakers.each_ref().map(Module::valid),
-                discriminator: networks.discriminator.valid(),
-            },
+            networks: self.networks.valid(),
+            faces: self.faces.clone(),
             device: self.device.clone().inner(),
             units: self.units.clone(),
             codes,
@@ -582,6 +652,9 @@ impl Learner {
             part: self.part,
             step: self.step,
             updates: self.adam.state().0,
+            best: self.best.as_ref().map(|(told, _)| *told),
+            waited: self.waited,
+            found: self.found,
         }
     }
 
@@ -590,6 +663,10 @@ impl Learner {
         let mut all = self.networks.arrays();
         let memory = self.adam.state().1.into_iter();
         all.extend(memory.map(|(name, array)| (format!("adam.{name}"), array)));
+        if let Some((_, best)) = &self.best {
+            let best = best.iter();
+            all.extend(best.map(|(name, array)| (format!("best.{name}"), array.clone())));
+        }
         all
     }
 
@@ -630,17 +707,19 @@ impl Learner {
         self.networks = self.networks.clone().with_arrays(arrays).map_err(damaged)?;
         self.part = state.part;
         self.step = state.step;
+        self.found = state.found;
+        self.waited = state.waited;
+        self.best = state.best.map(|told| (told, part_of(arrays, "best")));
+        if let Some((_, best)) = &self.best {
+            // Whether they are whole shows now, not when they are needed.
+            with_weights(self.networks.encoder.clone(), best).map_err(damaged)?;
+        }
         self.spoken.clear();
         self.examples = [Vec::new(), Vec::new()];
-        let weights = match Part::ALL.get(self.part) {
-            Some(Part::Encoder) => weights_of(&self.networks.encoder),
-            Some(Part::SpeakerEn) => weights_of(&self.networks.speakers[0]),
-            Some(Part::SpeakerZh) => weights_of(&self.networks.speakers[1]),
-            Some(Part::Discriminator) => weights_of(&self.networks.discriminator),
-            None => Arrays::new(),
-        };
+        self.looks = None;
+        let weights = self.weights_of_part();
         let memory = part_of(arrays, "adam");
-        self.adam = Adam::new(0.9, 0.999, 5.0);
+        self.adam = adam();
         if self.step > 0 {
             // Only what gradients reach has a memory.
             let weights = weights
@@ -654,10 +733,56 @@ impl Learner {
         }
         Ok(())
     }
+
+    /// The weights that the last step learnt.
+    fn weights_of_part(&self) -> Arrays {
+        let networks = &self.networks;
+        let speaker = |language: usize| weights_of(&networks.speakers[language]);
+        let scribe = networks.scribe.as_ref();
+        let is_discriminating = is_discriminating(self.step.saturating_sub(1));
+        match Part::ALL.get(self.part) {
+            None => Arrays::new(),
+            Some(Part::Encoder) => weights_of(&networks.encoder),
+            Some(Part::AdversarialEn | Part::AdversarialZh) if is_discriminating => {
+                weights_of(&networks.discriminator)
+            }
+            Some(Part::SpeakerEn | Part::AdversarialEn) => speaker(0),
+            Some(Part::SpeakerZh | Part::AdversarialZh) => speaker(1),
+            Some(Part::Discriminator) => weights_of(&networks.discriminator),
+            Some(Part::Kaomoji) => scribe.map_or_else(Arrays::new, |s| weights_of(&s.writer)),
+            Some(Part::KaomojiDiscriminator) => {
+                scribe.map_or_else(Arrays::new, |s| weights_of(&s.discriminator))
+            }
+            Some(Part::Reader) => {
+                let reader = networks.reader.as_ref();
+                reader.map_or_else(Arrays::new, weights_of)
+            }
+        }
+    }
+
+    /// Kaomoji that are learnt from; there where a part of theirs has steps.
+    pub(super) fn faces(&self) -> &Faces {
+        self.faces.as_ref().expect("read before their parts begin")
+    }
+
+    /// Source of every random number.
+    pub(super) fn seed(&self) -> u64 {
+        self.options.seed
+    }
+
+    /// All phrases, those that are held out as well.
+    pub(super) fn table(&self) -> &Phrases {
+        &self.table
+    }
+}
+
+/// Whether a step of an adversarial part teaches the discriminator: rounds take turns.
+pub(super) fn is_discriminating(step: u64) -> bool {
+    step / ROUND_STEPS % 2 == 1
 }
 
 /// A network after one update, and the loss before it.
-fn updated<M: Module>(
+pub(super) fn updated<M: Module>(
     network: M,
     loss: Tensor<1>,
     adam: &mut Adam,
@@ -672,6 +797,7 @@ fn updated<M: Module>(
 #[derive(Debug, Clone)]
 pub struct Words {
     networks: Networks,
+    faces: Option<Faces>,
     device: Device,
     units: [Units; 2],
     codes: Vec<Vec<f32>>,
@@ -704,16 +830,22 @@ impl Words {
         Ok(learner.words())
     }
 
-    /// All ideas by encoder and TF-IDF together, the most probable first; [`Recalled::similarity`] stays that
-    /// of TF-IDF.
-    ///
-    /// ```text
-    /// p(idea | phrase) = softmax(log p_bag + TFIDF_NATS * similarity)
-    /// ```
+    /// All ideas by encoder and TF-IDF together, as [`Self::found`] blends them, the most probable first;
+    /// [`Recalled::similarity`] stays that of TF-IDF.
     pub fn rank(&self, recall: &Recall, phrase: &str) -> Vec<Recalled> {
         let similarities = recall.similarities(phrase);
         let bag = self.networks.encoder.log_probs(&[phrase], &self.device);
-        blended(&bag, &similarities, TFIDF_NATS)
+        self.blended(&bag, &similarities)
+    }
+
+    /// [`Self::rank`] of what encoder and TF-IDF say.
+    pub(super) fn blended(&self, log_probs: &[f32], similarities: &[f32]) -> Vec<Recalled> {
+        self.state.found.blend.ranked(log_probs, similarities)
+    }
+
+    /// What was found on what is held out.
+    pub fn found(&self) -> Found {
+        self.state.found
     }
 
     /// `log p_bag` of phrases: `[phrases][ideas]`.
@@ -734,19 +866,67 @@ impl Words {
         temperature: f32,
         rng: &mut Rng,
     ) -> Vec<(String, f32)> {
-        let (speaker, units) = (
-            &self.networks.speakers[language as usize],
-            &self.units[language as usize],
-        );
+        let conditions: Vec<Vec<f32>> = wanted
+            .iter()
+            .map(|(idea, register)| condition(&self.codes[*idea], *register))
+            .collect();
+        self.make_up_of(language, &conditions, temperature, rng)
+    }
+
+    /// [`Self::make_up`] of conditions.
+    pub(super) fn make_up_of(
+        &self,
+        language: Language,
+        conditions: &[Vec<f32>],
+        temperature: f32,
+        rng: &mut Rng,
+    ) -> Vec<(String, f32)> {
+        let at = language as usize;
+        let (speaker, units) = (&self.networks.speakers[at], &self.units[at]);
         let mut all = Vec::new();
-        for wanted in wanted.chunks(256) {
-            let conditions: Vec<Vec<f32>> = wanted
-                .iter()
-                .map(|(idea, register)| condition(&self.codes[*idea], *register))
-                .collect();
-            all.extend(speaker.sample(units, &conditions, temperature, rng, &self.device));
+        for conditions in conditions.chunks(256) {
+            all.extend(speaker.sample(units, conditions, temperature, rng, &self.device));
         }
         all
+    }
+
+    /// The code of an idea.
+    pub(super) fn code(&self, idea: usize) -> &[f32] {
+        &self.codes[idea]
+    }
+
+    /// The code that the reader gives a look at a picture, and the idea that it takes it for; `None` where
+    /// none was learnt.
+    pub(super) fn read(&self, look: &[f32]) -> Option<(Vec<f32>, usize)> {
+        let reader = self.networks.reader.as_ref()?;
+        let encoder = &self.networks.encoder;
+        let log_probs = reader.log_probs(encoder, look.to_vec(), &self.device);
+        let best = (0..log_probs.len()).max_by(|&a, &b| log_probs[a].total_cmp(&log_probs[b]))?;
+        Some((reader.code(look, &self.device), best))
+    }
+
+    /// Writes kaomoji for what faces are found by (`Kaomoji::nearest_words`), none of them a listed one, the
+    /// most real first; none where writing was not learnt.
+    pub fn write(&self, words: &str, count: usize) -> Vec<Written> {
+        let (Some(faces), Some(scribe)) = (&self.faces, &self.networks.scribe) else {
+            return Vec::new();
+        };
+        let code = self
+            .networks
+            .encoder
+            .phrase_codes(&[words], &self.device)
+            .remove(0);
+        faces.written(scribe, &code, count, self.state.options.seed, &self.device)
+    }
+
+    /// What writes kaomoji, with those that it learnt from; `None` where it was not learnt.
+    pub(super) fn scribe(&self) -> Option<(&Faces, &Scribe)> {
+        self.faces.as_ref().zip(self.networks.scribe.as_ref())
+    }
+
+    /// The phrase encoder.
+    pub(super) fn encoder(&self) -> &PhraseEncoder {
+        &self.networks.encoder
     }
 
     /// The text discriminator.
@@ -770,30 +950,18 @@ impl Words {
     }
 }
 
-/// Ideas by `log_prob + nats * similarity`, the most probable first; similarities stay beside them.
-pub(super) fn blended(log_probs: &[f32], similarities: &[f32], nats: f32) -> Vec<Recalled> {
-    let scores: Vec<f32> = log_probs
-        .iter()
-        .zip(similarities)
-        .map(|(p, s)| p + nats * s)
-        .collect();
-    let mut all = ranked(&scores, 1.0);
-    for recalled in &mut all {
-        recalled.similarity = similarities[recalled.idea];
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::phrase::table::{Idea, Phrase};
+    use crate::settings::PhraseEncoderKind;
 
     /// Ideas with phrases in both languages; none is held out by its hash, so that all are learnt.
     fn table() -> Phrases {
         let rows: [(&str, &[&str]); 4] = [
+            // An emoji, so that there are drawings of it.
             (
-                "tired",
+                "1f634",
                 &[
                     "so tired",
                     "dead tired",
@@ -851,6 +1019,12 @@ mod tests {
         encoder_steps: 12,
         speaker_steps: 4,
         discriminator_steps: 3,
+        encoder: PhraseEncoderKind::Grams,
+        patience: 1,
+        drop: 0.3,
+        kaomoji_steps: 2,
+        reader_steps: 3,
+        adversarial_steps: 12,
     };
 
     fn to_the_end(learner: &mut Learner) -> Vec<LearnTick> {
@@ -867,9 +1041,13 @@ mod tests {
         let mut whole = Learner::new(&table, TINY, &device).expect("there are phrases");
         let ticks = to_the_end(&mut whole);
         assert_eq!(ticks.len() as u64, whole.progress().1);
+        for part in Part::ALL {
+            let mut own = ticks.iter().filter(|tick| tick.part == part);
+            assert!(own.any(|tick| tick.loss != 0.0), "{part:?} learns nothing");
+        }
         let expected = whole.arrays();
         // In the middle of every part, and where one ends.
-        for cut in [5, 12, 14, 18, 21] {
+        for cut in [5, 12, 18, 22, 27, 29, 41] {
             let mut first = Learner::new(&table, TINY, &device).expect("there are phrases");
             for _ in 0..cut {
                 first.step().expect("losses are finite");
@@ -882,6 +1060,82 @@ mod tests {
             assert_eq!(to_the_end(&mut second), ticks[cut..], "cut at {cut}");
             assert!(second.arrays() == expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn the_encoder_stops_where_validation_phrases_gain_nothing_and_keeps_its_best_weights() {
+        let (table, device) = (table(), Device::flex());
+        let options = LearnOptions {
+            encoder_steps: 400,
+            speaker_steps: 1,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            reader_steps: 0,
+            adversarial_steps: 0,
+            ..TINY
+        };
+        let mut learner = Learner::new(&table, options, &device).expect("there are phrases");
+        let ticks = to_the_end(&mut learner);
+        let looks: Vec<(u64, Told)> = ticks
+            .iter()
+            .filter_map(|tick| Some((tick.step, tick.held_out?)))
+            .collect();
+        assert!(
+            looks.len() >= 2,
+            "the table has validation phrases: {looks:?}"
+        );
+        // Each look but the last, or the last two, is better than the one before.
+        let worse = looks
+            .windows(2)
+            .position(|pair| pair[1].1.nats >= pair[0].1.nats);
+        let last = worse.map_or(looks.len(), |place| place + 2);
+        assert_eq!(looks.len(), last, "{looks:?}");
+        let best = looks
+            .iter()
+            .min_by(|a, b| a.1.nats.total_cmp(&b.1.nats))
+            .expect("there are some");
+        let found = learner.words().found();
+        assert_eq!(found.encoder_step, best.0);
+        assert_eq!(found.encoder, Some(best.1), "the weights of that step");
+        assert!(found.blended.is_some_and(|told| told.nats <= best.1.nats));
+        // Without looks the last weights stay.
+        let blind = LearnOptions {
+            encoder_steps: 5,
+            patience: 0,
+            ..options
+        };
+        let mut learner = Learner::new(&table, blind, &device).expect("there are phrases");
+        assert!(
+            to_the_end(&mut learner)
+                .iter()
+                .all(|tick| tick.held_out.is_none())
+        );
+        assert_eq!(learner.words().found().encoder_step, 5);
+    }
+
+    #[test]
+    fn a_recurrent_encoder_learns_and_is_put_away() {
+        let (table, device) = (table(), Device::flex());
+        let options = LearnOptions {
+            encoder: PhraseEncoderKind::Recurrent,
+            encoder_steps: 40,
+            speaker_steps: 1,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            reader_steps: 0,
+            adversarial_steps: 0,
+            drop: 0.1,
+            ..TINY
+        };
+        let mut learner = Learner::new(&table, options, &device).expect("there are phrases");
+        let ticks = to_the_end(&mut learner);
+        let mean = |ticks: &[LearnTick]| ticks.iter().map(|tick| tick.loss).sum::<f32>() / 5.0;
+        assert!(mean(&ticks[35..40]) < 0.9 * mean(&ticks[..5]));
+        let (state, arrays) = (learner.state(), learner.arrays());
+        assert!(arrays.contains_key("encoder.recurrence.input"));
+        let words = Words::new(&table, state, &arrays, &device, Path::new("words"));
+        let row = words.expect("it is whole").log_probs(&["so tired"]);
+        assert_eq!(row, learner.words().log_probs(&["so tired"]));
     }
 
     #[test]
@@ -908,8 +1162,8 @@ mod tests {
                 let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
                 assert_eq!(best, Some(phrase.idea), "{}", phrase.text);
             } else {
-                let own = bag(&phrase.text);
-                assert!(!learner.entries.iter().any(|entry| entry.bag == own));
+                let own = units_of(TINY.encoder, &phrase.text);
+                assert!(!learner.entries.iter().any(|entry| entry.units == own));
             }
         }
         let said = words.make_up(
@@ -920,6 +1174,38 @@ mod tests {
         );
         assert_eq!(said.len(), 3);
         assert!(words.realness(&["so tired"])[0] > 0.0);
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn words_are_learnt_on_a_graphics_device_as_on_the_processor() {
+        let _turn = crate::train::turn();
+        let Some(device) = crate::train::adapter() else {
+            return;
+        };
+        let table = table();
+        let options = LearnOptions {
+            encoder_steps: 4,
+            speaker_steps: 2,
+            discriminator_steps: 1,
+            kaomoji_steps: 0,
+            adversarial_steps: 0,
+            ..TINY
+        };
+        let learnt = |device: &Device| {
+            let mut learner = Learner::new(&table, options, device).expect("there are phrases");
+            to_the_end(&mut learner)
+        };
+        let (there, here) = (learnt(&device), learnt(&Device::flex()));
+        assert_eq!(there.len(), here.len());
+        for (there, here) in there.iter().zip(&here) {
+            assert!(there.loss.is_finite(), "{there:?}");
+            // What a speaker makes up turns on its last digits, and the discriminator on that.
+            if there.part != Part::Discriminator {
+                let off = (there.loss - here.loss).abs() / here.loss.abs().max(1.0);
+                assert!(off < 0.01, "{there:?}, on the processor {here:?}");
+            }
+        }
     }
 
     #[test]

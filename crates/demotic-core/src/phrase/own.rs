@@ -71,6 +71,17 @@ pub fn load(source: &str) -> Result<Phrases, DataError> {
     Ok(table)
 }
 
+/// Whether any picture of a data source, by the keys of its items, has a phrase beside its own file's name.
+pub fn has_phrases<'a>(table: &Phrases, mut keys: impl Iterator<Item = &'a str>) -> bool {
+    keys.any(|key| {
+        let idea = table.place(key);
+        idea.is_some_and(|idea| {
+            let mut own = table.of_idea(idea);
+            own.any(|phrase| phrase.source != SOURCE || phrase.register != Register::Name)
+        })
+    })
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
     let length = std::fs::metadata(path)
         .map_err(DataError::io("read phrases", path))?

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::faces::FaceRow;
+use super::fit::{Blend, Told};
 use super::import::key_of;
-use super::learn::{TFIDF_NATS, Words, blended};
+use super::learn::{Found, Words};
 use super::recall::Recall;
 use super::table::{Language, Phrases, Register};
 use super::text::{fold, split_of_phrase};
@@ -75,6 +77,10 @@ pub struct WordScores {
     pub rephrase: Vec<(String, f64, f64)>,
     /// Idea -> new phrase.
     pub spoken: Vec<SpokenRow>,
+    /// Kaomoji that are made up, beside real ones.
+    pub faces: Vec<FaceRow>,
+    /// What learning found on what is held out of it.
+    pub found: Option<Found>,
 }
 
 /// A phrase with the ideas that are right for it, and the groups it counts in.
@@ -103,6 +109,8 @@ pub fn score(table: &Phrases, words: Option<&Words>, split: Split) -> WordScores
         rows,
         rephrase: rephrased(&table, &all, &held),
         spoken: words.map_or_else(Vec::new, |words| spoken(&table, &all, words)),
+        faces: words.map_or_else(Vec::new, faces),
+        found: words.map(Words::found),
     }
 }
 
@@ -207,13 +215,11 @@ fn ranked(
             texts.iter().map(|text| recall.similarities(text)).collect(),
         ),
     ];
-    if let Some(bags) = bags {
+    if let Some((words, bags)) = words.zip(bags) {
         let blend = |(text, bag): (&&str, &Vec<f32>)| {
             let mut scores = vec![0.0; bag.len()];
-            for (place, recalled) in blended(bag, &recall.similarities(text), TFIDF_NATS)
-                .iter()
-                .enumerate()
-            {
+            let ranked = words.blended(bag, &recall.similarities(text));
+            for (place, recalled) in ranked.iter().enumerate() {
                 scores[recalled.idea] = -(place as f32);
             }
             scores
@@ -313,6 +319,13 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
         }
     }
     told
+}
+
+/// What is written as kaomoji.
+fn faces(words: &Words) -> Vec<FaceRow> {
+    words.scribe().map_or_else(Vec::new, |(faces, scribe)| {
+        faces.scores(scribe, words.encoder(), SPOKEN_OF, words.device())
+    })
 }
 
 /// What the speakers make up for ideas.
@@ -455,11 +468,65 @@ impl std::fmt::Display for WordScores {
             }
             put(&mut all, "", table.fitted(width));
         }
+        if !self.faces.is_empty() {
+            put(&mut all, "", table_of_faces(&self.faces).fitted(width));
+        }
+        if let Some(found) = &self.found {
+            let (title, table) = table_of_found(found);
+            put(&mut all, &title, table.fitted(width));
+        }
         for line in all.lines.iter().cloned().chain(all.note()) {
             writeln!(f, "{line}")?;
         }
         Ok(())
     }
+}
+
+/// How kaomoji fare that are made up, and real ones.
+fn table_of_faces(rows: &[FaceRow]) -> Table {
+    let mut table = Table::new([
+        Column::text("kaomoji"),
+        Column::figure("n"),
+        Column::figure("distinct"),
+        Column::figure("novel"),
+        Column::figure("looks real"),
+        Column::figure("passes"),
+    ]);
+    for row in rows {
+        let shares = [row.distinct, row.novel, row.real, row.passes];
+        let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
+        let first = [row.faces.to_owned(), row.n.to_string()];
+        table.push(first.map(Cell::from).into_iter().chain(shares));
+    }
+    table
+}
+
+/// What learning found on what is held out of it: a title, and a row a kind.
+fn table_of_found(found: &Found) -> (String, Table) {
+    let Blend { encoder, tfidf } = found.blend;
+    let title = format!(
+        "encoder of step {}; fitted on validation phrases: {encoder} of its log-probability, {tfidf} nats for 1 of similarity",
+        found.encoder_step
+    );
+    let mut table = Table::new([
+        Column::text("held out while learning"),
+        Column::text("by"),
+        Column::figure("first right"),
+        Column::figure("among five"),
+        Column::figure("nats"),
+    ]);
+    for (what, by, told) in [
+        ("validation phrases", "encoder", found.encoder),
+        ("validation phrases", "encoder + TF-IDF", found.blended),
+        ("drawings", "reader", found.reader),
+        ("drawings", "nearest drawing", found.nearest),
+    ] {
+        if let Some(Told { nats, first, five }) = told {
+            let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
+            table.push([what, by].map(Cell::from).into_iter().chain(figures));
+        }
+    }
+    (title, table)
 }
 
 /// Puts a table below others, an empty line and its title between.

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::gallery::Gallery;
-use super::learn::{TFIDF_NATS, Words, blended};
+use super::learn::Words;
 use super::memory::Memory;
 use super::recall::Recall;
 use super::table::{Phrases, Register};
@@ -88,8 +88,8 @@ pub fn score_drawn(
             let mut hits = Vec::new();
             for (at, text) in texts.iter().enumerate() {
                 let similarities = recall.similarities(text);
-                let ranked = match &bags {
-                    Some(bags) => blended(&bags[at], &similarities, TFIDF_NATS),
+                let ranked = match words.zip(bags.as_ref()) {
+                    Some((words, bags)) => words.blended(&bags[at], &similarities),
                     None => recall.rank(text),
                 };
                 let right = all.known(text);

@@ -5,12 +5,13 @@
 //! # Source
 //! Cho et al. 2014 for the unit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::encoder::CODE;
+use super::recurrence::advance;
 use super::table::{Language, Register};
 use super::text::{Token, tokens};
 use crate::arrays::values_of;
@@ -22,7 +23,9 @@ const UNIT: usize = 64;
 /// Entries of the state.
 const STATE: usize = 128;
 /// Most units of a phrase, the end included.
-pub(crate) const MAX_UNITS: usize = 14;
+const MAX_UNITS: usize = 14;
+/// Most signs of a kaomoji, the end included.
+const MAX_SIGNS: usize = 12;
 /// Registers that the speaker tells apart: name, what people say, tag.
 const REGISTERS: usize = 3;
 /// Entries of what a phrase is said of.
@@ -43,6 +46,8 @@ pub(super) struct Units {
     /// After the three special ones: letters, then words or characters.
     names: Vec<String>,
     places: BTreeMap<String, usize>,
+    /// Most units of a phrase, the end included.
+    longest: usize,
 }
 
 impl Units {
@@ -84,7 +89,25 @@ impl Units {
             language,
             names,
             places,
+            longest: MAX_UNITS,
         }
+    }
+
+    /// Of kaomoji: every sign is one.
+    pub(crate) fn of_signs<'a>(faces: impl Iterator<Item = &'a str>) -> Self {
+        let signs: BTreeSet<char> = faces.flat_map(str::chars).collect();
+        Self {
+            longest: MAX_SIGNS,
+            ..Self::of(Language::Zh, signs.into_iter().map(String::from).collect())
+        }
+    }
+
+    /// The units of a kaomoji, the end at its end; `None` as in [`Self::of_phrase`].
+    pub(crate) fn of_face(&self, face: &str) -> Option<Vec<usize>> {
+        let place = |sign: char| self.places.get(&String::from(sign)).copied();
+        let mut units = face.chars().map(place).collect::<Option<Vec<usize>>>()?;
+        units.push(END);
+        (units.len() > 1 && units.len() <= self.longest).then_some(units)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -120,11 +143,11 @@ impl Units {
             }
         }
         units.push(END);
-        (units.len() > 1 && units.len() <= MAX_UNITS).then_some(units)
+        (units.len() > 1 && units.len() <= self.longest).then_some(units)
     }
 
     /// The phrase of units, as people write it.
-    fn phrase(&self, units: &[usize]) -> String {
+    pub(super) fn phrase(&self, units: &[usize]) -> String {
         let mut text = String::new();
         let mut is_spelling = false;
         for unit in units {
@@ -211,21 +234,14 @@ impl Speaker {
         (state, every)
     }
 
-    /// One step: `state + update * (tanh(proposal) - state)`.
-    ///
-    /// `input`: `[b, 3 STATE]`, what unit and condition add; `state`: `[b, STATE]`.
-    fn advance(&self, input: Tensor<2>, state: Tensor<2>) -> Tensor<2> {
-        let own = state.clone().matmul(self.state.val());
-        let thirds = |x: Tensor<2>| x.split(STATE, 1);
-        let (input, own) = (thirds(input), thirds(own));
-        let update = activation::sigmoid(input[0].clone() + own[0].clone());
-        let reset = activation::sigmoid(input[1].clone() + own[1].clone());
-        let proposal = (input[2].clone() + reset * own[2].clone()).tanh();
-        state.clone() + update * (proposal - state)
-    }
-
-    /// Mean negative log-likelihood of the units of phrases, nats a unit.
-    pub(crate) fn loss(&self, batch: &[&Spoken], device: &Device) -> Tensor<1> {
+    /// Mean negative log-likelihood of the units of phrases, nats a unit; a phrase counts by its share of
+    /// `weights`, where there are any.
+    pub(crate) fn loss(
+        &self,
+        batch: &[&Spoken],
+        weights: Option<&[f32]>,
+        device: &Device,
+    ) -> Tensor<1> {
         let b = batch.len();
         let steps = batch
             .iter()
@@ -252,15 +268,16 @@ impl Speaker {
                 .collect();
             let before = Tensor::<1, Int>::from_data(TensorData::new(before, [b]), device);
             let input = self.units.val().select(0, before).matmul(self.input.val()) + every.clone();
-            state = self.advance(input, state);
+            state = advance(input, state, self.state.val());
             states.push(state.clone());
         }
         // Only steps that exist are told apart: most phrases are short.
-        let (mut rows, mut targets) = (Vec::new(), Vec::new());
+        let (mut rows, mut targets, mut shares) = (Vec::new(), Vec::new(), Vec::new());
         for (i, spoken) in batch.iter().enumerate() {
             for (step, unit) in spoken.units.iter().enumerate() {
                 rows.push((step * b + i) as i32);
                 targets.push(*unit as i32);
+                shares.push(weights.map_or(1.0, |weights| weights[i]));
             }
         }
         let n = rows.len();
@@ -268,16 +285,16 @@ impl Speaker {
         let targets = Tensor::<2, Int>::from_data(TensorData::new(targets, [n, 1]), device);
         let states = Tensor::cat(states, 0).select(0, rows); // [n, STATE]
         let logits = states.matmul(self.output.val()) + self.output_bias.val().unsqueeze();
-        activation::log_softmax(logits, 1)
-            .gather(1, targets)
-            .mean()
-            .neg()
+        let log_probs = activation::log_softmax(logits, 1).gather(1, targets);
+        if weights.is_none() {
+            return log_probs.mean().neg();
+        }
+        let shares = Tensor::<2>::from_data(TensorData::new(shares, [n, 1]), device);
+        (log_probs * shares).mean().neg()
     }
 
     /// Draws a phrase for each condition; below temperature 1, more usual ones. Also gives the mean
     /// log-likelihood of its units.
-    ///
-    /// Phrases that do not end within the longest length are cut there.
     pub(crate) fn sample(
         &self,
         units: &Units,
@@ -286,6 +303,21 @@ impl Speaker {
         rng: &mut Rng,
         device: &Device,
     ) -> Vec<(String, f32)> {
+        let drawn = self.draw(units, conditions, temperature, rng, device);
+        let said = drawn.into_iter();
+        said.map(|(said, log_prob)| (units.phrase(&said), log_prob))
+            .collect()
+    }
+
+    /// [`Self::sample`] as units. Phrases that do not end within the longest length are cut there.
+    pub(super) fn draw(
+        &self,
+        units: &Units,
+        conditions: &[Vec<f32>],
+        temperature: f32,
+        rng: &mut Rng,
+        device: &Device,
+    ) -> Vec<(Vec<usize>, f32)> {
         let b = conditions.len();
         let flat: Vec<f32> = conditions.iter().flatten().copied().collect();
         let (mut state, every) = self.begin(Tensor::from_data(
@@ -295,14 +327,14 @@ impl Speaker {
         let mut said: Vec<Vec<usize>> = vec![Vec::new(); b];
         let mut log_probs = vec![0.0_f32; b];
         let mut ended = vec![false; b];
-        for _ in 0..MAX_UNITS {
+        for _ in 0..units.longest {
             let before: Vec<i32> = said
                 .iter()
                 .map(|units| units.last().map_or(END as i32, |unit| *unit as i32))
                 .collect();
             let before = Tensor::<1, Int>::from_data(TensorData::new(before, [b]), device);
             let input = self.units.val().select(0, before).matmul(self.input.val()) + every.clone();
-            state = self.advance(input, state);
+            state = advance(input, state, self.state.val());
             let logits =
                 state.clone().matmul(self.output.val()) + self.output_bias.val().unsqueeze();
             let logits = values_of(activation::log_softmax(logits, 1));
@@ -322,9 +354,12 @@ impl Speaker {
                 break;
             }
         }
-        said.iter()
+        said.into_iter()
             .zip(log_probs)
-            .map(|(said, log_prob)| (units.phrase(said), log_prob / said.len().max(1) as f32))
+            .map(|(said, log_prob)| {
+                let count = said.len().max(1) as f32;
+                (said, log_prob / count)
+            })
             .collect()
     }
 }

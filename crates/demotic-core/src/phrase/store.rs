@@ -103,7 +103,7 @@ fn parse(bytes: &[u8]) -> Result<(LearnState, Arrays), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phrase::LearnOptions;
+    use crate::phrase::{Found, LearnOptions};
 
     #[test]
     fn files_read_back_and_any_damage_is_seen() {
@@ -114,6 +114,9 @@ mod tests {
             part: 1,
             step: 2,
             updates: 3,
+            best: None,
+            waited: 0,
+            found: Found::default(),
         };
         let array = Array {
             shape: vec![2, 2],

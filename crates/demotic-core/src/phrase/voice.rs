@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::learn::Words;
 use super::recall::{Recall, Recalled};
+use super::speaker::condition;
 use super::table::{Language, Phrases, Register};
 use super::text::fold;
 use crate::rng::{Rng, Stream};
@@ -110,13 +111,19 @@ const TEMPERATURE: f32 = 0.7;
 /// Phrases that the speaker makes up for a recalled idea and that stand in no list, the most real first by
 /// the text discriminator: its mean probability that their tokens are real is their score. In the language
 /// and register that are wanted; in both languages, and as people say it, where nothing is said of them.
+///
+/// `look`: what the gallery looks at in the picture that recalled it. Where the reader takes the picture for
+/// the same idea, phrases are of what it reads; else of the idea.
 pub fn new_phrases(
     words: &Words,
     listed: &Recall,
     recalled: &Recalled,
+    look: &[f32],
     wanted: Wanted<'_>,
     count: usize,
 ) -> Vec<Said> {
+    let read = words.read(look).filter(|(_, idea)| *idea == recalled.idea);
+    let code = read.map_or_else(|| words.code(recalled.idea).to_vec(), |(code, _)| code);
     let register = wanted.register.unwrap_or(Register::Colloquial);
     let mut found: BTreeMap<String, Said> = BTreeMap::new();
     for language in Language::ALL {
@@ -129,12 +136,8 @@ pub fn new_phrases(
             Stream::WORDS.lane(32 + language as u16),
             recalled.idea as u64,
         );
-        let draws = words.make_up(
-            language,
-            &vec![(recalled.idea, register); DRAWS * count],
-            TEMPERATURE,
-            &mut rng,
-        );
+        let conditions = vec![condition(&code, register); DRAWS * count];
+        let draws = words.make_up_of(language, &conditions, TEMPERATURE, &mut rng);
         let texts: Vec<&str> = draws.iter().map(|(text, _)| text.as_str()).collect();
         for (text, real) in texts.iter().zip(words.realness(&texts)) {
             let folded = fold(text);

@@ -8,6 +8,7 @@ pub mod labels;
 mod runs;
 mod scores;
 mod sheet;
+mod words;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -52,6 +53,8 @@ pub struct Report {
     pub stats: Vec<Record>,
     /// The figures on held-out pictures, once there are any.
     pub evaluation: Option<Value>,
+    /// Lines of `words/stats.jsonl`, and the scores of words, once there are any.
+    pub words: (Vec<Value>, Option<Value>),
     /// Pictures through time.
     pub films: Vec<Film>,
 }
@@ -217,6 +220,7 @@ impl Report {
         }
         body += &self.validation();
         body += &self.curves();
+        body += &words::html(&self.words.0, self.words.1.as_ref());
         body += &self.settings();
         if !self.facts.is_empty() {
             // Of styles that share nothing there is nothing to say.
@@ -276,7 +280,15 @@ impl Report {
             let said = escape(&said);
             format!("<p class=\"note\">In figures, the translations are {said}.</p>")
         });
-        plainly.into_iter().chain(figures).collect()
+        let said: String = plainly.into_iter().chain(figures).collect();
+        if said.is_empty() {
+            let why = evaluation.notes.first().map_or("", String::as_str);
+            return format!(
+                "<p class=\"verdict\">No figure tells how good the translations are; look at them.</p><p class=\"note\">{}</p>",
+                escape(why)
+            );
+        }
+        said
     }
 
     /// How far the run is, in one line.

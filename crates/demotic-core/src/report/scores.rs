@@ -29,17 +29,17 @@ pub(crate) fn tables(evaluation: &Value) -> String {
             .into_iter()
             .flatten()
     };
-    let directions: Vec<&Map<String, Value>> = directions
+    let translated: Vec<&Map<String, Value>> = directions
         .iter()
         .chain(also("kinds"))
         .chain(also("unpaired"))
-        .chain(also("prior"))
         .filter_map(Value::as_object)
         .collect();
+    let drawn: Vec<&Map<String, Value>> = also("prior").filter_map(Value::as_object).collect();
     // A method is an entry that holds figures by name.
     let mut methods: Vec<&str> = Vec::new();
     let mut figures: BTreeSet<&str> = BTreeSet::new();
-    for direction in &directions {
+    for direction in translated.iter().chain(&drawn) {
         for (name, value) in *direction {
             let Some(held) = value
                 .as_object()
@@ -67,17 +67,21 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         let cell = |direction: &Map<String, Value>, method: &str| {
             figure(direction.get(method)?.get(name)?)
         };
-        let methods: Vec<&str> = methods
-            .iter()
-            .copied()
-            .filter(|method| directions.iter().any(|d| cell(d, method).is_some()))
-            .collect();
-        let directions: Vec<&Map<String, Value>> = directions
-            .iter()
-            .copied()
-            .filter(|d| methods.iter().any(|method| cell(d, method).is_some()))
-            .collect();
-        write_table(&mut out, name, &methods, &directions, cell);
+        for (rows, of) in [(&translated, ""), (&drawn, ", drawn without an input")] {
+            let methods: Vec<&str> = methods
+                .iter()
+                .copied()
+                .filter(|method| rows.iter().any(|row| cell(row, method).is_some()))
+                .collect();
+            let rows: Vec<&Map<String, Value>> = rows
+                .iter()
+                .copied()
+                .filter(|row| methods.iter().any(|method| cell(row, method).is_some()))
+                .collect();
+            if !rows.is_empty() {
+                write_table(&mut out, [name, of], &methods, &rows, cell);
+            }
+        }
     }
     let notes = evaluation.get("notes").and_then(Value::as_array);
     for note in notes.into_iter().flatten().filter_map(Value::as_str) {
@@ -89,7 +93,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
 /// The table of one figure.
 fn write_table(
     out: &mut String,
-    name: &str,
+    [name, of]: [&str; 2],
     methods: &[&str],
     directions: &[&Map<String, Value>],
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
@@ -99,7 +103,7 @@ fn write_table(
     let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(
         out,
-        "<div class=\"wide\"><table><caption>{} <small>{}</small></caption><tr><th>direction{}<th>n",
+        "<div class=\"wide\"><table><caption>{}{of} <small>{}</small></caption><tr><th>direction{}<th>n",
         escape(name),
         if name == NEAREST {
             "0 is a copy of a training picture; held-out pictures are what new ones come to"
@@ -159,14 +163,25 @@ fn write_table(
             } else {
                 "<td>"
             };
-            let _ = write!(out, "{tag}{middle:.4}");
+            let digits = digits([middle, low, high]);
+            let _ = write!(out, "{tag}{middle:.digits$}");
             if high > low && !is_few {
-                let _ = write!(out, " <small>[{low:.4}, {high:.4}]</small>");
+                let _ = write!(out, " <small>[{low:.digits$}, {high:.digits$}]</small>");
             }
         }
         *out += "</tr>";
     }
     *out += "</table></div>";
+}
+
+/// Digits behind the point that keep figures of any size about as wide.
+fn digits(values: [f64; 3]) -> usize {
+    let largest = values.into_iter().map(f64::abs).fold(0.0, f64::max);
+    match largest {
+        ..10.0 => 4,
+        10.0..100.0 => 2,
+        _ => 1,
+    }
 }
 
 /// How well the discriminator recognises the styles of real pictures, if it was asked: a row per style, a
@@ -257,17 +272,22 @@ mod tests {
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
+        assert_eq!(digits([0.07, 0.06, 9.99]), 4);
+        assert_eq!(digits([12.0, -99.0, 13.0]), 2);
+        assert_eq!(digits([1234.5, 900.0, 1500.0]), 1);
         // A row and a column stand where they have the figure, and no draw is the best for being far from
         // training pictures.
         let of = |kid: f64| serde_json::json!({"kid": kid, "nearest_l1": 10.0 * kid});
         let html = tables(&serde_json::json!({"directions": [{
             "from": "a", "to": "b", "kind": "loose", "n": 9, "model": {"kid": 0.5, "l1": 0.25}, "copy": {"kid": 0.75, "l1": 0.5},
         }], "prior": [{"style": "b", "n": 9, "normal": of(0.3), "fitted": of(0.2)}]}));
-        let [kid, l1, nearest] = ["kid", "l1", "nearest_l1"].map(|name| {
-            let (_, rest) = html.split_once(&format!("<caption>{name} ")).expect(name);
+        let captions = ["kid ", "kid, drawn", "l1 ", "nearest_l1, drawn"];
+        let [kid, drawn, l1, nearest] = captions.map(|name| {
+            let (_, rest) = html.split_once(&format!("<caption>{name}")).expect(name);
             rest.split_once("</table>").expect("an end").0
         });
-        assert!(kid.contains("no input → b") && kid.contains("<th>fitted"));
+        assert!(kid.contains("a → b") && !kid.contains("fitted"));
+        assert!(drawn.contains("no input → b") && drawn.contains("<th>fitted"));
         assert!(!l1.contains("no input") && !l1.contains("fitted") && l1.contains("<th>copy"));
         assert!(
             !nearest.contains("a → b")

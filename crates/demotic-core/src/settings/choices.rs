@@ -204,6 +204,28 @@ choices! {
     }
 }
 
+choices! {
+    /// Whether `demotic train` learns words at its end.
+    LearnWords {
+        /// Where the run's own pictures have phrases and it has 1,000 steps or more.
+        Auto = "auto",
+        /// Always.
+        Always = "always",
+        /// Never: `demotic learn-words` does it later.
+        Never = "never",
+    }
+}
+
+choices! {
+    /// How a phrase becomes a code.
+    PhraseEncoderKind {
+        /// The sum of its hashed letter groups.
+        Grams = "grams",
+        /// A gated recurrent network over its letters.
+        Recurrent = "recurrent",
+    }
+}
+
 /// A word or a number, as it stands in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]

@@ -3,8 +3,8 @@
 
 use super::choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, DIRECTIONS, Damaged,
-    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, Pairs, Schedule,
-    StyleKind, TransitionKind,
+    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
+    PhraseEncoderKind, Schedule, StyleKind, TransitionKind,
 };
 use super::declare::{
     at_least, between, count, described, multiple, not_negative, one_of, positive, settings,
@@ -302,6 +302,33 @@ settings! {
             only with("train.rollbacks_max above 0", |c| c.train.rollbacks_max > 0);
         /// Whether event files for TensorBoard are written into the run's `tensorboard/`.
         tensorboard: bool = false, switch();
+    }
+
+    /// What the ideas of the pictures are called (`demotic learn-words`).
+    words: WordsConfig {
+        /// Whether `demotic train` learns words at its end: `auto`: where the run's own pictures have phrases
+        /// and it has 1,000 steps or more; `always`; `never`.
+        learn: LearnWords = LearnWords::Auto, words(LearnWords::WORDS);
+        /// How a phrase becomes a code: `grams`: the sum of its hashed letter groups; `recurrent`: by a gated
+        /// recurrent network over its letters.
+        encoder: PhraseEncoderKind = PhraseEncoderKind::Grams, words(PhraseEncoderKind::WORDS);
+        /// Most steps of the phrase encoder.
+        encoder_steps: u64 = 2000, at_least(1);
+        /// Looks at validation phrases, one every 100 steps, without gain after which the phrase encoder
+        /// stops; the best weights stay. 0 does not look and takes the last ones.
+        patience: u64 = 3, count();
+        /// Share of letter groups, or letters, that are left out of each phrase while learning.
+        drop: f32 = 0.3, between(0.0, 0.95);
+        /// Steps of the speaker of each language.
+        speaker_steps: u64 = 700, at_least(1);
+        /// Steps of the text discriminator.
+        discriminator_steps: u64 = 400, at_least(1);
+        /// Steps of what writes kaomoji, and of its discriminator; 0 leaves both out.
+        kaomoji_steps: u64 = 300, count();
+        /// Steps of the reader of pictures; 0 leaves it out.
+        reader_steps: u64 = 300, count();
+        /// Steps in which each speaker and the text discriminator learn from each other, after all else.
+        adversarial_steps: u64 = 0, count();
     }
 
     /// How a graphics processor computes.

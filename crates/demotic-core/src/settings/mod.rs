@@ -17,12 +17,12 @@ use toml::{Table, Value};
 use crate::error::Error;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, Pairs, Quality, Schedule,
-    StyleKind, TransitionKind,
+    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
+    PhraseEncoderKind, Quality, Schedule, StyleKind, TransitionKind,
 };
 pub use keys::{
     Augmentation, Config, DataConfig, DeviceConfig, DiscriminatorConfig, GeneratorConfig,
-    LossConfig, TrainConfig,
+    LossConfig, TrainConfig, WordsConfig,
 };
 use keys::{REMOVED, keys};
 pub use tables::key_tables;

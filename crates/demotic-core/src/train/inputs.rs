@@ -50,7 +50,7 @@ pub(crate) struct Inputs {
     pub(crate) generator_variations: Option<Variations>,
     /// The styles of all these, as tensors take them.
     pub(crate) conditioning: Conditioning,
-    /// What is left of the weight of diversity in this step: 1 at the start, 0 at the end.
+    /// Factor on `loss.diversity`: falls from 1 to 0 over the run.
     pub(crate) diversity: f32,
     /// Weight of the gradient penalty in this step; 0 where it is not due.
     pub(crate) r1: f32,
@@ -59,8 +59,8 @@ pub(crate) struct Inputs {
 /// Styles and labels of a part as tensors take them, pictures in the order in which networks see them.
 #[derive(Clone, Debug)]
 pub(crate) struct Conditioning {
-    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the targets'
-    /// again for samples from the prior, where there are any: `[2n or 3n, styles]`.
+    /// Rows of the styles of all that is generated from the sources: their own, the targets', and the
+    /// targets' again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
     /// Of the sources' own styles, for the way back: `[n, styles]`.
     pub(crate) own_rows: Vec<f32>,

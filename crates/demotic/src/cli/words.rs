@@ -20,7 +20,8 @@ What it draws is a known idea said in another hand: `nearest_l1` is the smallest
 (0 is a copy). Sentences, negation (`not happy`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
 so and exits with 1; --anyway draws the nearest.
 
---style kaomoji answers with pictures made of characters, and needs no run.
+--style kaomoji answers with pictures made of characters, and needs no run. With a run that has learnt words, `new` ones follow that \
+are made up for the same, with how real a conditional random field takes their signs for; --json has every sign.
 
 Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>language<tab>register<tab>phrase`, or a text \
 <name>.txt beside a picture, one phrase a line.
@@ -198,22 +199,27 @@ pub(crate) struct ReadArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Learns from what the ideas of the run's pictures are called, in minutes: the phrase encoder (phrase to idea), a speaker a language \
-(idea to new phrase) and the text discriminator (fake or real, token by token). The picture networks stay as they are. Phrases that \
-are held out for scoring (`evaluate --words`) are never learnt. Everything goes to RUN/words/: words.safetensors, and stats.jsonl \
-with a line per tick.
+(idea to new phrase), the text discriminator (fake or real, token by token), what writes kaomoji, and the reader of pictures. The \
+picture networks stay as they are. Phrases that are held out for scoring (`evaluate --words`) are never learnt; those of the validation \
+split decide when the phrase encoder stops and what it is worth beside TF-IDF. Everything goes to RUN/words/: words.safetensors, and \
+stats.jsonl with a line per tick. `demotic train` does this at its end: see `words.learn`.
 
 Ctrl-C finishes the step, keeps what is learnt and exits with 130; the same command goes on and ends with the same weights, to the bit \
 on flex. Where all is learnt it does nothing; --restart learns anew.
 
 Examples:
   demotic learn-words --run runs/00001-quickstart
-  demotic learn-words --run runs/00001-quickstart --restart --seed 1")]
+  demotic learn-words --run runs/00001-quickstart --restart --seed 1
+  demotic learn-words --run runs/00001-quickstart --restart --set words.encoder=recurrent")]
 pub(crate) struct LearnArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
+    /// A setting of words: `words.encoder=recurrent`; configs/README.md lists them
+    #[arg(long, value_name = "words.KEY=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Steps in all; shared out over the parts
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(4..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(9..=10_000_000))]
     pub(crate) steps: Option<u64>,
     /// Source of every random number; without it, the run's
     #[arg(long, value_name = "N")]

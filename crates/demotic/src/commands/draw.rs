@@ -5,10 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::device;
 use demotic_core::files::{require_writable, write_whole};
-use demotic_core::phrase::{self, Drawn, Origin, Phrases, Recall};
+use demotic_core::phrase::{self, Drawn, Origin, Phrases, Recall, Written};
 use demotic_core::train::BUILT_IN;
 use serde::Serialize;
 
+use super::draw_kaomoji::Faces;
 use super::draw_pictures::{Target, draw};
 use super::learn_words;
 use super::words::{self, Answer, TOLD, Told, in_words};
@@ -18,8 +19,6 @@ use crate::output::{say, show};
 
 /// The style that is made of characters.
 const KAOMOJI: &str = "kaomoji";
-/// Ideas whose phrases a kaomoji is chosen by.
-const KAOMOJI_IDEAS: usize = 3;
 
 /// A line of `--json`.
 #[derive(Serialize)]
@@ -32,8 +31,11 @@ struct Line<'a> {
     recalled: Vec<Told<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drawn: Vec<PictureTold<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    kaomoji: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    kaomoji: &'a [String],
+    /// Those that are made up.
+    #[serde(skip_serializing_if = "<[Written]>::is_empty")]
+    written: &'a [Written],
 }
 
 /// A picture as it is told.
@@ -84,20 +86,16 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
     let count = args.count as usize;
 
     let mut drawn: Vec<Vec<Drawn>> = answers.iter().map(|_| Vec::new()).collect();
-    let mut faces: Vec<Vec<String>> = answers.iter().map(|_| Vec::new()).collect();
+    let mut faces: Vec<Faces> = answers.iter().map(|_| Faces::default()).collect();
     let mut done = String::new();
     if is_text {
         let all = phrase::kaomoji()?;
         for (answer, faces) in answers.iter().zip(&mut faces).filter(|(a, _)| is_wanted(a)) {
-            *faces = kaomoji(&all, &table, answer, count);
+            *faces = Faces::of(&all, &table, learnt.as_ref(), answer, count);
         }
         if let Some(out) = &args.out {
-            let lines: String = faces
-                .iter()
-                .flatten()
-                .flat_map(|face| [face, "\n"])
-                .collect();
-            write_whole(out, lines.as_bytes())?;
+            let texts: String = faces.iter().map(Faces::text).collect();
+            write_whole(out, texts.as_bytes())?;
         }
     } else if let (Some(style), Some(out)) = (&args.style, &args.out) {
         let to = Target { run, style, out };
@@ -121,7 +119,8 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
                     nearest_l1: drawn.nearest_l1,
                 })
                 .collect(),
-            kaomoji: faces.iter().map(String::as_str).collect(),
+            kaomoji: &faces.listed,
+            written: &faces.written,
         })
         .collect();
     let json = || -> Result<String> {
@@ -147,7 +146,7 @@ fn shown(
     table: &Phrases,
     answers: &[Answer],
     drawn: &[Vec<Drawn>],
-    faces: &[Vec<String>],
+    faces: &[Faces],
     count: usize,
     anyway: bool,
 ) -> String {
@@ -188,7 +187,7 @@ fn shown(
                 ),
             });
         }
-        lines.extend(faces.iter().map(|face| format!("  {face}")));
+        lines.extend(faces.lines());
     }
     lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
@@ -198,16 +197,4 @@ fn from(origin: &Origin) -> &str {
         Origin::Real => "real",
         Origin::Translated(style) => style,
     }
-}
-
-/// The faces whose words are nearest to the phrase and to what the recalled ideas are called.
-fn kaomoji(all: &phrase::Kaomoji, table: &Phrases, answer: &Answer, count: usize) -> Vec<String> {
-    let mut phrases = vec![(answer.phrase.as_str(), 1.0)];
-    for recalled in answer.ranked.iter().take(KAOMOJI_IDEAS) {
-        let own: Vec<_> = table.of_idea(recalled.idea).collect();
-        let weight = recalled.prob / own.len().max(1) as f32;
-        phrases.extend(own.iter().map(|phrase| (phrase.text.as_str(), weight)));
-    }
-    let nearest = all.nearest(&phrases, count).into_iter();
-    nearest.map(|(face, _)| face.to_owned()).collect()
 }

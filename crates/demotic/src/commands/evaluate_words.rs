@@ -8,9 +8,10 @@ use demotic_core::phrase::{self, DrawnRow, WordScores};
 use demotic_core::train::run::trained;
 use serde::Serialize;
 
-use super::scored::told;
+use super::scored::{told, write};
 use super::{learn_words, words};
 use crate::cli::EvaluateArgs;
+use crate::failure::io;
 use crate::options::dataset_options;
 use crate::terminal::Terminal;
 
@@ -64,5 +65,12 @@ pub(super) fn run(args: &EvaluateArgs, split: Split) -> Result<()> {
         args.run.display(),
         scored.words,
     );
+    if args.run.is_dir() {
+        // The run's page shows it.
+        let folder = args.run.join(learn_words::FOLDER);
+        std::fs::create_dir_all(&folder)
+            .map_err(|e| io("make the folder of words", &folder, &e))?;
+        write(&scored, &folder.join("evaluation.json"))?;
+    }
     told(args, &scored, &text)
 }

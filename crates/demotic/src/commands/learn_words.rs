@@ -5,26 +5,36 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::device;
+use demotic_core::data::Dataset;
+use demotic_core::device::{self, Chosen};
 use demotic_core::files::{add_line, append, write_whole};
-use demotic_core::phrase::{self, LearnOptions, Learner, Words, read_learnt, write_learnt};
+use demotic_core::phrase::{
+    self, LearnOptions, Learner, Phrases, Words, read_learnt, write_learnt,
+};
+use demotic_core::settings::{Config, LearnWords};
 use demotic_core::train::run::{config as config_of, require_run};
 
 use super::words;
 use crate::cli::LearnArgs;
-use crate::failure::Outcome;
-use crate::failure::{input, io};
+use crate::failure::{Outcome, input, io};
 use crate::output::{bytes, duration, show};
-use crate::progress::InterruptGuard;
+use crate::progress::{InterruptGuard, Journal};
 
 /// Steps from one line to the next, and from one put away to the next.
 const TICK_STEPS: u64 = 100;
+/// Steps from which a run learns words at its end.
+const AUTO_STEPS: u64 = 1000;
 /// Folder of words in a run.
-const FOLDER: &str = "words";
+pub(super) const FOLDER: &str = "words";
 
 /// The file that words are learnt into.
 fn file_of(run: &Path) -> PathBuf {
     run.join(FOLDER).join("words.safetensors")
+}
+
+/// The file of figures.
+fn stats_of(run: &Path) -> PathBuf {
+    run.join(FOLDER).join("stats.jsonl")
 }
 
 /// The words of a run, where they are learnt.
@@ -58,33 +68,88 @@ pub(super) fn required(run: &Path, chosen: &device::Chosen) -> Result<Words> {
 
 pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
     let config = config_of(&args.run)?;
-    let options = args
-        .steps
-        .map_or_else(LearnOptions::default, LearnOptions::of_steps);
-    let options = LearnOptions {
-        seed: args.seed.unwrap_or(config.seed),
-        ..options
-    };
+    if let Some(other) = args.set.iter().find(|set| !set.starts_with("words.")) {
+        return Err(input(format!(
+            "--set: expected words.KEY=VALUE, got `{other}`"
+        )));
+    }
+    let config = Config::resolve(Some(&config.to_toml(false)), &args.set)?;
+    let options = LearnOptions::new(args.seed.unwrap_or(config.seed), &config.words);
+    let options = args.steps.map_or(options, |steps| options.of_steps(steps));
     let table = phrase::load(&config.data.source)?;
     let chosen = device::open(&args.device.device)?;
-    let folder = args.run.join(FOLDER);
-    std::fs::create_dir_all(&folder).map_err(|e| io("make the folder of words", &folder, &e))?;
-    let (file, stats) = (file_of(&args.run), folder.join("stats.jsonl"));
-    let mut learner = Learner::new(&table, options, &chosen.device)?;
     if args.restart {
-        for path in [&file, &stats] {
+        for path in [file_of(&args.run), stats_of(&args.run)] {
             if path.exists() {
-                std::fs::remove_file(path).map_err(|e| io("drop what was learnt", path, &e))?;
+                std::fs::remove_file(&path).map_err(|e| io("drop what was learnt", &path, &e))?;
             }
         }
     }
+    let interrupt = InterruptGuard::new()?;
+    let mut tell = |text: &str| show(&format!("{text}\n"));
+    learn(&args.run, options, &table, &chosen, &interrupt, &mut tell)
+}
+
+/// Learns the words of a run whose pictures are learnt, where its settings have it so: what hinders that is
+/// told and hinders nothing else.
+pub(super) fn at_the_end(
+    run: &Path,
+    config: &Config,
+    dataset: &Dataset,
+    chosen: &Chosen,
+    interrupt: &InterruptGuard,
+    journal: &mut Journal,
+) -> Result<Outcome> {
+    let is_auto = config.words.learn == LearnWords::Auto;
+    if config.words.learn == LearnWords::Never || is_auto && config.train.steps < AUTO_STEPS {
+        return Ok(Outcome::Done);
+    }
+    let mut attempt = || -> Result<Outcome> {
+        let table = phrase::load(&config.data.source)?;
+        let keys = (0..dataset.item_count()).map(|item| dataset.item_key(item));
+        if is_auto && !phrase::has_phrases(&table, keys) {
+            return Ok(Outcome::Done);
+        }
+        let options = LearnOptions::new(config.seed, &config.words);
+        let mut tell = |text: &str| journal.say(text);
+        learn(run, options, &table, chosen, interrupt, &mut tell)
+    };
+    match attempt() {
+        Ok(Outcome::Interrupted) => {
+            journal.show(&format!(
+                "the pictures are learnt to the end; go on with the words: demotic learn-words --run {}",
+                run.display()
+            ));
+            Ok(Outcome::Interrupted)
+        }
+        Ok(done) => Ok(done),
+        Err(error) => {
+            journal.say(&format!("warn   no words: {error}"))?;
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// Learns where it was left, with a line a tick by `tell`.
+fn learn(
+    run: &Path,
+    options: LearnOptions,
+    table: &Phrases,
+    chosen: &Chosen,
+    interrupt: &InterruptGuard,
+    tell: &mut dyn FnMut(&str) -> Result<()>,
+) -> Result<Outcome> {
+    let folder = run.join(FOLDER);
+    std::fs::create_dir_all(&folder).map_err(|e| io("make the folder of words", &folder, &e))?;
+    let (file, stats) = (file_of(run), stats_of(run));
+    let mut learner = Learner::new(table, options, &chosen.device)?;
     if file.exists() {
         let (state, arrays) = read_learnt(&file)?;
         learner.restore(&state, &arrays, &file)?;
     }
     let (before, all) = learner.progress();
-    show(&format!(
-        "words  {} phrases of {} ideas, {all} steps{}, on {}\n",
+    tell(&format!(
+        "words  {} phrases of {} ideas, {all} steps{}, on {}",
         table.phrases().len(),
         table.ideas().len(),
         if before > 0 {
@@ -97,7 +162,6 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
     // Lines of steps that were not put away are learnt again.
     rewind(&stats, before)?;
     let mut lines = append(&stats)?;
-    let interrupt = InterruptGuard::new()?;
     let started = Instant::now();
     let put_away =
         |learner: &Learner| write_whole(&file, &write_learnt(&learner.state(), &learner.arrays()));
@@ -118,14 +182,17 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         let left = secs / (done - before) as f64 * (all - done) as f64;
         let mean = loss / f64::from(counted);
         let line = serde_json::json!({
-            "part": tick.part, "step": tick.step, "done": done, "loss": mean, "secs": secs,
+            "part": tick.part, "step": tick.step, "done": done, "loss": mean, "secs": secs, "held_out": tick.held_out,
         });
         add_line(&mut lines, &stats, &line.to_string())?;
         put_away(&learner)?;
         saved = done;
         (loss, counted) = (0.0, 0);
-        show(&format!(
-            "step   {:13} {:>5}/{}  loss {mean:>6.3}  left {:>6}\n",
+        let held_out = tick.held_out.map_or_else(String::new, |told| {
+            format!("  held out: first {:.3}  five {:.3}", told.first, told.five)
+        });
+        tell(&format!(
+            "step   {:13} {:>5}/{}  loss {mean:>6.3}  left {:>6}{held_out}",
             tick.part.name(),
             tick.step,
             tick.steps,
@@ -137,16 +204,16 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         put_away(&learner)?;
     }
     if done < all {
-        show(&format!(
-            "stop   {done} of {all} steps are kept; the same command goes on\n"
+        tell(&format!(
+            "stop   {done} of {all} steps are kept; the same command goes on"
         ))?;
         return Ok(Outcome::Interrupted);
     }
     let size = std::fs::metadata(&file)
         .map_err(|e| io("look at what was learnt", &file, &e))?
         .len();
-    show(&format!(
-        "done   {} in {}: {}\n",
+    tell(&format!(
+        "done   {} in {}: {}",
         bytes(size),
         duration(started.elapsed().as_secs_f64()),
         file.display()

@@ -10,6 +10,7 @@ mod data;
 mod devices;
 mod doctor;
 mod draw;
+mod draw_kaomoji;
 mod draw_pictures;
 mod evaluate;
 mod evaluate_drawings;

@@ -62,7 +62,8 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
         problems.extend(failed);
         for (path, picture) in held {
             let planes = picture.fit(SIZE_PX).planes(Channels::Rgb, [255; 3]);
-            let ranked = gallery.rank(&planes, SIZE_PX as usize);
+            let look = gallery.look(&planes, SIZE_PX as usize);
+            let ranked = gallery.rank_look(&look);
             let mut said =
                 phrase::phrases_of(&table, &listed, &ranked, wanted, args.count as usize);
             if let (Some(learnt), Some(best)) = (&learnt, ranked.first()) {
@@ -70,6 +71,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
                     learnt,
                     &listed,
                     best,
+                    &look,
                     wanted,
                     args.count as usize,
                 ));

@@ -8,8 +8,8 @@ use demotic_core::train::run::{self, RunDir};
 use demotic_core::train::{Checkpoint, Ending, Fact, Header, Session, Trainer};
 use serde_json::json;
 
-use super::scored;
 use super::train_start::{begin, best, dry_run, greet, opened, origin, paced, voice};
+use super::{learn_words, scored};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
 use crate::options::{Target, TrainPlan, dataset_options};
@@ -86,7 +86,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         journal.show(&format!(
             "done   step {step} of {steps}: nothing left to train; --steps makes the run longer"
         ));
-        return Ok(Outcome::Done);
+        let (path, interrupt) = (run.path(), InterruptGuard::new()?);
+        let config = &plan.config;
+        return learn_words::at_the_end(path, config, &dataset, chosen, &interrupt, &mut journal);
     }
     let before = if is_resumed {
         run.rewind(step)?;
@@ -127,8 +129,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         return Ok(outcome);
     }
 
-    finish(&mut recorder, trainer)?;
-    Ok(Outcome::Done)
+    finish(&mut recorder, trainer)
 }
 
 /// What follows from pictures that are others than before, whose contents had that checksum.
@@ -140,7 +141,7 @@ fn change_of_data(step: u64, contents: &str) -> String {
 }
 
 /// The figures of a run that came to its end, and what may be done with it.
-fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
+fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome> {
     let (run, steps) = (recorder.run, trainer.config().train.steps);
     recorder.journal.say(&format!(
         "end    step {steps}: held-out pictures (test) against their counterparts"
@@ -150,6 +151,14 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     let columns = Terminal::of_table();
     recorder.journal.show(&format!("{evaluation:columns$}"));
     recorder.journal.note(&evaluation.to_string())?;
+    let outcome = learn_words::at_the_end(
+        run.path(),
+        trainer.config(),
+        trainer.dataset(),
+        recorder.chosen,
+        &recorder.interrupt,
+        &mut recorder.journal,
+    )?;
     recorder.write_page(steps)?;
     recorder
         .journal
@@ -167,7 +176,7 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<()> {
     ] {
         recorder.journal.show(&line);
     }
-    Ok(())
+    Ok(outcome)
 }
 
 /// What is reported of a run that did not come to its end; nothing where it did.

@@ -431,6 +431,15 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
         }
     }
     assert!(evaluation["recognition"]["all"]["picture"]["value"].is_number());
+    // The page speaks of pairs nowhere, and has a verdict all the same.
+    let page = place.text("run/report.html");
+    assert!(
+        page.contains("class=\"verdict\">Translations look "),
+        "a verdict"
+    );
+    for of_pairs in ["true picture", "<th>kind", ">true pair", "<th>pair<td>"] {
+        assert!(!page.contains(of_pairs), "`{of_pairs}` without pairs");
+    }
     // Sample grids, of which films are made, have no columns for counterparts that are not there.
     let grid = place.read("run/samples/step-00000012.png");
     for columns in [

@@ -327,3 +327,106 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
     assert_eq!(place.read("o/phrases.tsv.gz"), first);
     assert_eq!(place.text("o/mine.txt"), "mine");
 }
+
+#[test]
+fn words_are_learnt_once_and_used_by_every_command() {
+    let place = Place::with_run();
+    place.refuses(
+        &words("learn-words --run run --set loss.kl=1"),
+        2,
+        "words.KEY=VALUE",
+    );
+    place.refuses(
+        &words("learn-words --run run --set words.drop=2"),
+        2,
+        "words.drop: expected 0 to 0.95",
+    );
+    let learn = words("learn-words --run run --device flex --steps 30");
+    place.run(&learn).done();
+    let stats = place.text("run/words/stats.jsonl");
+    let told: Vec<Value> = stats
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+        .collect();
+    let parts: Vec<&str> = told
+        .iter()
+        .filter_map(|line| line["part"].as_str())
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            "encoder",
+            "speaker_en",
+            "speaker_zh",
+            "discriminator",
+            "kaomoji",
+            "kaomoji_discriminator",
+            "reader",
+        ]
+    );
+    for (at, what) in [(0, "validation phrases"), (6, "held-out drawings")] {
+        let held_out = &told[at]["held_out"];
+        let [first, five] = ["first", "five"].map(|key| held_out[key].as_f64().expect(what));
+        assert!((0.0..=1.0).contains(&five) && first <= five, "{held_out}");
+    }
+    // All is learnt: the same command does nothing more.
+    place.run(&learn).done();
+    assert_eq!(place.text("run/words/stats.jsonl"), stats);
+    place
+        .run(&words("learn-words --run run --device flex --steps 40"))
+        .refused(2, "--restart");
+
+    let read = [
+        "read", "--run", "run", "--device", "flex", "--json", "so tired",
+    ];
+    let line = lines(&place.run(&read).done()).remove(0);
+    let tokens = line["tokens"].as_array().expect("tokens");
+    assert_eq!(tokens.len(), 2, "{line:#}");
+    for token in tokens {
+        let sum: f64 = ["fake", "name", "colloquial"]
+            .iter()
+            .map(|label| token[*label].as_f64().expect("a probability"))
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-4, "{token}");
+    }
+    let typed = "draw sad --run run --device flex --style kaomoji -n 2 --json -";
+    let line = lines(&place.run(&words(typed)).done()).remove(0);
+    let listed = line["kaomoji"].as_array().expect("faces");
+    let written = line["written"].as_array().expect("faces");
+    assert!(listed.len() == 2 && !written.is_empty(), "{line:#}");
+    for face in written {
+        assert!(!listed.contains(&face["face"]), "{line:#}");
+        let text = face["face"].as_str().expect("a text");
+        let signs = face["signs"].as_array().expect("signs");
+        assert_eq!(signs.len(), text.chars().count(), "{face:#}");
+    }
+    place.run(&words("report run --out page.html")).done();
+    let page = place.text("page.html");
+    assert!(page.contains("<h2>Words</h2>") && page.contains("speaker en"));
+}
+
+#[test]
+fn training_learns_words_at_its_end_where_the_settings_have_it() {
+    let place = Place::new();
+    let learn = "words.encoder_steps=1 words.speaker_steps=1 words.discriminator_steps=1 words.reader_steps=0 words.kaomoji_steps=0";
+    let train = |out: &str, learn_words: &str| {
+        let mut typed: Vec<String> = ["tiny.toml", "--steps", "2", "--out", out]
+            .map(str::to_owned)
+            .into();
+        for set in learn.split(' ').chain([learn_words]) {
+            typed.extend(["--set".to_owned(), set.to_owned()]);
+        }
+        let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+        place.train(&typed).done()
+    };
+    train("always", "words.learn=always");
+    assert!(place.path("always/words/words.safetensors").exists());
+    assert!(place.path("always/evaluation.json").exists());
+    // Two steps are a trial, not a run.
+    train("auto", "words.learn=auto");
+    assert!(!place.path("auto/words").exists());
+    // A finished run is taken up where its words were left.
+    fs::remove_file(place.path("always/words/words.safetensors")).expect("it is there");
+    place.train(&words("--resume --out always")).done();
+    assert!(place.path("always/words/words.safetensors").exists());
+}

@@ -76,7 +76,7 @@ macro_rules! shader {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub(super) struct $name;
 
-        impl super::Shader for $name {
+        impl Shader for $name {
             const SOURCE: &'static str = include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"),
                 "/../../shaders/",

@@ -2,7 +2,9 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, SHARED_BYTES, WORKGROUPS_LEAST, count, dims, empty, shader};
+use super::{
+    Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
+};
 use crate::ops::ConvShape;
 
 shader! {

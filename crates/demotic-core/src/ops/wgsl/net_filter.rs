@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, DISPATCH_MAX, Launch, count, dims, empty, floats, shader};
+use super::{Constants, DISPATCH_MAX, Launch, Shader, count, dims, empty, floats, shader};
 use crate::ops::filter_cpu::ROUNDS;
 
 shader! {

@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, shader};
+use super::{Constants, Launch, Shader, shader};
 use crate::ops::{GATHERED, padded};
 
 shader! {

@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, empty, shader};
+use super::{Constants, Launch, Shader, empty, shader};
 
 shader! {
     /// `net_leaky.wgsl`.

@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, count, dims, empty, shader};
+use super::{Constants, Launch, Shader, count, dims, empty, shader};
 use crate::ops::norm_cpu::EPSILON;
 
 shader! {

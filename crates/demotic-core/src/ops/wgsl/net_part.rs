@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, dims, empty, shader};
+use super::{Constants, Launch, Shader, dims, empty, shader};
 use crate::ops::Part;
 
 shader! {
