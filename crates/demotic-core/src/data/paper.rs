@@ -4,23 +4,24 @@ use rayon::prelude::*;
 
 use super::Picture;
 
-/// Cells along the longer side, in each of which the paper's colour is looked for.
-const CELLS: usize = 48;
+/// Cells along the longer side, in each of which the paper's colour is looked for; a stroke may be as wide as
+/// two of them.
+const CELLS: usize = 24;
 /// Fewest pixels of a cell's side.
 const LEAST_CELL: usize = 4;
 /// Share of a cell's pixels that are darker than its paper: strokes, and half of the grain.
 const DARKER: f32 = 0.75;
 /// Share of the paper's brightness from which on a pixel is paper: its grain is finer.
 const PAPER: f32 = 0.9;
-/// Share of all pixels that are surely ink, where anything is.
-const INK: f32 = 0.01;
-/// Shares of the paper's brightness that ink may have.
-const INK_RANGE: [f32; 2] = [0.05, 0.75];
+/// Most of the paper's brightness that ink has.
+const INK_MAX: f32 = 0.75;
+/// How far from ink towards paper a pixel is still ink: strokes have grain, too.
+const STROKE: f32 = 0.35;
 
 impl Picture {
-    /// The picture with its paper white and its darkest strokes black: every pixel divided by the colour of
-    /// the paper around it, which may be shaded, and spread from ink to paper over the full range. For line
-    /// drawings: a large dark area is taken for paper.
+    /// The picture with its paper white and its strokes black: every pixel divided by the colour of the paper
+    /// around it, which may be shaded, and spread from ink to paper over the full range; where ink ends is
+    /// found by Otsu's threshold (1979). For line drawings: a large dark area is taken for paper.
     #[must_use]
     pub fn with_white_paper(&self) -> Self {
         let paper = Paper::of(self);
@@ -39,14 +40,8 @@ impl Picture {
                 || [0; 256],
                 |a, b| std::array::from_fn(|level| a[level] + b[level]),
             );
-        let least = INK * self.premultiplied.len() as f32 / 4.0;
-        let mut sum = 0;
-        let ink = counts.iter().position(|count| {
-            sum += count;
-            sum as f32 >= least
-        });
-        let ink = ink.expect("all pixels are more than some") as f32 / 255.0;
-        let ink = ink.clamp(INK_RANGE[0], INK_RANGE[1]);
+        let ink = mean_of_dark(&counts).min(INK_MAX);
+        let ink = ink + STROKE * (1.0 - ink);
         let white = |(y, row): (usize, &[u8])| -> Vec<u8> {
             let pixels = row.as_chunks::<4>().0.iter().enumerate();
             let pixel = |(x, pixel): (usize, &[u8; 4])| {
@@ -139,6 +134,30 @@ impl Paper {
             f32::from(on_white(pixel, c)) / paper
         })
     }
+}
+
+/// Mean, of 1, of the darker of two classes of 256 levels that are as far apart as can be.
+fn mean_of_dark(counts: &[u32; 256]) -> f32 {
+    let sums = |from: &[u32], first: usize| {
+        let levels = from.iter().enumerate();
+        levels.fold([0.0; 2], |[count, sum], (i, n)| {
+            let n = f64::from(*n);
+            [count + n, sum + n * (first + i) as f64]
+        })
+    };
+    let mut best = (-1.0, 0.0);
+    for level in 0..255 {
+        let (dark, bright) = counts.split_at(level + 1);
+        let ([dark, dark_sum], [bright, bright_sum]) = (sums(dark, 0), sums(bright, level + 1));
+        if dark == 0.0 || bright == 0.0 {
+            continue;
+        }
+        let apart = dark * bright * (bright_sum / bright - dark_sum / dark).powi(2);
+        if apart > best.0 {
+            best = (apart, dark_sum / dark / 255.0);
+        }
+    }
+    best.1 as f32
 }
 
 /// A channel of a premultiplied pixel, laid on white.
