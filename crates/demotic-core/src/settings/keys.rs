@@ -326,7 +326,7 @@ settings! {
         /// Steps of what writes kaomoji, and of its discriminator; 0 leaves both out.
         kaomoji_steps: u64 = 300, count();
         /// Steps of the reader of pictures; 0 leaves it out.
-        reader_steps: u64 = 300, count();
+        reader_steps: u64 = 1500, count();
         /// Steps in which each speaker and the text discriminator learn from each other, after all else.
         adversarial_steps: u64 = 0, count();
     }
