@@ -1,7 +1,7 @@
 //! Pictures put together from real and fake patches, with the label grid that the chains learn their
 //! transitions from.
 //!
-//! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7;
+//! Without them label grids are constant and a chain has nothing to learn (own derivation;
 //! `CutMix` in Schonfeld et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
 
 use crate::rng::Rng;
