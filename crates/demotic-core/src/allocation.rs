@@ -64,7 +64,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// Bytes in use.
-pub fn in_use() -> usize {
+pub(crate) fn in_use() -> usize {
     NOW.load(Ordering::Relaxed)
 }
 
@@ -83,7 +83,7 @@ pub fn peak_memory_bytes() -> u64 {
 }
 
 /// Resident memory of this process in bytes; 0 where the system does not say.
-pub fn resident_memory_bytes() -> u64 {
+pub(crate) fn resident_memory_bytes() -> u64 {
     memory_bytes("VmRSS:")
 }
 

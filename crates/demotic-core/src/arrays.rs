@@ -91,7 +91,7 @@ pub(crate) fn values_of<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 ///
 /// # Errors
 /// One line for each name that is missing, unexpected, or of another shape.
-pub fn with_weights<M: Module>(module: M, arrays: &Arrays) -> Result<M, Vec<String>> {
+pub(crate) fn with_weights<M: Module>(module: M, arrays: &Arrays) -> Result<M, Vec<String>> {
     struct Replace<'a> {
         path: Vec<String>,
         arrays: &'a Arrays,

@@ -1,6 +1,6 @@
 //! Loss terms: pure functions of tensors, each a mean that does not depend on the batch's or the picture's
 //! size; of the gradient penalty that holds for a score of unit strength a picture (see
-//! [`gradient_penalty`]).
+//! `gradient_penalty`).
 
 use burn::tensor::{Tensor, activation};
 
@@ -12,7 +12,7 @@ pub use crate::settings::AdversarialKind;
 /// `[1]`.
 ///
 /// Summed a row at a time: one f32 sum over a whole batch loses digits on the processor.
-pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+pub(crate) fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     if ops::is_near_wgsl(&a.device()) {
         return ops::mean_error(a, b);
     }
@@ -48,7 +48,7 @@ impl AdversarialKind {
     ///
     /// # Panics
     /// For the likelihood, under which a probability is over all labels.
-    pub fn real_prob<const D: usize>(self, logits: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn real_prob<const D: usize>(self, logits: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Hinge | Self::NonSaturating => activation::sigmoid(logits),
             Self::LeastSquares => logits.clamp(0.0, 1.0),
@@ -66,7 +66,11 @@ impl AdversarialKind {
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn discriminator_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor<3>) -> Tensor<1> {
+pub(crate) fn discriminator_loss(
+    kind: AdversarialKind,
+    logits: Tensor<3>,
+    real: Tensor<3>,
+) -> Tensor<1> {
     let sign = real.clone().mul_scalar(2.0) - 1.0;
     a_picture(match kind {
         AdversarialKind::Hinge => activation::relu((sign * logits).neg() + 1.0),
@@ -84,7 +88,7 @@ pub fn discriminator_loss(kind: AdversarialKind, logits: Tensor<3>, real: Tensor
 ///
 /// # Panics
 /// For the likelihood, which is no function of one logit.
-pub fn generator_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
+pub(crate) fn generator_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
     a_picture(match kind {
         AdversarialKind::Hinge => logits.neg(),
         AdversarialKind::LeastSquares => (logits - 1.0).square().mul_scalar(0.5),
@@ -103,7 +107,10 @@ pub fn generator_loss(kind: AdversarialKind, logits: Tensor<3>) -> Tensor<1> {
 ///
 /// # Source
 /// R1: Mescheder, Geiger, Nowozin 2018, equation 9; the central difference: own derivation.
-pub fn gradient_penalty(pictures: Tensor<4>, score: impl Fn(Tensor<4>) -> Tensor<1>) -> Tensor<1> {
+pub(crate) fn gradient_penalty(
+    pictures: Tensor<4>,
+    score: impl Fn(Tensor<4>) -> Tensor<1>,
+) -> Tensor<1> {
     let [n, c, h, w] = pictures.dims();
     let x = Tensor::from_inner(pictures.clone()).require_grad();
     let gradients = score(x.clone()).sum().backward();

@@ -3,46 +3,48 @@
 //! There is no state to save: resuming a run at step `n` means asking for step `n`. Only integer and
 //! IEEE-exact floating-point operations are used, so the numbers are the same on every machine and backend.
 
+use crate::number::Whole;
+
 /// What a sequence of random numbers is for; different streams under one seed are independent.
 ///
-/// A stream has up to 65,536 lanes (see [`Stream::lane`]) for uses that come in numbers, such as one shuffle
+/// A stream has up to 65,536 lanes (`Stream::lane`) for uses that come in numbers, such as one shuffle
 /// a style.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Stream(u32);
 
 impl Stream {
     /// Initial weights.
-    pub const INIT: Self = Self(1 << 16);
+    pub(crate) const INIT: Self = Self(1 << 16);
     /// Order in which training pictures are drawn.
-    pub const SHUFFLE: Self = Self(2 << 16);
+    pub(crate) const SHUFFLE: Self = Self(2 << 16);
     /// Flips, shifts, turns and colour changes of training pictures.
-    pub const AUGMENT: Self = Self(3 << 16);
+    pub(crate) const AUGMENT: Self = Self(3 << 16);
     /// Noise of the latent posterior and of `loss.cycle_noise`; latents of `loss.prior`.
-    pub const LATENT: Self = Self(4 << 16);
+    pub(crate) const LATENT: Self = Self(4 << 16);
     /// Target styles of translations.
-    pub const TARGET_STYLE: Self = Self(5 << 16);
+    pub(crate) const TARGET_STYLE: Self = Self(5 << 16);
     /// Masks of composite pictures.
-    pub const COMPOSITE: Self = Self(6 << 16);
+    pub(crate) const COMPOSITE: Self = Self(6 << 16);
     /// How pictures are varied in front of the discriminator.
-    pub const DISCRIMINATOR: Self = Self(7 << 16);
+    pub(crate) const DISCRIMINATOR: Self = Self(7 << 16);
     /// Pictures shown in sample grids, latents drawn from the prior.
-    pub const SAMPLES: Self = Self(8 << 16);
+    pub(crate) const SAMPLES: Self = Self(8 << 16);
     /// Resampling of metrics for their confidence intervals.
-    pub const BOOTSTRAP: Self = Self(9 << 16);
+    pub(crate) const BOOTSTRAP: Self = Self(9 << 16);
     /// Which earlier translations the discriminator is shown.
-    pub const POOL: Self = Self(10 << 16);
+    pub(crate) const POOL: Self = Self(10 << 16);
     /// Style codes of latent-guided translation, and pictures that styles are taken from.
     pub const STYLE: Self = Self(11 << 16);
     /// Composites that an ablation is scored on.
-    pub const SCORED: Self = Self(33 << 16);
+    pub(crate) const SCORED: Self = Self(33 << 16);
     /// What is learnt of words.
-    pub const WORDS: Self = Self(34 << 16);
+    pub(crate) const WORDS: Self = Self(34 << 16);
     /// Tests and benches.
     pub const TEST: Self = Self(255 << 16);
 
     /// One of the 65,536 independent lanes of this stream.
     #[must_use]
-    pub const fn lane(self, lane: u16) -> Self {
+    pub(crate) const fn lane(self, lane: u16) -> Self {
         Self((self.0 & 0xffff_0000) | lane as u32)
     }
 }
@@ -52,7 +54,7 @@ impl Stream {
 /// # Source
 /// Salmon, Moraes, Dror, Shaw, *Parallel Random Numbers: As Easy as 1, 2, 3*, SC 2011.
 #[must_use]
-pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+pub(crate) fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
     const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
     let (mut c, mut k) = (counter, key);
@@ -94,7 +96,7 @@ impl Rng {
     }
 
     /// A uniform 32-bit word.
-    pub fn next_u32(&mut self) -> u32 {
+    pub(crate) fn next_u32(&mut self) -> u32 {
         if self.used == 4 {
             self.words = philox4x32_10(self.counter, self.key);
             self.counter[0] = self.counter[0].wrapping_add(1);
@@ -106,13 +108,13 @@ impl Rng {
     }
 
     /// A uniform 64-bit word.
-    pub fn next_u64(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         let low = u64::from(self.next_u32());
         low | u64::from(self.next_u32()) << 32
     }
 
     /// Uniform in [0, 1), a multiple of 2^-24.
-    pub fn uniform(&mut self) -> f32 {
+    pub(crate) fn uniform(&mut self) -> f32 {
         (self.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
     }
 
@@ -160,7 +162,7 @@ impl Rng {
     }
 
     /// Fills `values` with standard normals.
-    pub fn fill_normal(&mut self, values: &mut [f32]) {
+    pub(crate) fn fill_normal(&mut self, values: &mut [f32]) {
         for value in values {
             *value = self.normal();
         }
@@ -174,7 +176,7 @@ impl Rng {
     }
 
     /// Shuffles `values`, every order equally likely (Fisher and Yates).
-    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, values: &mut [T]) {
         for i in (1..values.len()).rev() {
             values.swap(i, self.below(i as u32 + 1) as usize);
         }
@@ -192,7 +194,7 @@ impl Rng {
 /// alone.
 fn portable_ln(x: f64) -> f64 {
     let bits = x.to_bits();
-    let mut exponent = ((bits >> 52) & 0x7ff) as i64 - 1023;
+    let mut exponent = ((bits >> 52) & 0x7ff).to_i64() - 1023;
     let mut mantissa = f64::from_bits((bits & 0x000f_ffff_ffff_ffff) | 0x3ff0_0000_0000_0000);
     if mantissa > std::f64::consts::SQRT_2 {
         mantissa *= 0.5;
@@ -210,7 +212,7 @@ fn portable_ln(x: f64) -> f64 {
 
 /// Sine and cosine of `2 pi turns` for `turns` in [-2^31, 2^31], within 2e-15, the same on every machine.
 #[must_use]
-pub fn portable_sin_cos(turns: f64) -> (f64, f64) {
+pub(crate) fn portable_sin_cos(turns: f64) -> (f64, f64) {
     let quarters = (turns * 4.0).round();
     let angle = (turns * 4.0 - quarters) * std::f64::consts::FRAC_PI_2; // within a quarter of pi
     let square = angle * angle;

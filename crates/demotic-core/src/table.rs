@@ -26,7 +26,7 @@ const WIDE: [(u32, u32); 9] = [
 const FLAT: [(u32, u32); 3] = [(0x300, 0x36f), (0x200b, 0x200f), (0xfe00, 0xfe0f)];
 
 /// Columns of a terminal that a text takes.
-pub fn width_of(text: &str) -> usize {
+pub(crate) fn width_of(text: &str) -> usize {
     let within = |ranges: &[(u32, u32)], letter: char| {
         let mut ranges = ranges.iter();
         ranges.any(|(low, high)| (*low..=*high).contains(&u32::from(letter)))

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
+use crate::number::Whole;
 use crate::ops::{Enlarged, Filter, Large};
 use crate::rng::{Rng, Stream};
 use crate::settings::{Config, Fit};
@@ -487,7 +488,7 @@ fn on_ground(drawn: [u8; 3], alpha: u8, background: [u8; 3], rule: AlphaRule) ->
         let behind = i32::from(background[c]);
         let offset = (i32::from(drawn[c]) - behind) * 255;
         offset
-            .checked_div(alpha as i32)
+            .checked_div(alpha.to_i32())
             .map_or(0, |o| (behind + o).clamp(0, 255) as u8)
     };
     [colour(0), colour(1), colour(2), alpha as u8]

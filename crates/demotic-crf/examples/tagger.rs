@@ -4,6 +4,10 @@
 //! (a word by itself). The same network is trained twice: each label by itself (softmax), and the labels as a
 //! chain (this crate's layer, which also knows that M cannot follow E). Scores are of held-out paragraphs:
 //! `cargo run --release -p demotic-crf --example tagger`.
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "the numbers of an example are small"
+)]
 #![allow(clippy::print_stdout, reason = "an example's result is what it prints")]
 
 use burn::module::{Module, Param};

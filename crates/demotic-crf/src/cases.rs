@@ -1,6 +1,8 @@
 //! The one table of sizes that tests, gradient tests and benches share, and the reproducible numbers that
 //! fill them.
 
+use crate::number::Whole;
+
 /// One size: `chains` chains of `length` positions over `labels` labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
@@ -131,7 +133,7 @@ impl Numbers {
     /// `count` labels below `labels`.
     pub fn labels(&self, count: usize, labels: usize) -> Vec<i32> {
         (0..count as u64)
-            .map(|step| (self.bits(step) % labels as u64) as i32)
+            .map(|step| (self.bits(step) % labels as u64).to_i32())
             .collect()
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cases::Numbers;
 use crate::config::{self, Directions, FORBIDDEN, Implementation, WgslKernel};
 use crate::error::CrfError;
+use crate::number::Whole;
 use crate::op;
 use crate::op::ops::Call;
 use crate::op::plan::{Evidence, Group, Order, Plan};
@@ -190,7 +191,7 @@ impl LinearChainCrf {
         op::checked_shape("labels", "[n, t] of the emissions", &[n, t], &labels.dims());
         let positions = match (&lengths, reduction) {
             (Some(lengths), Reduction::MeanPerPosition) => {
-                Some(lengths.clone().clamp(0, t as i64).sum().float())
+                Some(lengths.clone().clamp(0, t.to_i64()).sum().float())
             }
             _ => None,
         };

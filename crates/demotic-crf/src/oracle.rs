@@ -61,7 +61,7 @@ impl Chain {
         let l = self.labels;
         let e = self.e.iter().enumerate().map(|(k, &e)| {
             let label = y[k / l];
-            if label == unknown || label == (k % l) as i32 {
+            if label == unknown || label == number(k % l) {
                 e
             } else {
                 f64::NEG_INFINITY
@@ -189,17 +189,23 @@ impl Chain {
         }
         let mut label = first_best(&score);
         let top = score[label];
-        let mut path = vec![label as i32];
+        let mut path = vec![number(label)];
         for s in (1..t).rev() {
             label = from[(s - 1) * l + label];
-            path.push(label as i32);
+            path.push(number(label));
         }
         path.reverse();
         (path, top)
     }
 }
 
+/// A label as tensors hold it.
+fn number(label: usize) -> i32 {
+    i32::try_from(label).expect("labels are few")
+}
+
 #[cfg(test)]
+#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 mod tests {
     use super::Chain;
     use crate::cases::Numbers;

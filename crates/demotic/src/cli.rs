@@ -140,8 +140,8 @@ pub(crate) struct TrainArgs {
     /// train.steps is set to what fits. With --resume: for this long from here
     #[arg(long, value_name = "TIME", conflicts_with = "steps", value_parser = parse_time)]
     pub(crate) time: Option<Duration>,
-    /// How large the networks are: draft, good or best, by the pictures' size; auto: the largest that --time is
-    /// enough for on this device, as it is with --time alone. What a file or --set says still counts
+    /// How large the networks are: draft, good or best, by the pictures' size; auto: the largest that --time
+    /// is enough for on this device, as it is with --time alone. What a file or --set says still counts
     #[arg(long, value_name = "auto|draft|good|best", value_parser = parse_quality, conflicts_with_all = ["resume", "from"])]
     pub(crate) quality: Option<QualityArg>,
     /// Change one setting, such as train.batch=8; may be repeated

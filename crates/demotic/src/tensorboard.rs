@@ -20,6 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use demotic_core::files::{append, write_whole};
+use demotic_core::number::Whole;
 use demotic_core::protobuf::Message;
 use serde_json::Value;
 
@@ -151,7 +152,7 @@ fn head(step: u64) -> Message {
         .map_or(0.0, |t| t.as_secs_f64());
     let mut event = Message::default();
     event.double(1, now);
-    event.number(2, step as i64);
+    event.number(2, step.to_i64());
     event
 }
 

@@ -215,7 +215,7 @@ impl Picture {
     /// # Panics
     /// If `size_px` is 0.
     #[must_use]
-    pub fn fitted_whole(&self, size_px: u32, fit: Fit) -> Self {
+    pub(crate) fn fitted_whole(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
             Fit::Auto | Fit::Pad => self.fitted(size_px, fit),
             Fit::Mirror | Fit::Crop => self.mirrored(size_px),

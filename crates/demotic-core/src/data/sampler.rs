@@ -123,7 +123,7 @@ impl<'a> Sampler<'a> {
     /// The batch of `step` in which a share of the pictures comes with its counterpart, spread evenly over
     /// the run: at 0 it is [`Self::batch`], at 1 [`Self::paired_batch`]. `None` if a share is wanted and no
     /// pair is there.
-    pub fn mixed_batch(&self, step: u64, share: f32) -> Option<MixedBatch> {
+    pub(crate) fn mixed_batch(&self, step: u64, share: f32) -> Option<MixedBatch> {
         if share > 0.0 && self.paired.is_empty() {
             return None;
         }
@@ -160,7 +160,7 @@ impl<'a> Sampler<'a> {
 
     /// Pictures of the given styles, drawn anew each with the same chance, by generator number `lane` of its
     /// stream.
-    pub fn of_styles(&self, step: u64, lane: u16, styles: &[u32]) -> Batch {
+    pub(crate) fn of_styles(&self, step: u64, lane: u16, styles: &[u32]) -> Batch {
         let mut rng = Rng::new(self.options.seed, Stream::STYLE.lane(lane), step);
         let mut draw = |style: &u32| {
             let items = self.view.items(*style as usize);

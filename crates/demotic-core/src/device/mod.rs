@@ -235,7 +235,7 @@ pub fn further_devices() -> Vec<Further> {
 ///
 /// # Errors
 /// [`Error::Device`] in the driver's words.
-pub fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
+pub(crate) fn open_adapter(adapter: &Adapter) -> Result<Chosen, Error> {
     wgpu::open_adapter(adapter)
 }
 

@@ -186,9 +186,9 @@ pub(super) fn open_number(index: usize) -> Result<Chosen, Error> {
     }
 }
 
-/// Launches that go to an adapter in one submission; none leaves it to the runtime, which takes 32. A step has
-/// hundreds: on a card each submission costs the host more than it delays the first launch. Windows kills a
-/// submission of over two seconds, which 32 slow ones on an integrated GPU can come to.
+/// Launches that go to an adapter in one submission; none leaves it to the runtime, which takes 32. A step
+/// has hundreds: on a card each submission costs the host more than it delays the first launch. Windows kills
+/// a submission of over two seconds, which 32 slow ones on an integrated GPU can come to.
 fn submitted_together(kind: &str, is_windows: bool) -> Option<usize> {
     match (kind, is_windows) {
         ("discrete", false) => Some(128),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::arrays::Array;
+use crate::number::Whole;
 use crate::protobuf::Message;
 
 /// Version of the operators: of 2022, read by every runtime since.
@@ -143,7 +144,7 @@ impl Graph {
     fn constant(&mut self, name: &str, kind: i64, shape: &[usize], bytes: &[u8]) {
         let mut tensor = Message::default();
         for extent in shape {
-            tensor.number(1, *extent as i64);
+            tensor.number(1, extent.to_i64());
         }
         tensor.number(2, kind);
         tensor.bytes(8, name);
@@ -220,7 +221,7 @@ impl Port<'_> {
         for extent in self.extents {
             let mut message = Message::default();
             match extent {
-                Extent::Is(length) => message.number(1, *length as i64),
+                Extent::Is(length) => message.number(1, length.to_i64()),
                 Extent::Varies(name) => message.bytes(2, name),
             }
             shape.message(1, message);

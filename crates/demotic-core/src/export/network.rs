@@ -4,9 +4,9 @@ use super::graph::{Attribute, Graph};
 use crate::arrays::{Array, Arrays};
 use crate::model::layers::{SLOPE, groups};
 use crate::model::{GeneratorConfig, GeneratorKind};
+use crate::number::Whole;
 use crate::ops::{Filter, NORM_EPSILON, ROUNDS};
 use crate::settings::FilterKind;
-
 use Attribute::{Float, Int, Ints, Text};
 
 /// Name of the pictures that go in.
@@ -97,7 +97,7 @@ impl Network {
 
     fn conv(&mut self, x: &str, name: &str) -> String {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-        let kernel = self.array(&weight).shape[2] as i64;
+        let kernel = self.array(&weight).shape[2].to_i64();
         let (weight, bias) = (self.weight(&weight), self.weight(&bias));
         let border = kernel / 2;
         let attributes = [
@@ -140,7 +140,7 @@ impl Network {
         };
         let ones = self.graph.floats(&format!("ones_{count}"), &constant(1.0));
         let zeros = self.graph.floats(&format!("zeros_{count}"), &constant(0.0));
-        let grouped = self.graph.ints(&[0, count as i64, -1]);
+        let grouped = self.graph.ints(&[0, count.to_i64(), -1]);
         let whole = self.one("Shape", x);
         let grouped = self.two("Reshape", x, &grouped);
         let epsilon = [("epsilon", Float(NORM_EPSILON))];
@@ -322,7 +322,7 @@ impl Network {
     fn draw(&mut self, config: &GeneratorConfig, latent: &str, code: &str) -> String {
         let mut drawn: Option<Canvas> = None;
         for step in 0..config.draw_steps {
-            let range = [step, step + 1].map(|step| (step * config.latent_channels) as i64);
+            let range = [step, step + 1].map(|step| (step * config.latent_channels).to_i64());
             let part = self.slice(latent, 1, range);
             let input = self.conv(&part, "from_latent");
             let before = drawn.unwrap_or_else(|| {

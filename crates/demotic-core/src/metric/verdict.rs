@@ -36,7 +36,7 @@ struct Standing {
 impl Evaluation {
     /// What a person would see first: style, colours, shapes; docs/scoring.md says by which figures. `None`
     /// where no figure says anything of it.
-    pub fn plainly(&self) -> Option<String> {
+    pub(crate) fn plainly(&self) -> Option<String> {
         let mut said = Vec::new();
         if let Some(share) = self.distance_share() {
             said.push(if share < LIKE_SHARE {

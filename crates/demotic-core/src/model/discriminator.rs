@@ -61,7 +61,7 @@ impl DiscriminatorConfig {
     }
 
     /// How patches are scored together, for a person.
-    pub fn links(&self) -> String {
+    pub(crate) fn links(&self) -> String {
         let chains = match self.directions {
             Directions::Both => "rows and columns",
             Directions::Rows => "rows",
@@ -111,7 +111,7 @@ impl Discriminator {
 
     /// One power iteration of every spectrally normalised layer: once a step, before it.
     #[must_use]
-    pub fn power_iteration(mut self) -> Self {
+    pub(crate) fn power_iteration(mut self) -> Self {
         self.stem = self.stem.power_iteration();
         self.fine = self.fine.power_iteration();
         self.coarse = self.coarse.power_iteration();
@@ -151,7 +151,7 @@ impl Discriminator {
     }
 
     /// The same with every patch on its own, whatever the head: softmax cross-entropy.
-    pub fn patch_negative_log_likelihood(
+    pub(crate) fn patch_negative_log_likelihood(
         &self,
         emissions: Tensor<4>,
         labels: Tensor<3, Int>,
@@ -168,7 +168,7 @@ impl Discriminator {
     ///
     /// # Source
     /// One real-or-fake output a style: Choi et al. 2020 (`StarGAN` v2), here a patch each.
-    pub fn real_logits(emissions: Tensor<4>, styles: Tensor<4>) -> Tensor<3> {
+    pub(crate) fn real_logits(emissions: Tensor<4>, styles: Tensor<4>) -> Tensor<3> {
         let [b, l, h, w] = emissions.dims();
         let mut parts = emissions.split_with_sizes(vec![1, l - 1], 1).into_iter();
         let (fake, real) = parts

@@ -29,7 +29,7 @@ impl GeneratorConfig {
 
     /// The latent of a picture of `size` pixels a side: `[z, h, w]`, all steps of drawing one after the
     /// other.
-    pub fn latent_shape(&self, size: usize) -> [usize; 3] {
+    pub(crate) fn latent_shape(&self, size: usize) -> [usize; 3] {
         let side = size / self.latent_stride;
         let steps = match self.kind {
             GeneratorKind::Conv => 1,
@@ -218,7 +218,7 @@ impl Generator {
     /// - `latent`: `[b, z, h, w]`
     /// - `code`: `[b, style_dims]`
     /// - returns `[b, c, H, W]` in (-1, 1)
-    pub fn decode_as(&self, latent: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
+    pub(crate) fn decode_as(&self, latent: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
         let code = Code::new(code);
         let mut x = match &self.drawing {
             Some(drawing) => drawing.draw(latent, &self.from_latent, &code),
@@ -253,7 +253,7 @@ impl Generator {
     ///
     /// # Shapes
     /// `pictures`, `drawn`: `[b, c, H, W]` in [-1, 1], as the result.
-    pub fn laid_in(&self, pictures: Tensor<4>, drawn: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn laid_in(&self, pictures: Tensor<4>, drawn: Tensor<4>) -> Tensor<4> {
         match self.filter {
             Some(filter) => ops::lay_in(pictures, drawn, filter),
             None => drawn,
@@ -271,7 +271,7 @@ impl Generator {
 
     /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping
     /// network.
-    pub fn mapped_codes(&self, noise: Tensor<2>, styles: &[u32]) -> Option<Tensor<2>> {
+    pub(crate) fn mapped_codes(&self, noise: Tensor<2>, styles: &[u32]) -> Option<Tensor<2>> {
         self.mapping
             .as_ref()
             .map(|mapping| mapping.forward(noise, styles))
@@ -279,7 +279,7 @@ impl Generator {
 
     /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None`
     /// without a style encoder.
-    pub fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
+    pub(crate) fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
         self.style_encoder
             .as_ref()
             .map(|encoder| encoder.forward(pictures, styles))

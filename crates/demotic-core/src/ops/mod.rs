@@ -9,6 +9,10 @@
 //! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
 //! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
 //! below it registers the backward pass.
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "sides and places of pictures are bounded where data enters"
+)]
 
 mod choice;
 mod conv_cpu;
@@ -100,7 +104,12 @@ pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> 
 }
 
 /// [`conv_same`], then [`leaky`]; `slope = 1` leaves the activation out.
-pub fn conv_leaky(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, slope: f32) -> Tensor<4> {
+pub(crate) fn conv_leaky(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    slope: f32,
+) -> Tensor<4> {
     conv(x, weight, bias, slope, false)
 }
 
@@ -304,7 +313,7 @@ pub(crate) fn norm_act_meeting(
 /// # Shapes
 /// - `x`: `[b, c, H, W]`; `groups` divides `c`
 /// - `code`: `[b, s]`; `weight`: `[s, 2c]`; `bias`: `[2c]`
-pub fn style_norm_act(
+pub(crate) fn style_norm_act(
     x: Tensor<4>,
     code: Tensor<2>,
     weight: Tensor<2>,
@@ -399,7 +408,7 @@ pub(crate) fn halve_meeting(x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
 ///
 /// # Shapes
 /// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
-pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
     if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);

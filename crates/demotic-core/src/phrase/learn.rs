@@ -322,7 +322,7 @@ impl Learner {
     }
 
     /// Steps of a part.
-    pub fn steps_of(&self, part: Part) -> u64 {
+    pub(crate) fn steps_of(&self, part: Part) -> u64 {
         match part {
             Part::Encoder => self.options.encoder_steps,
             Part::SpeakerEn | Part::SpeakerZh => self.options.speaker_steps,
@@ -849,7 +849,7 @@ impl Words {
     }
 
     /// `log p_bag` of phrases: `[phrases][ideas]`.
-    pub fn log_probs(&self, phrases: &[&str]) -> Vec<Vec<f32>> {
+    pub(crate) fn log_probs(&self, phrases: &[&str]) -> Vec<Vec<f32>> {
         let ideas = self.codes.len();
         let values = self.networks.encoder.log_probs(phrases, &self.device);
         values
@@ -859,7 +859,7 @@ impl Words {
     }
 
     /// Makes phrases up for ideas in registers, with the mean log-likelihood of their units.
-    pub fn make_up(
+    pub(crate) fn make_up(
         &self,
         language: Language,
         wanted: &[(usize, Register)],
@@ -940,7 +940,7 @@ impl Words {
     }
 
     /// Mean probability that the tokens of texts are real.
-    pub fn realness(&self, texts: &[&str]) -> Vec<f32> {
+    pub(crate) fn realness(&self, texts: &[&str]) -> Vec<f32> {
         self.networks.discriminator.realness(texts, &self.device)
     }
 

@@ -6,6 +6,10 @@
 //! picture -> nearest known drawings -> ideas -> their phrases
 //! ```
 //! Recall first, invent second, and say which.
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "places in lists that are in the program or bounded where they are read"
+)]
 
 mod discriminator;
 mod encoder;

@@ -125,7 +125,7 @@ impl Recall {
 
     /// The similarity of a phrase to every idea: `[ideas]`, from 0 (nothing shared) to 1 + `TOGETHER`
     /// + `NAMED`.
-    pub fn similarities(&self, phrase: &str) -> Vec<f32> {
+    pub(crate) fn similarities(&self, phrase: &str) -> Vec<f32> {
         let [mut best, together] = self.cosines(phrase);
         for (best, together) in best.iter_mut().zip(together) {
             *best += TOGETHER * together;

@@ -7,6 +7,7 @@ use crate::arrays::values_of;
 use crate::data::Dataset;
 use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
+use crate::number::Whole;
 use crate::rng::{Rng, Stream};
 use crate::train::{Composites, Layout, plan, style_planes};
 use crate::translate;
@@ -93,14 +94,14 @@ pub fn label_maps(
     for (i, style) in own.iter().enumerate() {
         add(
             Kind::Real,
-            picture(i as i32).to_vec(),
+            picture(i.to_i32()).to_vec(),
             vec![1 + style; grid * grid],
         );
     }
     for i in 0..n {
         add(
             Kind::Fake,
-            picture((n + i) as i32).to_vec(),
+            picture((n + i).to_i32()).to_vec(),
             vec![0; grid * grid],
         );
     }

@@ -315,7 +315,7 @@ impl Trainer<'_> {
     }
 
     /// Bytes of a checkpoint of the present state on disk, to a few hundred.
-    pub fn checkpoint_bytes(&self) -> usize {
+    pub(crate) fn checkpoint_bytes(&self) -> usize {
         to_safetensors(&self.arrays().0).len() + self.config.to_toml(false).len()
     }
 
@@ -381,7 +381,7 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// [`Error::Run`] where no checkpoint loads or the newest belongs to something else, [`Error::Io`].
-    pub fn roll_back(&mut self, folder: &Path) -> Result<(), Error> {
+    pub(crate) fn roll_back(&mut self, folder: &Path) -> Result<(), Error> {
         let mut refused = None;
         for path in list(folder)?.into_iter().rev() {
             let mut checkpoint = match Checkpoint::load(&path) {

@@ -1,9 +1,10 @@
 //! Pictures put together from real and fake patches, with the label grid that the chains learn their
 //! transitions from.
 //!
-//! Without them label grids are constant and a chain has nothing to learn (`crf.md` of the design, 7;
+//! Without them label grids are constant and a chain has nothing to learn (own derivation;
 //! `CutMix` in Schonfeld et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
 
+use crate::number::Whole;
 use crate::rng::Rng;
 
 /// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` fakes.
@@ -69,7 +70,13 @@ pub(crate) fn plan_in(
             styles_fake[i - n]
         }
     };
-    let label = |i: usize| if i < n { 1 + styles_real[i] as i32 } else { 0 };
+    let label = |i: usize| {
+        if i < n {
+            1 + styles_real[i].to_i32()
+        } else {
+            0
+        }
+    };
     let side = layout.grid * layout.stride;
     let mut plan = Composites {
         inside: vec![],
@@ -104,8 +111,8 @@ pub(crate) fn plan_in(
             first
         };
         let cells = shape(&mut rng, layout.grid);
-        plan.inside.push(first as i32);
-        plan.outside.push(second as i32);
+        plan.inside.push(first.to_i32());
+        plan.outside.push(second.to_i32());
         let shown = |&inside: &bool| if inside { first } else { second };
         plan.labels.extend(cells.iter().map(shown).map(label));
         plan.styles.extend(cells.iter().map(shown).map(style));
@@ -158,6 +165,7 @@ fn blobs(rng: &mut Rng, grid: usize) -> Vec<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 mod tests {
     use super::*;
     use crate::rng::Stream;

@@ -4,6 +4,10 @@
 //! # Source
 //! Zhao, Liu, Lin, Zhu, Han 2020 (`DiffAugment`); one probability for each kind of change as in Karras et al.
 //! 2020.
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "sides and places of pictures are bounded where data enters"
+)]
 
 use burn::tensor::{Device, Tensor, TensorData};
 

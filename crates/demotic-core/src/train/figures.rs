@@ -113,7 +113,7 @@ impl Figure {
     }
 
     /// The figure of a key.
-    pub fn of_key(key: &str) -> Option<Self> {
+    pub(crate) fn of_key(key: &str) -> Option<Self> {
         Self::ALL
             .iter()
             .copied()
@@ -121,7 +121,7 @@ impl Figure {
     }
 
     /// Whether it is a loss or a term of one: no probability and no norm of gradients.
-    pub fn is_loss(self) -> bool {
+    pub(crate) fn is_loss(self) -> bool {
         !matches!(self.row().chart, Chart::Probability | Chart::Gradients)
     }
 

@@ -11,6 +11,7 @@ use crate::settings::Config;
 
 use super::composite::{self, Composites, Layout};
 use super::diff_augment::Variations;
+use crate::number::Whole;
 
 /// Host values of one part of a step's batch; `n` pictures of `[c, H, W]`.
 #[derive(Clone, Debug)]
@@ -86,7 +87,7 @@ impl Conditioning {
             generated_rows.extend(one_hot_rows(targets, styles));
         }
         let labelled =
-            |styles: &[u32]| repeated(styles.iter().map(|style| 1 + *style as i32), patches);
+            |styles: &[u32]| repeated(styles.iter().map(|style| 1 + style.to_i32()), patches);
         let mut patch_labels = labelled(reals);
         patch_labels.extend(std::iter::repeat_n(0, targets.len() * patches));
         patch_labels.extend(&composites.labels);
@@ -377,7 +378,7 @@ fn fake_rows(step: u64, part: usize, n: usize) -> Vec<i32> {
     (0..n)
         .map(|i| {
             let is_prior = (part * n + i) as u64 % 2 != step % 2;
-            (i + if is_prior { n } else { 0 }) as i32
+            (i + if is_prior { n } else { 0 }).to_i32()
         })
         .collect()
 }

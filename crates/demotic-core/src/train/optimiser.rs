@@ -733,6 +733,7 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 mod tests {
     use super::*;
     use crate::arrays::weights_of;

@@ -99,7 +99,7 @@ impl RunDir {
     }
 
     /// What the run is, and where its log stood at its checkpoints.
-    pub fn header_file(&self) -> PathBuf {
+    pub(crate) fn header_file(&self) -> PathBuf {
         self.path.join(HEADER)
     }
 
@@ -109,7 +109,7 @@ impl RunDir {
     }
 
     /// One JSON a tick or event.
-    pub fn stats_file(&self) -> PathBuf {
+    pub(crate) fn stats_file(&self) -> PathBuf {
         self.path.join("stats.jsonl")
     }
 
@@ -191,7 +191,7 @@ impl RunDir {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn rewind_figures(&self, step: u64) -> Result<(), Error> {
+    pub(crate) fn rewind_figures(&self, step: u64) -> Result<(), Error> {
         rewrite(&self.stats_file(), |text| {
             let keeps = |line: &&str| {
                 serde_json::from_str::<Record>(line).is_ok_and(|record| record.step() <= step)
@@ -438,7 +438,7 @@ impl std::str::FromStr for Which {
 ///
 /// # Errors
 /// [`Error::Input`] where there is no such checkpoint, and what [`Checkpoint::load`] and
-/// [`Checkpoint::open_weights`] refuse.
+/// `Checkpoint::open_weights` refuse.
 pub fn trained(folder: &Path, which: Which) -> Result<Checkpoint, Error> {
     let is_built_in = folder == Path::new(BUILT_IN);
     if is_built_in || folder.is_file() {

@@ -15,6 +15,7 @@ use super::terms::{Computed, Terms};
 use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
+use crate::number::Whole;
 use crate::ops;
 use crate::settings::{AdversarialKind, Config, StyleKind};
 
@@ -362,7 +363,7 @@ impl Part<'_> {
             return loss::absolute_error(fake, truths);
         }
         let share = rows.len() as f32 / n as f32;
-        let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let rows: Vec<i32> = rows.iter().map(|row| row.to_i32()).collect();
         let rows = TensorData::new(rows, [self.inputs.truth_rows.len()]);
         let paired = fake.select(0, Tensor::<1, Int>::from_data(rows, &self.autodiff()));
         loss::absolute_error(paired, truths).mul_scalar(share)

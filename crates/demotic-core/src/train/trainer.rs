@@ -236,7 +236,7 @@ impl<'a> Trainer<'a> {
 
     /// Takes a figure of the current step; true where it is the best so far. The checkpoint saved next is
     /// then the best.
-    pub fn consider_best(&mut self, metric: BestMetric, value: f32) -> bool {
+    pub(crate) fn consider_best(&mut self, metric: BestMetric, value: f32) -> bool {
         let is_best = value.is_finite()
             && self.best.as_ref().is_none_or(|best| {
                 best.metric != metric.name() || metric.improves(value, best.value)
@@ -261,8 +261,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`Error::Diverged`] where a loss or a gradient of the step before was not finite: figures are looked
-    /// at one step late, at the latest before a tick or a checkpoint. The networks are of no use then;
-    /// [`Self::roll_back`] helps.
+    /// at one step late, at the latest before a tick or a checkpoint. The networks are of no use then,
+    /// until they go back to a checkpoint.
     pub fn advance(&mut self) -> Result<(), Error> {
         let step = self.step;
         let t = &self.config.train;

@@ -27,7 +27,7 @@ impl Checkpoint {
     /// The weights that the program carries.
     ///
     /// # Errors
-    /// As [`Checkpoint::open_weights`]; a build whose weights do not fit it.
+    /// As `Checkpoint::open_weights`; a build whose weights do not fit it.
     pub fn built_in() -> Result<Self, Error> {
         Self::from_weights(BUILT_IN_FILE, Path::new(BUILT_IN))
     }
@@ -37,7 +37,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`], and [`Error::Run`] for a file that is cut, altered, of another version or of another
     /// program.
-    pub fn open_weights(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open_weights(path: &Path) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(Error::io("read", path))?;
         Self::from_weights(&bytes, path)
     }
@@ -96,7 +96,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`Error::Run`] where a weight has no half-precision value (beyond 65,504).
-    pub fn weights_file(&self) -> Result<Vec<u8>, Error> {
+    pub(crate) fn weights_file(&self) -> Result<Vec<u8>, Error> {
         let kept: Arrays = self
             .arrays()
             .iter()

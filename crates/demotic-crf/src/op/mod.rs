@@ -1,5 +1,9 @@
 //! The CRF operation below the layers: which implementation serves a device, and checks that both layers
 //! share.
+#![allow(
+    clippy::cast_possible_wrap,
+    reason = "labels, lengths and strides are bounded where tensors enter"
+)]
 
 mod autodiff;
 mod cpu;

@@ -229,7 +229,7 @@ impl Problem {
 
     /// Likelihood and all gradients, chains weighted unequally; then marginals.
     ///
-    /// Gates of crf.md: marginals within 2e-6, transition gradient within 2e-5 of its largest entry, NLL
+    /// Gates: marginals within 2e-6, transition gradient within 2e-5 of its largest entry, NLL
     /// within 2e-6 relative (and as much absolute, for values near zero).
     pub(crate) fn check(&self, target: &Target) {
         let device = &target.device;

@@ -8,7 +8,9 @@ use demotic_core::train::run::{self, RunDir};
 use demotic_core::train::{Checkpoint, Ending, Fact, Header, Session, Trainer};
 use serde_json::json;
 
-use super::train_start::{begin, best, dry_run, greet, opened, origin, paced, voice};
+use super::train_start::{
+    begin, best, change_of_data, dry_run, greet, opened, origin, paced, voice,
+};
 use super::{learn_words, scored};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
@@ -130,14 +132,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     }
 
     finish(&mut recorder, trainer)
-}
-
-/// What follows from pictures that are others than before, whose contents had that checksum.
-fn change_of_data(step: u64, contents: &str) -> String {
-    format!(
-        "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on \
-         pictures that were trained on before are too good"
-    )
 }
 
 /// The figures of a run that came to its end, and what may be done with it.

@@ -104,6 +104,14 @@ fn size_fact(sized: &Networks, time: Duration) -> String {
     )
 }
 
+/// What follows from pictures that are others than before, whose contents had that checksum.
+pub(super) fn change_of_data(step: u64, contents: &str) -> String {
+    format!(
+        "data   changed at step {step} (contents {contents} before): what follows depends on both, and figures on \
+         pictures that were trained on before are too good"
+    )
+}
+
 /// Starts from the weights; what is reported of them.
 pub(super) fn origin(trainer: &mut Trainer<'_>, from: &Checkpoint) -> Result<Vec<Fact>> {
     let origin = trainer.start_from(from)?;

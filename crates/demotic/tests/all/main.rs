@@ -1,5 +1,6 @@
 //! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the
 //! command line.
+#![allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 
 mod ablate;
 mod bad_input;

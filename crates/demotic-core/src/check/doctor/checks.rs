@@ -12,6 +12,7 @@ use super::oracle::{Convolution, EdgeAware, Normalisation, Normalised, product, 
 use crate::loss;
 use crate::model::layers::{SLOPE, groups, halve, leaky, unshuffle, upsample};
 use crate::model::{DiscriminatorConfig, Posterior};
+use crate::number::Whole;
 use crate::ops::{self, AdamScalars, Filter, Meeting, Resize, Shape, StyleAffine};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -791,7 +792,7 @@ fn crf(labels: usize, side: usize) -> Case {
     let transitions = [numbers(71, labels * labels), numbers(72, labels * labels)];
     let gold: Vec<i32> = numbers(73, b * side * side)
         .iter()
-        .map(|v| (v.abs() * 7.0) as i32 % labels as i32)
+        .map(|v| (v.abs() * 7.0) as i32 % labels.to_i32())
         .collect();
     let host_values = (emissions.clone(), transitions.clone(), gold.clone());
     Case {
