@@ -322,7 +322,8 @@ pub(crate) fn style_norm_act(
     slope: f32,
 ) -> Tensor<4> {
     let affine = StyleAffine { code, weight, bias };
-    style_norm_act_meeting(x, affine, groups, slope, [&Meeting::default(); 2])
+    let alone = [Meeting::default(), Meeting::default()];
+    style_norm_act_meeting(x, affine, groups, slope, alone.each_ref())
 }
 
 /// Where the scales and shifts of a normalisation come from.
@@ -1866,11 +1867,15 @@ mod tests {
         let (weights, biases) = (|| weight.clone(), || bias.clone());
         let alone = Meeting::default;
         for is_leaf in [true, false] {
-            let (x, code) = if is_leaf {
-                (leaf.clone(), source.clone())
-            } else {
-                (leaf.clone() * 2.0, source.clone() * 0.5)
+            // A backward pass uses its graph up: each begins at the leaves.
+            let inputs = || {
+                if is_leaf {
+                    (leaf.clone(), source.clone())
+                } else {
+                    (leaf.clone() * 2.0, source.clone() * 0.5)
+                }
             };
+            let (x, code) = inputs();
             let [of_x, of_z, of_code] = std::array::from_fn(|_| Meeting::default());
             let y = styled(x.clone(), &code, [&of_x, &of_code]);
             let y = styled(y, &code, [&alone(), &of_code]);
@@ -1880,6 +1885,7 @@ mod tests {
             let wide = norm_act_meeting(wide, rows.clone(), rows.clone(), 2, 0.2, &alone());
             let ours = upsample_onto(z, wide, &of_z);
 
+            let (x, code) = inputs();
             let y = styled(x.clone(), &code, [&alone(), &alone()]);
             let y = styled(y, &code, [&alone(), &alone()]);
             let z = x + conv_same(y, weights(), biases());

@@ -268,7 +268,8 @@ fn compare_finds_a_device_equal_to_itself() {
     // Whoever comes first: beside what the process takes once, two trainers of one kind take the same memory.
     let [first, second] = [0, 1].map(|n| devices[n]["host_bytes"].as_u64().expect("counted"));
     assert!(second > 1 << 18 && first >= second, "{first} {second}");
-    assert!(first - second < 2 << 20, "{first} {second}");
+    // The first one also fills the scratch memory of the threads, which the second finds: up to 2.1 MiB seen.
+    assert!(first - second < 3 << 20, "{first} {second}");
     assert!(json["host_peak_bytes"].as_u64() > Some(1 << 20));
     // A 99.7 % interval of 20 rounds is wrong once in 400 times: twice in a row is no chance.
     let is_told = |json: &Value| json["faster"][0]["is_told"].as_bool().expect("20 rounds");

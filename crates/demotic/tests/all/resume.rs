@@ -237,7 +237,7 @@ fn train_in_a_terminal(place: &Place, run: &str, trap: &str) -> (Option<i32>, St
     // What the screen showed, not what the run's files tell: they are written a moment earlier.
     let has_begun = || {
         fs::read(place.path(&shown))
-            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(" 20  g_rec "))
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("step\u{1b}[0m  20/300  "))
     };
     while !has_begun() {
         assert!(Instant::now() < patience, "step 20 never came");
