@@ -81,7 +81,19 @@ impl Translator {
     /// # Errors
     /// As there.
     pub fn open_on(run: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
-        let checkpoint = trained(run.as_ref(), Which::Latest)?;
+        Self::open_checkpoint(run, Which::Latest, device)
+    }
+
+    /// [`Self::open_on`] of another checkpoint than the newest.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_checkpoint(
+        run: impl AsRef<Path>,
+        which: Which,
+        device: &str,
+    ) -> Result<Self, Error> {
+        let checkpoint = trained(run.as_ref(), which)?;
         let chosen = device::open(device)?;
         let background = checkpoint.info.config.data.background_rgb();
         Ok(Self {

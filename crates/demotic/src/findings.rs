@@ -209,8 +209,8 @@ fn verdict(diagnosis: &Diagnosis) -> Result<()> {
     ))
 }
 
-/// `right   convolution 3x3           3.1e-7 of 3e-5  to float64     0.41 s  [24, 48, 16, 16] to 48 channels`; of
-/// what has no room, sizes go first, then seconds. What is wrong is told whole.
+/// `right   convolution 3x3   3.1e-7 of 3e-5  to float64   0.41 s  [24, 48, 16, 16] to 48 channels`. Where
+/// there is no room, sizes go first, then seconds; what is wrong is shown whole.
 fn line(check: &Check, columns: usize) -> String {
     let verdict = if check.is_right() { "right" } else { "WRONG" };
     let error = check

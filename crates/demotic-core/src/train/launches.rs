@@ -180,8 +180,8 @@ mod tests {
     }
 
     /// Launches of a step of the quickstart's networks, smaller: only sizes differ, and no launch of ours
-    /// hangs on them. Measured: 405; what Burn's tuning chooses moves that by some. Lower it with every launch
-    /// saved; it never rises.
+    /// hangs on them. Measured: 405; what Burn's tuning chooses moves that by some. Lower it with every
+    /// launch saved; it never rises.
     const CEILING: usize = 440;
 
     #[test]

@@ -29,7 +29,7 @@ struct Row<'a> {
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let translator = Translator::open_on(&args.run, &args.device.device)?;
+    let translator = Translator::open_checkpoint(&args.run, args.checkpoint, &args.device.device)?;
     let styles: Vec<&str> = if args.to.is_empty() {
         translator.styles().iter().map(String::as_str).collect()
     } else {

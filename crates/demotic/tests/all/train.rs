@@ -562,8 +562,8 @@ fn a_time_becomes_as_many_steps_as_fit() {
         value.split_whitespace().next()?.parse::<u64>().ok()
     });
     let steps = steps.expect("a number of steps");
-    // A step takes milliseconds; timing it took two seconds beside the run itself.
-    assert!(steps > 20, "{steps} steps: {said:#?}");
+    // A step takes milliseconds, a hundred beside other work.
+    assert!(steps > 4, "{steps} steps: {said:#?}");
     assert!(
         said.out.contains(&format!("for {steps} steps at ")),
         "{said:#?}"
