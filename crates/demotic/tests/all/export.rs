@@ -159,7 +159,7 @@ fn a_page_for_the_browser_is_written_with_the_runtime_beside_it() {
     }
     let page = place.text("site/index.html");
     assert!(
-        page.contains(r#""styles":["openmoji-line""#) && page.contains("cc-by-sa-4.0"),
+        page.contains(r#""styles":["fluent-flat""#) && page.contains("cc-by-sa-4.0"),
         "{page}"
     );
     for outside in ["http:", "https:", "ABOUT"] {
