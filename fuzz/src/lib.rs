@@ -28,6 +28,8 @@ mod number;
 mod rng;
 #[path = "../../crates/demotic-core/src/settings/mod.rs"]
 mod settings;
+#[path = "../../crates/demotic-core/src/table.rs"]
+mod table;
 
 // The settings name a choice of the CRF's crate, `demotic_crf::Directions`: here it is one of this crate.
 extern crate self as demotic_crf;
@@ -118,7 +120,7 @@ pub fn picture(bytes: &[u8]) -> Result<(), String> {
 /// SVG, with its text and the pictures inside it; and what of it is told as not drawn.
 pub fn drawing(bytes: &[u8]) -> Result<(), String> {
     assert!(data::svg_text::not_drawn(bytes) < 1 << 5);
-    whole(&Picture::draw(bytes, 32, Path::new(ORIGIN)).map_err(message)?);
+    whole(&Picture::draw(bytes, 32, settings::Fit::Auto, Path::new(ORIGIN)).map_err(message)?);
     Ok(())
 }
 
