@@ -55,6 +55,8 @@ pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
+#[cfg(feature = "wgpu")]
+pub(crate) use wgsl::{convolution_kernels, weight_gradient_runs};
 
 /// True where a device is another machine's.
 #[cfg(feature = "remote")]
@@ -205,12 +207,6 @@ fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) {
         side,
         kernel,
     });
-}
-
-/// What tells this build's convolution kernels from another's: choices between them and Burn's hang on it.
-#[cfg(feature = "wgpu")]
-pub(crate) fn convolution_kernels() -> u64 {
-    wgsl::convolution_hash()
 }
 
 /// There are none in this build.
@@ -795,7 +791,7 @@ fn weight_gradient_specs(
 ) -> (TensorSpec, TensorSpec) {
     let (o, c) = (dy.shape[1], x.shape[1]);
     let runs = if in_runs {
-        wgsl::weight_gradient_runs(c, o, kernel)
+        weight_gradient_runs(c, o, kernel)
     } else {
         1
     };

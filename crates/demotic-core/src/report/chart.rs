@@ -242,6 +242,13 @@ pub(crate) fn number(value: f64) -> String {
     format!("{text}{unit}")
 }
 
+/// The finite values of some steps.
+pub(super) fn points(values: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<(f64, f64)> {
+    let finite =
+        values.filter_map(|(step, value)| Some((step as f64, value.filter(|v| v.is_finite())?)));
+    finite.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ use crate::model::DiscriminatorConfig;
 use crate::settings::Config;
 use crate::train::figures::{self, Figure};
 use crate::train::{Event, Fact, Record, Tick};
-use chart::{Chart, Series, number};
+use chart::{Chart, Series, number, points};
 use html::{escape, section};
 pub use runs::{Run, Runs, Table};
 pub use sheet::{Block, Sheet};
@@ -511,13 +511,6 @@ impl Report {
             ),
         )
     }
-}
-
-/// The finite values of some steps.
-fn points(values: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<(f64, f64)> {
-    let finite =
-        values.filter_map(|(step, value)| Some((step as f64, value.filter(|v| v.is_finite())?)));
-    finite.collect()
 }
 
 impl Film {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::chart::{Chart, Series};
+use super::chart::{Chart, Series, points};
 use super::html::{self, escape, section};
-use super::{points, validation_note};
+use super::validation_note;
 use crate::train::{Event, Figure, Record};
 
 /// Most runs that a chart can distinguish.

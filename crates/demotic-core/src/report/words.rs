@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::chart::{Chart, Series};
+use super::chart::{Chart, Series, points};
 use super::html::{escape, section};
-use super::points;
 
 /// Tables of the scores: key, title, and the columns.
 const TABLES: [(&str, &str, &[&str]); 4] = [

@@ -8,11 +8,18 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    dims, net_affine, net_conv, net_conv_weight, net_edges, net_error, net_filter, net_gather,
-    net_leaky, net_norm, net_part, net_resize, plain,
+    Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_edges, net_error,
+    net_filter, net_gather, net_leaky, net_norm, net_part, net_resize, plain,
 };
 use crate::ops::filter::FilterOps;
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, padded};
+
+/// Of the texts of the convolutions' shaders: choices between them and Burn's hang on it.
+pub(crate) const fn convolution_kernels() -> u64 {
+    net_conv::NetConv::HASH
+        ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)
+        ^ net_conv_sum::NetConvSum::HASH.rotate_left(2)
+}
 
 impl FilterOps for CubeBackend {
     fn filter_decays(guide: CubeTensor, fake: CubeTensor, filter: Filter) -> CubeTensor {

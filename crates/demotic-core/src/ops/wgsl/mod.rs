@@ -32,7 +32,8 @@ use cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use cubecl::server::{Handle, KernelArguments};
 use demotic_crf::template::{Values, expand};
 
-pub(super) use net_conv_weight::runs as weight_gradient_runs;
+pub(crate) use backend::convolution_kernels;
+pub(crate) use net_conv_weight::runs as weight_gradient_runs;
 
 /// Workgroups along one axis; more go to the second.
 const DISPATCH_MAX: u32 = 65_535;
@@ -60,13 +61,6 @@ const fn text_hash(text: &str) -> u64 {
         at += 1;
     }
     hash
-}
-
-/// Of the texts of the convolutions' shaders.
-pub(super) const fn convolution_hash() -> u64 {
-    net_conv::NetConv::HASH
-        ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)
-        ^ net_conv_sum::NetConvSum::HASH.rotate_left(2)
 }
 
 /// Declares a shader by the stem that its file, its launch file and its row in `shaders/README.md` share.

@@ -100,7 +100,7 @@ impl Plan {
 }
 
 /// Runs of the gradients of weights `[o, c, kernel, kernel]`.
-pub(in crate::ops) fn runs(channels_in: usize, channels_out: usize, kernel: usize) -> usize {
+pub(crate) fn runs(channels_in: usize, channels_out: usize, kernel: usize) -> usize {
     let shape = ConvShape {
         batch: 1,
         channels_in,
