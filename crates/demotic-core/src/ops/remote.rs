@@ -305,6 +305,13 @@ fn on<B: BackendIr, const IN: usize, const OUT: usize>(
 
 /// Runs what is sent here, on a backend of this machine.
 fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>) {
+    receive_layers(registry);
+    receive_updates(registry);
+    receive_filter(registry);
+}
+
+/// What the networks' layers are made of, and their gradients.
+fn receive_layers<B: BackendIr + NetOps>(registry: &mut CustomOpRegistry<B>) {
     on(registry, name::CONV, |[x, weight, bias], s| {
         [B::conv_same(x, weight, bias, s.float(0), false)]
     });
@@ -387,6 +394,10 @@ fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>
     on(registry, name::LEAKY_GRADIENT, |[y, dy], s| {
         [B::leaky_gradient(y, dy, s.float(0))]
     });
+}
+
+/// What the optimiser asks of flat buffers.
+fn receive_updates<B: BackendIr + NetOps>(registry: &mut CustomOpRegistry<B>) {
     on(
         registry,
         name::ADAM,
@@ -412,6 +423,10 @@ fn receive<B: BackendIr + NetOps + FilterOps>(registry: &mut CustomOpRegistry<B>
         let shape = s.0.outputs[0].shape.clone();
         [B::view(flat, s.whole(0), shape)]
     });
+}
+
+/// The edge-aware filter.
+fn receive_filter<B: BackendIr + FilterOps>(registry: &mut CustomOpRegistry<B>) {
     on(registry, name::FILTER_DECAYS, |[guide, fake], s| {
         let filter = Filter {
             reach: s.float(0),

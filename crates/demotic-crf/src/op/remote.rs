@@ -62,7 +62,7 @@ pub fn send<const IN: usize, const OUT: usize>(
 ) -> [FloatTensor<Remote>; OUT] {
     let device = inputs.first().expect("an operation has a tensor").device();
     let client = CustomOpClient::new(&device);
-    let inputs = inputs.map(|tensor| tensor.into_ir());
+    let inputs = inputs.map(FloatTensor::<Remote>::into_ir);
     let outputs =
         outputs.map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
     client

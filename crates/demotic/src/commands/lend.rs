@@ -48,7 +48,9 @@ fn token() -> Result<String> {
         let mut bytes = [0; TOKEN_BYTES];
         getrandom::fill(&mut bytes)
             .map_err(|e| anyhow::anyhow!("the system gives no random numbers: {e}"))?;
-        return Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+        let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        return Ok(digits.map(digit).collect());
     }
     if set.len() < TOKEN_LETTERS_MIN {
         return Err(input(format!(
