@@ -22,6 +22,8 @@ use flate2::write::GzEncoder;
 mod data;
 #[path = "../../crates/demotic-core/src/error/mod.rs"]
 mod error;
+#[path = "../../crates/demotic-crf/src/hash.rs"]
+mod hash;
 #[path = "../../crates/demotic-crf/src/number.rs"]
 mod number;
 #[path = "../../crates/demotic-core/src/rng.rs"]

@@ -8,6 +8,8 @@ pub mod diagnostics;
 mod error;
 mod grid;
 #[doc(hidden)]
+pub mod hash;
+#[doc(hidden)]
 pub mod number;
 mod op;
 #[doc(hidden)]

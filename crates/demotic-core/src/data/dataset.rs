@@ -11,10 +11,10 @@ use super::pairing::{self, Look};
 use super::passed_over::PassedOver;
 use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
-use super::split::{fnv1a64, fnv1a64_from};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
 use super::{DataError, DatasetOptions, Split, split_of_family};
 use crate::settings::{Channels, Counterparts, Fit};
+use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 
 /// Least mean silhouette overlap of aligned pairs.
 ///

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::cache::{self, BlockKey, RASTERISER_VERSION};
 use super::drawing::{Drawing, Format};
 use super::source::{ContentItem, Contents, StyleContents};
-use super::split::{fnv1a64, fnv1a64_from};
 use super::summary::LeftOut;
 use super::{DataError, DatasetOptions, svg_text};
 use crate::settings::Damaged;
+use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 
 /// The pictures of a data set, read.
 #[derive(Default)]

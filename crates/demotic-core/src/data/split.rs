@@ -1,6 +1,7 @@
 //! Which pictures are held out: decided by the *family* of a picture alone, so that near-copies stay together
 //! and nothing moves when pictures are added.
 
+use demotic_crf::hash::fnv1a64;
 use serde::{Deserialize, Serialize};
 
 /// The part of a data set that a picture belongs to.
@@ -33,21 +34,6 @@ impl std::fmt::Display for Split {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())
     }
-}
-
-/// 64-bit FNV-1a of some bytes: `h = (h xor byte) * 0x100000001b3` from `h = 0xcbf29ce484222325`.
-///
-/// # Source
-/// Fowler, Noll, Vo; the draft RFC `draft-eastlake-fnv`.
-pub fn fnv1a64(bytes: &[u8]) -> u64 {
-    fnv1a64_from(0xcbf2_9ce4_8422_2325, bytes)
-}
-
-/// Goes on from an earlier hash.
-pub(crate) fn fnv1a64_from(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(hash, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 /// The split of a family: test if `fnv1a64(family) % 10 == 0`, validation if `== 1`, else training.

@@ -1,8 +1,8 @@
 //! TIFF -> sRGB, 8 bits: the first picture of a file, in grey, RGB, `YCbCr`, CMYK or a palette.
 //!
 //! The decoder knows no palettes, drops samples that it finds superfluous, and takes colours multiplied by
-//! alpha for others. So it is told that every file is grey, hands over all samples as they lie, and what they
-//! stand for is read here.
+//! alpha for others. So every file looks grey to it: it hands over all samples as they lie, and this module
+//! reads what they stand for.
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
@@ -72,22 +72,23 @@ enum Alpha {
     Multiplied,
 }
 
-/// The bytes of a file that says of itself, wherever it is read, that it is grey.
+/// The bytes of a file with its kind replaced by grey.
 struct AsGrey<'a> {
     bytes: Cursor<&'a [u8]>,
-    /// Where the two bytes of [`KIND`] lie, and what stands there instead.
+    /// Where the two bytes of [`KIND`] lie.
     place: u64,
-    told: [u8; 2],
+    /// What is read there instead.
+    grey: [u8; 2],
 }
 
 impl Read for AsGrey<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let start = self.bytes.position();
         let count = self.bytes.read(buffer)?;
-        for (place, told) in (self.place..).zip(self.told) {
+        for (place, grey) in (self.place..).zip(self.grey) {
             let at = place.checked_sub(start).map(|at| at as usize);
             if let Some(byte) = at.and_then(|at| buffer[..count].get_mut(at)) {
-                *byte = told;
+                *byte = grey;
             }
         }
         Ok(count)
@@ -131,15 +132,15 @@ impl<'a> File<'a> {
         let source = AsGrey {
             bytes: Cursor::new(bytes),
             place: place as u64,
-            told: if is_little {
+            grey: if is_little {
                 GREY.to_le_bytes()
             } else {
                 GREY.to_be_bytes()
             },
         };
-        let mut decoder = Decoder::new(source).map_err(told)?;
+        let mut decoder = Decoder::new(source).map_err(problem)?;
         let kind = Kind::of(number)?;
-        let (width, height) = decoder.dimensions().map_err(told)?;
+        let (width, height) = decoder.dimensions().map_err(problem)?;
         let bits = numbers(&mut decoder, Tag::BitsPerSample)?;
         let extra = numbers(&mut decoder, Tag::ExtraSamples)?;
         let samples = number_of(&mut decoder, Tag::SamplesPerPixel, 1)? as usize;
@@ -319,7 +320,7 @@ impl<'a> File<'a> {
         let mut profile = ValueBuffer::empty(Type::BYTE);
         directory
             .find_tag_buf(Tag::IccProfile, &mut profile)
-            .map_err(told)?;
+            .map_err(problem)?;
         Ok(Some(profile.as_bytes().to_vec()))
     }
 
@@ -350,7 +351,7 @@ impl<'a> File<'a> {
         let mut decoded = DecodingResult::U8(Vec::new());
         self.decoder
             .read_image_to_buffer(&mut decoded)
-            .map_err(told)?;
+            .map_err(problem)?;
         let values: Vec<u8> = match decoded {
             DecodingResult::U8(values) if self.bits == 8 => values,
             DecodingResult::U8(values) => self.unpacked(&values),
@@ -490,16 +491,16 @@ fn place_of_kind(bytes: &[u8], is_little: bool) -> Option<(usize, u16)> {
 }
 
 fn numbers(decoder: &mut Decoder<AsGrey<'_>>, tag: Tag) -> Result<Vec<u32>, String> {
-    let numbers = decoder.find_tag_unsigned_vec(tag).map_err(told)?;
+    let numbers = decoder.find_tag_unsigned_vec(tag).map_err(problem)?;
     Ok(numbers.unwrap_or_default())
 }
 
 fn number_of(decoder: &mut Decoder<AsGrey<'_>>, tag: Tag, usual: u32) -> Result<u32, String> {
-    let number = decoder.find_tag_unsigned(tag).map_err(told)?;
+    let number = decoder.find_tag_unsigned(tag).map_err(problem)?;
     Ok(number.unwrap_or(usual))
 }
 
-fn told(error: TiffError) -> String {
+fn problem(error: TiffError) -> String {
     match error {
         TiffError::UnsupportedError(what) => unread(&what.to_string()),
         TiffError::LimitsExceeded => damaged(&"a part of it claims too much"),
@@ -660,7 +661,7 @@ mod tests {
         // Multiplied by it: 100 of 128 is 199 of 255.
         let multiplied = pixels(&with(2, 4, &[extra(1)], &data));
         assert_eq!(multiplied, [[199, 100, 0, 128], [0, 0, 0, 0]]);
-        // A sample that stands for nothing, also where each is told by its difference to the pixel before.
+        // A sample that stands for nothing, also where each is stored as its difference to the pixel before.
         let passed = [[100, 50, 0, 255], [7, 7, 7, 255]];
         assert_eq!(pixels(&with(2, 4, &[extra(0)], &data)), passed);
         let differences = [100, 50, 0, 128, 163, 213, 7, 128];

@@ -1828,6 +1828,15 @@ mod tests {
         }
     }
 
+    /// Runs a check on an adapter, where there is one, one such test at a time.
+    #[cfg(feature = "wgpu")]
+    fn on_adapter(check: impl FnOnce(&Device)) {
+        if let Some(device) = crate::train::adapter() {
+            let _turn = crate::train::turn();
+            check(&device.autodiff());
+        }
+    }
+
     #[test]
     fn gradients_that_meet_on_flex_are_those_of_additions() {
         gradients_meet(&Device::flex().autodiff());
@@ -1836,11 +1845,7 @@ mod tests {
     #[cfg(feature = "wgpu")]
     #[test]
     fn gradients_that_meet_on_an_adapter_are_those_of_additions() {
-        let Some(device) = crate::train::adapter() else {
-            return;
-        };
-        let _turn = crate::train::turn();
-        gradients_meet(&device.autodiff());
+        on_adapter(gradients_meet);
     }
 
     /// A residual block, and a wide branch, on a leaf and on what is computed; two layers that read one code.
@@ -1915,11 +1920,7 @@ mod tests {
     #[cfg(feature = "wgpu")]
     #[test]
     fn halves_on_an_adapter_have_the_gradients_of_slices() {
-        let Some(device) = crate::train::adapter() else {
-            return;
-        };
-        let _turn = crate::train::turn();
-        gradients_of_halves(&device.autodiff());
+        on_adapter(gradients_of_halves);
     }
 
     fn gradients_of_halves(device: &Device) {
@@ -1954,11 +1955,7 @@ mod tests {
     #[cfg(feature = "wgpu")]
     #[test]
     fn gradients_in_runs_on_an_adapter_add_up_to_the_gradients() {
-        let Some(device) = crate::train::adapter() else {
-            return;
-        };
-        let _turn = crate::train::turn();
-        gradients_in_runs(&device.autodiff());
+        on_adapter(gradients_in_runs);
     }
 
     /// Of a layer that two batches of different sizes go through; and of one that is no parameter.

@@ -10,7 +10,13 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
     (
         "demotic-crf",
         &[
-            &["cases.rs", "config.rs", "diagnostics.rs", "number.rs"],
+            &[
+                "cases.rs",
+                "config.rs",
+                "diagnostics.rs",
+                "hash.rs",
+                "number.rs",
+            ],
             &["error.rs", "oracle.rs"],
             &["op"],
             &["chain.rs", "grid.rs"],

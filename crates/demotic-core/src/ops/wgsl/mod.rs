@@ -30,6 +30,7 @@ use burn_wgpu::{KernelSource, SourceKernel, SourceTemplate};
 use cubecl::client::Client;
 use cubecl::prelude::{CubeCount, CubeDim, KernelId};
 use cubecl::server::{Handle, KernelArguments};
+use demotic_crf::hash::fnv1a64;
 use demotic_crf::template::{Values, expand};
 
 pub(crate) use backend::convolution_kernels;
@@ -48,19 +49,10 @@ const SHARED_BYTES: usize = 16 << 10;
 trait Shader: Debug + Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// Its text, a template.
     const SOURCE: &'static str;
-    /// Of the text (FNV-1a): caches on disk do not hold the text, and an edit must not find its old kernel.
-    const HASH: u64 = text_hash(Self::SOURCE);
+    /// Of the text: caches on disk do not hold the text, and an edit must not find its old kernel.
+    const HASH: u64 = fnv1a64(Self::SOURCE.as_bytes());
     /// Invocations of a workgroup, where it has no reason for another number.
     const WORKGROUP: u32 = 64;
-}
-
-const fn text_hash(text: &str) -> u64 {
-    let (bytes, mut at, mut hash) = (text.as_bytes(), 0, 0xcbf2_9ce4_8422_2325_u64);
-    while at < bytes.len() {
-        hash = (hash ^ bytes[at] as u64).wrapping_mul(0x100_0000_01b3);
-        at += 1;
-    }
-    hash
 }
 
 /// Declares a shader by the stem that its file, its launch file and its row in `shaders/README.md` share.

@@ -7,6 +7,7 @@ use burn_wgpu::{KernelSource, SourceTemplate};
 use cubecl::prelude::{CubeDim, KernelId};
 
 use super::template::{Values, expand};
+use crate::hash::fnv1a64;
 
 /// A kernel: a shader and the constants that make it one.
 #[derive(Debug, Clone)]
@@ -62,18 +63,11 @@ shaders! {
 }
 
 impl Shader {
-    /// A hash of the text (FNV-1a): caches on disk outlive an edit, and never see the text themselves.
+    /// A hash of the text: caches on disk outlive an edit, and never see the text themselves.
     fn text_hash(self) -> u64 {
         static HASHES: LazyLock<Vec<u64>> = LazyLock::new(|| {
-            let fnv = |text: &str| {
-                text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-                    (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-                })
-            };
-            Shader::ALL
-                .iter()
-                .map(|shader| fnv(shader.source()))
-                .collect()
+            let texts = Shader::ALL.iter().map(|shader| shader.source());
+            texts.map(|text| fnv1a64(text.as_bytes())).collect()
         });
         HASHES[self as usize]
     }
