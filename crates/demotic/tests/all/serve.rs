@@ -488,7 +488,13 @@ fn connections_beyond_the_queue_are_refused_and_the_server_recovers() {
     let place = Place::new();
     let serving = Serving::start(&place, &["--port", "0"]);
     // Nobody says a word: workers and queue are full of them.
-    let silent: Vec<TcpStream> = (0..72).map(|_| serving.connect()).collect();
+    let mut silent: Vec<TcpStream> = (0..72).map(|_| serving.connect()).collect();
+    // Where they came faster than the workers took theirs from the queue, some were refused: these take
+    // their places.
+    for _ in 0..8 {
+        thread::sleep(Duration::from_millis(50));
+        silent.extend((0..16).map(|_| serving.connect()));
+    }
     let started = Instant::now();
     let refused = serving.get("/");
     assert_eq!(refused.status, 503, "{}", refused.text());
