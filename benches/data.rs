@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use demotic_core::data::{
-    Augmentation, CachePolicy, Dataset, DatasetOptions, Sampler, SamplerOptions,
+    Augmentation, CachePolicy, Dataset, DatasetOptions, PairedStyles, Sampler, SamplerOptions,
 };
 
 /// The quickstart's styles.
@@ -72,6 +72,7 @@ fn batches(criterion: &mut Criterion) {
                 batch_size: BATCH,
                 draw: 0,
                 augmentation,
+                paired_styles: PairedStyles::Any,
             };
             let sampler =
                 Sampler::new(dataset.training(), options).unwrap_or_else(|e| panic!("{e}"));

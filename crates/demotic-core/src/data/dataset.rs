@@ -13,7 +13,7 @@ use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
 use super::{DataError, DatasetOptions, Split, split_of_family};
-use crate::settings::{Channels, Counterparts, Fit};
+use crate::settings::{Channels, Counterparts, Fit, PairedStyles};
 use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 
 /// Least mean silhouette overlap of aligned pairs.
@@ -372,20 +372,26 @@ impl Dataset {
         }
     }
 
+    /// Whether pairs of two styles are among those that a setting asks for.
+    pub(crate) fn shows_pairs(&self, from: usize, to: usize, asked: PairedStyles) -> bool {
+        asked == PairedStyles::Any || self.pair_kind(from, to) == PairKind::Aligned
+    }
+
     /// Whether any two styles have a training pair.
     pub fn pairs_known(&self) -> bool {
         let k = self.styles.len();
         (0..k).any(|from| (0..k).any(|to| from != to && self.pair_overlap(from, to).is_some()))
     }
 
-    /// Training pictures that have a counterpart in another style, and all there are.
-    pub fn paired_pictures(&self) -> [usize; 2] {
+    /// Training pictures that have a counterpart in another style that a setting asks for, and all there are.
+    pub fn paired_pictures(&self, asked: PairedStyles) -> [usize; 2] {
         let k = self.styles.len();
         let mut counts = [0, 0];
         for style in 0..k {
             let items = self.items(style, Split::Train);
-            let is_paired =
-                |item: &&usize| (0..k).any(|to| to != style && self.has_picture(to, **item));
+            let others = (0..k).filter(|to| *to != style && self.shows_pairs(style, *to, asked));
+            let others: Vec<usize> = others.collect();
+            let is_paired = |item: &&usize| others.iter().any(|to| self.has_picture(*to, **item));
             counts[0] += items.iter().filter(is_paired).count();
             counts[1] += items.len();
         }
@@ -806,6 +812,11 @@ impl<'a> TrainingView<'a> {
     /// Training items with a picture in `style`; never empty.
     pub fn items(self, style: usize) -> &'a [TrainItem] {
         &self.dataset.train[style]
+    }
+
+    /// Whether pairs of two styles are among those that a setting asks for.
+    pub fn shows_pairs(self, from: usize, to: usize, asked: PairedStyles) -> bool {
+        self.dataset.shows_pairs(from, to, asked)
     }
 
     /// Training items with a picture in both styles.

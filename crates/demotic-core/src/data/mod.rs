@@ -11,6 +11,7 @@
 pub(crate) mod archive;
 mod augment;
 mod cache;
+pub(crate) mod canvas;
 mod colour;
 mod dataset;
 mod drawing;
@@ -38,7 +39,7 @@ mod tif;
 mod whole;
 
 pub use crate::error::DataError;
-pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit};
+pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit, PairedStyles};
 pub use cache::CachePolicy;
 pub use dataset::{Dataset, TrainItem, TrainingView};
 pub use demotic_crf::hash::fnv1a64;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::augment::{Variation, render};
 use super::dataset::TrainItem;
-use super::{Augmentation, DataError, TrainingView};
+use super::{Augmentation, DataError, PairedStyles, TrainingView};
 use crate::rng::{Rng, Stream};
 
 /// How training batches are drawn.
@@ -24,6 +24,8 @@ pub struct SamplerOptions {
     pub draw: u16,
     /// How pictures vary.
     pub augmentation: Augmentation,
+    /// Styles whose pairs are drawn.
+    pub paired_styles: PairedStyles,
 }
 
 /// Pictures of one batch.
@@ -92,6 +94,9 @@ impl<'a> Sampler<'a> {
         let mut paired = Vec::new();
         for from in 0..k {
             for to in (0..k).filter(|&to| to != from) {
+                if !view.shows_pairs(from, to, options.paired_styles) {
+                    continue;
+                }
                 let items = view.pairs(from, to);
                 if !items.is_empty() {
                     let lane = 1 << 15 | (from * k + to) as u16;

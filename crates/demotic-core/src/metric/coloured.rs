@@ -4,9 +4,8 @@
 use std::ops::AddAssign;
 
 use crate::data::Picture;
+use crate::data::canvas::{INK, canvas};
 
-/// A channel that is farther from the background than this is ink, of 255.
-const INK: f32 = 55.0;
 /// A channel that is farther from the background than this is colour, of 255.
 const COLOUR: f32 = 24.0;
 
@@ -33,7 +32,7 @@ impl Coloured {
         let other = [translation.width_px, translation.height_px].map(|side| side as usize);
         assert_eq!(size, other, "a translation has its drawing's size");
         let drawn = distances(drawing, background);
-        let is_canvas = joined_to_the_border(&drawn, size);
+        let is_canvas = canvas(&drawn, size);
         let mut counts = Self::default();
         for ((ink, change), is_canvas) in drawn
             .iter()
@@ -90,29 +89,6 @@ fn distances(picture: &Picture, background: [u8; 3]) -> Vec<f32> {
             far.fold(0.0, f32::max)
         })
         .collect()
-}
-
-/// Pixels without ink that a way over their four neighbours joins to the border.
-fn joined_to_the_border(drawn: &[f32], [width, height]: [usize; 2]) -> Vec<bool> {
-    let mut joined = vec![false; drawn.len()];
-    let mut open: Vec<usize> = (0..drawn.len())
-        .filter(|pixel| {
-            let (x, y) = (pixel % width, pixel / width);
-            x == 0 || y == 0 || x + 1 == width || y + 1 == height
-        })
-        .collect();
-    while let Some(pixel) = open.pop() {
-        if joined[pixel] || drawn[pixel] > INK {
-            continue;
-        }
-        joined[pixel] = true;
-        let (x, y) = (pixel % width, pixel / width);
-        open.extend((x > 0).then(|| pixel - 1));
-        open.extend((x + 1 < width).then(|| pixel + 1));
-        open.extend((y > 0).then(|| pixel - width));
-        open.extend((y + 1 < height).then(|| pixel + width));
-    }
-    joined
 }
 
 #[cfg(test)]

@@ -73,6 +73,16 @@ choices! {
 }
 
 choices! {
+    /// Styles whose true pairs are shown.
+    PairedStyles {
+        /// All that have some.
+        Any = "any",
+        /// Those that are drawn over the same outlines.
+        Aligned = "aligned",
+    }
+}
+
+choices! {
     /// What becomes of a data set with damaged pictures.
     Damaged {
         /// It is refused, every one named.

@@ -3,8 +3,8 @@
 
 use super::choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, DIRECTIONS, Damaged,
-    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
-    PhraseEncoderKind, Schedule, StyleKind, TransitionKind,
+    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords,
+    PairedStyles, Pairs, PhraseEncoderKind, Schedule, StyleKind, TransitionKind,
 };
 use super::declare::{
     at_least, between, count, described, multiple, not_negative, one_of, positive, settings,
@@ -222,6 +222,10 @@ settings! {
         unary: f32 = 0.0, not_negative(), only CRF;
         /// Mean absolute error against the true translation, where `train.pairs` shows it.
         paired: f32 = 10.0, not_negative(), only with("train.pairs above 0", |c| c.train.pairs.share() > 0.0);
+        /// Mean absolute change of the canvas: of those pixels of an input without ink from which a way
+        /// without ink leads to the border. Where styles fill the square differently, the discriminator asks
+        /// for colour beside a drawing; this holds against it, where shapes are to stay.
+        canvas: f32 = 0.0, not_negative();
         /// Mean absolute error of the style code encoded from a translation against the one it was generated
         /// with.
         style: f32 = 1.0, not_negative(), only STYLE_CODES;
@@ -256,6 +260,10 @@ settings! {
         /// Whether true translations are shown: `none`, `all`, or for this share of a batch's pictures,
         /// spread evenly; the others are sampled independently.
         pairs: Pairs = Pairs::None, words_or_share(&["none", "all"]);
+        /// Pairs of which styles: `any`, or `aligned`: of styles drawn over the same outlines alone. Where
+        /// things are drawn anew, the mean of all places that they might have is a blurred one.
+        paired_styles: PairedStyles = PairedStyles::Any, words(PairedStyles::WORDS),
+            only with("train.pairs above 0", |c| c.train.pairs.share() > 0.0);
         /// Adam's rate for the generator.
         generator_rate: f64 = 2e-4, between(0.0, 1.0);
         /// Adam's rate for the discriminator's trunk.

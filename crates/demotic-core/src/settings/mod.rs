@@ -17,7 +17,7 @@ use toml::{Table, Value};
 use crate::error::Error;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, Pairs,
+    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, PairedStyles, Pairs,
     PhraseEncoderKind, Quality, Schedule, StyleKind, TransitionKind,
 };
 pub use keys::{

@@ -86,6 +86,8 @@ figures! {
     GAdversarial = "g_adversarial", "g_adv", 3, Always, Against, "translations";
     /// Mean absolute error against true translations, where there is none counted as 0.
     GPaired = "g_paired", "g_pair", 4, Always, Errors, "true pair";
+    /// Mean absolute change of the canvas over all values; 0 without `loss.canvas`.
+    GCanvas = "g_canvas", "g_canv", 4, WhereUsed, Errors, "canvas";
     /// Mean absolute error of the style code read from a translation; 0 where codes are the table's.
     GStyle = "g_style", "g_style", 4, WhereUsed, StyleCodes, "error";
     /// Mean absolute difference between translations by two codes of one style; 0 where codes are the

@@ -91,7 +91,9 @@ impl Header {
         }));
         let (share, [paired, all]) = (
             config.train.pairs.share(),
-            trainer.dataset().paired_pictures(),
+            trainer
+                .dataset()
+                .paired_pictures(config.train.paired_styles),
         );
         if share > 0.0 && paired < all {
             let others = if share < 1.0 {

@@ -4,6 +4,7 @@
 //! saving.
 
 use crate::arrays::{Array, Arrays};
+use crate::data::canvas::canvas;
 use crate::data::{Augmentation, Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
 use crate::model::{DiscriminatorConfig, StyleKind, one_hot_rows};
 use crate::rng::{Rng, Stream};
@@ -39,6 +40,8 @@ pub(crate) struct Inputs {
     pub(crate) fake_rows: Vec<i32>,
     /// Laid over a translation before it is translated back: `[n, c, H, W]`; empty where unused.
     pub(crate) cycle_noise: Vec<f32>,
+    /// 1 at the canvas of the sources, 0 elsewhere: `[n, 1, H, W]`; empty where unused.
+    pub(crate) canvas: Vec<f32>,
     /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target
     /// style `[n, c, H, W]`; empty where codes come from the table.
     pub(crate) style_sources: [Vec<f32>; 2],
@@ -112,7 +115,7 @@ pub(super) fn repeated<T: Copy>(values: impl Iterator<Item = T>, count: usize) -
 
 impl Inputs {
     /// Everything that goes to the device as floats, empty where unused.
-    pub(crate) fn floats(&self) -> [&[f32]; 12] {
+    pub(crate) fn floats(&self) -> [&[f32]; 13] {
         [
             &self.sources.images,
             &self.truths,
@@ -122,6 +125,7 @@ impl Inputs {
             &self.returned_noise,
             &self.prior_noise,
             &self.cycle_noise,
+            &self.canvas,
             &self.style_sources[0],
             &self.style_sources[1],
             &self.conditioning.generated_rows,
@@ -164,6 +168,7 @@ impl Inputs {
         floats("cycle_noise", &self.cycle_noise, &picture);
         let rows = self.truth_rows.len();
         floats("truths", &self.truths, &[rows, picture[1], size, size]);
+        floats("canvas", &self.canvas, &[n, 1, size, size]);
         floats("mask", &self.composites.mask, &[n, 1, size, size]);
         let mut whole = |name: &str, values: Vec<f32>, shape: &[usize]| {
             floats(name, &values, shape);
@@ -190,6 +195,7 @@ pub(crate) struct Feed<'a> {
     reals: Sampler<'a>,
     /// Probability of each change in front of the discriminator.
     augment_prob: f32,
+    background: [u8; 3],
 }
 
 impl<'a> Feed<'a> {
@@ -201,6 +207,7 @@ impl<'a> Feed<'a> {
                 batch_size: config.train.batch,
                 draw,
                 augmentation,
+                paired_styles: config.train.paired_styles,
             };
             Sampler::new(dataset.training(), options)
         };
@@ -210,6 +217,7 @@ impl<'a> Feed<'a> {
             .min();
         Ok(Self {
             augment_prob: config.discriminator.augment_prob.prob(rarest.unwrap_or(0)),
+            background: view.background(),
             config: config.clone(),
             styles: dataset.styles().len() as u32,
             sources: sampler(0, config.augment.clone())?,
@@ -253,6 +261,27 @@ impl<'a> Feed<'a> {
         (style_sources, typical)
     }
 
+    /// 1 at the canvas of each picture, 0 elsewhere. `images`: `[n, c, size, size]`; returns `[n, 1, size, size]`.
+    fn canvas(&self, images: &[f32], size: usize) -> Vec<f32> {
+        let channels = self.config.data.channels;
+        let plane = size * size;
+        let mut ground = vec![0.0; channels.count()];
+        channels.write(&[0; 4], self.background, &mut ground);
+        let pictures = images.chunks_exact(channels.count() * plane);
+        let marked = pictures.flat_map(|planes| {
+            let far = |pixel| {
+                let values = planes.iter().skip(pixel).step_by(plane).zip(&ground);
+                let distances = values.map(|(value, ground)| (value - ground).abs() * 127.5);
+                distances.fold(0.0, f32::max)
+            };
+            let distances: Vec<f32> = (0..plane).map(far).collect();
+            canvas(&distances, [size; 2])
+        });
+        marked
+            .map(|is_canvas| f32::from(u8::from(is_canvas)))
+            .collect()
+    }
+
     /// The inputs of `step` in `parts` equal parts, in order. Everything but the composites is made for the
     /// whole batch and then cut: pictures are mixed within a part, which may be on a device of its own.
     ///
@@ -291,6 +320,11 @@ impl<'a> Feed<'a> {
         let prior_noise = noise(4, batch * latent, config.loss.prior > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let (style_sources, typical) = self.codes(step, &targets);
+        let canvas = if config.loss.canvas > 0.0 {
+            self.canvas(&sources.images, size)
+        } else {
+            vec![]
+        };
         let layout = Layout {
             grid: size / DiscriminatorConfig::PATCH_STRIDE,
             stride: DiscriminatorConfig::PATCH_STRIDE,
@@ -356,6 +390,7 @@ impl<'a> Feed<'a> {
                     prior_noise: cut(&prior_noise, 1),
                     fake_rows: fake_rows(step, part, n),
                     cycle_noise: cut(&cycle_noise, 1),
+                    canvas: cut(&canvas, 1),
                 }
             })
             .collect()

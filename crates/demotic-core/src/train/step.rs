@@ -332,6 +332,18 @@ impl Part<'_> {
             );
         }
 
+        // What lies beside the drawing stays.
+        if weights.canvas > 0.0 {
+            let [n, _, height, width] = fake.dims();
+            let mask: Tensor<4> = self.tensor(&self.inputs.canvas, [n, 1, height, width]);
+            let (was, is) = (sources.clone() * mask.clone(), fake.clone() * mask);
+            terms.add(
+                Figure::GCanvas,
+                weights.canvas,
+                loss::absolute_error(is, was),
+            );
+        }
+
         // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
             let read = generator.encode(pictures.clone()).mean;

@@ -22,7 +22,7 @@ use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
 use crate::rng::{Rng, Stream};
-use crate::settings::{BestMetric, Config};
+use crate::settings::{BestMetric, Config, PairedStyles};
 
 /// Both networks, their optimisers and the place in the run.
 pub struct Trainer<'a> {
@@ -53,9 +53,13 @@ const LEAST_PAIRED: usize = 10;
 /// Refuses to train on pairs that are not there.
 fn require_pairs(config: &Config, dataset: &Dataset) -> Result<(), Error> {
     let share = config.train.pairs.share();
-    let [paired, all] = dataset.paired_pictures();
+    let [paired, all] = dataset.paired_pictures(config.train.paired_styles);
     let problem = if share <= 0.0 {
         return Ok(());
+    } else if paired == 0 && config.train.paired_styles == PairedStyles::Aligned {
+        "train.paired_styles: `aligned` shows pairs of styles that are drawn over the same outlines, and `demotic data inspect` \
+         names none; use `any`, or train.pairs = `none`"
+            .to_owned()
     } else if paired == 0 {
         "train.pairs: this needs pictures of the same name in two styles; this data set has none: use `none`".to_owned()
     } else if share >= 1.0 && paired * LEAST_PAIRED < all {

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use demotic_core::data::{
     Augmentation, CachePolicy, Channels, Counterparts, Damaged, DataError, Dataset, DatasetOptions,
-    Fit, ImportOptions, PairKind, Picture, Sampler, SamplerOptions, Selection, Split, import,
-    signed_png, split_of_family,
+    Fit, ImportOptions, PairKind, PairedStyles, Picture, Sampler, SamplerOptions, Selection, Split,
+    import, signed_png, split_of_family,
 };
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
@@ -1166,7 +1166,10 @@ fn equal_names_that_are_no_pairs_are_warned_about_and_can_be_switched_off() {
     };
     let apart = load(&set, &unpaired).unwrap();
     assert!(!apart.pairs_known() && apart.summary().warnings.is_empty());
-    assert_eq!(apart.paired_pictures(), [0, shuffled.paired_pictures()[1]]);
+    assert_eq!(
+        apart.paired_pictures(PairedStyles::Any),
+        [0, shuffled.paired_pictures(PairedStyles::Any)[1]]
+    );
     for style in 0..2 {
         for split in Split::ALL {
             let names = |set: &Dataset| -> Vec<String> {
@@ -2027,6 +2030,7 @@ fn sampling(batch_size: usize, draw: u16) -> SamplerOptions {
         batch_size,
         draw,
         augmentation: Augmentation::default(),
+        paired_styles: PairedStyles::Any,
     }
 }
 
@@ -2138,6 +2142,42 @@ fn pairs_share_item_and_augmentation() {
         assert!(pair.source.images.iter().all(|v| (-1.0..=1.0).contains(v)));
     }
     assert!(varied, "nothing was augmented");
+}
+
+#[test]
+fn pairs_of_aligned_styles_alone_are_drawn_where_asked() {
+    let set = emoji();
+    let directions = |paired_styles| {
+        let options = SamplerOptions {
+            paired_styles,
+            ..sampling(8, 0)
+        };
+        let sampler = Sampler::new(set.training(), options).unwrap();
+        let mut met = std::collections::BTreeSet::new();
+        for step in 0..8 {
+            let pair = sampler.paired_batch(step).unwrap();
+            met.extend(pair.source.styles.iter().copied().zip(pair.target.styles));
+        }
+        met
+    };
+    let of = |name: &str| {
+        let place = set.styles().iter().position(|style| style.name == name);
+        u32::try_from(place.unwrap()).unwrap()
+    };
+    let aligned = [
+        ["fluent-flat", "fluent-high-contrast"],
+        ["openmoji", "openmoji-line"],
+    ];
+    let both = aligned.map(|names| names.map(of));
+    let expected = both.iter().flat_map(|[a, b]| [(*a, *b), (*b, *a)]);
+    assert_eq!(directions(PairedStyles::Aligned), expected.collect());
+    assert_eq!(directions(PairedStyles::Any).len(), 30);
+    let counts = [PairedStyles::Any, PairedStyles::Aligned].map(|asked| set.paired_pictures(asked));
+    assert!(
+        counts[1][0] < counts[0][0] && counts[1][0] > 0,
+        "{counts:?}"
+    );
+    assert_eq!(counts[0][1], counts[1][1]);
 }
 
 #[test]

@@ -147,6 +147,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             "train.discriminator_rate=0",
             "loss.r1=1",
             "loss.prior=2",
+            "loss.canvas=3",
             parts,
         ]);
         let data = dataset(&config);
@@ -166,6 +167,7 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             t[Figure::GKl],
             t[Figure::GAdversarial],
             t[Figure::GPaired],
+            t[Figure::GCanvas],
             t[Figure::GPrior],
             t[Figure::GLatent],
             t[Figure::GNorm],
@@ -177,6 +179,41 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
         let close = |(a, b): (&f32, &f32)| *a > 0.0 && (a - b).abs() <= 1e-4 * a.abs();
         assert!(whole.iter().zip(&parts).all(close), "{whole:?} {parts:?}");
     }
+}
+
+#[test]
+fn the_canvas_stays_where_its_change_is_a_loss() {
+    let change = |weight: &str| {
+        let config = config(&["train.batch=4", weight]);
+        let data = dataset(&config);
+        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        (0..30).for_each(|_| trainer.advance().expect("finite"));
+        trainer.tick().unwrap().unwrap();
+        trainer.advance().expect("finite");
+        trainer.tick().unwrap().unwrap()[Figure::GCanvas]
+    };
+    let (free, held) = (change("loss.canvas=1e-6"), change("loss.canvas=50"));
+    assert!(
+        held > 0.0 && held < 0.7 * free,
+        "{held} with the term, {free} without"
+    );
+    assert_eq!(change("loss.canvas=0"), 0.0);
+}
+
+#[test]
+fn aligned_pairs_that_are_not_there_are_refused() {
+    let config = config(&[
+        "train.pairs=all",
+        "train.paired_styles=aligned",
+        "data.styles=fluent-flat,twemoji",
+    ]);
+    let data = dataset(&config);
+    let error = Trainer::new(config, &data, &Device::flex()).map(drop);
+    let error = error.expect_err("these two draw anew").to_string();
+    assert!(
+        error.contains("train.paired_styles: `aligned`") && error.contains("use `any`"),
+        "{error}"
+    );
 }
 
 #[test]
