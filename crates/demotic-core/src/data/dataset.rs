@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::drawing::Drawing;
+use super::overlap;
 use super::pairing::{self, Look};
 use super::passed_over::PassedOver;
 use super::rasterised::{Rasterised, rasterise};
@@ -396,6 +397,23 @@ impl Dataset {
             counts[1] += items.len();
         }
         counts
+    }
+
+    /// How much of the square's side the training pictures of each style take up, mean over at most 256 of
+    /// them: 0 to 1.
+    pub(crate) fn fills(&self) -> Vec<f32> {
+        let side = self.size_px as usize;
+        let of_style = |style| {
+            let items = self.items(style, Split::Train);
+            let stride = items.len().div_ceil(OVERLAP_PAIRS).max(1);
+            let chosen: Vec<usize> = items.iter().copied().step_by(stride).collect();
+            let fills = chosen.par_iter().map(|&item| {
+                let (small, side) = overlap::reduced(self.rgba(style, item), side);
+                overlap::fill(&overlap::silhouette(&small, side, self.background), side)
+            });
+            fills.collect::<Vec<_>>().iter().sum::<f32>() / chosen.len().max(1) as f32
+        };
+        (0..self.styles.len()).map(of_style).collect()
     }
 
     /// Sentences on names of two styles that are nearly equal.

@@ -1,5 +1,7 @@
 //! How far two pictures of one idea cover the same pixels: separates redrawings in place from free ones.
 
+use super::canvas::joined_to_the_border;
+
 /// A pixel is ink if a channel differs from the background by more than this, of 255.
 const INK_DISTANCE: u8 = 24;
 
@@ -47,35 +49,24 @@ pub(crate) fn silhouette(premultiplied: &[u8], side: usize, background: [u8; 3])
         })
     };
     let pixels = premultiplied.as_chunks::<4>().0;
-    let mut inside = vec![true; pixels.len()];
-    let mut open = Vec::new();
-    let visit = |inside: &mut Vec<bool>, open: &mut Vec<usize>, i: usize| {
-        if inside[i] && !is_ink(&pixels[i]) {
-            inside[i] = false;
-            open.push(i);
-        }
-    };
-    for k in 0..side {
-        for i in [k, (side - 1) * side + k, k * side, k * side + side - 1] {
-            visit(&mut inside, &mut open, i);
-        }
-    }
-    while let Some(i) = open.pop() {
-        let (y, x) = (i / side, i % side);
-        if x > 0 {
-            visit(&mut inside, &mut open, i - 1);
-        }
-        if x + 1 < side {
-            visit(&mut inside, &mut open, i + 1);
-        }
-        if y > 0 {
-            visit(&mut inside, &mut open, i - side);
-        }
-        if y + 1 < side {
-            visit(&mut inside, &mut open, i + side);
+    let outside = joined_to_the_border(|i| !is_ink(&pixels[i]), [side; 2]);
+    outside.into_iter().map(|is_outside| !is_outside).collect()
+}
+
+/// The larger side of the box around a silhouette, as a share of the square's; 0 of an empty one.
+pub(crate) fn fill(silhouette: &[bool], side: usize) -> f32 {
+    let places = (0..silhouette.len()).filter(|i| silhouette[*i]);
+    let (mut least, mut most) = ([side; 2], [0; 2]);
+    for place in places {
+        for (axis, at) in [place % side, place / side].into_iter().enumerate() {
+            least[axis] = least[axis].min(at);
+            most[axis] = most[axis].max(at + 1);
         }
     }
-    inside
+    let larger = (0..2)
+        .map(|axis| most[axis].saturating_sub(least[axis]))
+        .max();
+    larger.unwrap_or(0) as f32 / side as f32
 }
 
 /// Intersection over union of two silhouettes; 1 if both are empty.
@@ -124,6 +115,10 @@ mod tests {
         let line = silhouette(&draw(&open), side, white);
         assert_eq!(line.iter().filter(|&&x| x).count(), 15);
         assert_eq!(overlap(&line, &filled), 15.0 / 25.0);
+
+        // The box around it, whatever is inside.
+        assert_eq!([fill(&line, side), fill(&filled, side)], [5.0 / 7.0; 2]);
+        assert_eq!(fill(&[false; 49], side), 0.0);
 
         // Black art on black is nothing at all.
         let nothing = silhouette(&draw(&within), side, [0; 3]);

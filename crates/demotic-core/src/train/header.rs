@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::kernels;
 use super::trainer::Trainer;
+use crate::data::Dataset;
 use crate::device::Chosen;
 use crate::error::Error;
 use crate::model::DiscriminatorConfig;
-use crate::settings::Entry;
+use crate::settings::{Config, Entry};
 
 /// One line of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,33 @@ pub struct Header {
     pub settings: Vec<Entry>,
     /// Length of log.txt when the checkpoint of a step was saved.
     log_bytes: BTreeMap<u64, u64>,
+}
+
+/// Drawings that are so many times as large as another style's leave its canvas as a sign of the style.
+const FILLS_DIFFER: f32 = 1.15;
+/// `augment.scale_max` times `augment.affine_prob` from which on every style is seen at many sizes.
+const SCALED: f32 = 0.2;
+
+/// Warns where styles fill the square differently and training shows them at their own size alone.
+fn fills_differ(config: &Config, dataset: &Dataset) -> Option<String> {
+    let augment = &config.augment;
+    if augment.scale_max * augment.affine_prob >= SCALED {
+        return None;
+    }
+    let fills = dataset.fills();
+    let named = || dataset.styles().iter().zip(&fills);
+    let (small, least) = named().min_by(|a, b| a.1.total_cmp(b.1))?;
+    let (large, most) = named().max_by(|a, b| a.1.total_cmp(b.1))?;
+    (*least > 0.0 && most / least > FILLS_DIFFER).then(|| {
+        format!(
+            "{} fills {:.0} % of the square's side, {} {:.0} %: translations may get colour beside the drawings; \
+             --set augment.scale_max=0.4 --set augment.affine_prob=0.8 shows every style at many sizes",
+            small.name,
+            100.0 * least,
+            large.name,
+            100.0 * most
+        )
+    })
 }
 
 impl Header {
@@ -108,6 +136,7 @@ impl Header {
                 ),
             ));
         }
+        facts.extend(fills_differ(config, trainer.dataset()).map(|text| Fact::new("warn", text)));
         let (generator, discriminator) = trainer.parameter_counts();
         facts.push(Fact::new(
             "model",
