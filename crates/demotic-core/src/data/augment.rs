@@ -1,5 +1,5 @@
-//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, recoloured, then
-//! composed on the background.
+//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, then composed on
+//! the background.
 
 use super::DataError;
 use crate::rng::{Rng, portable_sin_cos};
@@ -13,8 +13,6 @@ impl Augmentation {
         shift_max: 0.0,
         scale_max: 0.0,
         rotate_max_degrees: 0.0,
-        hue_max_degrees: 0.0,
-        brightness_max: 0.0,
         stroke_max: 0.0,
     };
 
@@ -43,12 +41,13 @@ impl Augmentation {
             scale: 1.0 + within(self.scale_max),
             rotate_degrees: within(self.rotate_max_degrees),
         };
-        let (hue, brightness) = (within(self.hue_max_degrees), within(self.brightness_max));
+        // Earlier versions varied hue and brightness by two numbers more. They are still drawn, so that runs
+        // of those versions resume with the same pictures.
+        let _ = (within(0.0), within(0.0));
         let moves = self.shift_max > 0.0 || self.scale_max > 0.0 || self.rotate_max_degrees > 0.0;
         Variation {
             flip,
             affine: (is_affine && moves).then_some(affine),
-            colour: (hue != 0.0 || brightness != 0.0).then(|| colour_matrix(hue, 1.0 + brightness)),
             stroke: 0.0,
         }
     }
@@ -66,8 +65,6 @@ impl Augmentation {
 pub(crate) struct Variation {
     pub(super) flip: bool,
     pub(super) affine: Option<Affine>,
-    /// Row-major, applied to colour.
-    pub(super) colour: Option<[[f32; 3]; 3]>,
     /// Growth of the ink to every side, as a share of the side.
     pub(crate) stroke: f32,
 }
@@ -79,25 +76,6 @@ pub(super) struct Affine {
     shift_y: f32,
     scale: f32,
     rotate_degrees: f32,
-}
-
-/// Turns hues about the grey axis and scales brightness; grey stays grey.
-///
-/// `M = brightness * R` with `R` the rotation about (1, 1, 1) / sqrt 3 (Rodrigues).
-fn colour_matrix(hue_degrees: f32, brightness: f32) -> [[f32; 3]; 3] {
-    let (sin, cos) = portable_sin_cos(f64::from(hue_degrees) / 360.0);
-    let along = (1.0 - cos) / 3.0;
-    let across = sin / f64::sqrt(3.0);
-    std::array::from_fn(|row| {
-        std::array::from_fn(|column| {
-            let turned = match (column + 3 - row) % 3 {
-                0 => cos + along,
-                1 => along - across,
-                _ => along + across,
-            };
-            (turned * f64::from(brightness)) as f32
-        })
-    })
 }
 
 /// Renders a picture under a variation.
@@ -116,7 +94,7 @@ pub(crate) fn render(
     let radius = variation.stroke * side as f32;
     let grown = (radius > 0.0).then(|| grow_ink(premultiplied, side, radius));
     let premultiplied = grown.as_deref().unwrap_or(premultiplied);
-    if variation.affine.is_none() && variation.colour.is_none() {
+    if variation.affine.is_none() {
         channels.write(premultiplied, background, planes);
         if variation.flip {
             for row in planes.chunks_exact_mut(side) {
@@ -134,12 +112,6 @@ pub(crate) fn render(
         for (x, shown) in row.iter_mut().enumerate() {
             let (source_x, source_y) = map.source(x as f32, y as f32);
             *shown = source.bilinear(source_x, source_y);
-            if let Some(matrix) = &variation.colour {
-                let [r, g, b, alpha] = *shown;
-                for (value, row) in shown.iter_mut().zip(matrix) {
-                    *value = (row[0] * r + row[1] * g + row[2] * b).clamp(0.0, alpha);
-                }
-            }
         }
         if channels == Channels::Rgb {
             for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
@@ -280,7 +252,6 @@ mod tests {
         Variation {
             flip,
             affine,
-            colour: None,
             stroke: 0.0,
         }
     }
@@ -410,23 +381,6 @@ mod tests {
         let slow = rendered(&pixels, &variation(true, Some(affine)));
         for (fast, slow) in fast.iter().zip(&slow) {
             assert!((fast - slow).abs() < 1e-5, "{fast} {slow}");
-        }
-    }
-
-    #[test]
-    fn hue_turns_keep_grey_and_a_third_of_a_turn_swaps_channels() {
-        let matrix = colour_matrix(120.0, 1.0);
-        for (row, expected) in
-            matrix
-                .iter()
-                .zip([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-        {
-            for (value, expected) in row.iter().zip(expected) {
-                assert!((value - expected).abs() < 1e-6, "{matrix:?}");
-            }
-        }
-        for row in colour_matrix(33.0, 0.5) {
-            assert!((row.iter().sum::<f32>() - 0.5).abs() < 1e-6);
         }
     }
 

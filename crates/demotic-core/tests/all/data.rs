@@ -2117,8 +2117,6 @@ fn pairs_share_item_and_augmentation() {
     let set = load(&set, &options()).unwrap();
     let augmentation = Augmentation {
         affine_prob: 1.0,
-        hue_max_degrees: 40.0,
-        brightness_max: 0.3,
         ..Augmentation::default()
     };
     let sampler = Sampler::new(
