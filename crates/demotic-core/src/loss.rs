@@ -26,7 +26,7 @@ pub(crate) fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
 /// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
-pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
+pub(crate) fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
     posterior.kl().mean().div_scalar(values as f32)
 }
 

@@ -254,7 +254,7 @@ pub struct Unframed {
     /// Whether no pixel is transparent.
     pub is_opaque: bool,
     /// Share of pixels that the translation paints and the result's alpha hides; 0 to 1.
-    pub hidden_share: f32,
+    pub(crate) hidden_share: f32,
 }
 
 impl Unframed {

@@ -47,7 +47,7 @@ pub struct Plan {
     pub variants: Vec<Variant>,
     /// Settings that are gone through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sweep: Option<Sweep>,
+    pub(crate) sweep: Option<Sweep>,
 }
 
 /// Only what the file names: the others come from its sweep again.
@@ -75,19 +75,19 @@ pub struct Variant {
 /// Settings that are gone through: every combination of their values, or some drawn at random.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sweep {
+pub(crate) struct Sweep {
     /// Variants drawn at random, no combination twice; without it, every combination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub random: Option<usize>,
+    pub(crate) random: Option<usize>,
     /// Of the draws.
     #[serde(default)]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// A training of the ablation ends after as many checkpoints without a better validation figure; without
     /// it, none ends before its steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub patience: Option<u64>,
+    pub(crate) patience: Option<u64>,
     /// Values by key, such as `"loss.cycle" = [2, 5]`.
-    pub keys: BTreeMap<String, Vec<toml::Value>>,
+    pub(crate) keys: BTreeMap<String, Vec<toml::Value>>,
 }
 
 /// Most combinations that a sweep goes through.
@@ -313,15 +313,15 @@ impl Plan {
 pub struct Localisation {
     /// Probability that a fake patch gets a higher probability of fake than a real one, over all patches of
     /// all composites.
-    pub auc: f64,
+    pub(crate) auc: f64,
     /// The same among patches of one picture, mean over pictures that have both.
-    pub auc_within: f64,
+    pub(crate) auc_within: f64,
     /// Patches called fake (more likely than not) that are, over patches called fake or fake.
-    pub iou: f64,
+    pub(crate) iou: f64,
     /// Expected calibration error of the probability that a patch is fake, fifteen bins (Guo et al. 2017).
-    pub ece: f64,
+    pub(crate) ece: f64,
     /// Share of patches whose most probable label, fake or the style, is right.
-    pub labels_right: f64,
+    pub(crate) labels_right: f64,
 }
 
 /// Real pictures of a held-out split, styles in turn.
@@ -601,7 +601,7 @@ impl Outcome {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Run`] where the file is damaged.
-    pub fn load(file: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(file: &Path) -> Result<Option<Self>, Error> {
         if !file.is_file() {
             return Ok(None);
         }
@@ -690,18 +690,18 @@ pub const FIGURES: [(&str, &[Column]); 3] = [
 /// A mean over seeds with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OverSeeds {
+pub(crate) struct OverSeeds {
     /// Mean.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// Half the width of the interval: Student's t times the standard error; `None` (`null`) of one seed.
-    pub half_width: Option<f64>,
+    pub(crate) half_width: Option<f64>,
     /// Seeds.
-    pub n: usize,
+    pub(crate) n: usize,
 }
 
 impl OverSeeds {
     /// Of values, one per seed; `None` of none.
-    pub fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
             return None;
@@ -749,7 +749,7 @@ pub struct Comparison {
     /// In the plan's order.
     pub variants: Vec<VariantMeans>,
     /// What the means are of.
-    pub outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 /// One variant's row.
@@ -761,9 +761,9 @@ pub struct VariantMeans {
     /// In a few words.
     pub about: String,
     /// Means over seeds by figure.
-    pub means: BTreeMap<String, OverSeeds>,
+    pub(crate) means: BTreeMap<String, OverSeeds>,
     /// Differences from the first variant under the same seed: empty for the first.
-    pub differences: BTreeMap<String, OverSeeds>,
+    pub(crate) differences: BTreeMap<String, OverSeeds>,
 }
 
 impl Comparison {

@@ -48,7 +48,7 @@ pub struct Comparison {
     /// Styles of the data set.
     pub styles: usize,
     /// Trainable values of generator and discriminator; none where no device made them.
-    pub parameters: Option<[usize; 2]>,
+    pub(crate) parameters: Option<[usize; 2]>,
     /// In the order asked for.
     pub devices: Vec<Outcome>,
     /// Every device against the fastest, in the order asked for.
@@ -79,9 +79,9 @@ pub struct Measured {
     /// The first step in this process, compiling and tuning among it.
     pub first_secs: f64,
     /// Every timed step, in order.
-    pub step_secs: Vec<f64>,
+    pub(crate) step_secs: Vec<f64>,
     /// A step of each round: the median of its steps.
-    pub round_secs: Vec<f64>,
+    pub(crate) round_secs: Vec<f64>,
     /// Of the timed steps.
     pub spread: Spread,
     /// Pictures translated a second, by the median.

@@ -15,15 +15,15 @@ use crate::train::Trainer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Pictures that a device works on at once.
-    pub pictures_at_once: usize,
+    pub(crate) pictures_at_once: usize,
     /// Networks, optimisers and a step, on the device; or what stands between steps, where that is more.
-    pub training_bytes: usize,
+    pub(crate) training_bytes: usize,
     /// Program and pictures.
-    pub resident_bytes: usize,
+    pub(crate) resident_bytes: usize,
     /// One checkpoint on disk.
-    pub checkpoint_bytes: usize,
+    pub(crate) checkpoint_bytes: usize,
     /// Checkpoints that are kept.
-    pub checkpoints_kept: usize,
+    pub(crate) checkpoints_kept: usize,
 }
 
 /// Measures two steps of one and of two pictures, for memory grows evenly with the pictures that are worked
@@ -167,7 +167,7 @@ pub struct Pace {
     /// One step, in seconds.
     pub secs_a_step: f64,
     /// Sample grids and validation, which are due at a checkpoint, in seconds.
-    pub secs_a_checkpoint: f64,
+    pub(crate) secs_a_checkpoint: f64,
 }
 
 impl Pace {

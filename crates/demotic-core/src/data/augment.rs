@@ -20,7 +20,7 @@ impl Augmentation {
     ///
     /// # Errors
     /// [`DataError::Option`] naming every one.
-    pub fn check(&self) -> Result<(), DataError> {
+    pub(crate) fn check(&self) -> Result<(), DataError> {
         let problems = self.problems();
         if problems.is_empty() {
             Ok(())

@@ -238,7 +238,7 @@ impl Dataset {
     }
 
     /// Items of a split that have a picture in both styles, in the data set's order.
-    pub fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
+    pub(crate) fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
         let items = self.items(from, split).iter().copied();
         items.filter(|&item| self.has_picture(to, item)).collect()
     }
@@ -275,7 +275,7 @@ impl Dataset {
     ///
     /// # Panics
     /// As [`Self::rgba`], and if the slice has another length.
-    pub fn write_picture(&self, style: usize, item: usize, planes: &mut [f32]) {
+    pub(crate) fn write_picture(&self, style: usize, item: usize, planes: &mut [f32]) {
         assert_eq!(
             planes.len(),
             self.picture_len(),
@@ -820,7 +820,7 @@ impl<'a> TrainingView<'a> {
     }
 
     /// Training items with a picture in both styles.
-    pub fn pairs(self, from: usize, to: usize) -> Vec<TrainItem> {
+    pub(crate) fn pairs(self, from: usize, to: usize) -> Vec<TrainItem> {
         let items = self.items(from).iter().copied();
         items
             .filter(|&item| self.dataset.has_picture(to, item.0))

@@ -50,13 +50,13 @@ pub struct PairedBatch {
 
 /// Pictures of which some come with their counterparts, under the same augmentation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MixedBatch {
+pub(crate) struct MixedBatch {
     /// What is translated.
-    pub source: Batch,
+    pub(crate) source: Batch,
     /// What those in `rows` should become.
-    pub truth: Batch,
+    pub(crate) truth: Batch,
     /// Places of the paired pictures in the source batch, ascending.
-    pub rows: Vec<usize>,
+    pub(crate) rows: Vec<usize>,
 }
 
 /// Draws training batches.
@@ -113,7 +113,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// Pictures a batch.
-    pub fn batch_size(&self) -> usize {
+    pub(crate) fn batch_size(&self) -> usize {
         self.options.batch_size
     }
 

@@ -54,9 +54,9 @@ pub struct DatasetSummary {
     /// Ideas, in whatever style.
     pub items: usize,
     /// How families, by which the split is made, are found.
-    pub family_rule: String,
+    pub(crate) family_rule: String,
     /// `Dataset::fingerprint` in hexadecimal.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// One a style.
     pub styles: Vec<StyleSummary>,
     /// One for every two styles.
@@ -89,7 +89,7 @@ pub struct StyleSummary {
     /// Training pictures.
     pub train: usize,
     /// Validation pictures.
-    pub validation: usize,
+    pub(crate) validation: usize,
     /// Held-out pictures.
     pub test: usize,
 }
@@ -104,11 +104,11 @@ pub struct PairSummary {
     /// Redrawn in place or not.
     pub kind: PairKind,
     /// Mean silhouette overlap of training pairs.
-    pub overlap: Option<f32>,
+    pub(crate) overlap: Option<f32>,
     /// Training pairs.
     pub train: usize,
     /// Validation pairs.
-    pub validation: usize,
+    pub(crate) validation: usize,
     /// Held-out pairs.
     pub test: usize,
 }

@@ -62,9 +62,9 @@ pub struct Lent {
     /// As [`demotic_crf::runtime_name`] names it over there.
     pub runtime: String,
     /// Whether a processor stands behind a GPU's interface.
-    pub is_software: bool,
+    pub(crate) is_software: bool,
     /// As of [`Chosen`].
-    pub is_tuned: bool,
+    pub(crate) is_tuned: bool,
 }
 
 impl Greeting {

@@ -16,7 +16,7 @@ const RIDGE: f64 = 1e-9;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remap {
     /// Row a target channel; columns red, green, blue, constant.
-    pub matrix: [[f64; TERMS]; 3],
+    pub(crate) matrix: [[f64; TERMS]; 3],
 }
 
 /// Sums of the normal equations of one picture or of many.

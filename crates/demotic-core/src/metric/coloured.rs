@@ -15,11 +15,11 @@ pub struct Coloured {
     /// Pixels without ink that no way without ink joins to the border: what the lines enclose.
     pub enclosed: usize,
     /// Those of them that the translation colours.
-    pub enclosed_coloured: usize,
+    pub(crate) enclosed_coloured: usize,
     /// Pixels without ink that are joined to the border: the canvas.
-    pub canvas: usize,
+    pub(crate) canvas: usize,
     /// Those of them that the translation colours.
-    pub canvas_coloured: usize,
+    pub(crate) canvas_coloured: usize,
 }
 
 impl Coloured {

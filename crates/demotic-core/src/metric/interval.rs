@@ -79,7 +79,7 @@ impl Bootstrap {
     /// A figure of weighted pictures: `figure` gets each picture's weight, all one at first, then as often as
     /// its family was drawn; `families[i]` is the family of picture `i`. `None` where the figure has no value
     /// for all of them.
-    pub fn spread(
+    pub(crate) fn spread(
         &self,
         families: &[usize],
         figure: impl Fn(&[f64]) -> Option<f64> + Sync,

@@ -43,10 +43,10 @@ pub fn evaluate_networks(
     evaluation.prior = prior;
     if config.loss.adversarial_kind.tells_styles() {
         let size = dataset.size_px() as usize;
-        let mut judge = |pictures: &[f32]| {
+        let mut recognizer = |pictures: &[f32]| {
             Ok::<_, Infallible>(recognize::opinions(discriminator, device, pictures, size))
         };
-        let Ok(found) = recognition(dataset, split, &mut judge);
+        let Ok(found) = recognition(dataset, split, &mut recognizer);
         evaluation.recognition = found;
     } else {
         evaluation.notes.push(NO_STYLES_TOLD.to_owned());

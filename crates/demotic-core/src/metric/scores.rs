@@ -182,7 +182,7 @@ impl Scores {
     }
 
     /// Mean of each figure; `None` of nothing.
-    pub fn mean(scores: &[Self]) -> Option<Self> {
+    pub(crate) fn mean(scores: &[Self]) -> Option<Self> {
         if scores.is_empty() {
             return None;
         }

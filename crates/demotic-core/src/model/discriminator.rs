@@ -184,7 +184,7 @@ impl Discriminator {
     }
 
     /// The grid CRF on top; without transitions where the head is not the CRF.
-    pub fn crf(&self) -> &GridCrf {
+    pub(crate) fn crf(&self) -> &GridCrf {
         &self.crf
     }
 }

@@ -46,8 +46,7 @@ pub(super) const REMOVED: &[(&str, f64, &str)] = &[
     ("augment.hue_max_degrees", 0.0, COLOURS_STAY),
     ("augment.brightness_max", 0.0, COLOURS_STAY),
 ];
-const COLOURS_STAY: &str =
-    "a style's colours are part of it; `discriminator.augment_prob` varies them for the discriminator";
+const COLOURS_STAY: &str = "a style's colours are part of it; `discriminator.augment_prob` varies them for the discriminator";
 
 settings! {
     /// Everything a run depends on besides its pictures and its device.

@@ -44,7 +44,7 @@ pub enum Condition {
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::DiscriminatorWins,
         Self::PosteriorCollapse,
         Self::CrfSaturated,
@@ -77,7 +77,7 @@ impl Condition {
     }
 
     /// Whether one tick of a run of this configuration shows it.
-    pub fn holds(self, tick: &Tick, config: &Config) -> bool {
+    pub(crate) fn holds(self, tick: &Tick, config: &Config) -> bool {
         match self {
             Self::DiscriminatorWins => {
                 let unconvincing = match config.loss.adversarial_kind {

@@ -699,7 +699,7 @@ pub(crate) fn average_decay(half_life_steps: f64, step: u64) -> f64 {
     }
 }
 
-/// `average + (1 - decay) * (current - average)` of every parameter: the network that is judged and shipped.
+/// `average + (1 - decay) * (current - average)` of every parameter: the network that is scored and shipped.
 pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> M {
     struct Collect {
         tensors: Vec<Tensor<1>>,

@@ -218,7 +218,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Probability of each change that pictures undergo in front of the discriminator.
-    pub fn augment_prob(&self) -> f32 {
+    pub(crate) fn augment_prob(&self) -> f32 {
         self.feed.augment_prob()
     }
 

@@ -1735,7 +1735,7 @@ fn embedded_emoji_have_the_known_counts() {
         assert_eq!(counts, [1226, 153, 172], "{}", set.styles()[style].name);
         assert_eq!(set.styles()[style].pictures, 1551);
     }
-    // The whole split, not only its counts: a checkpoint is judged on the pictures it was meant to be judged
+    // The whole split, not only its counts: a checkpoint is scored on the pictures it was meant to be scored
     // on.
     let keys = set.items(0, Split::Test).iter();
     let held_out: Vec<&str> = keys.map(|&item| set.item_key(item)).collect();

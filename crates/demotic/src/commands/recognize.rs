@@ -144,7 +144,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         say(&format!("{}\n", serde_json::to_string_pretty(&records)?))?;
     } else {
         lines.push(format!(
-            "{} of {} pictures judged by step {} of {}, on {}",
+            "{} of {} pictures recognised by step {} of {}, on {}",
             records.len(),
             jobs.len(),
             info.step,
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         lines.push(String::new());
         show(&lines.join("\n"))?;
     }
-    inputs::settle(problems, jobs.len(), "judged")
+    inputs::settle(problems, jobs.len(), "recognised")
 }
 
 fn told<'a>(
