@@ -2,6 +2,11 @@
 //!
 //! There is no state to save: resuming a run at step `n` means asking for step `n`. Only integer and
 //! IEEE-exact floating-point operations are used, so the numbers are the same on every machine and backend.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "words are cut into halves, and fractions are made of as many bits as the type holds"
+)]
 
 use crate::number::Whole;
 

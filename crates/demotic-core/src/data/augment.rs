@@ -2,6 +2,7 @@
 //! the background.
 
 use super::DataError;
+use crate::number::{Real, Whole};
 use crate::rng::{Rng, portable_sin_cos};
 use crate::settings::{Augmentation, Channels};
 
@@ -91,7 +92,7 @@ pub(crate) fn render(
     channels: Channels,
     planes: &mut [f32],
 ) {
-    let radius = variation.stroke * side as f32;
+    let radius = variation.stroke * side.to_f32();
     let grown = (radius > 0.0).then(|| grow_ink(premultiplied, side, radius));
     let premultiplied = grown.as_deref().unwrap_or(premultiplied);
     if variation.affine.is_none() {
@@ -110,7 +111,7 @@ pub(crate) fn render(
     let mut row = vec![[0.0; 4]; side];
     for y in 0..side {
         for (x, shown) in row.iter_mut().enumerate() {
-            let (source_x, source_y) = map.source(x as f32, y as f32);
+            let (source_x, source_y) = map.source(x.to_f32(), y.to_f32());
             *shown = source.bilinear(source_x, source_y);
         }
         if channels == Channels::Rgb {
@@ -133,12 +134,17 @@ pub(crate) fn render(
 ///
 /// # Shapes
 /// `[side, side, 4]` premultiplied, in and out.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "places and the reach are within a side"
+)]
 fn grow_ink(premultiplied: &[u8], side: usize, radius: f32) -> Vec<u8> {
     let pixels = premultiplied.as_chunks::<4>().0;
     let reach = radius.ceil() as isize;
     let disc: Vec<(isize, isize, f32)> = (-reach..=reach)
         .flat_map(|y| (-reach..=reach).map(move |x| (y, x)))
-        .map(|(y, x)| (y, x, (radius + 1.0 - (y as f32).hypot(x as f32)).min(1.0)))
+        .map(|(y, x)| (y, x, (radius + 1.0 - y.to_f32().hypot(x.to_f32())).min(1.0)))
         .filter(|(y, x, share)| *share > 0.0 && (*y, *x) != (0, 0))
         .collect();
     let mut grown = premultiplied.to_vec();
@@ -150,11 +156,11 @@ fn grow_ink(premultiplied: &[u8], side: usize, radius: f32) -> Vec<u8> {
             if y < 0 || x < 0 || y >= side as isize || x >= side as isize {
                 continue;
             }
-            let from = pixels[y as usize * side + x as usize];
+            let from = pixels[y.to_usize() * side + x.to_usize()];
             let covers = share * f32::from(from[3]);
             if covers > most {
                 most = covers;
-                *out = from.map(|value| (share * f32::from(value)).round() as u8);
+                *out = from.map(|value| (share * f32::from(value)).round().to_u8());
             }
         }
     }
@@ -174,7 +180,7 @@ impl SourceMap {
         let turns = affine.map_or(0.0, |a| f64::from(a.rotate_degrees) / 360.0);
         let scale = affine.map_or(1.0, |a| f64::from(a.scale));
         let shift = affine.map_or([0.0; 2], |a| {
-            [a.shift_x, a.shift_y].map(|s| f64::from(s) * side as f64)
+            [a.shift_x, a.shift_y].map(|s| f64::from(s) * side.to_f64())
         });
         let (sin, cos) = portable_sin_cos(turns);
         let mirror = if variation.flip { -1.0 } else { 1.0 };
@@ -184,13 +190,13 @@ impl SourceMap {
             -sin / scale,
             cos / scale,
         ];
-        let centre = (side as f64 - 1.0) / 2.0;
+        let centre = (side.to_f64() - 1.0) / 2.0;
         let start = [-centre - shift[0], -centre - shift[1]];
         Self {
-            matrix: matrix.map(|v| v as f32),
+            matrix: matrix.map(|v| v.to_f32()),
             offset: [
-                (centre + matrix[0] * start[0] + matrix[1] * start[1]) as f32,
-                (centre + matrix[2] * start[0] + matrix[3] * start[1]) as f32,
+                (centre + matrix[0] * start[0] + matrix[1] * start[1]).to_f32(),
+                (centre + matrix[2] * start[0] + matrix[3] * start[1]).to_f32(),
             ],
         }
     }
@@ -225,13 +231,18 @@ impl Padded {
     }
 
     /// Premultiplied RGBA in [0, 255] between pixels; transparent outside.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place within the frame; by way of `i32` it takes one instruction"
+    )]
     fn bilinear(&self, x: f32, y: f32) -> [f32; 4] {
         let width = self.side + 3;
         // Within [0, side + 1], counted from the frame: both neighbours exist.
-        let high = self.side as f32;
+        let high = self.side.to_f32();
         let (x, y) = (x.clamp(-1.0, high) + 1.0, y.clamp(-1.0, high) + 1.0);
         let (left, top) = (x as i32 as usize, y as i32 as usize);
-        let (right_share, bottom_share) = (x - left as f32, y - top as f32);
+        let (right_share, bottom_share) = (x - left.to_f32(), y - top.to_f32());
         let first = top * width + left;
         let above = &self.pixels[first..first + 2];
         let below = &self.pixels[first + width..first + width + 2];
@@ -367,8 +378,8 @@ mod tests {
         let pixels: Vec<u8> = (0..25)
             .flat_map(|_| {
                 let alpha = rng.below(256);
-                let mut colour = || rng.below(alpha + 1) as u8;
-                [colour(), colour(), colour(), alpha as u8]
+                let mut colour = || rng.below(alpha + 1).to_u8();
+                [colour(), colour(), colour(), alpha.to_u8()]
             })
             .collect();
         let affine = Affine {

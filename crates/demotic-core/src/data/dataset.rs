@@ -13,6 +13,7 @@ use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
 use super::{DataError, DatasetOptions, Split, split_of_family};
+use crate::number::Real;
 use crate::settings::{Channels, Counterparts, Fit, PairedStyles};
 use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 
@@ -473,7 +474,7 @@ impl Dataset {
                     .map(|item| (look(a, item), look(b, item)))
                     .collect();
                 let overlaps = looks.iter().map(|(a, b)| a.overlap(b));
-                let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len() as f32);
+                let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len().to_f32());
                 let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
                     let numbered = pairs.iter().filter(|item| {
                         let name = &self.items[item.index()].key;
@@ -513,7 +514,7 @@ impl Dataset {
                     .par_iter()
                     .map(|&item| bars(self.rgba(style, item), side))
                     .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
-                sums.map(|sum| sum as f32 / (items.len() * side) as f32)
+                sums.map(|sum| sum.to_f32() / (items.len() * side).to_f32())
             })
             .collect();
         let differ =

@@ -3,10 +3,6 @@
 //! `import` turns published archives into a data-set folder; `dataset` rasterises a data set at one size and
 //! splits it; `sampler` draws training batches from the part that training may see. Nothing here knows a
 //! tensor.
-#![allow(
-    clippy::cast_possible_wrap,
-    reason = "sides and places of pictures are bounded where data enters"
-)]
 
 pub(crate) mod archive;
 mod augment;

@@ -1,5 +1,6 @@
 //! How far two pictures of one idea cover the same pixels: separates redrawings in place from free ones.
 
+use crate::number::{Real, Whole};
 /// A pixel is ink if a channel differs from the background by more than this, of 255.
 const INK_DISTANCE: u8 = 24;
 
@@ -27,8 +28,8 @@ pub(crate) fn reduced(premultiplied: &[u8], side: usize) -> (Vec<u8>, usize) {
                     }
                 }
             }
-            let count = ((edge(y + 1) - edge(y)) * (edge(x + 1) - edge(x))) as u32;
-            small.extend(sums.map(|sum| ((sum + count / 2) / count) as u8));
+            let count = ((edge(y + 1) - edge(y)) * (edge(x + 1) - edge(x))).to_u32();
+            small.extend(sums.map(|sum| ((sum + count / 2) / count).to_u8()));
         }
     }
     (small, target)
@@ -88,7 +89,7 @@ pub(crate) fn overlap(a: &[bool], b: &[bool]) -> f32 {
     if either == 0 {
         1.0
     } else {
-        both as f32 / either as f32
+        both.to_f32() / either.to_f32()
     }
 }
 

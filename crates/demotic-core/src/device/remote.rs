@@ -106,7 +106,7 @@ impl Greeting {
     fn read(values: &[f32]) -> Option<Self> {
         let bytes: Vec<u8> = values
             .iter()
-            .map(|value| *value as u8)
+            .map(|value| crate::number::Whole::to_u8(*value))
             .take_while(|byte| *byte != 0)
             .collect();
         serde_json::from_slice(&bytes).ok()

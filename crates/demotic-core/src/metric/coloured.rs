@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use crate::data::Picture;
 use crate::data::canvas::{INK, canvas};
+use crate::number::Real;
 
 /// A channel that is farther from the background than this is colour, of 255.
 const COLOUR: f32 = 24.0;
@@ -72,7 +73,7 @@ impl AddAssign for Coloured {
 }
 
 fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    (whole > 0).then(|| part.to_f64() / whole.to_f64())
 }
 
 /// The largest distance of a channel from the background, a pixel, in 0 to 255.

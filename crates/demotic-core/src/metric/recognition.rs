@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::{Estimate, families};
 use crate::data::{Dataset, Split};
 use crate::model::CHUNK;
+use crate::number::Real;
 use crate::recognize::Opinion;
 use crate::table::{Cell, Column, Table, WHOLE};
 
@@ -71,7 +72,7 @@ pub fn recognition<E>(
             for (opinion, &item) in opinions.iter().zip(items) {
                 let share = |wanted: usize| {
                     let of = opinion.labels.iter().filter(|&&label| label == wanted);
-                    of.count() as f64 / opinion.labels.len() as f64
+                    of.count().to_f64() / opinion.labels.len().to_f64()
                 };
                 rows.picture
                     .push(f64::from(u8::from(opinion.style() == style)));

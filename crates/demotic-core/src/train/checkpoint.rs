@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::number::Whole;
 use burn::module::Module;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -74,7 +75,7 @@ impl CheckpointInfo {
             asked: name.to_owned(),
             known: self.styles.clone(),
         })?;
-        Ok(place as u32)
+        Ok(place.to_u32())
     }
 
     /// The JSON file's bytes, with their checksum in them.
