@@ -8,7 +8,6 @@ use super::drawing::{Drawing, Format};
 use super::source::{ContentItem, Contents, StyleContents};
 use super::summary::LeftOut;
 use super::{DataError, DatasetOptions, svg_text};
-use crate::number::Whole;
 use crate::settings::Damaged;
 use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 

@@ -22,7 +22,7 @@ use super::index::{FORMAT, Index, IndexItem, IndexStyle, SCHEMA_VERSION};
 use super::passed_over::PassedOver;
 use super::source::scan_style_folders;
 use super::split::emoji_family;
-use crate::number::{Real, Whole};
+use crate::number::Real;
 use crate::settings::{Damaged, Fit};
 use package::{Codepoints, Idea, Names, Package, StyleMeta, parse_codepoints};
 pub use package::{ImportOptions, ImportedStyle, Selection};
