@@ -8,6 +8,10 @@
 //! where our WGSL kernels run). Convolutions count a multiply-add as two operations in their throughput:
 //! Gelem/s is GFLOP/s. Before timing, values and gradients are compared: with Burn's operations where there
 //! are two, with Flex on another device, else the gradient with differences of the block's own values.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of a bench are small"
+)]
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -6,6 +6,10 @@
 //!
 //! `CRF_DEVICES=flex,wgpu` chooses devices (default: flex, and wgpu where there is an adapter). `demotic
 //! bench --device D` times the same tables on any device of `demotic devices`, without a toolchain.
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "the numbers of a bench are small"
+)]
 
 use std::cell::{Cell, OnceCell};
 use std::hint::black_box;

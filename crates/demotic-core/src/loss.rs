@@ -2,6 +2,7 @@
 //! size; of the gradient penalty that holds for a score of unit strength a picture (see
 //! `gradient_penalty`).
 
+use crate::number::Real;
 use burn::tensor::{Tensor, activation};
 
 use crate::model::Posterior;
@@ -26,8 +27,8 @@ pub(crate) fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
 /// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
-pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
-    posterior.kl().mean().div_scalar(values as f32)
+pub(crate) fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
+    posterior.kl().mean().div_scalar(values.to_f32())
 }
 
 impl AdversarialKind {
@@ -126,7 +127,7 @@ pub(crate) fn gradient_penalty(
     let direction = gradient / (norm.clone() + 1e-12).reshape([n, 1, 1, 1]);
     // 0.01 a value in root mean square, where the picture's range is 2: far above rounding, far below any
     // stroke.
-    let reach = 0.01 * ((c * h * w) as f32).sqrt();
+    let reach = 0.01 * (c * h * w).to_f32().sqrt();
     let step = direction.mul_scalar(reach);
     let both = Tensor::cat(vec![pictures.clone() + step.clone(), pictures - step], 0);
     let mut halves = score(Tensor::from_inner(both)).split(n, 0).into_iter();
@@ -189,10 +190,10 @@ mod tests {
         for (x, v) in pictures.iter().zip(v.iter().cycle()) {
             let wave = 3.0 * f64::from(3.0 * x).cos();
             let g = f64::from(a) * wave + f64::from(w * v);
-            value += g * g / n as f64;
+            value += g * g / n.to_f64();
             // Half the gradient of g^2.
-            to_a += g * wave / n as f64;
-            to_w += g * f64::from(*v) / n as f64;
+            to_a += g * wave / n.to_f64();
+            to_w += g * f64::from(*v) / n.to_f64();
         }
         let close = |got: Tensor<1>, expected: f64, what: &str| {
             let got = f64::from(crate::arrays::values_of(got)[0]);

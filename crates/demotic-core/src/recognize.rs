@@ -1,6 +1,7 @@
 //! What the discriminator thinks of a picture: which style, how sure, which patches look fake, and a heat map
 //! of that.
 
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::arrays::values_of;
@@ -42,7 +43,7 @@ impl Opinion {
         }
         let means: Vec<f32> = posteriors
             .chunks_exact(patches)
-            .map(|row| counted.iter().map(|&p| row[p]).sum::<f32>() / counted.len() as f32)
+            .map(|row| counted.iter().map(|&p| row[p]).sum::<f32>() / counted.len().to_f32())
             .collect();
         let real: f32 = means[1..].iter().sum();
         let most = |patch: usize| {
@@ -62,7 +63,7 @@ impl Opinion {
                     if real > 0.0 {
                         mean / real
                     } else {
-                        1.0 / (labels - 1) as f32
+                        1.0 / (labels - 1).to_f32()
                     }
                 })
                 .collect(),
@@ -181,14 +182,14 @@ pub fn heat_map(
         for x in 0..columns {
             // The pixel's middle in the square, then its patch.
             let place = |i: usize, length: usize, start: u32, span: u32| {
-                let within = (i as f32 + 0.5) / length as f32 * span as f32;
-                ((start as f32 + within) as usize / stride).min(grid - 1)
+                let within = (i.to_f32() + 0.5) / length.to_f32() * span.to_f32();
+                ((start.to_f32() + within).to_usize() / stride).min(grid - 1)
             };
             let patch = place(y, rows, top, height) * grid + place(x, columns, left, width);
             let cover = COVER * opinion.patches[patch].clamp(0.0, 1.0);
             let value = |c: usize| f32::from(to_byte(planes[c * area + y * columns + x]));
             let grey = 0.299 * value(0) + 0.587 * value(1) + 0.114 * value(2);
-            pixels.extend(TINT.map(|tint| (grey * (1.0 - cover) + tint * cover).round() as u8));
+            pixels.extend(TINT.map(|tint| (grey * (1.0 - cover) + tint * cover).round().to_u8()));
         }
     }
     pixels

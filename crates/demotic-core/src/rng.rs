@@ -2,6 +2,11 @@
 //!
 //! There is no state to save: resuming a run at step `n` means asking for step `n`. Only integer and
 //! IEEE-exact floating-point operations are used, so the numbers are the same on every machine and backend.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "words are cut into halves, and fractions are made of as many bits as the type holds"
+)]
 
 use crate::number::Whole;
 
@@ -34,7 +39,7 @@ impl Stream {
     /// Which earlier translations the discriminator is shown.
     pub(crate) const POOL: Self = Self(10 << 16);
     /// Style codes of latent-guided translation, and pictures that styles are taken from.
-    pub const STYLE: Self = Self(11 << 16);
+    pub(crate) const STYLE: Self = Self(11 << 16);
     /// Composites that an ablation is scored on.
     pub(crate) const SCORED: Self = Self(33 << 16);
     /// What is learnt of words.
@@ -124,7 +129,7 @@ impl Rng {
     }
 
     /// True with probability `prob`.
-    pub fn chance(&mut self, prob: f32) -> bool {
+    pub(crate) fn chance(&mut self, prob: f32) -> bool {
         self.uniform() < prob
     }
 
@@ -148,7 +153,7 @@ impl Rng {
 
     /// Standard normal, by Box and Muller: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, evaluated in f64 by operations
     /// that are exact on every machine, then rounded to f32.
-    pub fn normal(&mut self) -> f32 {
+    pub(crate) fn normal(&mut self) -> f32 {
         if let Some(spare) = self.spare_normal.take() {
             return spare;
         }

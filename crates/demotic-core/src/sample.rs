@@ -7,6 +7,7 @@
 
 use std::iter::repeat_n;
 
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
@@ -70,7 +71,7 @@ impl Fitted {
                 }
             }
         }
-        let count = items.len() as f32;
+        let count = items.len().to_f32();
         Self {
             means,
             deviations: variances
@@ -103,9 +104,9 @@ impl Fitted {
     /// One latent, its distance from the middle of its window times `temperature`.
     fn draw(&self, rng: &mut Rng, temperature: f32) -> Vec<f32> {
         let len = self.deviations.len();
-        let count = (self.means.len() / len) as u32;
+        let count = (self.means.len() / len).to_u32();
         let near = self.nearest(rng.below(count) as usize);
-        let each = 1.0 / near.len() as f32;
+        let each = 1.0 / near.len().to_f32();
         let mut middle = vec![0.0; len];
         for latent in &near {
             for (sum, value) in middle.iter_mut().zip(*latent) {
@@ -172,7 +173,7 @@ mod tests {
     /// `count` latents on a line through (1, 2, 3) along (1, -1, 0), evenly from -1 to 1, and `beside` far
     /// from them.
     fn fitted(count: usize, beside: &[f32]) -> Fitted {
-        let at = |i: usize| 2.0 * i as f32 / (count - 1) as f32 - 1.0;
+        let at = |i: usize| 2.0 * i.to_f32() / (count - 1).to_f32() - 1.0;
         let line = (0..count).flat_map(|i| [1.0 + at(i), 2.0 - at(i), 3.0]);
         Fitted {
             means: line.chain(beside.iter().copied()).collect(),
@@ -186,7 +187,7 @@ mod tests {
         let mut rng = Rng::new(1, Stream::TEST, 0);
         let draws: Vec<Vec<f32>> = (0..20_000).map(|_| ten.draw(&mut rng, 1.0)).collect();
         let mean = |of: &dyn Fn(&[f32]) -> f32| {
-            draws.iter().map(|d| f64::from(of(d))).sum::<f64>() / draws.len() as f64
+            draws.iter().map(|d| f64::from(of(d))).sum::<f64>() / draws.len().to_f64()
         };
         // All ten are each one's nearest: one Gaussian. Evenly spaced, their variance is that of the
         // positions.

@@ -152,7 +152,7 @@ pub struct Cell {
 
 impl Cell {
     /// `0.075 (0.071 0.079)`, and `0.075` where there is no room.
-    pub fn interval([value, low, high]: [f64; 3], digits: usize) -> Self {
+    pub(crate) fn interval([value, low, high]: [f64; 3], digits: usize) -> Self {
         Self {
             long: format!("{value:.digits$} ({low:.digits$} {high:.digits$})"),
             short: Some(format!("{value:.digits$}")),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::ops::{Enlarged, Filter, Large};
 use crate::rng::{Rng, Stream};
 use crate::settings::{Config, Fit};
@@ -192,12 +192,12 @@ pub fn grid(rows: &[Vec<Option<&[f32]>>], size: usize) -> (u32, u32, Vec<u8>) {
             }
         }
     }
-    (width as u32, height as u32, bytes)
+    (width.to_u32(), height.to_u32(), bytes)
 }
 
 /// [-1, 1] to 0..=255.
 pub fn to_byte(value: f32) -> u8 {
-    ((value + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
+    ((value + 1.0) * 127.5).round().clamp(0.0, 255.0).to_u8()
 }
 
 /// Planes `[3, size, size]` of pictures as a person sees them, one after another.
@@ -254,7 +254,7 @@ pub struct Unframed {
     /// Whether no pixel is transparent.
     pub is_opaque: bool,
     /// Share of pixels that the translation paints and the result's alpha hides; 0 to 1.
-    pub hidden_share: f32,
+    pub(crate) hidden_share: f32,
 }
 
 impl Unframed {
@@ -318,8 +318,8 @@ impl Framed {
             }
         }
         let drawn = Picture {
-            width_px: width as u32,
-            height_px: height as u32,
+            width_px: width.to_u32(),
+            height_px: height.to_u32(),
             premultiplied,
         };
         drawn.resized(self.original.width_px, self.original.height_px)
@@ -355,12 +355,12 @@ impl Framed {
         let mut rgba = drawn.premultiplied;
         let pixels = rgba.as_chunks_mut::<4>().0;
         let originals = self.original.premultiplied.as_chunks::<4>().0;
-        let count = pixels.len() as f32;
+        let count = pixels.len().to_f32();
         let hidden = pixels.iter().zip(originals);
         let hidden = hidden.filter(|(drawn, original)| {
             is_hidden([drawn[0], drawn[1], drawn[2]], original[3], self.background)
         });
-        let hidden_share = hidden.count() as f32 / count;
+        let hidden_share = hidden.count().to_f32() / count;
         let rule = rule.settled(|| hidden_share);
         for (pixel, original) in pixels.iter_mut().zip(originals) {
             let [red, green, blue, _] = *pixel;
@@ -430,7 +430,7 @@ impl Framed {
                 };
                 pixels.filter(hidden).count()
             });
-            hidden_share = hidden.sum::<usize>() as f32 / (width * height_px as usize) as f32;
+            hidden_share = hidden.sum::<usize>().to_f32() / (width * height_px as usize).to_f32();
         }
         let rule = rule.settled(|| hidden_share);
         let rows = rgba.par_chunks_mut(4 * width).enumerate();
@@ -489,9 +489,9 @@ fn on_ground(drawn: [u8; 3], alpha: u8, background: [u8; 3], rule: AlphaRule) ->
         let offset = (i32::from(drawn[c]) - behind) * 255;
         offset
             .checked_div(alpha.to_i32())
-            .map_or(0, |o| (behind + o).clamp(0, 255) as u8)
+            .map_or(0, |o| (behind + o).clamp(0, 255).to_u8())
     };
-    [colour(0), colour(1), colour(2), alpha as u8]
+    [colour(0), colour(1), colour(2), alpha.to_u8()]
 }
 
 /// A pixel with transparency of its own: colour on the background and alpha in [-1, 1] to colour not

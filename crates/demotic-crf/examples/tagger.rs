@@ -4,8 +4,11 @@
 //! (a word by itself). The same network is trained twice: each label by itself (softmax), and the labels as a
 //! chain (this crate's layer, which also knows that M cannot follow E). Scores are of held-out paragraphs:
 //! `cargo run --release -p demotic-crf --example tagger`.
-#![allow(
+#![expect(
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "the numbers of an example are small"
 )]
 #![allow(clippy::print_stdout, reason = "an example's result is what it prints")]

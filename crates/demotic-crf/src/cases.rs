@@ -1,7 +1,7 @@
 //! The one table of sizes that tests, gradient tests and benches share, and the reproducible numbers that
 //! fill them.
 
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 
 /// One size: `chains` chains of `length` positions over `labels` labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Numbers {
 
     /// Uniform in `[0, 1)` at `step`.
     pub fn uniform(&self, step: u64) -> f64 {
-        (self.bits(step) >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits(step) >> 11).to_f64() / (1u64 << 53).to_f64()
     }
 
     /// Standard normal at `step` (Box-Muller over two uniforms).
@@ -126,7 +126,7 @@ impl Numbers {
     /// `count` normals of standard deviation `sd`.
     pub fn normals(&self, count: usize, sd: f64) -> Vec<f32> {
         (0..count as u64)
-            .map(|step| (sd * self.normal(step)) as f32)
+            .map(|step| (sd * self.normal(step)).to_f32())
             .collect()
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cases::Numbers;
 use crate::config::{self, Directions, FORBIDDEN, Implementation, WgslKernel};
 use crate::error::CrfError;
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::op;
 use crate::op::ops::Call;
 use crate::op::plan::{Evidence, Group, Order, Plan};
@@ -197,9 +197,9 @@ impl LinearChainCrf {
         };
         let scale = match reduction {
             Reduction::None | Reduction::Sum => 1.0,
-            Reduction::MeanPerChain => 1.0 / n as f32,
+            Reduction::MeanPerChain => 1.0 / n.to_f32(),
             Reduction::MeanPerPosition if positions.is_some() => 1.0,
-            Reduction::MeanPerPosition => 1.0 / (n * t) as f32,
+            Reduction::MeanPerPosition => 1.0 / (n * t).to_f32(),
         };
         let value = if self.in_use(&emissions.device()) == Implementation::Reference {
             let chains = self.reference(emissions, lengths);
@@ -402,7 +402,7 @@ impl LinearChainCrf {
         let [n, t, _] = self.checked(&emissions, lengths.as_ref());
         let numbers = Numbers::new(seed, 0);
         let uniforms: Vec<f32> = (0..(n * t) as u64)
-            .map(|step| numbers.uniform(step) as f32)
+            .map(|step| numbers.uniform(step).to_f32())
             .collect();
         let uniforms = Tensor::from_data(TensorData::new(uniforms, [n, t]), &emissions.device());
         self.reference(emissions.detach(), lengths).sample(uniforms)

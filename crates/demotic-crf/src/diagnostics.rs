@@ -1,6 +1,7 @@
 //! Summaries of a transition matrix, on the host: how strongly labels persist, and how far a label influences
 //! others.
 
+use crate::number::Real;
 /// Mean over labels of `A[i][i] - log mean over j != i of exp(A[i][j])`, in nats: 0 where neighbours are
 /// independent.
 ///
@@ -25,9 +26,9 @@ pub fn stay_log_odds(transitions: &[f32], labels: usize) -> f32 {
             .filter(|&(j, _)| j != i)
             .map(|(_, &a)| f64::from(a).exp())
             .sum();
-        sum += f64::from(row[i]) - (others / (labels - 1) as f64).ln();
+        sum += f64::from(row[i]) - (others / (labels - 1).to_f64()).ln();
     }
-    (sum / labels as f64) as f32
+    (sum / labels.to_f64()).to_f32()
 }
 
 /// `-1 / log |lambda_2|` in patches, `lambda_2` the second eigenvalue (relative to the first) of `exp(A)`:
@@ -87,7 +88,7 @@ pub fn coupling_length(transitions: &[f32], labels: usize) -> f32 {
     }
     // |lambda_2| as the growth over many steps: holds for a complex pair too, where one step does not settle.
     let mut v: Vec<f64> = (0..l)
-        .map(|k| ((k * 7919 + 13) % 101) as f64 / 101.0 - 0.5)
+        .map(|k| ((k * 7919 + 13) % 101).to_f64() / 101.0 - 0.5)
         .collect();
     let (warm, counted) = (200, 2000);
     let mut growth = 0.0;
@@ -108,7 +109,7 @@ pub fn coupling_length(transitions: &[f32], labels: usize) -> f32 {
     if ratio >= 0.0 {
         f32::INFINITY
     } else {
-        (-1.0 / ratio) as f32
+        (-1.0 / ratio).to_f32()
     }
 }
 
@@ -123,7 +124,7 @@ mod tests {
             let a: Vec<f32> = (0..labels * labels)
                 .map(|k| if k % (labels + 1) == 0 { c } else { 0.0 })
                 .collect();
-            let (first, second) = (c.exp() - 1.0 + labels as f32, c.exp() - 1.0);
+            let (first, second) = (c.exp() - 1.0 + labels.to_f32(), c.exp() - 1.0);
             let expected = -1.0 / (second / first).ln();
             assert!((coupling_length(&a, labels) - expected).abs() < 1e-4 * expected);
             assert!((stay_log_odds(&a, labels) - c).abs() < 1e-6);

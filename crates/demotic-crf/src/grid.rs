@@ -1,6 +1,7 @@
 //! The grid CRF over a convolution's `[b, l, h, w]`: every row and every column is a chain, and the two
 //! likelihoods are averaged.
 
+use crate::number::Real;
 use burn::config::Config;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -192,7 +193,7 @@ impl GridCrf {
             1.0
         };
         let call = |emissions, labels, evidence| {
-            self.call(emissions, labels, evidence, share / (h * w) as f32)
+            self.call(emissions, labels, evidence, share / (h * w).to_f32())
                 .value()
         };
         match self.config.ignore_index {
@@ -263,7 +264,7 @@ impl GridCrf {
             self.config.directions != Directions::Rows,
         );
         let share = if rows && columns { 0.5 } else { 1.0 };
-        let scale = share / (h * w) as f32;
+        let scale = share / (h * w).to_f32();
         let mut total: Option<Tensor<1>> = None;
         for (wanted, chains, labels) in [
             (

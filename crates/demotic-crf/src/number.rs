@@ -14,6 +14,8 @@ pub trait Real: Copy {
 pub trait Whole: Copy {
     /// A byte of a pixel.
     fn to_u8(self) -> u8;
+    /// A number of a lane of random numbers.
+    fn to_u16(self) -> u16;
     /// A count in a file or of a kernel.
     fn to_u32(self) -> u32;
     /// A label.
@@ -74,13 +76,13 @@ macro_rules! whole {
     )+};
     ($how:ident: $($type:ident)+) => {$(
         impl Whole for $type {
-            whole! { @$how to_u8 u8, to_u32 u32, to_i32 i32, to_i64 i64, to_u64 u64, to_usize usize }
+            whole! { @$how to_u8 u8, to_u16 u16, to_u32 u32, to_i32 i32, to_i64 i64, to_u64 u64, to_usize usize }
         }
     )+};
 }
 
-real! { u32 u64 usize i32 i64 f32 f64 }
-whole! { checked: u32 u64 u128 usize i32 i64 isize }
+real! { u32 u64 u128 usize i32 i64 isize f32 f64 }
+whole! { checked: u16 u32 u64 u128 usize i32 i64 isize }
 whole! { cut: f32 f64 }
 
 #[cfg(test)]

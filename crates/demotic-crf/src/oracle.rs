@@ -205,7 +205,13 @@ fn number(label: usize) -> i32 {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
 mod tests {
     use super::Chain;
     use crate::cases::Numbers;

@@ -6,6 +6,7 @@ use std::hint::black_box;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::number::Real;
 use burn::module::Param;
 #[cfg(feature = "wgpu")]
 use burn::tensor::DeviceKind;
@@ -147,7 +148,7 @@ pub fn copy_bytes_per_sec(device: &Device) -> f64 {
         best = best.min(start.elapsed().as_secs_f64());
     }
     black_box(tensor);
-    (2 * size_of::<f32>() * LEN) as f64 / best
+    (2 * size_of::<f32>() * LEN).to_f64() / best
 }
 
 impl Task {

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Say which style pictures are in, how sure, and which of their patches look fake
     Recognize(RecognizeArgs),
-    /// Take a run's network away: weights, ONNX, or a page that runs it in the browser
+    /// Export a run's network: as weights, as ONNX, or as a page that runs it in the browser
     Export(ExportArgs),
     /// Draw what a phrase says, in any style of a run
     Draw(DrawArgs),
@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Data(DataCommand),
     /// List the devices that can compute, and which one `auto` takes
     Devices(DevicesArgs),
-    /// Check that a device computes rightly, and measure how fast it is
+    /// Check that a device computes correctly, and measure how fast it is
     Doctor(DoctorArgs),
     /// Train the same few steps on several devices: speed, memory, distance
     Compare(CompareArgs),
@@ -260,12 +260,12 @@ pub(crate) struct TranslateArgs {
     /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
     #[arg(long)]
     pub(crate) white_paper: bool,
-    /// Translate in the hand of this picture, which is in the style (runs with generator.style = latent or
+    /// Style example: translate as this picture of the style is drawn (runs with generator.style = latent or
     /// reference)
     #[arg(long, value_name = "FILE", conflicts_with = "style_seed")]
     pub(crate) reference: Option<PathBuf>,
-    /// Translate in a hand drawn by this number, the same for all pictures (runs with generator.style =
-    /// latent)
+    /// Translate by a style code sampled with this seed, the same for all pictures (runs with
+    /// generator.style = latent)
     #[arg(long, value_name = "N")]
     pub(crate) style_seed: Option<u64>,
     /// Replace translations that are already there
@@ -286,8 +286,8 @@ pub(crate) struct TranslateArgs {
 #[command(after_help = "\
 The fitted prior is a density over the latents of the run's training pictures of a style, fitted when it is asked for: near each \
 picture it follows that picture and the nearest others, so that draws lie between pictures that are alike; it needs the run's pictures. \
-The normal one is N(0, 1), which training holds latents to; a run with a light loss.kl, as the recipes are, codes pictures far from it, \
-and what it draws from there is texture. `demotic evaluate` says what both come to.
+The normal one is N(0, 1), which training pulls latents towards; a run with a small loss.kl, as in the recipes, encodes pictures far from it, \
+and its samples are texture. `demotic evaluate` scores both.
 
 Examples:
   demotic sample --run runs/00001-quickstart --style openmoji -n 16 --out sample.png
@@ -556,11 +556,11 @@ pub(crate) struct ReportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set); \
-the first variant is what the others are held against. [sweep.keys] goes through lists of values, \"loss.cycle\" = [2, 5], in every \
+the others are compared with the first variant. [sweep.keys] goes through lists of values, \"loss.cycle\" = [2, 5], in every \
 combination, or in as many as [sweep] random = N draws; with [sweep] patience = N a training ends after N checkpoints without a \
 better validation figure. Every variant is trained with every seed on the same pictures in \
 the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites \
-of held-out pictures are made, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means \
+of held-out pictures are fake, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means \
 over seeds with 95 % intervals, and differences from the first variant; OUT/report.html shows all runs on one page.
 
 Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
@@ -691,7 +691,7 @@ pub(crate) struct InspectArgs {
 #[command(after_help = "\
 `shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of \
 shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations. \
-`unused` adapters are mostly the same devices through another interface (Vulkan, DirectX 12, Metal; OpenGL is never used). Builds with cuda, rocm or tch list those devices too. `demotic doctor --device D` tells whether a device computes rightly, and how fast.
+`unused` adapters are mostly the same devices through another interface (Vulkan, DirectX 12, Metal; OpenGL is never used). Builds with cuda, rocm or tch list those devices too. `demotic doctor --device D` measures whether a device computes correctly, and how fast.
 
 Examples:
   demotic devices

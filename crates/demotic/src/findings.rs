@@ -2,6 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use demotic_core::check::doctor::{Check, Diagnosis};
+use demotic_core::number::Real;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -76,7 +77,11 @@ impl Listener {
 
     /// Nothing came for a while.
     pub(crate) fn wait(&self, silent_secs: u64) {
-        note(&format!("{}, {}", self.shown, duration(silent_secs as f64)));
+        note(&format!(
+            "{}, {}",
+            self.shown,
+            duration(silent_secs.to_f64())
+        ));
     }
 
     pub(crate) fn hear(&mut self, finding: Finding) -> Result<()> {

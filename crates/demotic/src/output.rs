@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::Result;
+use demotic_core::number::{Real, Whole};
 use demotic_core::table;
 
 use crate::terminal::Terminal;
@@ -66,7 +67,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// `42s`, `7m05s`, `3h12m`.
 pub(crate) fn duration(secs: f64) -> String {
-    let secs = secs.max(0.0).round() as u64;
+    let secs = secs.max(0.0).round().to_u64();
     match secs {
         0..60 => format!("{secs}s"),
         60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
@@ -76,7 +77,7 @@ pub(crate) fn duration(secs: f64) -> String {
 
 /// `32 KiB`, `1.5 GiB`: to three figures.
 pub(crate) fn bytes(count: u64) -> String {
-    let mut value = count as f64;
+    let mut value = count.to_f64();
     let mut unit = "B";
     for next in ["KiB", "MiB", "GiB", "TiB"] {
         if value < 1024.0 {

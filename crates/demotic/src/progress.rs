@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use demotic_core::files::{add_line, append};
+use demotic_core::number::Real;
 use demotic_core::train::{Chart, Column, Figure, Phases, Tick};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -87,8 +88,8 @@ impl Pace {
         let (start, begun) = *self.begun.get_or_insert_with(|| (step, Instant::now()));
         // After a roll-back, steps come again.
         let taken = step.checked_sub(start).filter(|taken| *taken > 0)?;
-        let secs = begun.elapsed().as_secs_f64() / taken as f64;
-        Some((secs, secs * self.steps.saturating_sub(step) as f64))
+        let secs = begun.elapsed().as_secs_f64() / taken.to_f64();
+        Some((secs, secs * self.steps.saturating_sub(step).to_f64()))
     }
 }
 
@@ -430,7 +431,7 @@ mod tests {
     fn tick(step: u64) -> Tick {
         Tick {
             step,
-            kimg: step as f64 * 0.016,
+            kimg: step.to_f64() * 0.016,
             figures: [
                 (Figure::DReal, 0.5),
                 (Figure::DFake, 0.25),

@@ -3,6 +3,7 @@
 
 use demotic_core::data::{Dataset, Split};
 use demotic_core::device::Chosen;
+use demotic_core::number::{Real, Whole};
 use demotic_core::report::labels::{self, Kind, LabelMap};
 use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
@@ -120,7 +121,7 @@ impl<'a> Samples<'a> {
         let block = |kind: Kind, what: &str| {
             let of_kind: Vec<&LabelMap> = maps.iter().filter(|map| map.kind == kind).collect();
             let right =
-                of_kind.iter().map(|map| map.right_share()).sum::<f32>() / of_kind.len() as f32;
+                of_kind.iter().map(|map| map.right_share()).sum::<f32>() / of_kind.len().to_f32();
             let mut columns = vec!["picture".to_owned(), "truth".into(), "said".into()];
             columns.extend(names.iter().take(shown).map(|name| format!("p {name}")));
             Block {
@@ -139,10 +140,10 @@ impl<'a> Samples<'a> {
         };
         let solid = |colour: [f32; 3]| labels::painted(1, size, |_| colour);
         let label_keys: Vec<Vec<f32>> = (0..names.len())
-            .map(|label| solid(labels::label_colour(label as u32)))
+            .map(|label| solid(labels::label_colour(label.to_u32())))
             .collect();
         let heat_keys: Vec<Vec<f32>> = (0..=4)
-            .map(|i| solid(labels::heat_colour(i as f32 / 4.0)))
+            .map(|i| solid(labels::heat_colour(i.to_f32() / 4.0)))
             .collect();
         let heat_names = ["p 0", "0.25", "0.5", "0.75", "p 1"].map(str::to_owned);
         let blocks = [
@@ -180,7 +181,7 @@ impl<'a> Samples<'a> {
             .flat_map(|&(style, item)| dataset.network_pictures(style, &[item]).repeat(styles))
             .collect();
         let targets: Vec<u32> = (0..self.inputs.len())
-            .flat_map(|_| 0..styles as u32)
+            .flat_map(|_| 0..styles.to_u32())
             .collect();
         let generator = trainer.average();
         let fakes = translate::translate(generator, &chosen.device, &sources, size, &targets);
@@ -189,7 +190,7 @@ impl<'a> Samples<'a> {
         let (inputs, own): (Vec<Vec<f32>>, Vec<u32>) = self
             .inputs
             .iter()
-            .map(|&(style, item)| (dataset.network_pictures(style, &[item]), style as u32))
+            .map(|&(style, item)| (dataset.network_pictures(style, &[item]), style.to_u32()))
             .unzip();
         let again = translate::redraw(generator, &chosen.device, &inputs.concat(), size, &own);
         let again = dataset.shown(&again);
@@ -271,7 +272,7 @@ impl<'a> Samples<'a> {
         if config.loss.prior == 0.0 {
             return vec![];
         }
-        let styles = 0..self.dataset.styles().len() as u32;
+        let styles = 0..self.dataset.styles().len().to_u32();
         let rows = styles.flat_map(|style| {
             let codes = generator.table_codes(&[style; PRIOR]);
             let prior = Prior::Normal;

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::data::signed_png;
 use demotic_core::files::write_whole;
+use demotic_core::number::Whole;
 use demotic_core::report;
 use demotic_core::translate::{Unframed, to_byte};
 use image::{ExtendedColorType, ImageFormat, RgbImage};
@@ -81,8 +82,8 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet 
         (widths.max().unwrap_or(1), heights.sum::<usize>())
     };
     let mut sheet = RgbImage::from_pixel(
-        width.max(1) as u32,
-        height.max(1) as u32,
+        width.max(1).to_u32(),
+        height.max(1).to_u32(),
         image::Rgb([255; 3]),
     );
     let mut layout = report::Sheet {
@@ -142,7 +143,7 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet 
 
 /// A picture by itself, `[3, size, size]` in [-1, 1].
 pub(crate) fn picture(planes: &[f32], size: usize) -> RgbImage {
-    let mut picture = RgbImage::new(size as u32, size as u32);
+    let mut picture = RgbImage::new(size.to_u32(), size.to_u32());
     paste(&mut picture, 0, 0, planes, size, 1);
     picture
 }
@@ -207,7 +208,7 @@ fn paste(
         for x in 0..size * scale {
             let at = y / scale * size + x / scale;
             let pixel = [0, 1, 2].map(|c| to_byte(picture[c * plane + at]));
-            sheet.put_pixel((left + x) as u32, (top + y) as u32, image::Rgb(pixel));
+            sheet.put_pixel((left + x).to_u32(), (top + y).to_u32(), image::Rgb(pixel));
         }
     }
 }
@@ -223,8 +224,8 @@ fn text(sheet: &mut RgbImage, left: usize, top: usize, text: &str, width: usize)
                     left + i * ADVANCE + dot % 3 * DOT + dx,
                     top + dot / 3 * DOT + dy,
                 );
-                if (x as u32) < sheet.width() && (y as u32) < sheet.height() {
-                    sheet.put_pixel(x as u32, y as u32, image::Rgb([60; 3]));
+                if x.to_u32() < sheet.width() && y.to_u32() < sheet.height() {
+                    sheet.put_pixel(x.to_u32(), y.to_u32(), image::Rgb([60; 3]));
                 }
             }
         }
@@ -302,8 +303,8 @@ mod tests {
         let at = |c: usize, r: usize| {
             sheet
                 .get_pixel(
-                    (GAP + c * cell + 40) as u32,
-                    (GAP + 2 * LINE + r * cell + 40) as u32,
+                    (GAP + c * cell + 40).to_u32(),
+                    (GAP + 2 * LINE + r * cell + 40).to_u32(),
                 )
                 .0[0]
         };

@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use demotic_core::files::{append, write_whole};
-use demotic_core::number::Whole;
+use demotic_core::number::{Real, Whole};
 use demotic_core::protobuf::Message;
 use serde_json::Value;
 
@@ -140,7 +140,9 @@ fn scalars(path: &str, value: &Value, found: &mut Vec<(String, f32)>) {
                 scalars(&format!("{path}/{key}"), value, found);
             }
         }
-        Value::Number(number) => found.extend(number.as_f64().map(|v| (path.to_owned(), v as f32))),
+        Value::Number(number) => {
+            found.extend(number.as_f64().map(|v| (path.to_owned(), v.to_f32())))
+        }
         _ => {}
     }
 }
@@ -254,7 +256,7 @@ mod tests {
         let figures = |d: f64| serde_json::json!({"step": 7, "d_real": d, "phases": {"g_secs": 0.25}, "name": "x"});
         let mut file = EventFile::open(folder.path(), 0)?;
         for step in [100, 200, 300] {
-            file.add("train", step, &figures(step as f64))?;
+            file.add("train", step, &figures(step.to_f64()))?;
         }
         let path = file.path.clone();
         drop(file);
@@ -266,7 +268,7 @@ mod tests {
         );
         assert!(all[0].ends_with(VERSION));
         let told = |payload: &[u8], tag: &str, value: f32| {
-            let mut wanted = vec![tag.len() as u8];
+            let mut wanted = vec![tag.len().to_u8()];
             wanted.extend(tag.as_bytes());
             wanted.push(0x15);
             wanted.extend(value.to_le_bytes());

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use demotic_core::number::Whole;
 use demotic_core::table::WHOLE;
 
 /// Columns where nothing says how many there are.
@@ -118,7 +119,7 @@ pub(crate) fn spark(values: &[f32], width: usize) -> String {
         } else {
             0.0
         };
-        BLOCKS[(share * 7.0).round() as usize]
+        BLOCKS[(share * 7.0).round().to_usize()]
     };
     finite().map(block).collect()
 }

@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::number::{Real, Whole};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use toml::Table as Settings;
@@ -47,7 +48,7 @@ pub struct Plan {
     pub variants: Vec<Variant>,
     /// Settings that are gone through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sweep: Option<Sweep>,
+    pub(crate) sweep: Option<Sweep>,
 }
 
 /// Only what the file names: the others come from its sweep again.
@@ -75,19 +76,19 @@ pub struct Variant {
 /// Settings that are gone through: every combination of their values, or some drawn at random.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sweep {
+pub(crate) struct Sweep {
     /// Variants drawn at random, no combination twice; without it, every combination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub random: Option<usize>,
+    pub(crate) random: Option<usize>,
     /// Of the draws.
     #[serde(default)]
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// A training of the ablation ends after as many checkpoints without a better validation figure; without
     /// it, none ends before its steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub patience: Option<u64>,
+    pub(crate) patience: Option<u64>,
     /// Values by key, such as `"loss.cycle" = [2, 5]`.
-    pub keys: BTreeMap<String, Vec<toml::Value>>,
+    pub(crate) keys: BTreeMap<String, Vec<toml::Value>>,
 }
 
 /// Most combinations that a sweep goes through.
@@ -127,7 +128,7 @@ impl Sweep {
                 // As many as there are, or few of many: those that are drawn again are passed over.
                 (Some(_), all) if all != Some(wanted) => counts
                     .iter()
-                    .map(|count| rng.below(*count as u32) as usize)
+                    .map(|count| rng.below(count.to_u32()) as usize)
                     .collect(),
                 _ => places(chosen.len(), &counts),
             };
@@ -313,15 +314,15 @@ impl Plan {
 pub struct Localisation {
     /// Probability that a fake patch gets a higher probability of fake than a real one, over all patches of
     /// all composites.
-    pub auc: f64,
+    pub(crate) auc: f64,
     /// The same among patches of one picture, mean over pictures that have both.
-    pub auc_within: f64,
+    pub(crate) auc_within: f64,
     /// Patches called fake (more likely than not) that are, over patches called fake or fake.
-    pub iou: f64,
+    pub(crate) iou: f64,
     /// Expected calibration error of the probability that a patch is fake, fifteen bins (Guo et al. 2017).
-    pub ece: f64,
+    pub(crate) ece: f64,
     /// Share of patches whose most probable label, fake or the style, is right.
-    pub labels_right: f64,
+    pub(crate) labels_right: f64,
 }
 
 /// Real pictures of a held-out split, styles in turn.
@@ -344,14 +345,14 @@ impl Reals {
             for style in 0..count {
                 if let Some(&item) = dataset.items(style, split).get(i) {
                     pictures.extend(dataset.network_pictures(style, &[item]));
-                    styles.push(style as u32);
+                    styles.push(style.to_u32());
                 }
             }
         }
         Self {
             pictures,
             styles,
-            style_count: count as u32,
+            style_count: count.to_u32(),
             size: dataset.size_px() as usize,
         }
     }
@@ -436,7 +437,7 @@ impl Reals {
                 all.pictures.extend(mixed);
             }
             all.labels
-                .extend(plan.labels.iter().map(|&label| label as usize));
+                .extend(plan.labels.iter().map(|&label| label.to_usize()));
         }
         all
     }
@@ -447,7 +448,7 @@ impl Reals {
 /// not.
 fn unseen_shape(rng: &mut Rng, grid: usize) -> Vec<bool> {
     use std::f32::consts::TAU;
-    let span = grid as f32;
+    let span = grid.to_f32();
     let kind = rng.below(3);
     // Of patches' middles, in patches.
     let inside: Box<dyn Fn(f32, f32) -> bool> = match kind {
@@ -465,21 +466,21 @@ fn unseen_shape(rng: &mut Rng, grid: usize) -> Vec<bool> {
             let point = [0; 2].map(|_| rng.uniform_in(0.3, 0.7) * span);
             // A quarter turn and 15 to 75 degrees: never along the patches' sides.
             let angle =
-                rng.below(4) as f32 * TAU / 4.0 + rng.uniform_in(TAU / 24.0, TAU * 5.0 / 24.0);
+                rng.below(4).to_f32() * TAU / 4.0 + rng.uniform_in(TAU / 24.0, TAU * 5.0 / 24.0);
             let (sin, cos) = angle.sin_cos();
             Box::new(move |x, y| (x - point[0]) * cos + (y - point[1]) * sin > 0.0)
         }
         _ => {
-            let field = 1 + rng.below((grid as u32 / 2).clamp(1, 2));
+            let field = 1 + rng.below((grid.to_u32() / 2).clamp(1, 2));
             let shift = [0; 2].map(|_| rng.below(2 * field));
             Box::new(move |x, y| {
-                let of = |at: f32, shift: u32| (at as u32 + shift) / field;
+                let of = |at: f32, shift: u32| (at.to_u32() + shift) / field;
                 (of(x, shift[0]) + of(y, shift[1])) % 2 == 1
             })
         }
     };
     let mut cells: Vec<bool> = (0..grid * grid)
-        .map(|cell| inside((cell % grid) as f32 + 0.5, (cell / grid) as f32 + 0.5))
+        .map(|cell| inside((cell % grid).to_f32() + 0.5, (cell / grid).to_f32() + 0.5))
         .collect();
     // On a grid of few patches a shape may miss all middles, or take all.
     if cells.iter().all(|cell| *cell == cells[0]) {
@@ -536,9 +537,9 @@ fn localisation(posteriors: &[f32], truth: &[usize], patches: usize) -> Localisa
     Localisation {
         auc: area_under_curve(&mut all).unwrap_or(f64::NAN),
         auc_within: within / f64::from(mixed),
-        iou: f64::from(both as u32) / f64::from(either as u32),
+        iou: both.to_f64() / either.to_f64(),
         ece,
-        labels_right: right as f64 / truth.len() as f64,
+        labels_right: right.to_f64() / truth.len().to_f64(),
     }
 }
 
@@ -548,8 +549,8 @@ fn area_under_curve(scored: &mut [(f32, bool)]) -> Option<f64> {
     scored.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut below, mut ahead, mut fakes) = (0.0, 0.0, 0.0);
     for same in scored.chunk_by(|a, b| a.0 == b.0) {
-        let of_fake = same.iter().filter(|(_, is_fake)| *is_fake).count() as f64;
-        let of_real = same.len() as f64 - of_fake;
+        let of_fake = same.iter().filter(|(_, is_fake)| *is_fake).count().to_f64();
+        let of_real = same.len().to_f64() - of_fake;
         ahead += of_fake * (below + of_real / 2.0);
         below += of_real;
         fakes += of_fake;
@@ -561,12 +562,12 @@ fn area_under_curve(scored: &mut [(f32, bool)]) -> Option<f64> {
 fn calibration_error(scored: &[(f32, bool)]) -> f64 {
     let mut bins = [(0.0_f64, 0.0_f64); BINS];
     for &(prob, is_fake) in scored {
-        let bin = ((prob * BINS as f32) as usize).min(BINS - 1);
+        let bin = (prob * BINS.to_f32()).to_usize().min(BINS - 1);
         bins[bin].0 += f64::from(prob);
         bins[bin].1 += f64::from(u8::from(is_fake));
     }
     let gaps = bins.iter().map(|(probs, fakes)| (probs - fakes).abs());
-    gaps.sum::<f64>() / scored.len() as f64
+    gaps.sum::<f64>() / scored.len().to_f64()
 }
 
 /// What one training came to: figures by name.
@@ -601,7 +602,7 @@ impl Outcome {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Run`] where the file is damaged.
-    pub fn load(file: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn load(file: &Path) -> Result<Option<Self>, Error> {
         if !file.is_file() {
             return Ok(None);
         }
@@ -629,7 +630,7 @@ impl Outcome {
             ("kid", kid),
         ] {
             // Without a pair there is no figure, and JSON has no word for that.
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let mean = values.iter().sum::<f64>() / values.len().to_f64();
             if mean.is_finite() {
                 self.figures.insert(name.into(), mean);
             }
@@ -690,27 +691,27 @@ pub const FIGURES: [(&str, &[Column]); 3] = [
 /// A mean over seeds with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OverSeeds {
+pub(crate) struct OverSeeds {
     /// Mean.
-    pub mean: f64,
+    pub(crate) mean: f64,
     /// Half the width of the interval: Student's t times the standard error; `None` (`null`) of one seed.
-    pub half_width: Option<f64>,
+    pub(crate) half_width: Option<f64>,
     /// Seeds.
-    pub n: usize,
+    pub(crate) n: usize,
 }
 
 impl OverSeeds {
     /// Of values, one per seed; `None` of none.
-    pub fn of(values: &[f64]) -> Option<Self> {
+    pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
             return None;
         }
-        let mean = values.iter().sum::<f64>() / n as f64;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n as f64 - 1.0);
+        let mean = values.iter().sum::<f64>() / n.to_f64();
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n.to_f64() - 1.0);
         Some(Self {
             mean,
-            half_width: (n > 1).then(|| student_t(n - 1) * (variance / n as f64).sqrt()),
+            half_width: (n > 1).then(|| student_t(n - 1) * (variance / n.to_f64()).sqrt()),
             n,
         })
     }
@@ -737,7 +738,7 @@ fn student_t(freedom: usize) -> f64 {
         return *quantile;
     }
     // Within 0.006 from eleven on: the first terms of its expansion about the normal's.
-    let (z, f) = (1.96_f64, freedom as f64);
+    let (z, f) = (1.96_f64, freedom.to_f64());
     let second = (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * f * f);
     z + (z.powi(3) + z) / (4.0 * f) + second
 }
@@ -749,7 +750,7 @@ pub struct Comparison {
     /// In the plan's order.
     pub variants: Vec<VariantMeans>,
     /// What the means are of.
-    pub outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 /// One variant's row.
@@ -761,9 +762,9 @@ pub struct VariantMeans {
     /// In a few words.
     pub about: String,
     /// Means over seeds by figure.
-    pub means: BTreeMap<String, OverSeeds>,
+    pub(crate) means: BTreeMap<String, OverSeeds>,
     /// Differences from the first variant under the same seed: empty for the first.
-    pub differences: BTreeMap<String, OverSeeds>,
+    pub(crate) differences: BTreeMap<String, OverSeeds>,
 }
 
 impl Comparison {
@@ -1066,7 +1067,7 @@ mod tests {
         let len = 3 * size * size;
         let styles: Vec<u32> = (0..n).map(|i| i % 2).collect();
         let reals = Reals {
-            pictures: styles.iter().flat_map(|&s| vec![s as f32; len]).collect(),
+            pictures: styles.iter().flat_map(|&s| vec![s.to_f32(); len]).collect(),
             styles: styles.clone(),
             style_count: 2,
             size,
@@ -1075,13 +1076,13 @@ mod tests {
             let targets = reals.targets();
             let pictures = targets.iter();
             pictures
-                .flat_map(|&s| vec![100.0 * generator + s as f32; len])
+                .flat_map(|&s| vec![100.0 * generator + s.to_f32(); len])
                 .collect()
         };
         let [one, two] = [fakes(1.0), fakes(2.0)];
         let all = reals.composites(&[&one, &two]);
         let shown: std::collections::BTreeSet<u32> =
-            all.pictures.iter().map(|&v| v as u32).collect();
+            all.pictures.iter().map(|&v| v.to_u32()).collect();
         assert_eq!(
             shown.into_iter().collect::<Vec<_>>(),
             [0, 1, 100, 101, 200, 201]
@@ -1097,7 +1098,7 @@ mod tests {
                 let cells = unseen_shape(&mut rng, grid);
                 let covered = cells.iter().filter(|cell| **cell).count();
                 assert!(cells.len() == grid * grid && covered > 0 && covered < cells.len());
-                total += covered as f32 / cells.len() as f32;
+                total += covered.to_f32() / cells.len().to_f32();
             }
             assert!((0.3..0.6).contains(&(total / 200.0)), "{grid}: {total}");
         }
@@ -1154,8 +1155,8 @@ mod tests {
             .into_iter()
             .flat_map(|seed| {
                 [
-                    outcome("a", seed, seed as f64),
-                    outcome("b", seed, seed as f64 + 0.25),
+                    outcome("a", seed, seed.to_f64()),
+                    outcome("b", seed, seed.to_f64() + 0.25),
                 ]
             })
             .collect();

@@ -13,6 +13,7 @@ use crate::arrays::weights_of;
 use crate::data::Dataset;
 use crate::device::{Chosen, open, shader_language};
 use crate::error::{Error, caught};
+use crate::number::{Real, Whole};
 use crate::settings::Config;
 use crate::train::{Launches, Phases, Tick, Trainer, launches};
 
@@ -48,7 +49,7 @@ pub struct Comparison {
     /// Styles of the data set.
     pub styles: usize,
     /// Trainable values of generator and discriminator; none where no device made them.
-    pub parameters: Option<[usize; 2]>,
+    pub(crate) parameters: Option<[usize; 2]>,
     /// In the order asked for.
     pub devices: Vec<Outcome>,
     /// Every device against the fastest, in the order asked for.
@@ -79,9 +80,9 @@ pub struct Measured {
     /// The first step in this process, compiling and tuning among it.
     pub first_secs: f64,
     /// Every timed step, in order.
-    pub step_secs: Vec<f64>,
+    pub(crate) step_secs: Vec<f64>,
     /// A step of each round: the median of its steps.
-    pub round_secs: Vec<f64>,
+    pub(crate) round_secs: Vec<f64>,
     /// Of the timed steps.
     pub spread: Spread,
     /// Pictures translated a second, by the median.
@@ -337,7 +338,7 @@ impl Running<'_> {
         let spread = Spread::of(&self.step_secs);
         let mut rest = &self.step_secs[..];
         let round_secs = round_steps.iter().map(|&steps| {
-            let (round, later) = rest.split_at(steps as usize);
+            let (round, later) = rest.split_at(steps.to_usize());
             rest = later;
             Spread::of(round).median_secs
         });
@@ -345,7 +346,7 @@ impl Running<'_> {
             first_secs: self.first_secs,
             round_secs: round_secs.collect(),
             spread,
-            pictures_per_sec: config.train.batch as f64 / spread.median_secs,
+            pictures_per_sec: config.train.batch.to_f64() / spread.median_secs,
             phases: Phases::mean(&self.phases),
             launches: (self.launches.total > 0).then_some(self.launches),
             host_bytes: self.host_bytes as u64,
@@ -407,10 +408,10 @@ impl Spread {
         let mut sorted = steps.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| {
-            let place = share * (sorted.len() - 1) as f64;
+            let place = share * (sorted.len() - 1).to_f64();
             let (below, above) = (
-                sorted[place.floor() as usize],
-                sorted[place.ceil() as usize],
+                sorted[place.floor().to_usize()],
+                sorted[place.ceil().to_usize()],
             );
             below + (above - below) * place.fract()
         };
@@ -463,7 +464,7 @@ fn interval_of_median(sorted: &[f64]) -> Option<[f64; 2]> {
             break;
         }
         ends = Some([sorted[place], sorted[count - 1 - place]]);
-        prob *= (count - place) as f64 / (place + 1) as f64;
+        prob *= (count - place).to_f64() / (place + 1).to_f64();
     }
     ends
 }
@@ -489,7 +490,7 @@ fn ranking(all: &[Outcome]) -> Vec<Faster> {
     let score = |secs: &[f64]| {
         let relative = secs.iter().enumerate().map(|(round, secs)| {
             let sum: f64 = timed.iter().map(|(_, other)| other[round].ln()).sum();
-            secs.ln() - sum / timed.len() as f64
+            secs.ln() - sum / timed.len().to_f64()
         });
         Spread::of(&relative.collect::<Vec<f64>>()).median_secs
     };
@@ -617,7 +618,7 @@ mod tests {
         // to 1.21 times as long.
         let first: Vec<f64> = (0..10).map(|round| 1.0 + f64::from(round)).collect();
         let second = |factor: f64| -> Vec<f64> {
-            let wobble = |round: usize| factor + 0.01 * (round % 3) as f64 - 0.01;
+            let wobble = |round: usize| factor + 0.01 * (round % 3).to_f64() - 0.01;
             let pairs = first.iter().enumerate();
             pairs.map(|(round, secs)| secs * wobble(round)).collect()
         };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::number::{Real, Whole};
 use burn::tensor::Device;
 
 use crate::allocation::{in_use, peak_of, resident_memory_bytes};
@@ -15,15 +16,15 @@ use crate::train::Trainer;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Pictures that a device works on at once.
-    pub pictures_at_once: usize,
+    pub(crate) pictures_at_once: usize,
     /// Networks, optimisers and a step, on the device; or what stands between steps, where that is more.
-    pub training_bytes: usize,
+    pub(crate) training_bytes: usize,
     /// Program and pictures.
-    pub resident_bytes: usize,
+    pub(crate) resident_bytes: usize,
     /// One checkpoint on disk.
-    pub checkpoint_bytes: usize,
+    pub(crate) checkpoint_bytes: usize,
     /// Checkpoints that are kept.
-    pub checkpoints_kept: usize,
+    pub(crate) checkpoints_kept: usize,
 }
 
 /// Measures two steps of one and of two pictures, for memory grows evenly with the pictures that are worked
@@ -50,7 +51,7 @@ pub fn estimate(
             Ok(trainer)
         })
     };
-    let resident_bytes = resident_memory_bytes() as usize;
+    let resident_bytes = resident_memory_bytes().to_usize();
     let (trainer, two) = trial(2);
     drop(trainer?);
     let before = in_use();
@@ -111,7 +112,7 @@ impl Networks {
             .expect("there are settings to choose from");
         let seen = |config: &Config| -> Result<u64, Error> {
             let secs_a_step = secs_a_step(config, dataset, device, others)?;
-            Ok((secs / secs_a_step * config.train.batch as f64) as u64)
+            Ok((secs / secs_a_step * config.train.batch.to_f64()).to_u64())
         };
         let mut too_large = Vec::new();
         for (quality, config) in larger {
@@ -167,7 +168,7 @@ pub struct Pace {
     /// One step, in seconds.
     pub secs_a_step: f64,
     /// Sample grids and validation, which are due at a checkpoint, in seconds.
-    pub secs_a_checkpoint: f64,
+    pub(crate) secs_a_checkpoint: f64,
 }
 
 impl Pace {
@@ -185,7 +186,7 @@ impl Pace {
         least_secs: f64,
         between: impl FnOnce(&Trainer<'_>),
     ) -> Result<Option<Self>, Error> {
-        let steps = config.train.steps as f64;
+        let steps = config.train.steps.to_f64();
         let mut config = config.clone();
         // Neither an end nor a measured step comes in the way.
         (config.train.steps, config.train.tick_steps) = (u64::MAX, u64::MAX);
@@ -215,18 +216,20 @@ impl Pace {
 
     /// Seconds of a step with its share of what is due at checkpoints.
     fn secs_with_share(&self, config: &Config) -> f64 {
-        self.secs_a_step + self.secs_a_checkpoint / config.train.checkpoint_steps as f64
+        self.secs_a_step + self.secs_a_checkpoint / config.train.checkpoint_steps.to_f64()
     }
 
     /// Seconds that so many steps of the run take, with what is due at its checkpoints and its end; without
     /// the evaluation.
     pub fn secs(&self, config: &Config, steps: u64) -> f64 {
-        steps as f64 * self.secs_with_share(config) + self.secs_a_checkpoint
+        steps.to_f64() * self.secs_with_share(config) + self.secs_a_checkpoint
     }
 
     /// Steps that fit in so many seconds; at least one.
     pub fn steps_in(&self, config: &Config, secs: f64) -> u64 {
-        (((secs - self.secs_a_checkpoint) / self.secs_with_share(config)) as u64).max(1)
+        ((secs - self.secs_a_checkpoint) / self.secs_with_share(config))
+            .to_u64()
+            .max(1)
     }
 }
 
@@ -242,7 +245,7 @@ impl fmt::Display for Estimate {
             self.pictures_at_once,
             mib(self.resident_bytes),
             mib(self.training_bytes + self.resident_bytes),
-            self.checkpoint_bytes as f64 / f64::from(1 << 20),
+            self.checkpoint_bytes.to_f64() / f64::from(1 << 20),
             self.checkpoints_kept
         )
     }

@@ -7,6 +7,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::{Compression, GzBuilder};
 
 use super::DataError;
+use crate::number::Whole;
 
 /// Most bytes one entry may unpack to; the largest known is an index of icons of 26 MB.
 pub(crate) const MAX_ENTRY_BYTES: u64 = 256 << 20;
@@ -121,7 +122,7 @@ pub(crate) fn read_tar_gz(
                 "its files have more than {max_bytes} bytes together, with entry `{name}`"
             )));
         }
-        let mut content = Vec::with_capacity(size.min(1 << 20) as usize);
+        let mut content = Vec::with_capacity(size.min(1 << 20).to_usize());
         entry.read_to_end(&mut content).map_err(damaged)?;
         if content.len() as u64 != size {
             return Err(fail(format!(
@@ -224,7 +225,7 @@ mod tests {
             archive
                 .append(
                     &header(tar::EntryType::Regular, size),
-                    &[0; 4][..size as usize],
+                    &[0; 4][..size.to_usize()],
                 )
                 .expect("memory takes everything");
         }

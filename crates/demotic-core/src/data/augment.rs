@@ -1,7 +1,8 @@
-//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, recoloured, then
-//! composed on the background.
+//! Training pictures, varied: inked more broadly, mirrored, shifted, scaled, turned, then composed on
+//! the background.
 
 use super::DataError;
+use crate::number::{Real, Whole};
 use crate::rng::{Rng, portable_sin_cos};
 use crate::settings::{Augmentation, Channels};
 
@@ -13,8 +14,6 @@ impl Augmentation {
         shift_max: 0.0,
         scale_max: 0.0,
         rotate_max_degrees: 0.0,
-        hue_max_degrees: 0.0,
-        brightness_max: 0.0,
         stroke_max: 0.0,
     };
 
@@ -22,7 +21,7 @@ impl Augmentation {
     ///
     /// # Errors
     /// [`DataError::Option`] naming every one.
-    pub fn check(&self) -> Result<(), DataError> {
+    pub(crate) fn check(&self) -> Result<(), DataError> {
         let problems = self.problems();
         if problems.is_empty() {
             Ok(())
@@ -43,12 +42,13 @@ impl Augmentation {
             scale: 1.0 + within(self.scale_max),
             rotate_degrees: within(self.rotate_max_degrees),
         };
-        let (hue, brightness) = (within(self.hue_max_degrees), within(self.brightness_max));
+        // Earlier versions varied hue and brightness by two numbers more. They are still drawn, so that runs
+        // of those versions resume with the same pictures.
+        let _ = (within(0.0), within(0.0));
         let moves = self.shift_max > 0.0 || self.scale_max > 0.0 || self.rotate_max_degrees > 0.0;
         Variation {
             flip,
             affine: (is_affine && moves).then_some(affine),
-            colour: (hue != 0.0 || brightness != 0.0).then(|| colour_matrix(hue, 1.0 + brightness)),
             stroke: 0.0,
         }
     }
@@ -66,8 +66,6 @@ impl Augmentation {
 pub(crate) struct Variation {
     pub(super) flip: bool,
     pub(super) affine: Option<Affine>,
-    /// Row-major, applied to colour.
-    pub(super) colour: Option<[[f32; 3]; 3]>,
     /// Growth of the ink to every side, as a share of the side.
     pub(crate) stroke: f32,
 }
@@ -79,25 +77,6 @@ pub(super) struct Affine {
     shift_y: f32,
     scale: f32,
     rotate_degrees: f32,
-}
-
-/// Turns hues about the grey axis and scales brightness; grey stays grey.
-///
-/// `M = brightness * R` with `R` the rotation about (1, 1, 1) / sqrt 3 (Rodrigues).
-fn colour_matrix(hue_degrees: f32, brightness: f32) -> [[f32; 3]; 3] {
-    let (sin, cos) = portable_sin_cos(f64::from(hue_degrees) / 360.0);
-    let along = (1.0 - cos) / 3.0;
-    let across = sin / f64::sqrt(3.0);
-    std::array::from_fn(|row| {
-        std::array::from_fn(|column| {
-            let turned = match (column + 3 - row) % 3 {
-                0 => cos + along,
-                1 => along - across,
-                _ => along + across,
-            };
-            (turned * f64::from(brightness)) as f32
-        })
-    })
 }
 
 /// Renders a picture under a variation.
@@ -113,10 +92,10 @@ pub(crate) fn render(
     channels: Channels,
     planes: &mut [f32],
 ) {
-    let radius = variation.stroke * side as f32;
+    let radius = variation.stroke * side.to_f32();
     let grown = (radius > 0.0).then(|| grow_ink(premultiplied, side, radius));
     let premultiplied = grown.as_deref().unwrap_or(premultiplied);
-    if variation.affine.is_none() && variation.colour.is_none() {
+    if variation.affine.is_none() {
         channels.write(premultiplied, background, planes);
         if variation.flip {
             for row in planes.chunks_exact_mut(side) {
@@ -132,14 +111,8 @@ pub(crate) fn render(
     let mut row = vec![[0.0; 4]; side];
     for y in 0..side {
         for (x, shown) in row.iter_mut().enumerate() {
-            let (source_x, source_y) = map.source(x as f32, y as f32);
+            let (source_x, source_y) = map.source(x.to_f32(), y.to_f32());
             *shown = source.bilinear(source_x, source_y);
-            if let Some(matrix) = &variation.colour {
-                let [r, g, b, alpha] = *shown;
-                for (value, row) in shown.iter_mut().zip(matrix) {
-                    *value = (row[0] * r + row[1] * g + row[2] * b).clamp(0.0, alpha);
-                }
-            }
         }
         if channels == Channels::Rgb {
             for (channel, plane) in planes.chunks_exact_mut(side * side).enumerate() {
@@ -161,12 +134,17 @@ pub(crate) fn render(
 ///
 /// # Shapes
 /// `[side, side, 4]` premultiplied, in and out.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "places and the reach are within a side"
+)]
 fn grow_ink(premultiplied: &[u8], side: usize, radius: f32) -> Vec<u8> {
     let pixels = premultiplied.as_chunks::<4>().0;
     let reach = radius.ceil() as isize;
     let disc: Vec<(isize, isize, f32)> = (-reach..=reach)
         .flat_map(|y| (-reach..=reach).map(move |x| (y, x)))
-        .map(|(y, x)| (y, x, (radius + 1.0 - (y as f32).hypot(x as f32)).min(1.0)))
+        .map(|(y, x)| (y, x, (radius + 1.0 - y.to_f32().hypot(x.to_f32())).min(1.0)))
         .filter(|(y, x, share)| *share > 0.0 && (*y, *x) != (0, 0))
         .collect();
     let mut grown = premultiplied.to_vec();
@@ -178,11 +156,11 @@ fn grow_ink(premultiplied: &[u8], side: usize, radius: f32) -> Vec<u8> {
             if y < 0 || x < 0 || y >= side as isize || x >= side as isize {
                 continue;
             }
-            let from = pixels[y as usize * side + x as usize];
+            let from = pixels[y.to_usize() * side + x.to_usize()];
             let covers = share * f32::from(from[3]);
             if covers > most {
                 most = covers;
-                *out = from.map(|value| (share * f32::from(value)).round() as u8);
+                *out = from.map(|value| (share * f32::from(value)).round().to_u8());
             }
         }
     }
@@ -202,7 +180,7 @@ impl SourceMap {
         let turns = affine.map_or(0.0, |a| f64::from(a.rotate_degrees) / 360.0);
         let scale = affine.map_or(1.0, |a| f64::from(a.scale));
         let shift = affine.map_or([0.0; 2], |a| {
-            [a.shift_x, a.shift_y].map(|s| f64::from(s) * side as f64)
+            [a.shift_x, a.shift_y].map(|s| f64::from(s) * side.to_f64())
         });
         let (sin, cos) = portable_sin_cos(turns);
         let mirror = if variation.flip { -1.0 } else { 1.0 };
@@ -212,13 +190,13 @@ impl SourceMap {
             -sin / scale,
             cos / scale,
         ];
-        let centre = (side as f64 - 1.0) / 2.0;
+        let centre = (side.to_f64() - 1.0) / 2.0;
         let start = [-centre - shift[0], -centre - shift[1]];
         Self {
-            matrix: matrix.map(|v| v as f32),
+            matrix: matrix.map(|v| v.to_f32()),
             offset: [
-                (centre + matrix[0] * start[0] + matrix[1] * start[1]) as f32,
-                (centre + matrix[2] * start[0] + matrix[3] * start[1]) as f32,
+                (centre + matrix[0] * start[0] + matrix[1] * start[1]).to_f32(),
+                (centre + matrix[2] * start[0] + matrix[3] * start[1]).to_f32(),
             ],
         }
     }
@@ -253,13 +231,18 @@ impl Padded {
     }
 
     /// Premultiplied RGBA in [0, 255] between pixels; transparent outside.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a place within the frame; by way of `i32` it takes one instruction"
+    )]
     fn bilinear(&self, x: f32, y: f32) -> [f32; 4] {
         let width = self.side + 3;
         // Within [0, side + 1], counted from the frame: both neighbours exist.
-        let high = self.side as f32;
+        let high = self.side.to_f32();
         let (x, y) = (x.clamp(-1.0, high) + 1.0, y.clamp(-1.0, high) + 1.0);
         let (left, top) = (x as i32 as usize, y as i32 as usize);
-        let (right_share, bottom_share) = (x - left as f32, y - top as f32);
+        let (right_share, bottom_share) = (x - left.to_f32(), y - top.to_f32());
         let first = top * width + left;
         let above = &self.pixels[first..first + 2];
         let below = &self.pixels[first + width..first + width + 2];
@@ -280,7 +263,6 @@ mod tests {
         Variation {
             flip,
             affine,
-            colour: None,
             stroke: 0.0,
         }
     }
@@ -396,8 +378,8 @@ mod tests {
         let pixels: Vec<u8> = (0..25)
             .flat_map(|_| {
                 let alpha = rng.below(256);
-                let mut colour = || rng.below(alpha + 1) as u8;
-                [colour(), colour(), colour(), alpha as u8]
+                let mut colour = || rng.below(alpha + 1).to_u8();
+                [colour(), colour(), colour(), alpha.to_u8()]
             })
             .collect();
         let affine = Affine {
@@ -410,23 +392,6 @@ mod tests {
         let slow = rendered(&pixels, &variation(true, Some(affine)));
         for (fast, slow) in fast.iter().zip(&slow) {
             assert!((fast - slow).abs() < 1e-5, "{fast} {slow}");
-        }
-    }
-
-    #[test]
-    fn hue_turns_keep_grey_and_a_third_of_a_turn_swaps_channels() {
-        let matrix = colour_matrix(120.0, 1.0);
-        for (row, expected) in
-            matrix
-                .iter()
-                .zip([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-        {
-            for (value, expected) in row.iter().zip(expected) {
-                assert!((value - expected).abs() < 1e-6, "{matrix:?}");
-            }
-        }
-        for row in colour_matrix(33.0, 0.5) {
-            assert!((row.iter().sum::<f32>() - 0.5).abs() < 1e-6);
         }
     }
 

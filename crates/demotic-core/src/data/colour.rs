@@ -1,5 +1,6 @@
 //! Colours of a file as its profile means them -> sRGB, 8 bits: what the networks and the results are in.
 
+use crate::number::Real;
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use moxcms::{
     Chromaticity, ColorPrimaries, ColorProfile, DataColorSpace, Layout, ParsingOptions,
@@ -139,12 +140,12 @@ fn by_gamma(gamma: f64, chromaticities: Option<&[f64; 8]>) -> ColorProfile {
             yb: 1.0,
         };
         let [red, green, blue] = [0, 2, 4].map(|i| Chromaticity {
-            x: rest[i] as f32,
-            y: rest[i + 1] as f32,
+            x: rest[i].to_f32(),
+            y: rest[i + 1].to_f32(),
         });
         profile.update_rgb_colorimetry(white, ColorPrimaries { red, green, blue });
     }
-    let curve = curve_from_gamma((1.0 / gamma) as f32);
+    let curve = curve_from_gamma((1.0 / gamma).to_f32());
     profile.red_trc = Some(curve.clone());
     profile.green_trc = Some(curve.clone());
     profile.blue_trc = Some(curve);
@@ -216,6 +217,7 @@ fn has_extent(all: &[f64; 8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Whole;
 
     fn one(pixel: [u8; 4]) -> DynamicImage {
         DynamicImage::ImageRgba8(RgbaImage::from_pixel(3, 2, Rgba(pixel)))
@@ -318,7 +320,7 @@ mod tests {
     #[test]
     fn the_usual_gamma_changes_nothing() {
         let chunk = |kind: &[u8; 4], content: &[u8]| {
-            let length = (content.len() as u32).to_be_bytes();
+            let length = content.len().to_u32().to_be_bytes();
             [&length[..], kind, content, &[0; 4]].concat()
         };
         let png = |chunks: &[Vec<u8>]| [&b"\x89PNG\r\n\x1a\n"[..], &chunks.concat()].concat();

@@ -14,6 +14,7 @@ use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
 use super::{DataError, DatasetOptions, Split, split_of_family};
+use crate::number::Real;
 use crate::settings::{Channels, Counterparts, Fit, PairedStyles};
 use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 
@@ -239,7 +240,7 @@ impl Dataset {
     }
 
     /// Items of a split that have a picture in both styles, in the data set's order.
-    pub fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
+    pub(crate) fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
         let items = self.items(from, split).iter().copied();
         items.filter(|&item| self.has_picture(to, item)).collect()
     }
@@ -276,7 +277,7 @@ impl Dataset {
     ///
     /// # Panics
     /// As [`Self::rgba`], and if the slice has another length.
-    pub fn write_picture(&self, style: usize, item: usize, planes: &mut [f32]) {
+    pub(crate) fn write_picture(&self, style: usize, item: usize, planes: &mut [f32]) {
         assert_eq!(
             planes.len(),
             self.picture_len(),
@@ -411,7 +412,7 @@ impl Dataset {
                 let (small, side) = overlap::reduced(self.rgba(style, item), side);
                 overlap::fill(&overlap::silhouette(&small, side, self.background), side)
             });
-            fills.collect::<Vec<_>>().iter().sum::<f32>() / chosen.len().max(1) as f32
+            fills.collect::<Vec<_>>().iter().sum::<f32>() / chosen.len().max(1).to_f32()
         };
         (0..self.styles.len()).map(of_style).collect()
     }
@@ -491,7 +492,7 @@ impl Dataset {
                     .map(|item| (look(a, item), look(b, item)))
                     .collect();
                 let overlaps = looks.iter().map(|(a, b)| a.overlap(b));
-                let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len() as f32);
+                let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len().to_f32());
                 let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
                     let numbered = pairs.iter().filter(|item| {
                         let name = &self.items[item.index()].key;
@@ -531,7 +532,7 @@ impl Dataset {
                     .par_iter()
                     .map(|&item| bars(self.rgba(style, item), side))
                     .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
-                sums.map(|sum| sum as f32 / (items.len() * side) as f32)
+                sums.map(|sum| sum.to_f32() / (items.len() * side).to_f32())
             })
             .collect();
         let differ =
@@ -838,7 +839,7 @@ impl<'a> TrainingView<'a> {
     }
 
     /// Training items with a picture in both styles.
-    pub fn pairs(self, from: usize, to: usize) -> Vec<TrainItem> {
+    pub(crate) fn pairs(self, from: usize, to: usize) -> Vec<TrainItem> {
         let items = self.items(from).iter().copied();
         items
             .filter(|&item| self.dataset.has_picture(to, item.0))

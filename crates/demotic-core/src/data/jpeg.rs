@@ -1,6 +1,7 @@
 //! What the decoder of JPEG leaves to others: whether a file is whole, as it fills what is missing with grey
 //! and says nothing; and the inks of one for printing.
 
+use crate::number::Whole;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -107,7 +108,7 @@ pub(super) fn colours(values: [u8; 3]) -> [u8; 3] {
         y - 0.344_136 * cb - 0.714_136 * cr,
         y + 1.772 * cb,
     ]
-    .map(|value| value.round().clamp(0.0, 255.0) as u8)
+    .map(|value| value.round().clamp(0.0, 255.0).to_u8())
 }
 
 /// The inks of a JPEG in four planes, cyan, magenta, yellow and black: `[height, width, 4]`, 255 is full ink.
@@ -153,7 +154,11 @@ mod tests {
     #[test]
     fn every_cut_is_found_and_what_follows_the_end_is_not_read() {
         let picture = image::RgbImage::from_fn(40, 30, |x, y| {
-            image::Rgb([(x * 6) as u8, (y * 8) as u8, (x * y) as u8])
+            image::Rgb([
+                (x * 6 % 256) as u8,
+                (y * 8 % 256) as u8,
+                (x * y % 256) as u8,
+            ])
         });
         let mut whole = std::io::Cursor::new(Vec::new());
         picture

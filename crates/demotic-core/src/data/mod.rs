@@ -3,10 +3,6 @@
 //! `import` turns published archives into a data-set folder; `dataset` rasterises a data set at one size and
 //! splits it; `sampler` draws training batches from the part that training may see. Nothing here knows a
 //! tensor.
-#![allow(
-    clippy::cast_possible_wrap,
-    reason = "sides and places of pictures are bounded where data enters"
-)]
 
 pub(crate) mod archive;
 mod augment;
@@ -49,7 +45,8 @@ pub use options::DatasetOptions;
 pub use passed_over::{Leftovers, PassedOver};
 pub(crate) use picture::multiplied;
 pub use picture::{MAX_PICTURE_PIXELS, Picture, signed_png};
-pub use sampler::{Batch, MixedBatch, PairedBatch, Sampler, SamplerOptions};
+pub(crate) use sampler::MixedBatch;
+pub use sampler::{Batch, PairedBatch, Sampler, SamplerOptions};
 pub use source::StyleInfo;
 pub use split::{Split, emoji_family, split_of_family};
 pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

@@ -1,6 +1,7 @@
 //! How far two pictures of one idea cover the same pixels: separates redrawings in place from free ones.
 
 use super::canvas::joined_to_the_border;
+use crate::number::{Real, Whole};
 
 /// A pixel is ink if a channel differs from the background by more than this, of 255.
 const INK_DISTANCE: u8 = 24;
@@ -29,8 +30,8 @@ pub(crate) fn reduced(premultiplied: &[u8], side: usize) -> (Vec<u8>, usize) {
                     }
                 }
             }
-            let count = ((edge(y + 1) - edge(y)) * (edge(x + 1) - edge(x))) as u32;
-            small.extend(sums.map(|sum| ((sum + count / 2) / count) as u8));
+            let count = ((edge(y + 1) - edge(y)) * (edge(x + 1) - edge(x))).to_u32();
+            small.extend(sums.map(|sum| ((sum + count / 2) / count).to_u8()));
         }
     }
     (small, target)
@@ -66,7 +67,7 @@ pub(crate) fn fill(silhouette: &[bool], side: usize) -> f32 {
     let larger = (0..2)
         .map(|axis| most[axis].saturating_sub(least[axis]))
         .max();
-    larger.unwrap_or(0) as f32 / side as f32
+    larger.unwrap_or(0).to_f32() / side.to_f32()
 }
 
 /// Intersection over union of two silhouettes; 1 if both are empty.
@@ -79,7 +80,7 @@ pub(crate) fn overlap(a: &[bool], b: &[bool]) -> f32 {
     if either == 0 {
         1.0
     } else {
-        both as f32 / either as f32
+        both.to_f32() / either.to_f32()
     }
 }
 

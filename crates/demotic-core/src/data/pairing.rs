@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::overlap::{overlap, reduced, silhouette};
+use crate::number::Real;
 use crate::settings::Channels;
 
 /// Fewer pairs than this say nothing.
@@ -36,7 +37,7 @@ impl Look {
                 edges.extend([(at(y, x + 1) - here).abs(), (at(y + 1, x) - here).abs()]);
             }
         }
-        let mean = edges.iter().sum::<f32>() / edges.len() as f32;
+        let mean = edges.iter().sum::<f32>() / edges.len().to_f32();
         for edge in &mut edges {
             *edge -= mean;
         }
@@ -80,13 +81,13 @@ pub(super) fn no_better_than_shuffled(pairs: &[(Look, Look)]) -> Option<[f64; 2]
     for (i, (a, b)) in pairs.iter().enumerate() {
         let shuffled = [n / 4, n / 2, 3 * n / 4].map(|shift| a.likeness(&pairs[(i + shift) % n].1));
         let (paired, shuffled) = (a.likeness(b), shuffled.iter().sum::<f64>() / 3.0);
-        own += paired / n as f64;
-        other += shuffled / n as f64;
+        own += paired / n.to_f64();
+        other += shuffled / n.to_f64();
         gains.push(paired - shuffled);
     }
     let mean = own - other;
-    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
-    let error = (variance / n as f64).sqrt();
+    let variance = gains.iter().map(|gain| (gain - mean).powi(2)).sum::<f64>() / (n - 1).to_f64();
+    let error = (variance / n.to_f64()).sqrt();
     (mean <= LEAST_ERRORS * error + 1e-6).then_some([own, other])
 }
 

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Picture;
+use crate::number::{Real, Whole};
 
 /// Cells along the longer side, in each of which the paper's colour is looked for; a stroke may be as wide as
 /// two of them.
@@ -32,7 +33,7 @@ impl Picture {
                 let mut counts = [0_u32; 256];
                 for (x, pixel) in row.as_chunks::<4>().0.iter().enumerate() {
                     let share = paper.share(*pixel, x, y).iter().sum::<f32>() / 3.0;
-                    counts[(share * 255.0).min(255.0) as usize] += 1;
+                    counts[(share * 255.0).min(255.0).to_usize()] += 1;
                 }
                 counts
             })
@@ -46,7 +47,9 @@ impl Picture {
             let pixels = row.as_chunks::<4>().0.iter().enumerate();
             let pixel = |(x, pixel): (usize, &[u8; 4])| {
                 let [red, green, blue] = paper.share(*pixel, x, y).map(|share| {
-                    (255.0 * ((share - ink) / (PAPER - ink)).clamp(0.0, 1.0)).round() as u8
+                    (255.0 * ((share - ink) / (PAPER - ink)).clamp(0.0, 1.0))
+                        .round()
+                        .to_u8()
                 });
                 [red, green, blue, 255]
             };
@@ -82,7 +85,7 @@ impl Paper {
                 let values =
                     (top..bottom).flat_map(|y| row(y).iter().map(|pixel| on_white(*pixel, c)));
                 let mut values: Vec<u8> = values.collect();
-                let place = ((values.len() - 1) as f32 * DARKER) as usize;
+                let place = ((values.len() - 1).to_f32() * DARKER).to_usize();
                 f32::from(*values.select_nth_unstable(place).1).max(1.0)
             })
         });
@@ -120,10 +123,10 @@ impl Paper {
     /// How bright a pixel is beside the paper at its place, by colour; 1 is paper.
     fn share(&self, pixel: [u8; 4], x: usize, y: usize) -> [f32; 3] {
         let place = |at: usize, count: usize| {
-            let place = (at as f32 + 0.5) / self.side as f32 - 0.5;
-            let place = place.clamp(0.0, (count - 1) as f32);
-            let first = place as usize;
-            (first, (first + 1).min(count - 1), place - first as f32)
+            let place = (at.to_f32() + 0.5) / self.side.to_f32() - 0.5;
+            let place = place.clamp(0.0, (count - 1).to_f32());
+            let first = place.to_usize();
+            (first, (first + 1).min(count - 1), place - first.to_f32())
         };
         let ((left, right, across), (above, below, down)) =
             (place(x, self.columns), place(y, self.rows));
@@ -142,7 +145,7 @@ fn mean_of_dark(counts: &[u32; 256]) -> f32 {
         let levels = from.iter().enumerate();
         levels.fold([0.0; 2], |[count, sum], (i, n)| {
             let n = f64::from(*n);
-            [count + n, sum + n * (first + i) as f64]
+            [count + n, sum + n * (first + i).to_f64()]
         })
     };
     let mut best = (-1.0, 0.0);
@@ -157,7 +160,7 @@ fn mean_of_dark(counts: &[u32; 256]) -> f32 {
             best = (apart, dark_sum / dark / 255.0);
         }
     }
-    best.1 as f32
+    best.1.to_f32()
 }
 
 /// A channel of a premultiplied pixel, laid on white.
@@ -175,18 +178,18 @@ mod tests {
         let mut rng = Rng::new(5, Stream::TEST, 0);
         let (width, height) = (200, 140);
         let grain: Vec<f32> = rng.normals((width * height) as usize);
-        let distance = |i: u32| (i % width) as f32 - 100.0;
-        let ring = |i: u32| distance(i).hypot((i / width) as f32 - 70.0);
+        let distance = |i: u32| (i % width).to_f32() - 100.0;
+        let ring = |i: u32| distance(i).hypot((i / width).to_f32() - 70.0);
         let value = |i: u32| {
             // From a bright left to a dim right, a little yellow; the pencil takes two fifths of the light.
-            let light = 0.95 - 0.4 * (i % width) as f32 / width as f32;
+            let light = 0.95 - 0.4 * (i % width).to_f32() / width.to_f32();
             let ink = if (38.0..42.0).contains(&ring(i)) {
                 0.6
             } else {
                 1.0
             };
             let value = 255.0 * light * ink + 2.5 * grain[i as usize];
-            let [red, green, blue] = [1.0, 0.98, 0.9].map(|tint| (value * tint) as u8);
+            let [red, green, blue] = [1.0, 0.98, 0.9].map(|tint| (value * tint).to_u8());
             [red, green, blue, 255]
         };
         let photo = Picture {
@@ -198,14 +201,14 @@ mod tests {
         assert_eq!((clean.width_px, clean.height_px), (width, height));
         let (mut paper, mut ink) = (Vec::new(), Vec::new());
         for (i, pixel) in clean.premultiplied.as_chunks::<4>().0.iter().enumerate() {
-            match ring(i as u32) {
+            match ring(i.to_u32()) {
                 r if (39.0..41.0).contains(&r) => ink.push(pixel[0]),
                 r if !(37.0..43.0).contains(&r) => paper.push(pixel[2]),
                 _ => {}
             }
         }
         let share = |values: &[u8], holds: fn(&u8) -> bool| {
-            values.iter().filter(|v| holds(v)).count() as f32 / values.len() as f32
+            values.iter().filter(|v| holds(v)).count().to_f32() / values.len().to_f32()
         };
         assert!(
             share(&paper, |v| *v >= 250) > 0.99,

@@ -11,7 +11,7 @@ pub struct PassedOver {
     /// The style's folder; empty for what lies beside the folders of styles.
     pub style: String,
     /// False for a folder of which nothing is read, so that it makes no style.
-    pub is_style: bool,
+    pub(crate) is_style: bool,
     /// What it is, such as `50 gif`, in order, with counts.
     pub what: Vec<String>,
 }

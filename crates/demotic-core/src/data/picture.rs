@@ -9,6 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
 use super::{DataError, jpeg, tif, whole};
+use crate::number::Whole;
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
@@ -270,7 +271,7 @@ impl Picture {
         let resized = self.resized(width, height);
         let reflected = |place: u32, start: u32, length: u32| {
             let place = (i64::from(place) - i64::from(start)).rem_euclid(2 * i64::from(length));
-            place.min(2 * i64::from(length) - 1 - place) as usize
+            place.min(2 * i64::from(length) - 1 - place).to_usize()
         };
         let mut premultiplied = Vec::with_capacity(size_px as usize * size_px as usize * 4);
         for y in 0..size_px {
@@ -299,8 +300,8 @@ impl Picture {
             premultiplied.extend(&self.premultiplied[start..start + 4 * side]);
         }
         Self {
-            width_px: side as u32,
-            height_px: side as u32,
+            width_px: side.to_u32(),
+            height_px: side.to_u32(),
             premultiplied,
         }
     }
@@ -309,7 +310,12 @@ impl Picture {
     #[must_use]
     pub fn place_in(&self, size_px: u32) -> [u32; 4] {
         let longer = f64::from(self.width_px.max(self.height_px));
-        let side = |px: u32| ((f64::from(px) / longer * f64::from(size_px)).round() as u32).max(1);
+        let side = |px: u32| {
+            (f64::from(px) / longer * f64::from(size_px))
+                .round()
+                .to_u32()
+                .max(1)
+        };
         let (width, height) = (side(self.width_px), side(self.height_px));
         [(size_px - width) / 2, (size_px - height) / 2, width, height]
     }
@@ -356,7 +362,8 @@ impl Picture {
                 *colour = (u32::from(*colour) * 255 + alpha / 2)
                     .checked_div(alpha)
                     .unwrap_or(0)
-                    .min(255) as u8;
+                    .min(255)
+                    .to_u8();
             }
         }
         pixels
@@ -415,7 +422,7 @@ impl From<RgbaImage> for Picture {
         for pixel in premultiplied.as_chunks_mut::<4>().0 {
             let alpha = u32::from(pixel[3]);
             for colour in &mut pixel[..3] {
-                *colour = ((u32::from(*colour) * alpha + 127) / 255) as u8;
+                *colour = ((u32::from(*colour) * alpha + 127) / 255).to_u8();
             }
         }
         Self {
@@ -528,7 +535,7 @@ mod tests {
 
     #[test]
     fn a_long_picture_fills_the_square_by_its_mirror_or_its_middle() {
-        let value = |i: u32| [i as u8 * 10, 0, 0, 255];
+        let value = |i: u32| [i.to_u8() * 10, 0, 0, 255];
         let row = Picture {
             width_px: 6,
             height_px: 2,
@@ -617,8 +624,8 @@ mod tests {
     fn what_is_shown_of_any_channels_is_what_a_composed_picture_shows() {
         let premultiplied: Vec<u8> = (0..64_u32)
             .flat_map(|i| {
-                let alpha = (i * 4) as u8;
-                [alpha / 2, alpha / 3, (i % 3) as u8 * (alpha / 3), alpha]
+                let alpha = (i * 4).to_u8();
+                [alpha / 2, alpha / 3, (i % 3).to_u8() * (alpha / 3), alpha]
             })
             .collect();
         let picture = Picture {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::augment::{Variation, render};
 use super::dataset::TrainItem;
 use super::{Augmentation, DataError, PairedStyles, TrainingView};
+use crate::number::{Real, Whole};
 use crate::rng::{Rng, Stream};
 
 /// How training batches are drawn.
@@ -50,13 +51,13 @@ pub struct PairedBatch {
 
 /// Pictures of which some come with their counterparts, under the same augmentation.
 #[derive(Debug, Clone, PartialEq)]
-pub struct MixedBatch {
+pub(crate) struct MixedBatch {
     /// What is translated.
-    pub source: Batch,
+    pub(crate) source: Batch,
     /// What those in `rows` should become.
-    pub truth: Batch,
+    pub(crate) truth: Batch,
     /// Places of the paired pictures in the source batch, ascending.
-    pub rows: Vec<usize>,
+    pub(crate) rows: Vec<usize>,
 }
 
 /// Draws training batches.
@@ -89,7 +90,7 @@ impl<'a> Sampler<'a> {
             )));
         }
         let unpaired = (0..k)
-            .map(|style| Deck::new(view.items(style).into(), style as u16))
+            .map(|style| Deck::new(view.items(style).into(), style.to_u16()))
             .collect();
         let mut paired = Vec::new();
         for from in 0..k {
@@ -99,7 +100,7 @@ impl<'a> Sampler<'a> {
                 }
                 let items = view.pairs(from, to);
                 if !items.is_empty() {
-                    let lane = 1 << 15 | (from * k + to) as u16;
+                    let lane = 1 << 15 | (from * k + to).to_u16();
                     paired.push((from, to, Deck::new(items.into(), lane)));
                 }
             }
@@ -113,7 +114,7 @@ impl<'a> Sampler<'a> {
     }
 
     /// Pictures a batch.
-    pub fn batch_size(&self) -> usize {
+    pub(crate) fn batch_size(&self) -> usize {
         self.options.batch_size
     }
 
@@ -132,7 +133,7 @@ impl<'a> Sampler<'a> {
         if share > 0.0 && self.paired.is_empty() {
             return None;
         }
-        let before = |slot: u64| (slot as f64 * f64::from(share)).floor() as u64;
+        let before = |slot: u64| (slot.to_f64() * f64::from(share)).floor().to_u64();
         let (mut styles, mut items) = (Vec::new(), Vec::new());
         let (mut rows, mut to_styles, mut to_items) = (Vec::new(), Vec::new(), Vec::new());
         for (row, slot) in self.slots(step).enumerate() {
@@ -169,7 +170,7 @@ impl<'a> Sampler<'a> {
         let mut rng = Rng::new(self.options.seed, Stream::STYLE.lane(lane), step);
         let mut draw = |style: &u32| {
             let items = self.view.items(*style as usize);
-            let item = items[rng.below(items.len() as u32) as usize];
+            let item = items[rng.below(items.len().to_u32()) as usize];
             (
                 *style as usize,
                 item,
@@ -188,14 +189,14 @@ impl<'a> Sampler<'a> {
     /// The `count`-th unpaired picture of the run: its style and item.
     fn draw_unpaired(&self, count: u64) -> (usize, TrainItem) {
         let k = self.unpaired.len() as u64;
-        let style = (count % k) as usize;
+        let style = (count % k).to_usize();
         (style, self.unpaired[style].draw(count / k, &self.options))
     }
 
     /// The `count`-th pair of the run: from, to, item.
     fn draw_paired(&self, count: u64) -> (usize, usize, TrainItem) {
         let directions = self.paired.len() as u64;
-        let (from, to, deck) = &self.paired[(count % directions) as usize];
+        let (from, to, deck) = &self.paired[(count % directions).to_usize()];
         (*from, *to, deck.draw(count / directions, &self.options))
     }
 
@@ -257,7 +258,7 @@ impl<'a> Sampler<'a> {
             });
         Batch {
             images,
-            styles: styles.into_iter().map(|style| style as u32).collect(),
+            styles: styles.into_iter().map(|style| style.to_u32()).collect(),
             items: items.into_iter().map(TrainItem::index).collect(),
         }
     }
@@ -284,7 +285,7 @@ impl<'a> Deck<'a> {
     fn draw(&self, count: u64, options: &SamplerOptions) -> TrainItem {
         let len = self.items.len() as u64;
         let order = self.order(count / len, options);
-        self.items[order[(count % len) as usize] as usize]
+        self.items[order[(count % len).to_usize()] as usize]
     }
 
     fn order(&self, epoch: u64, options: &SamplerOptions) -> Arc<[u32]> {

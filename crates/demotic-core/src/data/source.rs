@@ -30,7 +30,7 @@ pub struct StyleInfo {
     /// SPDX identifier, or what the source says.
     pub licence: String,
     /// Whom to name.
-    pub attribution: String,
+    pub(crate) attribution: String,
     /// Pictures in all splits.
     pub pictures: usize,
 }

@@ -39,6 +39,8 @@ impl std::fmt::Display for PairKind {
 const NAMES_SHOWN: usize = 20;
 /// Most pairs of styles with a line of their own: those of eight styles.
 const PAIRS_SHOWN: usize = 28;
+/// Letters of the column of topics.
+const TOPIC: usize = 6;
 /// Letters that names are shortened to at most, in a narrow terminal.
 const NAME_LEAST: usize = 8;
 
@@ -54,9 +56,9 @@ pub struct DatasetSummary {
     /// Ideas, in whatever style.
     pub items: usize,
     /// How families, by which the split is made, are found.
-    pub family_rule: String,
+    pub(crate) family_rule: String,
     /// `Dataset::fingerprint` in hexadecimal.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// One a style.
     pub styles: Vec<StyleSummary>,
     /// One for every two styles.
@@ -89,7 +91,7 @@ pub struct StyleSummary {
     /// Training pictures.
     pub train: usize,
     /// Validation pictures.
-    pub validation: usize,
+    pub(crate) validation: usize,
     /// Held-out pictures.
     pub test: usize,
 }
@@ -104,40 +106,54 @@ pub struct PairSummary {
     /// Redrawn in place or not.
     pub kind: PairKind,
     /// Mean silhouette overlap of training pairs.
-    pub overlap: Option<f32>,
+    pub(crate) overlap: Option<f32>,
     /// Training pairs.
     pub train: usize,
     /// Validation pairs.
-    pub validation: usize,
+    pub(crate) validation: usize,
     /// Held-out pairs.
     pub test: usize,
 }
 
 impl std::fmt::Display for DatasetSummary {
-    /// Aligned lines, the first word of which says what they are about; with a width (`{:80}`), tables that
-    /// fit into it.
+    /// Lines that begin with what they are about; with a width (`{:80}`), tables that fit into it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [r, g, b] = self.background;
-        writeln!(
-            f,
-            "data   {}  {} items, {} px on #{r:02x}{g:02x}{b:02x}, fingerprint {}",
-            self.source, self.items, self.size_px, self.fingerprint
-        )?;
-        if self.family_rule == layout::RULE {
-            writeln!(f, "split  {}", self.family_rule)?;
-        } else {
-            writeln!(
-                f,
-                "split  by hash of the family ({}): test 1 in 10, validation 1 in 10, of 20 pictures at least one each",
-                self.family_rule
-            )?;
-        }
         let width = f.width().unwrap_or(WHOLE);
-        self.write_styles(f, width)?;
-        self.write_pairs(f, width)?;
-        for passed_over in &self.passed_over {
-            writeln!(f, "left   {passed_over}")?;
+        for (topic, text) in self.facts(width.saturating_sub(TOPIC + 1)) {
+            writeln!(f, "{topic:<TOPIC$} {text}")?;
         }
+        Ok(())
+    }
+}
+
+impl DatasetSummary {
+    /// What there is to say, each line with its topic; tables fit into the width.
+    pub(crate) fn facts(&self, width: usize) -> Vec<(&'static str, String)> {
+        let [r, g, b] = self.background;
+        let of_all = format!(
+            "{}  {} items, {} px on #{r:02x}{g:02x}{b:02x}, fingerprint {}",
+            self.source, self.items, self.size_px, self.fingerprint
+        );
+        let split = if self.family_rule == layout::RULE {
+            self.family_rule.clone()
+        } else {
+            format!(
+                "by hash of the family ({}): test 1 in 10, validation 1 in 10, of 20 pictures at least one each",
+                self.family_rule
+            )
+        };
+        let mut facts = vec![("data", of_all), ("split", split)];
+        facts.extend(self.style_lines(width).map(|line| ("style", line)));
+        facts.extend(
+            self.pair_lines(width)
+                .into_iter()
+                .map(|line| ("pair", line)),
+        );
+        facts.extend(
+            self.passed_over
+                .iter()
+                .map(|passed_over| ("left", passed_over.to_string())),
+        );
         for style in &self.styles {
             let of_style = self.left_out.iter().filter(|d| d.style == style.info.name);
             let names: Vec<&str> = of_style.map(|damaged| &*damaged.name).collect();
@@ -147,27 +163,26 @@ impl std::fmt::Display for DatasetSummary {
                 } else {
                     ""
                 };
-                writeln!(
-                    f,
-                    "left   of {}, damaged: {} pictures: {}{more}",
+                let damaged = format!(
+                    "of {}, damaged: {} pictures: {}{more}",
                     style.info.name,
                     names.len(),
                     names[..names.len().min(NAMES_SHOWN)].join(", ")
-                )?;
+                );
+                facts.push(("left", damaged));
             }
         }
-        for warning in &self.warnings {
-            writeln!(f, "warn   {warning}")?;
-        }
-        Ok(())
+        facts.extend(
+            self.warnings
+                .iter()
+                .map(|warning| ("warn", warning.clone())),
+        );
+        facts
     }
-}
 
-impl DatasetSummary {
     /// A line a style.
-    fn write_styles(&self, f: &mut std::fmt::Formatter<'_>, width: usize) -> std::fmt::Result {
+    fn style_lines(&self, width: usize) -> impl Iterator<Item = String> {
         let mut table = Table::new([
-            Column::text(""),
             Column::text("").at_least(NAME_LEAST),
             Column::figure(""),
             Column::figure("").rank(1),
@@ -177,7 +192,6 @@ impl DatasetSummary {
         for style in &self.styles {
             table.push(
                 [
-                    "style".to_owned(),
                     style.info.name.clone(),
                     format!("{} train", style.train),
                     format!("{} validation", style.validation),
@@ -187,25 +201,24 @@ impl DatasetSummary {
                 .map(Into::into),
             );
         }
-        write_lines(f, &table, width)
+        // Cells say what they are: what has no room is not spoken of.
+        table.fitted(width).lines.into_iter()
     }
 
     /// A line for every two styles; of many styles, a line for each kind.
-    fn write_pairs(&self, f: &mut std::fmt::Formatter<'_>, width: usize) -> std::fmt::Result {
+    fn pair_lines(&self, width: usize) -> Vec<String> {
         if self.pairs.len() > PAIRS_SHOWN {
             let with = self.pairs.iter().filter(|pair| pair.train > 0);
             let aligned = with.clone().filter(|pair| pair.kind == PairKind::Aligned);
             let (with, aligned) = (with.count(), aligned.count());
-            return writeln!(
-                f,
-                "pair   {} of styles: {aligned} aligned, {} loose, {} without training pairs (each: demotic data inspect --json)",
+            return vec![format!(
+                "{} of styles: {aligned} aligned, {} loose, {} without training pairs (each: demotic data inspect --json)",
                 self.pairs.len(),
                 with - aligned,
                 self.pairs.len() - with
-            );
+            )];
         }
         let mut table = Table::new([
-            Column::text(""),
             Column::text("").at_least(NAME_LEAST),
             Column::text("").at_least(NAME_LEAST),
             Column::text(""),
@@ -220,7 +233,6 @@ impl DatasetSummary {
                 .map_or_else(|| "   -".into(), |overlap| format!("{overlap:.2}"));
             table.push(
                 [
-                    "pair ".to_owned(),
                     pair.a.clone(),
                     pair.b.clone(),
                     pair.kind.to_string(),
@@ -232,14 +244,6 @@ impl DatasetSummary {
                 .map(Into::into),
             );
         }
-        write_lines(f, &table, width)
+        table.fitted(width).lines
     }
-}
-
-/// The lines of a table whose cells say what they are: what has no room is not spoken of.
-fn write_lines(f: &mut std::fmt::Formatter<'_>, table: &Table, width: usize) -> std::fmt::Result {
-    for line in table.fitted(width).lines {
-        writeln!(f, "{line}")?;
-    }
-    Ok(())
 }

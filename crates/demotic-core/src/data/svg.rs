@@ -10,6 +10,7 @@ use resvg::{tiny_skia, usvg};
 
 use super::svg_text::{self, MAX_DRAWING_BYTES};
 use super::{DataError, MAX_PICTURE_PIXELS, Picture, font, svg_extent};
+use crate::number::{Real, Whole};
 use crate::settings::Fit;
 
 /// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
@@ -17,7 +18,7 @@ const MAX_ARC: f64 = 1e9;
 
 /// Most pixels of the layers that a drawing is laid together from: groups with opacity, a clip path, a mask
 /// or filters, markers among them, each of its size on the canvas, once more for each filter.
-const MAX_LAYER_PIXELS: f64 = (8_u64 << 30) as f64;
+const MAX_LAYER_PIXELS: f64 = 8.0 * (1_u32 << 30) as f64;
 
 /// Most pictures in a drawing.
 const MAX_PICTURES: usize = 256;
@@ -68,9 +69,9 @@ pub(super) fn draw_whole(bytes: &[u8], least_px: u32, origin: &Path) -> Result<P
 
 fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Picture, DataError> {
     let size = tree.size();
-    let scale = (least_px as f32 / size.width().max(size.height())).max(1.0);
+    let scale = (least_px.to_f32() / size.width().max(size.height())).max(1.0);
     let sides = [size.width(), size.height()].map(|length| (length * scale).round().max(1.0));
-    if f64::from(sides[0]) * f64::from(sides[1]) > MAX_PICTURE_PIXELS as f64 {
+    if f64::from(sides[0]) * f64::from(sides[1]) > MAX_PICTURE_PIXELS.to_f64() {
         return Err(DataError::Picture {
             problem: format!(
                 "a drawing of {} x {} pixels; at most {} megapixels are drawn: make it smaller",
@@ -83,7 +84,7 @@ fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Pi
     }
     draw_tree(
         tree,
-        sides.map(|side| side as u32),
+        sides.map(|side| side.to_u32()),
         scale,
         [0.0, 0.0],
         origin,
@@ -92,7 +93,7 @@ fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Pi
 
 fn draw_square(tree: &usvg::Tree, size_px: u32, origin: &Path) -> Result<Picture, DataError> {
     let size = tree.size();
-    let side = size_px as f32;
+    let side = size_px.to_f32();
     let scale = side / size.width().max(size.height());
     let shift = |length: f32| (side - length * scale) / 2.0;
     draw_tree(
@@ -146,7 +147,7 @@ fn layer_pixels(group: &usvg::Group, sides: [u32; 2], scale: f32) -> f64 {
         let filters = group.filters().iter().map(|f| f.primitives().len());
         let [width, height] = [(layer.width(), sides[0]), (layer.height(), sides[1])]
             .map(|(length, side)| f64::from(length * scale + 4.0).min(5.0 * f64::from(side)));
-        width * height * (1 + filters.sum::<usize>()) as f64
+        width * height * (1 + filters.sum::<usize>()).to_f64()
     } else {
         0.0
     };

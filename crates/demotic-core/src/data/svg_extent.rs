@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use resvg::usvg::roxmltree::{Document, Node, NodeId};
 
 use super::svg_text;
+use crate::number::Whole;
 
 /// Most that a drawing may come to: bytes of its attributes and what the constants below add.
 const MAX_EXTENT: u64 = 64 << 20;
@@ -97,7 +98,7 @@ impl<'a> Extents<'a> {
             extents.before.push(sum);
         }
         // Nodes are numbered in the document's order: the last within each, from the last node on.
-        let mut last: Vec<u32> = (0..extents.before.len() as u32 - 1).collect();
+        let mut last: Vec<u32> = (0..extents.before.len().to_u32() - 1).collect();
         for place in (0..last.len()).rev() {
             let node = document.get_node(NodeId::from(place));
             if let Some(child) = node.and_then(|node| node.last_child()) {
@@ -205,7 +206,7 @@ impl<'a> Extents<'a> {
 
     /// Extent of the whole; nothing where that is too much to be told.
     fn whole(mut self) -> Option<u64> {
-        let whole = [0, self.before.len() as u32 - 2];
+        let whole = [0, self.before.len().to_u32() - 2];
         self.laid_out(whole).map(|(laid, _)| laid.extent)
     }
 

@@ -14,6 +14,7 @@ use tiff::tags::{Tag, Type, ValueBuffer};
 
 use super::colour::{MAX_PROFILE_BYTES, Meaning, check_profile_bytes};
 use super::jpeg;
+use crate::number::Whole;
 
 /// The tag that says what samples stand for.
 const KIND: u16 = 262;
@@ -86,7 +87,7 @@ impl Read for AsGrey<'_> {
         let start = self.bytes.position();
         let count = self.bytes.read(buffer)?;
         for (place, grey) in (self.place..).zip(self.grey) {
-            let at = place.checked_sub(start).map(|at| at as usize);
+            let at = place.checked_sub(start).map(|at| at.to_usize());
             if let Some(byte) = at.and_then(|at| buffer[..count].get_mut(at)) {
                 *byte = grey;
             }
@@ -288,7 +289,7 @@ impl<'a> File<'a> {
         let mut pixels = 0;
         for (place, size) in places.into_iter().zip(sizes) {
             let part = self.bytes.get(place as usize..);
-            let part = part.and_then(|part| part.get(..size as usize));
+            let part = part.and_then(|part| part.get(..size.to_usize()));
             let part = part.ok_or_else(|| damaged(&"a part of its pixels is missing"))?;
             if packing == AS_JPEG {
                 jpeg::check(part)?;
@@ -340,7 +341,7 @@ impl<'a> File<'a> {
         } else {
             8
         };
-        let value = |place: usize| (all[place] >> shift).min(255) as u8;
+        let value = |place: usize| (all[place] >> shift).min(255).to_u8();
         Ok((0..count)
             .map(|i| [0, 1, 2].map(|channel| value(channel * count + i)))
             .collect())
@@ -357,7 +358,7 @@ impl<'a> File<'a> {
             DecodingResult::U8(values) => self.unpacked(&values),
             DecodingResult::U16(values) => values
                 .iter()
-                .map(|value| ((u32::from(*value) + 128) / 257) as u8)
+                .map(|value| ((u32::from(*value) + 128) / 257).to_u8())
                 .collect(),
             _ => return Err(unread("samples that are signed or of floating point")),
         };
@@ -411,7 +412,7 @@ impl<'a> File<'a> {
             }
             let alpha = u32::from(alpha);
             let whole = u32::from(value) * 255 + alpha / 2;
-            whole.checked_div(alpha).unwrap_or(0).min(255) as u8
+            whole.checked_div(alpha).unwrap_or(0).min(255).to_u8()
         };
         let read = |pixel: usize, sample: usize| self.value(values, pixel, sample);
         let (width, height) = (self.width, self.height);
@@ -454,7 +455,7 @@ impl<'a> File<'a> {
         for (pixel, inks) in colours.pixels_mut().zip(inks.as_chunks::<4>().0) {
             let [cyan, magenta, yellow, black] = inks.map(|ink| 255 - u32::from(ink));
             let [red, green, blue] =
-                [cyan, magenta, yellow].map(|paper| ((paper * black + 127) / 255) as u8);
+                [cyan, magenta, yellow].map(|paper| ((paper * black + 127) / 255).to_u8());
             *pixel = Rgba([red, green, blue, 255]);
         }
         Ok(colours)
@@ -537,9 +538,9 @@ mod tests {
         };
         let mut file = if is_little { b"II" } else { b"MM" }.to_vec();
         file.extend(put(42, 2));
-        let sizes: Vec<u32> = parts.iter().map(|part| part.len() as u32).collect();
+        let sizes: Vec<u32> = parts.iter().map(|part| part.len().to_u32()).collect();
         let data: Vec<u8> = parts.concat();
-        let first = (8 + data.len()).next_multiple_of(2) as u32;
+        let first = (8 + data.len()).next_multiple_of(2).to_u32();
         file.extend(put(first, 4));
         let places = sizes.iter().scan(8, |place, size| {
             *place += size;
@@ -555,7 +556,7 @@ mod tests {
         file.resize(first as usize, 0);
         let after = first as usize + 2 + 12 * entries.len() + 4;
         let mut outside = Vec::new();
-        file.extend(put(entries.len() as u32, 2));
+        file.extend(put(entries.len().to_u32(), 2));
         for (tag, kind, values) in &entries {
             let each = match kind {
                 3 => 2,
@@ -565,9 +566,9 @@ mod tests {
             let mut bytes: Vec<u8> = values.iter().flat_map(|value| put(*value, each)).collect();
             file.extend(put((*tag).into(), 2));
             file.extend(put((*kind).into(), 2));
-            file.extend(put(values.len() as u32, 4));
+            file.extend(put(values.len().to_u32(), 4));
             if bytes.len() > 4 {
-                file.extend(put((after + outside.len()) as u32, 4));
+                file.extend(put((after + outside.len()).to_u32(), 4));
                 outside.extend(bytes);
             } else {
                 bytes.resize(4, 0);

@@ -87,7 +87,12 @@ mod tests {
     #[test]
     fn every_cut_is_found_and_what_follows_the_end_is_not_read() {
         let picture = image::RgbaImage::from_fn(40, 30, |x, y| {
-            image::Rgba([(x * 6) as u8, (y * 8) as u8, (x * y) as u8, 255])
+            image::Rgba([
+                (x * 6 % 256) as u8,
+                (y * 8 % 256) as u8,
+                (x * y % 256) as u8,
+                255,
+            ])
         });
         for (format, behind) in [
             (ImageFormat::Png, 0),

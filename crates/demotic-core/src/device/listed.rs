@@ -120,9 +120,9 @@ pub struct Chosen {
     /// What a person reads in the header line.
     pub description: String,
     /// Whether a processor stands behind a GPU's interface.
-    pub is_software: bool,
+    pub(crate) is_software: bool,
     /// Whether the first run of every operation times several kernels and keeps the fastest (autotune).
-    pub is_tuned: bool,
+    pub(crate) is_tuned: bool,
 }
 
 impl Chosen {

@@ -62,9 +62,9 @@ pub struct Lent {
     /// As [`demotic_crf::runtime_name`] names it over there.
     pub runtime: String,
     /// Whether a processor stands behind a GPU's interface.
-    pub is_software: bool,
+    pub(crate) is_software: bool,
     /// As of [`Chosen`].
-    pub is_tuned: bool,
+    pub(crate) is_tuned: bool,
 }
 
 impl Greeting {
@@ -106,7 +106,7 @@ impl Greeting {
     fn read(values: &[f32]) -> Option<Self> {
         let bytes: Vec<u8> = values
             .iter()
-            .map(|value| *value as u8)
+            .map(|value| crate::number::Whole::to_u8(*value))
             .take_while(|byte| *byte != 0)
             .collect();
         serde_json::from_slice(&bytes).ok()

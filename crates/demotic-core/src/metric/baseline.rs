@@ -5,6 +5,7 @@
 use rayon::prelude::*;
 
 use crate::data::{TrainItem, TrainingView};
+use crate::number::Real;
 
 /// Unknowns a colour: three channels and a constant.
 const TERMS: usize = 4;
@@ -16,7 +17,7 @@ const RIDGE: f64 = 1e-9;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remap {
     /// Row a target channel; columns red, green, blue, constant.
-    pub matrix: [[f64; TERMS]; 3],
+    pub(crate) matrix: [[f64; TERMS]; 3],
 }
 
 /// Sums of the normal equations of one picture or of many.
@@ -62,7 +63,7 @@ impl Remap {
                         + row[1] * f64::from(picture[plane + i])
                         + row[2] * f64::from(picture[2 * plane + i])
                         + row[3];
-                    out[channel * plane + i] = value.clamp(-1.0, 1.0) as f32;
+                    out[channel * plane + i] = value.clamp(-1.0, 1.0).to_f32();
                 }
             }
         }
@@ -103,7 +104,7 @@ impl Normal {
 
     fn solve(&self) -> Remap {
         let mut left = self.left;
-        let diagonal: f64 = (0..TERMS).map(|i| left[i][i]).sum::<f64>() / TERMS as f64;
+        let diagonal: f64 = (0..TERMS).map(|i| left[i][i]).sum::<f64>() / TERMS.to_f64();
         for (i, row) in left.iter_mut().enumerate() {
             row[i] += RIDGE * diagonal;
         }

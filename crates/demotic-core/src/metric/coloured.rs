@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 
 use crate::data::Picture;
 use crate::data::canvas::{INK, canvas};
+use crate::number::Real;
 
 /// A channel that is farther from the background than this is colour, of 255.
 const COLOUR: f32 = 24.0;
@@ -15,11 +16,11 @@ pub struct Coloured {
     /// Pixels without ink that no way without ink joins to the border: what the lines enclose.
     pub enclosed: usize,
     /// Those of them that the translation colours.
-    pub enclosed_coloured: usize,
+    pub(crate) enclosed_coloured: usize,
     /// Pixels without ink that are joined to the border: the canvas.
-    pub canvas: usize,
+    pub(crate) canvas: usize,
     /// Those of them that the translation colours.
-    pub canvas_coloured: usize,
+    pub(crate) canvas_coloured: usize,
 }
 
 impl Coloured {
@@ -72,7 +73,7 @@ impl AddAssign for Coloured {
 }
 
 fn share(part: usize, whole: usize) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    (whole > 0).then(|| part.to_f64() / whole.to_f64())
 }
 
 /// The largest distance of a channel from the background, a pixel, in 0 to 255.

@@ -15,6 +15,7 @@ use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
 use crate::model::CHUNK;
+use crate::number::Real;
 use crate::table::{Cell, Column, Fitted, Table, WHOLE};
 
 /// Most pictures of a direction that enter the kernel distance, whose cost grows with their square.
@@ -408,7 +409,7 @@ fn nearest_l1(dataset: &Dataset, style: usize, pictures: &[f32]) -> Vec<f64> {
                     .chunks_exact(len)
                     .map(|other| summed(picture, other, |a, b| (a - b).abs()));
                 let sum = sums.fold(f32::INFINITY, f32::min);
-                *least = least.min(f64::from(sum) / (2.0 * len as f64));
+                *least = least.min(f64::from(sum) / (2.0 * len.to_f64()));
             });
     }
     least

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::network::{MAPS, Network, POOLED, SIDE_PX};
 use super::scores::summed;
+use crate::number::Real;
 
 /// Pictures through the network together: its last layers' weights are read once for all of them.
 const CHUNK: usize = 4;
@@ -87,7 +88,7 @@ impl Seen {
             let places = u.len() / channels;
             let rows = u.chunks(SUMMED).zip(v.chunks(SUMMED));
             let sums = rows.map(|(u, v)| f64::from(summed(u, v, |u, v| (u - v) * (u - v))));
-            sums.sum::<f64>() / places as f64
+            sums.sum::<f64>() / places.to_f64()
         })
         .sum()
     }
@@ -107,11 +108,11 @@ struct Resize {
 
 impl Resize {
     fn new(side: usize, target: usize) -> Self {
-        let ratio = side as f32 / target as f32;
+        let ratio = side.to_f32() / target.to_f32();
         let support = ratio.max(1.0);
         let row = |i: usize| {
-            let centre = (i as f32 + 0.5) * ratio - 0.5;
-            let weight = |j: usize| 1.0 - (j as f32 - centre).abs() / support;
+            let centre = (i.to_f32() + 0.5) * ratio - 0.5;
+            let weight = |j: usize| 1.0 - (j.to_f32() - centre).abs() / support;
             let within: Vec<usize> = (0..side).filter(|&j| weight(j) > 0.0).collect();
             let total: f32 = within.iter().map(|&j| weight(j)).sum();
             let weights = within.iter().map(|&j| weight(j) / total).collect();
@@ -169,14 +170,14 @@ mod tests {
             // Where sizes are no multiples of each other, a triangle's samples are uneven: up to a twentieth
             // of a pixel.
             let whole = side.is_multiple_of(32) || 32_usize.is_multiple_of(side);
-            let tolerance = if whole { 1e-5 } else { 0.05 / side as f32 };
+            let tolerance = if whole { 1e-5 } else { 0.05 / side.to_f32() };
             let ramp: Vec<f32> = (0..side * side)
-                .map(|i| ((i % side) as f32 + 0.5) / side as f32)
+                .map(|i| ((i % side).to_f32() + 0.5) / side.to_f32())
                 .collect();
             let small = Resize::new(side, 32).planes(&ramp);
             assert_eq!(small.len(), 32 * 32);
             for x in 2..30 {
-                let expected = (x as f32 + 0.5) / 32.0;
+                let expected = (x.to_f32() + 0.5) / 32.0;
                 let error = (small[7 * 32 + x] - expected).abs();
                 assert!(error < tolerance, "{side} {x}: {error}");
             }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Dataset, Split};
+use crate::number::{Real, Whole};
 use crate::rng::{Rng, Stream};
 
 /// Share of resamples left out at each end of an interval.
@@ -67,7 +68,7 @@ impl Bootstrap {
             let mut rng = Rng::new(seed, Stream::BOOTSTRAP, step as u64);
             let mut counts = vec![0.0; families];
             for _ in 0..families {
-                counts[rng.below(families as u32) as usize] += 1.0;
+                counts[rng.below(families.to_u32()) as usize] += 1.0;
             }
             counts
         };
@@ -79,7 +80,7 @@ impl Bootstrap {
     /// A figure of weighted pictures: `figure` gets each picture's weight, all one at first, then as often as
     /// its family was drawn; `families[i]` is the family of picture `i`. `None` where the figure has no value
     /// for all of them.
-    pub fn spread(
+    pub(crate) fn spread(
         &self,
         families: &[usize],
         figure: impl Fn(&[f64]) -> Option<f64> + Sync,
@@ -109,7 +110,7 @@ impl Spread {
     /// The figure's mean over several sets, resampled together; `None` of none.
     pub fn mean(of: &[&Self]) -> Option<Self> {
         let first = of.first()?;
-        let n = of.len() as f64;
+        let n = of.len().to_f64();
         let resampled = (0..first.resampled.len())
             .map(|i| of.iter().map(|s| s.resampled[i]).sum::<f64>() / n)
             .collect();
@@ -129,7 +130,7 @@ impl Spread {
             .collect();
         sorted.sort_by(f64::total_cmp);
         let quantile = |share: f64| {
-            let place = (share * (sorted.len() as f64 - 1.0)).round() as usize;
+            let place = (share * (sorted.len().to_f64() - 1.0)).round().to_usize();
             sorted.get(place).copied().unwrap_or(self.value)
         };
         Estimate {

@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use super::interval::{Bootstrap, Spread};
+use crate::number::Real;
 
 /// Fewest pictures of a set whose kernel distance is reported: that of fewer is mostly chance.
 pub const LEAST_SET: usize = 30;
@@ -110,7 +111,7 @@ impl Gram {
             .zip(a.par_chunks_exact(dimension))
             .for_each(|(row, x)| {
                 for (value, y) in row.iter_mut().zip(b.chunks_exact(dimension)) {
-                    *value = (product(x, y) / dimension as f64 + 1.0).powi(3);
+                    *value = (product(x, y) / dimension.to_f64() + 1.0).powi(3);
                 }
             });
         Self {

@@ -27,7 +27,7 @@ pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
 pub use measured::Measured;
 pub(crate) use measured::is_lower_better;
 pub use networks::{NO_STYLES_TOLD, evaluate_at_size, evaluate_networks, evaluate_translations};
-pub use recognition::{Judge, Recognition, Recognized, StyleRecognition, recognition};
+pub use recognition::{Recognition, Recognized, Recognizer, StyleRecognition, recognition};
 pub(crate) use scores::summed;
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};
 pub use validation::Validator;

@@ -3,6 +3,7 @@
 //! through a block's first two layers. The weights are built in; `benches/peers/convert_efficientnet.py` made
 //! them from the published ones.
 
+use crate::number::Real;
 use std::sync::OnceLock;
 
 use half::f16;
@@ -204,7 +205,7 @@ impl Network {
         for (map, last) in maps.iter_mut().zip(last.chunks_exact(places * POOLED)) {
             for row in last.chunks_exact(POOLED) {
                 for (sum, v) in map.pooled.iter_mut().zip(row) {
-                    *sum += v / places as f32;
+                    *sum += v / places.to_f32();
                 }
             }
         }
@@ -413,7 +414,7 @@ mod tests {
     fn a_picture_is_seen_alike_in_any_company() {
         let len = 3 * SIDE_PX * SIDE_PX;
         let pictures: Vec<f32> = (0..3 * len)
-            .map(|i| ((i * i) % 251) as f32 / 125.5 - 1.0)
+            .map(|i| ((i * i) % 251).to_f32() / 125.5 - 1.0)
             .collect();
         let network = Network::embedded();
         let together = network.see(&pictures);

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use crate::number::Whole;
 use burn::tensor::Device;
 use image::RgbaImage;
 
@@ -32,7 +33,7 @@ pub fn evaluate_networks(
 ) -> Evaluation {
     let mut evaluation = evaluate_translations(generator, device, dataset, split);
     let mut draw = |style: usize, n: usize| {
-        let codes = generator.table_codes(&vec![style as u32; n]);
+        let codes = generator.table_codes(&vec![style.to_u32(); n]);
         let fitted = Fitted::of(generator, device, dataset.training(), style);
         Ok::<_, Infallible>(
             [Prior::Normal, Prior::Fitted(&fitted)]
@@ -43,10 +44,10 @@ pub fn evaluate_networks(
     evaluation.prior = prior;
     if config.loss.adversarial_kind.tells_styles() {
         let size = dataset.size_px() as usize;
-        let mut judge = |pictures: &[f32]| {
+        let mut recognizer = |pictures: &[f32]| {
             Ok::<_, Infallible>(recognize::opinions(discriminator, device, pictures, size))
         };
-        let Ok(found) = recognition(dataset, split, &mut judge);
+        let Ok(found) = recognition(dataset, split, &mut recognizer);
         evaluation.recognition = found;
     } else {
         evaluation.notes.push(NO_STYLES_TOLD.to_owned());
@@ -74,7 +75,7 @@ pub fn evaluate_translations(
     let size = dataset.size_px() as usize;
     let mut translator = |pictures: &[f32], _items: &[usize], _from: usize, to: usize| {
         let count = pictures.len() / (generator.channels() * size * size);
-        let styles = vec![to as u32; count];
+        let styles = vec![to.to_u32(); count];
         Ok::<_, Infallible>(translate::translate(
             generator, device, pictures, size, &styles,
         ))
@@ -144,7 +145,7 @@ fn on_ground(rgba: &[u8], channels: Channels, background: [u8; 3]) -> Vec<u8> {
             let clear = 255 - u32::from(pixel[3]);
             for (value, behind) in pixel.iter_mut().zip(background) {
                 let behind = (clear * u32::from(behind) + 127) / 255;
-                *value = (u32::from(*value) + behind).min(255) as u8;
+                *value = (u32::from(*value) + behind).min(255).to_u8();
             }
             pixel[3] = 255;
         }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::interval::{Estimate, families};
 use crate::data::{Dataset, Split};
 use crate::model::CHUNK;
+use crate::number::Real;
 use crate::recognize::Opinion;
 use crate::table::{Cell, Column, Table, WHOLE};
 
@@ -45,20 +46,20 @@ pub struct Recognized {
 }
 
 /// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1]; returns an opinion each.
-pub type Judge<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
+pub type Recognizer<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
 
 /// Labels every real picture of `split`; styles without any are left out, and `None` is returned where all
 /// are.
 ///
 /// # Errors
-/// What `judge` reports.
+/// What `recognizer` reports.
 ///
 /// # Panics
-/// If `judge` returns another number of opinions than it was given pictures.
+/// If `recognizer` returns another number of opinions than it was given pictures.
 pub fn recognition<E>(
     dataset: &Dataset,
     split: Split,
-    judge: &mut Judge<'_, E>,
+    recognizer: &mut Recognizer<'_, E>,
 ) -> Result<Option<Recognition>, E> {
     let (numbers, bootstrap) = families(dataset, split);
     let mut all = Rows::default();
@@ -66,12 +67,12 @@ pub fn recognition<E>(
     for style in 0..dataset.styles().len() {
         let mut rows = Rows::default();
         for items in dataset.items(style, split).chunks(CHUNK) {
-            let opinions = judge(&dataset.network_pictures(style, items))?;
+            let opinions = recognizer(&dataset.network_pictures(style, items))?;
             assert_eq!(opinions.len(), items.len(), "an opinion a picture");
             for (opinion, &item) in opinions.iter().zip(items) {
                 let share = |wanted: usize| {
                     let of = opinion.labels.iter().filter(|&&label| label == wanted);
-                    of.count() as f64 / opinion.labels.len() as f64
+                    of.count().to_f64() / opinion.labels.len().to_f64()
                 };
                 rows.picture
                     .push(f64::from(u8::from(opinion.style() == style)));

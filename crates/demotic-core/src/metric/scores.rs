@@ -1,6 +1,7 @@
 //! Differences between a picture and the truth. Pictures are `[3, side, side]` in [-1, 1]; every figure is in
 //! units of the range [0, 1].
 
+use crate::number::Real;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +54,7 @@ pub fn l1(a: &[f32], b: &[f32]) -> f64 {
         .zip(b)
         .map(|(&a, &b)| (f64::from(a) - f64::from(b)).abs())
         .sum();
-    total / (2.0 * a.len() as f64)
+    total / (2.0 * a.len().to_f64())
 }
 
 /// Peak signal-to-noise ratio in dB with a peak of 1: `-10 log10(mean ((a - b) / 2)^2)` for values in [-1,
@@ -70,7 +71,7 @@ pub fn psnr(a: &[f32], b: &[f32]) -> f64 {
         .zip(b)
         .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
         .sum();
-    let mean_square = total / (4.0 * a.len() as f64);
+    let mean_square = total / (4.0 * a.len().to_f64());
     -10.0 * mean_square.max(1e-10).log10()
 }
 
@@ -107,10 +108,10 @@ pub fn ssim(a: &[f32], b: &[f32], side_px: usize) -> f64 {
 fn window(side_px: usize) -> Vec<f64> {
     let largest_odd = side_px - (side_px + 1) % 2;
     let len = largest_odd.min(WINDOW_SIDE);
-    let sigma = WINDOW_SIGMA * len as f64 / WINDOW_SIDE as f64;
-    let centre = (len / 2) as f64;
+    let sigma = WINDOW_SIGMA * len.to_f64() / WINDOW_SIDE.to_f64();
+    let centre = (len / 2).to_f64();
     let weights: Vec<f64> = (0..len)
-        .map(|i| (-(i as f64 - centre).powi(2) / (2.0 * sigma * sigma)).exp())
+        .map(|i| (-(i.to_f64() - centre).powi(2) / (2.0 * sigma * sigma)).exp())
         .collect();
     let total: f64 = weights.iter().sum();
     weights.into_iter().map(|weight| weight / total).collect()
@@ -141,7 +142,7 @@ fn channel_ssim(a: &[f32], b: &[f32], side: usize, window: &[f64]) -> f64 {
                 / ((ma * ma + mb * mb + C1) * (variance_a + variance_b + C2))
         })
         .sum();
-    total / mean_a.len() as f64
+    total / mean_a.len().to_f64()
 }
 
 /// Windowed means at every place where the window fits: `[side, side] -> [valid, valid]`, rows first, then
@@ -182,12 +183,13 @@ impl Scores {
     }
 
     /// Mean of each figure; `None` of nothing.
-    pub fn mean(scores: &[Self]) -> Option<Self> {
+    pub(crate) fn mean(scores: &[Self]) -> Option<Self> {
         if scores.is_empty() {
             return None;
         }
-        let mean =
-            |figure: fn(&Self) -> f64| scores.iter().map(figure).sum::<f64>() / scores.len() as f64;
+        let mean = |figure: fn(&Self) -> f64| {
+            scores.iter().map(figure).sum::<f64>() / scores.len().to_f64()
+        };
         Some(Self {
             l1: mean(|s| s.l1),
             psnr: mean(|s| s.psnr),

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use crate::number::{Real, Whole};
 use burn::tensor::Device;
 
 use super::features::{Seen, pooled, see};
@@ -220,7 +221,7 @@ impl<'a> Validator<'a> {
     pub fn figures(&self, generator: &Generator, device: &Device) -> BTreeMap<String, f32> {
         let size = self.dataset.size_px() as usize;
         let translated = |pictures: &[f32], to: usize, n: usize| {
-            translate::translate(generator, device, pictures, size, &vec![to as u32; n])
+            translate::translate(generator, device, pictures, size, &vec![to.to_u32(); n])
         };
         let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
         let mut add = |name, value: f64| {
@@ -255,7 +256,7 @@ impl<'a> Validator<'a> {
             let truths = &self.truths().paired[place];
             if !truths.is_empty() {
                 let distances = seen.iter().zip(truths).map(|(a, b)| a.perceptual(b));
-                add("perceptual", distances.sum::<f64>() / seen.len() as f64);
+                add("perceptual", distances.sum::<f64>() / seen.len().to_f64());
             }
             if let (Some((features, counterparts)), Some(set)) =
                 (into.get_mut(d.to), self.sets.get(d.to))
@@ -280,10 +281,10 @@ impl<'a> Validator<'a> {
         }
         let means = sums.into_iter();
         let mut figures: BTreeMap<String, f32> = means
-            .map(|(name, (sum, count))| (name.to_owned(), (sum / count as f64) as f32))
+            .map(|(name, (sum, count))| (name.to_owned(), (sum / count.to_f64()).to_f32()))
             .collect();
         if self.metric == BestMetric::Overall {
-            let overall = figures["perceptual"] + figures["kid"] / KID_OF_ONE as f32;
+            let overall = figures["perceptual"] + figures["kid"] / KID_OF_ONE.to_f32();
             figures.insert(self.metric.name().to_owned(), overall);
         }
         figures

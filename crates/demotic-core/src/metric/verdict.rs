@@ -120,7 +120,7 @@ impl Evaluation {
 
     /// How often the translator is ahead of doing nothing, over directions and figures; where it is not.
     /// `None` without a translator or without pairs.
-    pub fn verdict(&self) -> Option<String> {
+    pub(crate) fn verdict(&self) -> Option<String> {
         let Standing {
             all,
             behind,

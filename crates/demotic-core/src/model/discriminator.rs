@@ -1,6 +1,7 @@
 //! The discriminator: a convolutional trunk scores every patch as fake or as one of the styles; a head scores
 //! them together, by default a grid CRF.
 
+use crate::number::Real;
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use demotic_crf::{Directions, GridCrf, GridCrfConfig, Transitions};
@@ -184,7 +185,7 @@ impl Discriminator {
     }
 
     /// The grid CRF on top; without transitions where the head is not the CRF.
-    pub fn crf(&self) -> &GridCrf {
+    pub(crate) fn crf(&self) -> &GridCrf {
         &self.crf
     }
 }
@@ -224,7 +225,7 @@ struct DenseHead {
 
 impl DenseHead {
     fn new(init: &mut Init, cells: usize, width: usize) -> Self {
-        let deviation = |inputs: usize| (1.0 / inputs as f32).sqrt();
+        let deviation = |inputs: usize| (1.0 / inputs.to_f32()).sqrt();
         Self {
             inward: init.normal([cells, width], deviation(cells)),
             hidden: init.constant([width], 0.0),

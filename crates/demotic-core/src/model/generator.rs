@@ -153,7 +153,7 @@ impl Posterior {
     ///
     /// # Source
     /// Kingma and Welling 2014, appendix B.
-    pub fn kl(&self) -> Tensor<1> {
+    pub(crate) fn kl(&self) -> Tensor<1> {
         let [b, z, h, w] = self.mean.dims();
         let var = self.log_var.clone().exp();
         let terms = (self.mean.clone().square() + var - 1.0 - self.log_var.clone()).mul_scalar(0.5);

@@ -1,5 +1,6 @@
 //! Layers that both networks are made of. Weights are drawn on the host, the same for every backend.
 
+use crate::number::Real;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -92,7 +93,7 @@ pub(crate) struct Conv {
 impl Conv {
     pub(crate) fn new(init: &mut Init, from: usize, to: usize, kernel: usize, gain: f32) -> Self {
         let deviation =
-            gain * (2.0 / ((1.0 + SLOPE * SLOPE) * (from * kernel * kernel) as f32)).sqrt();
+            gain * (2.0 / ((1.0 + SLOPE * SLOPE) * (from * kernel * kernel).to_f32())).sqrt();
         Self {
             weight: init.normal([to, from, kernel, kernel], deviation),
             bias: init.constant([to], 0.0),
@@ -256,7 +257,7 @@ pub(crate) struct AdaNorm {
 
 impl AdaNorm {
     pub(crate) fn new(init: &mut Init, style: usize, channels: usize) -> Self {
-        let deviation = (1.0 / style as f32).sqrt() * 0.5;
+        let deviation = (1.0 / style.to_f32()).sqrt() * 0.5;
         Self {
             weight: init.normal([style, 2 * channels], deviation),
             bias: init.constant([2 * channels], 0.0),

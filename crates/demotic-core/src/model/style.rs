@@ -3,6 +3,7 @@
 //! # Source
 //! Choi, Uh, Yoo, Ha 2020 (`StarGAN` v2): mapping network and style encoder with an output a style.
 
+use crate::number::Real;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
@@ -17,7 +18,7 @@ struct Linear {
 
 impl Linear {
     fn new(init: &mut Init, from: usize, to: usize, gain: f32) -> Self {
-        let deviation = gain * (2.0 / ((1.0 + SLOPE * SLOPE) * from as f32)).sqrt();
+        let deviation = gain * (2.0 / ((1.0 + SLOPE * SLOPE) * from.to_f32())).sqrt();
         Self {
             weight: init.normal([from, to], deviation),
             bias: init.constant([to], 0.0),

@@ -9,9 +9,12 @@
 //! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
 //! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
 //! below it registers the backward pass.
-#![allow(
+#![expect(
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "sides and places of pictures are bounded where data enters"
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "kernels: sides and places of pictures are bounded where data enters"
 )]
 
 mod choice;

@@ -6,8 +6,11 @@
 //! picture -> nearest known drawings -> ideas -> their phrases
 //! ```
 //! Recall first, invent second, and say which.
-#![allow(
+#![expect(
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "places in lists that are in the program or bounded where they are read"
 )]
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::html::escape;
+use crate::number::{Real, Whole};
 
 /// Drawing units; a chart is shown at about this many pixels, on a phone too.
 const WIDTH: f64 = 380.0;
@@ -180,7 +181,7 @@ fn significant(value: f64) -> f64 {
 fn thinned(series: &Series) -> Series {
     let size = series.points.len().div_ceil(POINTS_MAX);
     let mean = |points: &[(f64, f64)]| {
-        let n = points.len() as f64;
+        let n = points.len().to_f64();
         let last = points.last().map_or(0.0, |p| p.0);
         (last, points.iter().map(|p| p.1).sum::<f64>() / n)
     };
@@ -205,15 +206,15 @@ fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
 
 /// Round values that cover a range in about `count` steps of 1, 2 or 5 times a power of ten.
 fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
-    let rough = (high - low) / count as f64;
+    let rough = (high - low) / count.to_f64();
     let power = 10.0_f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0]
         .into_iter()
         .map(|m| m * power)
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(10.0 * power);
-    let (first, last) = ((low / step).floor() as i64, (high / step).ceil() as i64);
-    (first..=last).map(|i| i as f64 * step).collect()
+    let (first, last) = ((low / step).floor().to_i64(), (high / step).ceil().to_i64());
+    (first..=last).map(|i| i.to_f64() * step).collect()
 }
 
 /// A number as short as it can be said: `0.0762`, `1.5`, `12k`.
@@ -232,7 +233,9 @@ pub(crate) fn number(value: f64) -> String {
     } else {
         (value, "")
     };
-    let digits = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
+    let digits = (2 - value.abs().log10().floor().to_i32())
+        .clamp(0, 6)
+        .to_usize();
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.')
@@ -245,7 +248,7 @@ pub(crate) fn number(value: f64) -> String {
 /// The finite values of some steps.
 pub(super) fn points(values: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<(f64, f64)> {
     let finite =
-        values.filter_map(|(step, value)| Some((step as f64, value.filter(|v| v.is_finite())?)));
+        values.filter_map(|(step, value)| Some((step.to_f64(), value.filter(|v| v.is_finite())?)));
     finite.collect()
 }
 
@@ -304,7 +307,7 @@ mod tests {
                 points: values
                     .iter()
                     .enumerate()
-                    .map(|(i, &v)| (i as f64, v))
+                    .map(|(i, &v)| (i.to_f64(), v))
                     .collect(),
             }],
             marks: vec![1.0],

@@ -7,7 +7,7 @@ use crate::arrays::values_of;
 use crate::data::Dataset;
 use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::rng::{Rng, Stream};
 use crate::train::{Composites, Layout, plan, style_planes};
 use crate::translate;
@@ -58,10 +58,10 @@ pub fn label_maps(
     let grid = size / DiscriminatorConfig::PATCH_STRIDE;
     let channels = dataset.channels().count();
     let len = channels * size * size;
-    let own: Vec<u32> = pictures.iter().map(|&(style, _)| style as u32).collect();
+    let own: Vec<u32> = pictures.iter().map(|&(style, _)| style.to_u32()).collect();
     let targets: Vec<u32> = own
         .iter()
-        .map(|style| (style + 1) % styles as u32)
+        .map(|style| (style + 1) % styles.to_u32())
         .collect();
     let real: Vec<f32> = pictures
         .iter()
@@ -115,7 +115,7 @@ pub fn label_maps(
             .map(|((a, b), &m)| m * a + (1.0 - m) * b);
         let truth = mixtures.labels[i * grid * grid..][..grid * grid]
             .iter()
-            .map(|&label| label as u32);
+            .map(|&label| label.to_u32());
         add(Kind::Mixed, mixed.collect(), truth.collect());
     }
 
@@ -200,7 +200,7 @@ impl LabelMap {
                     .fold((0, f32::NEG_INFINITY), |best, (label, &prob)| {
                         if prob > best.1 { (label, prob) } else { best }
                     });
-            label as u32
+            label.to_u32()
         };
         (0..patches).map(best).collect()
     }
@@ -209,7 +209,7 @@ impl LabelMap {
     pub fn right_share(&self) -> f32 {
         let said = self.said();
         let right = said.iter().zip(&self.truth).filter(|(a, b)| a == b).count();
-        right as f32 / said.len() as f32
+        right.to_f32() / said.len().to_f32()
     }
 }
 
@@ -241,9 +241,9 @@ pub fn heat_colour(prob: f32) -> [f32; 3] {
         [94, 201, 98],
         [253, 231, 37],
     ];
-    let at = prob.clamp(0.0, 1.0) * (POINTS.len() - 1) as f32;
-    let low = (at as usize).min(POINTS.len() - 2);
-    let share = at - low as f32;
+    let at = prob.clamp(0.0, 1.0) * (POINTS.len() - 1).to_f32();
+    let low = at.to_usize().min(POINTS.len() - 2);
+    let share = at - low.to_f32();
     std::array::from_fn(|c| {
         let [a, b] = [POINTS[low][c], POINTS[low + 1][c]].map(f32::from);
         (a + (b - a) * share) / 255.0
@@ -284,7 +284,7 @@ mod tests {
     fn heat_grows_brighter_and_patches_land_in_their_place() {
         let luminance = |[r, g, b]: [f32; 3]| 0.2126 * r + 0.7152 * g + 0.0722 * b;
         let steps: Vec<f32> = (0..=20)
-            .map(|i| luminance(heat_colour(i as f32 / 20.0)))
+            .map(|i| luminance(heat_colour(i.to_f32() / 20.0)))
             .collect();
         assert!(steps.windows(2).all(|w| w[1] > w[0]), "{steps:?}");
         let picture = painted(2, 8, |patch| {

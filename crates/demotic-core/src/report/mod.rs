@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::metric::Evaluation;
 use crate::model::DiscriminatorConfig;
+use crate::number::Real;
 use crate::settings::Config;
 use crate::train::figures::{self, Figure};
 use crate::train::{Event, Fact, Record, Tick};
@@ -85,7 +86,7 @@ fn plans() -> Vec<Plan> {
         curves,
         is_reach: false,
     };
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let mib = |bytes: u64| bytes.to_f64() / f64::from(1 << 20);
     let of_figure = |figure: Figure| {
         let value = move |tick: &Tick| tick.figures.get(figure).map(f64::from);
         curve(figure.row().series, value)
@@ -375,7 +376,7 @@ impl Report {
                         name: name.to_owned(),
                         points: points(values),
                     }],
-                    marks: best.map(|(step, ..)| *step as f64).into_iter().collect(),
+                    marks: best.map(|(step, ..)| step.to_f64()).into_iter().collect(),
                     limit: None,
                 }
                 .html()
@@ -398,7 +399,7 @@ impl Report {
         let rollbacks: Vec<f64> = self
             .events()
             .filter_map(|event| match event {
-                Event::Rollback { step, .. } => Some(*step as f64),
+                Event::Rollback { step, .. } => Some(step.to_f64()),
                 _ => None,
             })
             .collect();
@@ -439,7 +440,7 @@ impl Report {
     /// Half of the patch grid, where the CRF counts as saturated; nothing while its reach is far below.
     fn half_grid(&self, series: &[Series]) -> Option<f64> {
         let size = f64::from(self.config.as_ref()?.data.size_px);
-        let half = 0.5 * size / DiscriminatorConfig::PATCH_STRIDE as f64;
+        let half = 0.5 * size / DiscriminatorConfig::PATCH_STRIDE.to_f64();
         let highest = series
             .iter()
             .flat_map(|s| &s.points)

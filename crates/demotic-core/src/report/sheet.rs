@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::html::escape;
+use crate::number::Whole;
 
 /// The chunk's keyword, and what stands between it and the text: not compressed, no language.
 const KEYWORD: &[u8] = b"demotic-sheet\0\0\0\0\0";
@@ -50,7 +51,7 @@ impl Sheet {
         let text = serde_json::to_vec(self).expect("plain data is JSON");
         let chunk = [b"iTXt", KEYWORD, &text].concat();
         let (header, rest) = png.split_at(HEADER_BYTES.min(png.len()));
-        let len = (chunk.len() - 4) as u32;
+        let len = (chunk.len() - 4).to_u32();
         let sum = crc32fast::hash(&chunk);
         [header, &len.to_be_bytes(), &chunk, &sum.to_be_bytes(), rest].concat()
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::declare::choices;
+use crate::number::Real;
 
 pub use demotic_crf::Directions;
 
@@ -298,7 +299,7 @@ impl TryFrom<WordOrNumber> for Pairs {
             WordOrNumber::Word(word) if word == "none" => Ok(Self::None),
             WordOrNumber::Word(word) if word == "all" => Ok(Self::All),
             WordOrNumber::Number(share) if (0.0..=1.0).contains(&share) => {
-                Ok(Self::Share(share as f32))
+                Ok(Self::Share(share.to_f32()))
             }
             other => Err(format!(
                 "train.pairs: expected none, all or a share from 0 to 1, got {other}"
@@ -332,7 +333,7 @@ impl AugmentProb {
     /// The probability for a data set whose rarest style has `pictures` in training.
     pub fn prob(self, pictures: usize) -> f32 {
         match self {
-            Self::Auto => (1.0 - pictures as f32 / 1000.0).clamp(0.0, 0.8),
+            Self::Auto => (1.0 - pictures.to_f32() / 1000.0).clamp(0.0, 0.8),
             Self::Fixed(prob) => prob,
         }
     }
@@ -345,7 +346,7 @@ impl TryFrom<WordOrNumber> for AugmentProb {
         match value {
             WordOrNumber::Word(word) if word == "auto" => Ok(Self::Auto),
             WordOrNumber::Number(prob) if (0.0..=1.0).contains(&prob) => {
-                Ok(Self::Fixed(prob as f32))
+                Ok(Self::Fixed(prob.to_f32()))
             }
             other => Err(format!(
                 "discriminator.augment_prob: expected auto or 0 to 1, got {other}"

@@ -41,8 +41,12 @@ const STYLE_CODES: Condition = with("generator.style = latent or reference", |c|
 });
 
 /// Keys that earlier versions had, all numbers: name, the value that had no effect, what to use instead.
-pub(super) const REMOVED: &[(&str, f64, &str)] =
-    &[("loss.smoothness", 0.0, "`loss.r1` calms the discriminator")];
+pub(super) const REMOVED: &[(&str, f64, &str)] = &[
+    ("loss.smoothness", 0.0, "`loss.r1` calms the discriminator"),
+    ("augment.hue_max_degrees", 0.0, COLOURS_STAY),
+    ("augment.brightness_max", 0.0, COLOURS_STAY),
+];
+const COLOURS_STAY: &str = "a style's colours are part of it; `discriminator.augment_prob` varies them for the discriminator";
 
 settings! {
     /// Everything a run depends on besides its pictures and its device.
@@ -92,10 +96,6 @@ settings! {
         scale_max: f32 = 0.1, between(0.0, 0.5);
         /// Largest rotation either way.
         rotate_max_degrees: f32 = 8.0, between(0.0, 180.0);
-        /// Largest rotation of hues either way; 0 is off.
-        hue_max_degrees: f32 = 0.0, between(0.0, 180.0);
-        /// Largest change of brightness up or down, as a share; 0 is off.
-        brightness_max: f32 = 0.0, between(0.0, 1.0);
         /// Largest growth of a translated picture's ink to every side, as a share of the side: strokes get
         /// wider, so that a doodle by a broad pen is known, too. Half of the pictures keep theirs; what
         /// the discriminator takes for real always does. 0 is off.

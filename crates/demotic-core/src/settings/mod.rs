@@ -15,6 +15,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use crate::error::Error;
+use crate::number::Real;
 pub use choices::{
     AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
     DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, PairedStyles, Pairs,
@@ -361,7 +362,7 @@ pub(crate) fn drop_removed(table: &mut Table) -> Vec<String> {
         let Some(value) = keys.and_then(|keys| keys.remove(key)) else {
             continue;
         };
-        let number = value.as_float().or(value.as_integer().map(|n| n as f64));
+        let number = value.as_float().or(value.as_integer().map(|n| n.to_f64()));
         if number != Some(*without_effect) {
             problems.push(format!(
                 "{name}: this version does not have the key any more, and it is {value} here; {instead}; leave it out"
@@ -393,7 +394,7 @@ fn merge(table: &mut Table, given: &Table, prefix: &str, problems: &mut Vec<Stri
                 merge(inner, given, &name, problems);
             }
             (Some(old @ Value::Float(_)), Value::Integer(whole)) => {
-                *old = Value::Float(*whole as f64);
+                *old = Value::Float(whole.to_f64());
             }
             (Some(old), new)
                 if old.same_type(new)

@@ -6,7 +6,7 @@ use crate::settings::BestMetric;
 
 impl BestMetric {
     /// True where `new` is better than `old`.
-    pub fn improves(self, new: f32, old: f32) -> bool {
+    pub(crate) fn improves(self, new: f32, old: f32) -> bool {
         match self {
             Self::Overall | Self::L1 | Self::Perceptual | Self::Kid | Self::CycleL1 => new < old,
             Self::Auto | Self::Psnr | Self::Ssim => new > old,

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::number::Whole;
 use burn::module::Module;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -39,9 +40,9 @@ pub struct CheckpointInfo {
     /// Generator steps done.
     pub step: u64,
     /// Updates of each optimiser: generator, discriminator.
-    pub optimiser_steps: [u64; 2],
+    pub(crate) optimiser_steps: [u64; 2],
     /// Steps since the last tick; their figures are kept, so that the next tick is what it would have been.
-    pub window_steps: u64,
+    pub(crate) window_steps: u64,
     /// How often the run went back to a checkpoint; rates are smaller for it.
     pub rollbacks: u32,
     /// The best checkpoint up to this one.
@@ -53,11 +54,11 @@ pub struct CheckpointInfo {
     /// The resolved configuration.
     pub config: Config,
     /// Bytes of the safetensors file.
-    pub tensors_bytes: u64,
+    pub(crate) tensors_bytes: u64,
     /// FNV-1a of the safetensors file, in hex.
-    pub tensors_fnv1a64: String,
+    pub(crate) tensors_fnv1a64: String,
     /// FNV-1a of this text with zeros in this place.
-    pub description_fnv1a64: String,
+    pub(crate) description_fnv1a64: String,
 }
 
 /// What stands in the place of a description's checksum while that is computed.
@@ -74,7 +75,7 @@ impl CheckpointInfo {
             asked: name.to_owned(),
             known: self.styles.clone(),
         })?;
-        Ok(place as u32)
+        Ok(place.to_u32())
     }
 
     /// The JSON file's bytes, with their checksum in them.
@@ -169,14 +170,14 @@ pub fn latest_checkpoint(folder: &Path) -> Result<Option<PathBuf>, Error> {
 ///
 /// # Errors
 /// [`Error::Io`] where the folder cannot be listed.
-pub fn best_step(folder: &Path) -> Result<Option<u64>, Error> {
+pub(crate) fn best_step(folder: &Path) -> Result<Option<u64>, Error> {
     let described = |path: &PathBuf| CheckpointInfo::load(path).ok();
     let newest = list(folder)?.iter().rev().find_map(described);
     Ok(newest.and_then(|info| info.best).map(|best| best.step))
 }
 
 /// The checkpoint of a step in a folder, whether it is there or not.
-pub fn checkpoint_at(folder: &Path, step: u64) -> PathBuf {
+pub(crate) fn checkpoint_at(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("step-{step:08}.json"))
 }
 

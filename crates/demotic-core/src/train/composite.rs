@@ -4,7 +4,7 @@
 //! Without them label grids are constant and a chain has nothing to learn (own derivation;
 //! `CutMix` in Schonfeld et al. 2020 and `LabelMix` in Sushko et al. 2021 are relatives).
 
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::rng::Rng;
 
 /// Plan of one batch of mixed pictures over a pool of `n` real pictures followed by `n` fakes.
@@ -92,7 +92,7 @@ pub(crate) fn plan_in(
         let kind = rng.uniform();
         let is_real_alone = (0.5..0.75).contains(&kind);
         let choices = if is_real_alone { n } else { 2 * n };
-        let first = rng.below(choices as u32) as usize;
+        let first = rng.below(choices.to_u32()) as usize;
         let fits = |other: usize| {
             let fake = (first >= n, other >= n);
             if kind < 0.5 {
@@ -106,7 +106,7 @@ pub(crate) fn plan_in(
         let partners: Vec<usize> = (0..2 * n).filter(|&other| fits(other)).collect();
         let mixed = rng.chance(prob) && !partners.is_empty();
         let second = if mixed {
-            partners[rng.below(partners.len() as u32) as usize]
+            partners[rng.below(partners.len().to_u32()) as usize]
         } else {
             first
         };
@@ -130,8 +130,8 @@ fn boxes(rng: &mut Rng, grid: usize) -> Vec<bool> {
     let mut cells = vec![false; grid * grid];
     for _ in 0..=rng.below(3) {
         let mut span = || {
-            let len = 1 + rng.below((grid as u32 * 2).div_ceil(3)) as usize;
-            let start = rng.below((grid + 1 - len) as u32) as usize;
+            let len = 1 + rng.below((grid.to_u32() * 2).div_ceil(3)) as usize;
+            let start = rng.below((grid + 1 - len).to_u32()) as usize;
             start..start + len
         };
         let (rows, columns) = (span(), span());
@@ -145,13 +145,13 @@ fn boxes(rng: &mut Rng, grid: usize) -> Vec<bool> {
 /// Smooth random field over a 4x4 lattice, cut at its middle.
 fn blobs(rng: &mut Rng, grid: usize) -> Vec<bool> {
     let lattice = rng.normals(16);
-    let at = |i: usize| i as f32 * 3.0 / (grid.max(2) - 1) as f32;
+    let at = |i: usize| i.to_f32() * 3.0 / (grid.max(2) - 1).to_f32();
     let mut field = Vec::with_capacity(grid * grid);
     for y in 0..grid {
         for x in 0..grid {
             let (fy, fx) = (at(y), at(x));
-            let (iy, ix) = ((fy as usize).min(2), (fx as usize).min(2));
-            let (ty, tx) = (fy - iy as f32, fx - ix as f32);
+            let (iy, ix) = (fy.to_usize().min(2), fx.to_usize().min(2));
+            let (ty, tx) = (fy - iy.to_f32(), fx - ix.to_f32());
             let v = |dy: usize, dx: usize| lattice[(iy + dy) * 4 + ix + dx];
             let top = v(0, 0) * (1.0 - tx) + v(0, 1) * tx;
             let bottom = v(1, 0) * (1.0 - tx) + v(1, 1) * tx;
@@ -165,7 +165,6 @@ fn blobs(rng: &mut Rng, grid: usize) -> Vec<bool> {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 mod tests {
     use super::*;
     use crate::rng::Stream;
@@ -182,7 +181,7 @@ mod tests {
         let plan = plan(rng(2), 64, 1.0, &real, &fake, LAYOUT);
         let label = |i: i32| {
             if i < 4 {
-                1 + real[i as usize] as i32
+                1 + real[i.to_usize()].to_i32()
             } else {
                 0
             }
@@ -231,9 +230,9 @@ mod tests {
         }
         for (count, share) in counts.into_iter().zip([0.5, 0.25, 0.25, 0.0]) {
             // Four standard errors of a share of this many.
-            let off = f64::from(count) / planned as f64 - share;
+            let off = f64::from(count) / planned.to_f64() - share;
             assert!(
-                off.abs() <= 4.0 * (share * (1.0 - share) / planned as f64).sqrt(),
+                off.abs() <= 4.0 * (share * (1.0 - share) / planned.to_f64()).sqrt(),
                 "{counts:?}"
             );
         }
@@ -252,8 +251,9 @@ mod tests {
     fn masks_of_a_grid_cover_some_and_leave_some() {
         let mut rng = Rng::new(3, Stream::TEST, 0);
         for grid in [4, 8, 16] {
-            let share =
-                |cells: &[bool]| cells.iter().filter(|c| **c).count() as f32 / cells.len() as f32;
+            let share = |cells: &[bool]| {
+                cells.iter().filter(|c| **c).count().to_f32() / cells.len().to_f32()
+            };
             let blob = share(&blobs(&mut rng, grid));
             assert!((0.3..0.7).contains(&blob), "{blob}");
             let many: f32 = (0..50).map(|_| share(&boxes(&mut rng, grid))).sum::<f32>() / 50.0;

@@ -4,11 +4,8 @@
 //! # Source
 //! Zhao, Liu, Lin, Zhu, Han 2020 (`DiffAugment`); one probability for each kind of change as in Karras et al.
 //! 2020.
-#![allow(
-    clippy::cast_possible_wrap,
-    reason = "sides and places of pictures are bounded where data enters"
-)]
 
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::rng::Rng;
@@ -32,7 +29,7 @@ impl Variations {
     /// Draws the variations of `n` pictures, each kind with probability `prob`.
     pub(crate) fn draw(rng: &mut Rng, n: usize, side: usize, prob: f32) -> Self {
         let mut drawn = Self::default();
-        let reach = (side as f32 * SHIFT_MAX) as i32;
+        let reach = (side.to_f32() * SHIFT_MAX).to_i32();
         for _ in 0..n {
             // The same count of numbers for every picture.
             let [is_coloured, is_moved, has_hole] = std::array::from_fn(|_| rng.chance(prob));
@@ -41,11 +38,11 @@ impl Variations {
                 rng.uniform_in(0.0, 2.0),
                 rng.uniform_in(0.5, 1.5),
             ];
-            let mut within = || rng.below(2 * reach as u32 + 1) as i32 - reach;
+            let mut within = || rng.below(2 * reach.to_u32() + 1).to_i32() - reach;
             let shift = [within(), within()];
-            let hole = side as i32 / 2;
+            let hole = side.to_i32() / 2;
             // Centred anywhere in the picture, as in the source: at the border part of it falls outside.
-            let mut start = || rng.below(side as u32) as i32 - hole / 2;
+            let mut start = || rng.below(side.to_u32()).to_i32() - hole / 2;
             let hole = [start(), start(), hole];
             drawn
                 .colour
@@ -119,9 +116,9 @@ impl Variations {
         let mut values = vec![0.0; self.shift_px.len() / 2 * side * side];
         for (matrix, shift) in values.chunks_exact_mut(side * side).zip(shifts) {
             for (to, row) in matrix.chunks_exact_mut(side).enumerate() {
-                let from = to as i32 - shift;
-                if (0..side as i32).contains(&from) {
-                    row[from as usize] = 1.0;
+                let from = to.to_i32() - shift;
+                if (0..side.to_i32()).contains(&from) {
+                    row[from.to_usize()] = 1.0;
                 }
             }
         }
@@ -135,7 +132,8 @@ impl Variations {
         let mut values = vec![1.0; holes.len() * h * w];
         for (plane, [top, left, side]) in values.chunks_exact_mut(h * w).zip(holes) {
             let span = |start: i32, end: usize| {
-                start.clamp(0, end as i32) as usize..(start + side).clamp(0, end as i32) as usize
+                start.clamp(0, end.to_i32()).to_usize()
+                    ..(start + side).clamp(0, end.to_i32()).to_usize()
             };
             for y in span(*top, h) {
                 plane[y * w..][span(*left, w)].fill(0.0);
@@ -182,7 +180,7 @@ mod tests {
                     values[((n * channels + c) * SIDE + y) * SIDE + x]
                 };
                 let saturated = |c: usize, y: usize, x: usize| {
-                    let grey = (0..colours).map(|c| at(c, y, x)).sum::<f32>() / colours as f32
+                    let grey = (0..colours).map(|c| at(c, y, x)).sum::<f32>() / colours.to_f32()
                         + brightness;
                     (at(c, y, x) + brightness - grey) * saturation + grey
                 };
@@ -192,21 +190,21 @@ mod tests {
                         sum += saturated(c, i / SIDE, i % SIDE);
                     }
                 }
-                let mean = sum / (colours * SIDE * SIDE) as f32;
+                let mean = sum / (colours * SIDE * SIDE).to_f32();
                 for c in 0..channels {
                     for (y, x) in (0..SIDE * SIDE).map(|i| (i / SIDE, i % SIDE)) {
                         let from = [
-                            y as i32 - all.shift_px[2 * n],
-                            x as i32 - all.shift_px[2 * n + 1],
+                            y.to_i32() - all.shift_px[2 * n],
+                            x.to_i32() - all.shift_px[2 * n + 1],
                         ];
                         let [top, left, side] = std::array::from_fn(|i| all.hole_px[3 * n + i]);
-                        let is_hole = (top..top + side).contains(&(y as i32))
-                            && (left..left + side).contains(&(x as i32));
+                        let is_hole = (top..top + side).contains(&y.to_i32())
+                            && (left..left + side).contains(&x.to_i32());
                         let expected =
-                            if is_hole || from.iter().any(|v| !(0..SIDE as i32).contains(v)) {
+                            if is_hole || from.iter().any(|v| !(0..SIDE.to_i32()).contains(v)) {
                                 0.0
                             } else {
-                                let [y, x] = from.map(|v| v as usize);
+                                let [y, x] = from.map(|v| v.to_usize());
                                 if c < 3 {
                                     (saturated(c, y, x) - mean) * contrast + mean
                                 } else {

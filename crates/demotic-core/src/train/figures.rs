@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
+use crate::number::Real;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -437,9 +438,9 @@ impl Sums {
         for figure in Figure::ALL {
             let measured = self.measured.get(figure);
             means.0[*figure as usize] = if figure.is_where_measured() {
-                measured.map(|(sum, count)| sum / *count as f32)
+                measured.map(|(sum, count)| sum / count.to_f32())
             } else {
-                Some(measured.map_or(0.0, |(sum, _)| sum / self.steps as f32))
+                Some(measured.map_or(0.0, |(sum, _)| sum / self.steps.to_f32()))
             };
         }
         means
@@ -449,7 +450,7 @@ impl Sums {
     pub(crate) fn arrays(&self) -> Arrays {
         let array = |sum: f32, count: u64| Array {
             shape: vec![2],
-            values: vec![sum, count as f32],
+            values: vec![sum, count.to_f32()],
         };
         let of = |(figure, (sum, count)): (&Figure, &(f32, u64))| {
             (figure.row().key.to_owned(), array(*sum, *count))

@@ -13,6 +13,7 @@ use crate::device::Chosen;
 use crate::error::Error;
 use crate::model::DiscriminatorConfig;
 use crate::settings::{Config, Entry};
+use crate::table::WHOLE;
 
 /// One line of a header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,11 +113,9 @@ impl Header {
             .filter_map(|device| kernels::described(config, &device.device));
         facts.extend(kernels.map(|text| Fact::new("device", text)));
         facts.push(crf(trainer)?);
-        let summary = trainer.dataset().summary().to_string();
-        facts.extend(summary.lines().map(|line| {
-            let (topic, text) = line.split_once(' ').unwrap_or((line, ""));
-            Fact::new(topic, text.trim_start())
-        }));
+        let summary = trainer.dataset().summary();
+        let of_data = summary.facts(WHOLE).into_iter();
+        facts.extend(of_data.map(|(topic, text)| Fact::new(topic, text)));
         let (share, [paired, all]) = (
             config.train.pairs.share(),
             trainer

@@ -8,6 +8,7 @@ use super::figures::Figure;
 use super::tick::Tick;
 use crate::loss::AdversarialKind;
 use crate::model::{DiscriminatorConfig, TransitionKind};
+use crate::number::Real;
 use crate::settings::Config;
 
 /// Ticks in a row that must agree before a state begins or ends: one tick may be chance.
@@ -44,7 +45,7 @@ pub enum Condition {
 
 impl Condition {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 4] = [
         Self::DiscriminatorWins,
         Self::PosteriorCollapse,
         Self::CrfSaturated,
@@ -77,7 +78,7 @@ impl Condition {
     }
 
     /// Whether one tick of a run of this configuration shows it.
-    pub fn holds(self, tick: &Tick, config: &Config) -> bool {
+    pub(crate) fn holds(self, tick: &Tick, config: &Config) -> bool {
         match self {
             Self::DiscriminatorWins => {
                 let unconvincing = match config.loss.adversarial_kind {
@@ -93,7 +94,7 @@ impl Condition {
             Self::PosteriorCollapse => tick[Figure::GKl] < COLLAPSED_NATS,
             Self::CrfSaturated => {
                 let grid = config.data.size_px as usize / DiscriminatorConfig::PATCH_STRIDE;
-                tick.crf_coupling_length > 0.5 * grid as f32
+                tick.crf_coupling_length > 0.5 * grid.to_f32()
             }
             Self::DataStarves => tick.data_wait_share > STARVING_SHARE,
         }

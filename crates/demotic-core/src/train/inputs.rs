@@ -12,7 +12,7 @@ use crate::settings::Config;
 
 use super::composite::{self, Composites, Layout};
 use super::diff_augment::Variations;
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 
 /// Host values of one part of a step's batch; `n` pictures of `[c, H, W]`.
 #[derive(Clone, Debug)]
@@ -173,15 +173,15 @@ impl Inputs {
         let mut whole = |name: &str, values: Vec<f32>, shape: &[usize]| {
             floats(name, &values, shape);
         };
-        let styles = |styles: &[u32]| styles.iter().map(|s| *s as f32).collect();
-        let indices = |indices: &[i32]| indices.iter().map(|i| *i as f32).collect();
+        let styles = |styles: &[u32]| styles.iter().map(|s| s.to_f32()).collect();
+        let indices = |indices: &[i32]| indices.iter().map(|i| i.to_f32()).collect();
         whole("source_styles", styles(&self.sources.styles), &[n]);
         whole("targets", styles(&self.targets), &[n]);
         whole("real_styles", styles(&self.reals.styles), &[n]);
         whole("inside", indices(&self.composites.inside), &[n]);
         whole("outside", indices(&self.composites.outside), &[n]);
         whole("labels", indices(&self.composites.labels), &[n, grid, grid]);
-        let places = self.truth_rows.iter().map(|row| *row as f32).collect();
+        let places = self.truth_rows.iter().map(|row| row.to_f32()).collect();
         whole("truth_rows", places, &[rows]);
         arrays
     }
@@ -219,7 +219,7 @@ impl<'a> Feed<'a> {
             augment_prob: config.discriminator.augment_prob.prob(rarest.unwrap_or(0)),
             background: view.background(),
             config: config.clone(),
-            styles: dataset.styles().len() as u32,
+            styles: dataset.styles().len().to_u32(),
             sources: sampler(0, config.augment.clone())?,
             // Real pictures show what a style's strokes are.
             reals: sampler(
@@ -242,7 +242,7 @@ impl<'a> Feed<'a> {
     fn codes(&self, step: u64, targets: &[u32]) -> ([Vec<f32>; 2], Vec<f32>) {
         let (config, batch) = (&self.config, targets.len());
         let style_sources: [Vec<f32>; 2] = std::array::from_fn(|which| {
-            let lane = which as u16;
+            let lane = which.to_u16();
             match config.generator.style {
                 StyleKind::Table => vec![],
                 StyleKind::Latent => Rng::new(config.seed, Stream::STYLE.lane(lane), step)
@@ -355,7 +355,7 @@ impl<'a> Feed<'a> {
                 let last = rows.partition_point(|row| *row < (part + 1) * n);
                 let (sources, reals) = (batch_part(&sources), batch_part(&reals));
                 let composites = composite::plan(
-                    Rng::new(config.seed, Stream::COMPOSITE.lane(part as u16), step),
+                    Rng::new(config.seed, Stream::COMPOSITE.lane(part.to_u16()), step),
                     n,
                     prob,
                     &reals.styles,
@@ -381,7 +381,7 @@ impl<'a> Feed<'a> {
                         .as_ref()
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
                     generator_variations: fakes.as_ref().map(|all| all.cut(part * n, n)),
-                    diversity: 1.0 - (step as f32 / config.train.steps as f32).min(1.0),
+                    diversity: 1.0 - (step.to_f32() / config.train.steps.to_f32()).min(1.0),
                     r1,
                     targets,
                     reals,
@@ -400,7 +400,7 @@ impl<'a> Feed<'a> {
 /// Weight of the gradient penalty in a step: that of the whole interval in its first step, else 0.
 fn penalty_weight(config: &Config, step: u64) -> f32 {
     if step.is_multiple_of(config.loss.r1_interval_steps) {
-        config.loss.r1 * config.loss.r1_interval_steps as f32
+        config.loss.r1 * config.loss.r1_interval_steps.to_f32()
     } else {
         0.0
     }
@@ -436,7 +436,7 @@ fn composite_prob(config: &Config, step: u64) -> f32 {
     let warm = if l.composite_warmup_steps == 0 {
         1.0
     } else {
-        (step as f32 / l.composite_warmup_steps as f32).min(1.0)
+        (step.to_f32() / l.composite_warmup_steps.to_f32()).min(1.0)
     };
     l.composite_prob * warm
 }
@@ -456,15 +456,15 @@ mod tests {
 
     #[test]
     fn parts_of_grouped_values_put_together_are_the_whole() {
-        let values: Vec<f32> = (0..24).map(|v| v as f32).collect();
+        let values: Vec<f32> = (0..24).map(|v| v.to_f32()).collect();
         let part = |part| cut(&values, 3, part, 2).collect::<Vec<_>>().concat();
         assert_eq!(
             part(0),
-            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(|v| v as f32)
+            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(|v| v.to_f32())
         );
         assert_eq!(
             part(1),
-            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(|v| v as f32)
+            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(|v| v.to_f32())
         );
         assert!(cut(&[], 3, 1, 2).all(<[f32]>::is_empty));
     }

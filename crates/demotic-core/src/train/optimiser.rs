@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::number::Real;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Gradients as Graph, Tensor, TensorData};
@@ -139,10 +140,10 @@ impl Adam {
         let time = i32::try_from(self.steps).unwrap_or(i32::MAX);
         let correction = (1.0 - b2.powi(time)).sqrt();
         ops::AdamScalars {
-            beta_1: b1 as f32,
-            beta_2: b2 as f32,
-            rate: (rate * correction / (1.0 - b1.powi(time))) as f32,
-            epsilon: (EPSILON * correction) as f32,
+            beta_1: b1.to_f32(),
+            beta_2: b2.to_f32(),
+            rate: (rate * correction / (1.0 - b1.powi(time))).to_f32(),
+            epsilon: (EPSILON * correction).to_f32(),
         }
     }
 
@@ -360,7 +361,7 @@ impl Flat {
             let mut values = vec![0.0_f32; self.layout.length];
             for (name, rate) in self.layout.names.iter().zip(&relative) {
                 let (start, size) = self.layout.starts[name];
-                values[start..][..size].fill(*rate as f32);
+                values[start..][..size].fill(rate.to_f32());
             }
             let data = TensorData::new(values, [self.layout.length]);
             let tensor = Tensor::from_data(data, &self.weights.device());
@@ -661,13 +662,13 @@ impl<F: Fn(&str) -> f64> ModuleMapper for Apply<'_, F> {
 
 /// Rates at a step over the configured ones: warm-up, constant, fall to 1 %.
 pub(crate) fn scheduled_rate(t: &TrainConfig, step: u64) -> f64 {
-    let step = step as f64;
+    let step = step.to_f64();
     let warm = if t.warmup_steps == 0 {
         1.0
     } else {
-        ((step + 1.0) / t.warmup_steps as f64).min(1.0)
+        ((step + 1.0) / t.warmup_steps.to_f64()).min(1.0)
     };
-    let progress = step / t.steps as f64;
+    let progress = step / t.steps.to_f64();
     let fall = if progress <= t.decay_from || t.decay_from >= 1.0 {
         1.0
     } else {
@@ -691,7 +692,7 @@ const AVERAGE_RAMP: f64 = 0.25;
 /// `0.5^(1 / min(half_life, ramp * step))`: the ramp-up (`ema_rampup`, there 0.05) of the training loop of
 /// Karras et al. 2020, *Training Generative Adversarial Networks with Limited Data*, counted in pictures.
 pub(crate) fn average_decay(half_life_steps: f64, step: u64) -> f64 {
-    let half_life = half_life_steps.min(AVERAGE_RAMP * step as f64);
+    let half_life = half_life_steps.min(AVERAGE_RAMP * step.to_f64());
     if half_life > 0.0 {
         0.5_f64.powf(1.0 / half_life)
     } else {
@@ -699,7 +700,7 @@ pub(crate) fn average_decay(half_life_steps: f64, step: u64) -> f64 {
     }
 }
 
-/// `average + (1 - decay) * (current - average)` of every parameter: the network that is judged and shipped.
+/// `average + (1 - decay) * (current - average)` of every parameter: the network that is scored and shipped.
 pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> M {
     struct Collect {
         tensors: Vec<Tensor<1>>,
@@ -733,11 +734,11 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
 mod tests {
     use super::*;
     use crate::arrays::weights_of;
     use crate::model::Init;
+    use crate::number::Whole;
 
     #[derive(Module, Debug)]
     struct Network {
@@ -855,7 +856,7 @@ mod tests {
             assert!((got - length).abs() < 1e-6 * length, "{got} {length}");
             assert_eq!(length > f64::from(norm_max), time == 0);
             let scale = (f64::from(norm_max) / length).min(1.0);
-            let t = time as i32 + 1;
+            let t = time.to_i32() + 1;
             for i in 0..7 {
                 let g = wide[i] * scale;
                 first[i] = b1 * first[i] + (1.0 - b1) * g;

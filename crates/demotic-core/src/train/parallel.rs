@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::panic::resume_unwind;
 use std::thread;
 
+use crate::number::Real;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -134,7 +135,7 @@ impl Share<'_> {
             device: self.device,
             inputs,
             upload: upload.as_ref(),
-            share: 1.0 / self.parts as f32,
+            share: 1.0 / self.parts.to_f32(),
         }
     }
 

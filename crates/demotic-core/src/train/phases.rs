@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::number::Real;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ impl Phases {
     /// The mean of each phase; none of nothing.
     pub(crate) fn mean(all: &[Self]) -> Option<Self> {
         let sum = all.iter().copied().reduce(|a, b| a.zip(b, |a, b| a + b))?;
-        Some(sum.map(|secs| secs / all.len() as f64))
+        Some(sum.map(|secs| secs / all.len().to_f64()))
     }
 
     /// Every phase by its key.

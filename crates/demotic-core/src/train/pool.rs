@@ -1,6 +1,7 @@
 //! Translations of earlier steps, shown to the discriminator among today's: it cannot forget what the
 //! generator did before (Shrivastava et al. 2017).
 
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::arrays::{Array, Arrays, array_of};
@@ -39,7 +40,12 @@ impl Pool {
                 return new;
             }
             let fits = |(known, _): &(u32, Tensor<4>)| known == style;
-            let count = self.pictures.iter().filter(|kept| fits(kept)).count() as u32;
+            let count = self
+                .pictures
+                .iter()
+                .filter(|kept| fits(kept))
+                .count()
+                .to_u32();
             if count == 0 || rng.chance(0.5) {
                 return new;
             }
@@ -63,7 +69,7 @@ impl Pool {
             let (styles, pictures): (Vec<f32>, Vec<Tensor<4>>) = self
                 .pictures
                 .iter()
-                .map(|(style, picture)| (*style as f32, picture.clone()))
+                .map(|(style, picture)| (style.to_f32(), picture.clone()))
                 .unzip();
             let shape = vec![styles.len()];
             arrays.insert(
@@ -100,7 +106,7 @@ impl Pool {
             )]);
         };
         let whole = Tensor::<4>::from_data(TensorData::new(pictures.values, shape), device);
-        let styles = styles.values.into_iter().map(|style| style as u32);
+        let styles = styles.values.into_iter().map(|style| style.to_u32());
         let kept = styles.enumerate().take(self.capacity);
         self.pictures = kept
             .map(|(number, style)| (style, own(whole.clone().narrow(0, number, 1))))
@@ -135,7 +141,7 @@ mod tests {
         assert_eq!(first, [0.0, 1.0, 2.0, 3.0]);
         let mut old = 0;
         for step in 1..200_u64 {
-            let now: Vec<f32> = (0..4).map(|i| (4 * step + i) as f32).collect();
+            let now: Vec<f32> = (0..4).map(|i| (4 * step + i).to_f32()).collect();
             if step == 100 {
                 let mut again = Pool::new(4);
                 again

@@ -15,6 +15,7 @@ use super::record::Record;
 use super::weights::BUILT_IN;
 use crate::error::Error;
 use crate::files::{drop_parts, is_part, rewrite, write_whole};
+use crate::number::Whole;
 use crate::settings::Config;
 
 /// Most runs that a message lists, the newest first.
@@ -356,7 +357,7 @@ fn cut(path: &Path, end: Option<u64>) -> Result<(), Error> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         read => read.map_err(Error::io("read", path))?,
     };
-    let end = end.map_or(bytes.len(), |end| bytes.len().min(end as usize));
+    let end = end.map_or(bytes.len(), |end| bytes.len().min(end.to_usize()));
     let lines = bytes[..end].iter().rposition(|byte| *byte == b'\n');
     let kept = &bytes[..lines.map_or(0, |last| last + 1)];
     if kept.len() < bytes.len() {

@@ -1,6 +1,7 @@
 //! Starting from another run's weights: trunk and decoder stay as they are, what belongs to a style is put
 //! together from the styles that the other run knew.
 
+use crate::number::Real;
 use burn::tensor::{Tensor, TensorData};
 
 use super::checkpoint::Checkpoint;
@@ -140,7 +141,7 @@ impl Trainer<'_> {
         let discriminator = checkpoint.discriminator(device)?;
         // A discriminator that was not taught styles has nothing to say of them.
         let can_tell = config.loss.adversarial_kind.tells_styles();
-        let equal = vec![1.0 / known.len() as f32; known.len()];
+        let equal = vec![1.0 / known.len().to_f32(); known.len()];
         let view = self.dataset.training();
         // At the side length that it knows.
         let (own, side) = (view.size_px(), config.data.size_px);
@@ -185,7 +186,7 @@ impl Trainer<'_> {
             }
             let all: f64 = sums.iter().sum();
             if all > 0.0 {
-                sums.iter().map(|sum| (sum / all) as f32).collect()
+                sums.iter().map(|sum| (sum / all).to_f32()).collect()
             } else {
                 equal.clone()
             }
@@ -243,7 +244,7 @@ fn along(array: &Array, axis: usize, rows: &[Vec<f32>]) -> Array {
                     }
                 }
             }
-            values.extend(block.iter().map(|sum| *sum as f32));
+            values.extend(block.iter().map(|sum| sum.to_f32()));
         }
     }
     Array { shape, values }
@@ -258,7 +259,7 @@ mod tests {
         // Two styles of two values each, three columns.
         let array = Array {
             shape: vec![4, 3],
-            values: (0..12).map(|v| v as f32).collect(),
+            values: (0..12).map(|v| v.to_f32()).collect(),
         };
         let rows = [vec![0.0, 1.0], vec![0.5, 0.5], vec![1.0, 0.0]];
         let tall = along(&array, 0, &rows);
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(tall.values[12..], array.values[..6]);
         let square = Array {
             shape: vec![3, 3],
-            values: (0..9).map(|v| v as f32).collect(),
+            values: (0..9).map(|v| v.to_f32()).collect(),
         };
         // Fake stays where it is, the two styles change places, on both axes.
         let labels = super::rows(&[vec![0.0, 1.0], vec![1.0, 0.0]], Per::Label);

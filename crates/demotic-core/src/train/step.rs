@@ -15,7 +15,7 @@ use super::terms::{Computed, Terms};
 use super::upload::Upload;
 use crate::loss;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator, Posterior};
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::ops;
 use crate::settings::{AdversarialKind, Config, StyleKind};
 
@@ -374,7 +374,7 @@ impl Part<'_> {
         if rows.len() == n {
             return loss::absolute_error(fake, truths);
         }
-        let share = rows.len() as f32 / n as f32;
+        let share = rows.len().to_f32() / n.to_f32();
         let rows: Vec<i32> = rows.iter().map(|row| row.to_i32()).collect();
         let rows = TensorData::new(rows, [self.inputs.truth_rows.len()]);
         let paired = fake.select(0, Tensor::<1, Int>::from_data(rows, &self.autodiff()));
@@ -472,7 +472,7 @@ impl Part<'_> {
         let styles = style_planes(&styles, &emissions);
         let logits = Discriminator::real_logits(emissions, styles);
         let mean = logits.reshape([m, h * w]).mean_dim(1).reshape([m]);
-        mean.mul_scalar(((h * w) as f32).sqrt())
+        mean.mul_scalar((h * w).to_f32().sqrt())
     }
 
     /// The generator's loss of each translation against the discriminator, `[n]`.

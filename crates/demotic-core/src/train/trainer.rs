@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::number::{Real, Whole};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use demotic_crf::diagnostics;
@@ -218,7 +219,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Probability of each change that pictures undergo in front of the discriminator.
-    pub fn augment_prob(&self) -> f32 {
+    pub(crate) fn augment_prob(&self) -> f32 {
         self.feed.augment_prob()
     }
 
@@ -322,7 +323,7 @@ impl<'a> Trainer<'a> {
         // them.
         let pool = &mut self.pool;
         let shown = |part: usize, fakes: Tensor<4>, styles: &[u32]| {
-            let rng = Rng::new(config.seed, Stream::POOL.lane(part as u16), step);
+            let rng = Rng::new(config.seed, Stream::POOL.lane(part.to_u16()), step);
             pool.exchange(rng, fakes, styles)
         };
         let discriminator = team.discriminator_gradients(
@@ -401,10 +402,10 @@ impl<'a> Trainer<'a> {
         };
         let secs = window.since.elapsed().as_secs_f64();
         // A tick right after a resumed checkpoint has figures, but no step to time.
-        let images = (window.timed_steps.max(1) * self.config.train.batch as u64) as f64;
+        let images = (window.timed_steps.max(1) * self.config.train.batch as u64).to_f64();
         Ok(Some(Tick {
             step: self.step,
-            kimg: (self.step * self.config.train.batch as u64) as f64 / 1000.0,
+            kimg: (self.step * self.config.train.batch as u64).to_f64() / 1000.0,
             figures: window.sums.means(),
             crf_stay_log_odds: mean(diagnostics::stay_log_odds),
             crf_coupling_length: mean(diagnostics::coupling_length),
@@ -419,7 +420,8 @@ impl<'a> Trainer<'a> {
                 .map(|usage| usage.bytes_reserved),
             secs_left: secs / images
                 * (self.config.train.steps.saturating_sub(self.step)
-                    * self.config.train.batch as u64) as f64,
+                    * self.config.train.batch as u64)
+                    .to_f64(),
         }))
     }
 }

@@ -28,7 +28,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As `Checkpoint::open_weights`; a build whose weights do not fit it.
-    pub fn built_in() -> Result<Self, Error> {
+    pub(crate) fn built_in() -> Result<Self, Error> {
         Self::from_weights(BUILT_IN_FILE, Path::new(BUILT_IN))
     }
 

@@ -1735,7 +1735,7 @@ fn embedded_emoji_have_the_known_counts() {
         assert_eq!(counts, [1226, 153, 172], "{}", set.styles()[style].name);
         assert_eq!(set.styles()[style].pictures, 1551);
     }
-    // The whole split, not only its counts: a checkpoint is judged on the pictures it was meant to be judged
+    // The whole split, not only its counts: a checkpoint is scored on the pictures it was meant to be scored
     // on.
     let keys = set.items(0, Split::Test).iter();
     let held_out: Vec<&str> = keys.map(|&item| set.item_key(item)).collect();
@@ -2117,8 +2117,6 @@ fn pairs_share_item_and_augmentation() {
     let set = load(&set, &options()).unwrap();
     let augmentation = Augmentation {
         affine_prob: 1.0,
-        hue_max_degrees: 40.0,
-        brightness_max: 0.3,
         ..Augmentation::default()
     };
     let sampler = Sampler::new(

@@ -1,5 +1,11 @@
 //! All integration tests of the crate in one binary: linking Burn is the slow part.
-#![allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod choices;

@@ -931,7 +931,7 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
 fn recognition_counts_pictures_patches_and_false_alarms() {
     let set = small_set();
     // Says the first style of everything, one patch of four fake.
-    let mut judge = |pictures: &[f32]| {
+    let mut opinions_of = |pictures: &[f32]| {
         let n = pictures.len() / set.picture_len();
         let opinion = Opinion::new(
             &[0.8, 0.1, 0.1, 0.1, 0.1, 0.6, 0.6, 0.6, 0.1, 0.3, 0.3, 0.3],
@@ -940,7 +940,9 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
         );
         Ok::<_, Infallible>(vec![opinion; n])
     };
-    let told = recognition(&set, Split::Test, &mut judge).unwrap().unwrap();
+    let told = recognition(&set, Split::Test, &mut opinions_of)
+        .unwrap()
+        .unwrap();
     assert_eq!(
         told.styles.iter().map(|s| s.n).collect::<Vec<_>>(),
         [172, 172]
@@ -967,11 +969,13 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
     let both = trained.iter().chain(&held_out);
     let b: Vec<_> = both.map(|name| (&**name, [90; 3])).collect();
     let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
-    let mut judge = |pictures: &[f32]| {
+    let mut opinions_of = |pictures: &[f32]| {
         let opinion = Opinion::new(&[0.1, 0.2, 0.7], 1, |_| true);
         Ok::<_, Infallible>(vec![opinion; pictures.len() / set.picture_len()])
     };
-    let told = recognition(&set, Split::Test, &mut judge).unwrap().unwrap();
+    let told = recognition(&set, Split::Test, &mut opinions_of)
+        .unwrap()
+        .unwrap();
     let [only] = &told.styles[..] else {
         panic!("{told:?}");
     };
@@ -979,6 +983,6 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
         (&*only.style, only.n, told.all.picture.value),
         ("b", 3, 1.0)
     );
-    let none = recognition(&set, Split::Validation, &mut judge).unwrap();
+    let none = recognition(&set, Split::Validation, &mut opinions_of).unwrap();
     assert_eq!(none, None);
 }

@@ -291,17 +291,17 @@ fn figures_of_the_discriminator_are_those_of_its_own_scores_whatever_it_is_train
         let config = config(&[&["discriminator.augment_prob=0"], sets].concat());
         let data = dataset(&config);
         let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
-        let (inputs, judge) = (trainer.next_inputs(), trainer.inference_discriminator());
+        let (inputs, discriminator) = (trainer.next_inputs(), trainer.inference_discriminator());
         trainer.advance().expect("finite");
         let tick = trainer.tick().unwrap().unwrap();
         assert_eq!(tick.figures.get(Figure::DR1), None);
 
         let reals = &inputs["reals"];
         let pictures = TensorData::new(reals.values.clone(), [3, 3, 16, 16]);
-        let emissions = judge.emissions(Tensor::from_data(pictures, &Device::flex()));
+        let emissions = discriminator.emissions(Tensor::from_data(pictures, &Device::flex()));
         let scores: Vec<f32> = emissions.clone().into_data().try_into_vec().unwrap();
         // [3, 3 labels, 16 patches]
-        let mut believed = 0.0;
+        let mut probability = 0.0;
         for (scores, style) in scores.chunks_exact(48).zip(&inputs["real_styles"].values) {
             for patch in 0..16 {
                 let at = |label: usize| f64::from(scores[label * 16 + patch]);
@@ -310,19 +310,21 @@ fn figures_of_the_discriminator_are_those_of_its_own_scores_whatever_it_is_train
                 } else {
                     (at(1 + *style as usize) - at(0)).exp()
                 };
-                believed += odds / (1.0 + odds) / 48.0;
+                probability += odds / (1.0 + odds) / 48.0;
             }
         }
         assert!(
-            (f64::from(tick[Figure::DRealProb]) - believed).abs() < 1e-5,
-            "{believed} {tick:?}"
+            (f64::from(tick[Figure::DRealProb]) - probability).abs() < 1e-5,
+            "{probability} {tick:?}"
         );
         assert!((0.0..=1.0).contains(&tick[Figure::DFakeProb]), "{tick:?}");
         if is_likelihood {
             let styles = inputs["real_styles"].values.iter();
             let labels: Vec<i32> = styles.flat_map(|style| [1 + *style as i32; 16]).collect();
             let labels = Tensor::from_data(TensorData::new(labels, [3, 4, 4]), &Device::flex());
-            let nll = judge.negative_log_likelihood(emissions, labels).mean();
+            let nll = discriminator
+                .negative_log_likelihood(emissions, labels)
+                .mean();
             let nll: f32 = nll.into_scalar();
             assert!((tick[Figure::DReal] - nll).abs() < 1e-5, "{nll} {tick:?}");
         }
@@ -501,7 +503,7 @@ fn every_parameter_moves(config: Config, data: &Dataset) {
 fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
     let device = Device::flex().autodiff();
     let config = config(&[]);
-    let judge = config
+    let discriminator = config
         .discriminator
         .init(config.domain(2), &mut Init::new(1, 1, &device))
         .unwrap();
@@ -511,10 +513,10 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
             .require_grad()
     };
     let labels = || Tensor::from_data(TensorData::new(vec![1_i32; 2 * 16], [2, 4, 4]), &device);
-    let gradient = |judge: &demotic_core::model::Discriminator| {
+    let gradient = |discriminator: &demotic_core::model::Discriminator| {
         let x = pictures();
-        let loss = judge
-            .negative_log_likelihood(judge.emissions(x.clone()), labels())
+        let loss = discriminator
+            .negative_log_likelihood(discriminator.emissions(x.clone()), labels())
             .mean();
         x.grad(&loss.backward())
             .unwrap()
@@ -522,9 +524,9 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
             .try_into_vec::<f32>()
             .unwrap()
     };
-    let free = gradient(&judge);
+    let free = gradient(&discriminator);
     assert!(free.iter().any(|g| g.abs() > 0.0));
-    assert_eq!(free, gradient(&judge.clone().no_grad()));
+    assert_eq!(free, gradient(&discriminator.clone().no_grad()));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The CRF operation below the layers: which implementation serves a device, and checks that both layers
 //! share.
-#![allow(
+#![expect(
+    clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
-    reason = "labels, lengths and strides are bounded where tensors enter"
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "kernels: labels, lengths and strides are bounded where tensors enter"
 )]
 
 mod autodiff;

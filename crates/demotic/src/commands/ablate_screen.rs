@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use demotic_core::device::Chosen;
 use demotic_core::metric::Validator;
+use demotic_core::number::Real;
 use demotic_core::train::{Event, Figure, Observer, Tick, Trainer, Validation};
 
 use crate::output::{duration, tell};
@@ -51,7 +52,7 @@ impl Observer for Screen<'_> {
 
     fn ticked(&mut self, trainer: &Trainer<'_>, tick: &Tick) -> Result<()> {
         let steps = trainer.config().train.steps;
-        let left = self.secs_a_step().unwrap_or(0.0) * (steps - tick.step) as f64;
+        let left = self.secs_a_step().unwrap_or(0.0) * (steps - tick.step).to_f64();
         let figure = |rank: usize, figure: Figure, digits: usize| {
             let (name, value) = (figure.row().name, tick[figure]);
             (rank, format!("{name} {value:.digits$}"))

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use demotic_core::caught;
 use demotic_core::check::compare::Spread;
 use demotic_core::device::{self, Chosen};
+use demotic_core::number::Real;
 use demotic_core::table::{Column, Table};
 use demotic_crf::workload::{Task, Way, Workload, copy_bytes_per_sec, tasks, ways};
 use serde::Serialize;
@@ -154,11 +155,11 @@ fn figures(
         secs.push(started.elapsed().as_secs_f64());
     }
     let spread = Spread::of(&secs);
-    let bytes_per_sec = task.bytes() as f64 / spread.median_secs;
+    let bytes_per_sec = task.bytes().to_f64() / spread.median_secs;
     Ok(Figures {
         calls: secs.len(),
         copy_share: copy_bytes_per_sec.map(|most| bytes_per_sec / most),
-        multiply_adds_per_sec: task.fmas() as f64 / spread.median_secs,
+        multiply_adds_per_sec: task.fmas().to_f64() / spread.median_secs,
         spread,
     })
 }

@@ -8,6 +8,7 @@ use demotic_core::data::{
     CachePolicy, Damaged, Dataset, DatasetOptions, ImportOptions, Selection, Split, import,
 };
 use demotic_core::files::require_writable;
+use demotic_core::number::Real;
 use demotic_core::phrase::{self, Language};
 
 use crate::cli::{DataCommand, DataExportArgs, ImportArgs, InspectArgs};
@@ -83,7 +84,7 @@ fn inspect(args: &InspectArgs) -> Result<()> {
     let columns = Terminal::of_table();
     let mut text = format!("{summary:columns$}");
     for (language, count, pictures) in phrases {
-        let each = count as f64 / dataset.item_count().max(1) as f64;
+        let each = count.to_f64() / dataset.item_count().max(1).to_f64();
         let name = language.name();
         let _ = writeln!(
             text,

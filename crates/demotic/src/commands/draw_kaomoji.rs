@@ -1,5 +1,6 @@
 //! Pictures made of characters for what a phrase recalls: listed ones, and ones that are made up.
 
+use demotic_core::number::Real;
 use demotic_core::phrase::{Kaomoji, Phrases, Words, Written};
 
 use super::words::Answer;
@@ -28,7 +29,7 @@ impl Faces {
         let mut phrases = vec![(answer.phrase.as_str(), 1.0)];
         for recalled in answer.ranked.iter().take(IDEAS) {
             let own: Vec<_> = table.of_idea(recalled.idea).collect();
-            let weight = recalled.prob / own.len().max(1) as f32;
+            let weight = recalled.prob / own.len().max(1).to_f32();
             phrases.extend(own.iter().map(|phrase| (phrase.text.as_str(), weight)));
         }
         let nearest = all.nearest(&phrases, count).into_iter();

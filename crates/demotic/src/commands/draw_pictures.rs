@@ -6,6 +6,7 @@ use anyhow::Result;
 use demotic_core::data::{CachePolicy, Dataset, DatasetOptions};
 use demotic_core::device::Chosen;
 use demotic_core::files::write_whole;
+use demotic_core::number::Whole;
 use demotic_core::phrase::{Drawn, Memory, Phrases};
 use demotic_core::train::run::trained;
 use demotic_core::translate::{self, Hand};
@@ -152,7 +153,7 @@ fn write_picture(planes: &[f32], side: usize, out: &Path) -> Result<()> {
             pixels.extend([0, 1, 2].map(|c| translate::to_byte(planes[c * plane + at])));
         }
     }
-    let px = (side * scale) as u32;
+    let px = (side * scale).to_u32();
     let bytes = sheet::png(&pixels, px, px, ExtendedColorType::Rgb8, out)?;
     Ok(write_whole(out, &bytes)?)
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::export::{Format, Terms, card};
 use demotic_core::files::{require_writable, write_whole};
+use demotic_core::number::Real;
 use demotic_core::train::Checkpoint;
 use demotic_core::train::run::trained;
 use serde_json::json;
@@ -78,7 +79,7 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
     show(&format!(
         "{what}, of step {}, {:.1} MB, and a model card: {}\n",
         checkpoint.info.step,
-        bytes.len() as f64 / 1e6,
+        bytes.len().to_f64() / 1e6,
         out.display()
     ))
 }
@@ -130,7 +131,7 @@ fn page(
     say(&format!(
         "a page of step {}, {:.1} MB: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
         info.step,
-        total as f64 / 1e6,
+        total.to_f64() / 1e6,
         web.display()
     ))
 }

@@ -8,6 +8,7 @@ use anyhow::Result;
 use demotic_core::data::Dataset;
 use demotic_core::device::{self, Chosen};
 use demotic_core::files::{add_line, append, write_whole};
+use demotic_core::number::Real;
 use demotic_core::phrase::{
     self, LearnOptions, Learner, Phrases, Words, read_learnt, write_learnt,
 };
@@ -179,7 +180,7 @@ fn learn(
         }
         let (done, _) = learner.progress();
         let secs = started.elapsed().as_secs_f64();
-        let left = secs / (done - before) as f64 * (all - done) as f64;
+        let left = secs / (done - before).to_f64() * (all - done).to_f64();
         let mean = loss / f64::from(counted);
         let line = serde_json::json!({
             "part": tick.part, "step": tick.step, "done": done, "loss": mean, "secs": secs, "held_out": tick.held_out,

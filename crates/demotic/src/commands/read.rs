@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use demotic_core::device;
+use demotic_core::number::Whole;
 use demotic_core::phrase::Labelled;
 use serde::Serialize;
 
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &ReadArgs) -> Result<()> {
         lines.push(text.clone());
         for token in tokens {
             // A bar of ten is the heat of a token: how made up it looks.
-            let heat = "#".repeat((10.0 * token.fake).round() as usize);
+            let heat = "#".repeat((10.0 * token.fake).round().to_usize());
             lines.push(format!(
                 "  {:16} {:10}  fake {:.2}  name {:.2}  colloquial {:.2}  {heat}",
                 token.token, token.label, token.fake, token.name, token.colloquial

@@ -10,6 +10,7 @@ use demotic_core::device;
 use demotic_core::files::write_whole;
 use demotic_core::metric::NO_STYLES_TOLD;
 use demotic_core::model::DiscriminatorConfig;
+use demotic_core::number::Real;
 use demotic_core::recognize::{self, Opinion};
 use demotic_core::train::run::trained;
 use image::ExtendedColorType;
@@ -50,8 +51,8 @@ struct Place {
 
 impl Place {
     fn of(picture: &Picture, size_px: u32) -> Self {
-        let stride = DiscriminatorConfig::PATCH_STRIDE as f32;
-        let [left, top, width, height] = picture.place_in(size_px).map(|px| px as f32 / stride);
+        let stride = DiscriminatorConfig::PATCH_STRIDE.to_f32();
+        let [left, top, width, height] = picture.place_in(size_px).map(|px| px.to_f32() / stride);
         Self {
             left,
             top,
@@ -144,7 +145,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         say(&format!("{}\n", serde_json::to_string_pretty(&records)?))?;
     } else {
         lines.push(format!(
-            "{} of {} pictures judged by step {} of {}, on {}",
+            "{} of {} pictures recognised by step {} of {}, on {}",
             records.len(),
             jobs.len(),
             info.step,
@@ -155,7 +156,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         lines.push(String::new());
         show(&lines.join("\n"))?;
     }
-    inputs::settle(problems, jobs.len(), "judged")
+    inputs::settle(problems, jobs.len(), "recognised")
 }
 
 fn told<'a>(

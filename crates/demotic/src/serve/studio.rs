@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use demotic_core::data::Picture;
 use demotic_core::device::Chosen;
 use demotic_core::model::{Discriminator, DiscriminatorConfig, Generator};
+use demotic_core::number::Whole;
 use demotic_core::recognize::{self, Opinion};
 use demotic_core::train::run::{Which, trained};
 use demotic_core::train::{Checkpoint, CheckpointInfo, latest_checkpoint};
@@ -148,7 +149,7 @@ impl Studio {
         let started = Instant::now();
         let framed = model.framed(picture.clone());
         let square = framed.square();
-        let styles: Vec<u32> = (0..model.info.styles.len() as u32).collect();
+        let styles: Vec<u32> = (0..model.info.styles.len().to_u32()).collect();
         let device = &self.chosen.device;
         let model = self.model.as_ref().expect("it was just looked at");
         let squares =
@@ -224,7 +225,7 @@ impl Studio {
             &self.chosen.device,
             &square,
             side,
-            &[style as u32],
+            &[style.to_u32()],
         );
         png(&model.laid_back(framed, &translated))
     }
@@ -273,7 +274,7 @@ fn told(posteriors: &[f32], picture: &Picture, size_px: u32) -> Value {
     let grid = size_px as usize / stride;
     let [left, top, width, height] = picture.place_in(size_px);
     let is_within =
-        |centre: usize, start: u32, length: u32| (start..start + length).contains(&(centre as u32));
+        |centre: usize, start: u32, length: u32| (start..start + length).contains(&centre.to_u32());
     let opinion = Opinion::new(posteriors, grid, |patch| {
         let [x, y] = [patch % grid, patch / grid].map(|i| i * stride + stride / 2);
         is_within(x, left, width) && is_within(y, top, height)

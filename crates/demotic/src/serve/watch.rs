@@ -7,6 +7,7 @@ use std::io::{Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use demotic_core::number::Whole;
 use demotic_core::train::run;
 use image::{ImageFormat, ImageReader};
 use serde_json::{Value, json};
@@ -53,9 +54,9 @@ impl Watch {
             Err(e) => return Err(io("read", &path, &e)),
         };
         let is_same = text
-            .get(..from as usize)
+            .get(..from.to_usize())
             .is_some_and(|begun| from > 0 && hash(begun) == seen);
-        let start = if is_same { from as usize } else { 0 };
+        let start = if is_same { from.to_usize() } else { 0 };
         let part = &text[start..text.len().min(start + PART)];
         // The last line may be half written.
         let until = start
@@ -154,7 +155,7 @@ fn animated(frames: &[Vec<u8>], (width, height): (u32, u32)) -> Result<Vec<u8>> 
     let mut film = Vec::new();
     let mut encoder = png::Encoder::new(&mut film, width, height);
     encoder.set_color(png::ColorType::Rgb);
-    encoder.set_animated(frames.len() as u32, 0)?;
+    encoder.set_animated(frames.len().to_u32(), 0)?;
     encoder.set_frame_delay(FRAME_MILLIS, 1000)?;
     let mut writer = encoder.write_header()?;
     for (i, frame) in frames.iter().enumerate() {

@@ -1,6 +1,12 @@
 //! The program as a person meets it: the real binary, a fresh folder each, nothing reached but through the
 //! command line.
-#![allow(clippy::cast_possible_wrap, reason = "the numbers of a test are small")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "the numbers of a test are small"
+)]
 
 mod ablate;
 mod bad_input;

@@ -77,7 +77,7 @@ fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
         .done();
     assert!(
         said.out
-            .contains("2 of 2 pictures judged by step 12 of run"),
+            .contains("2 of 2 pictures recognised by step 12 of run"),
         "{said:#?}"
     );
     assert!(said.out.contains("passed over: 1 "), "{said:#?}");

@@ -57,7 +57,7 @@ fn a_run_killed_at_ten_random_moments_equals_one_that_never_stopped_to_the_bit()
             "train.sample_steps=200",
             "train.checkpoint_steps=40",
             "train.tensorboard=true",
-            "augment.hue_max_degrees=20",
+            "augment.rotate_max_degrees=20",
         ];
         let sets: Vec<&str> = sets.into_iter().flat_map(|set| ["--set", set]).collect();
         begin(

@@ -12,7 +12,7 @@ use super::oracle::{Convolution, EdgeAware, Normalisation, Normalised, product, 
 use crate::loss;
 use crate::model::layers::{SLOPE, groups, halve, leaky, unshuffle, upsample};
 use crate::model::{DiscriminatorConfig, Posterior};
-use crate::number::Whole;
+use crate::number::{Real, Whole};
 use crate::ops::{self, AdamScalars, Filter, Meeting, Resize, Shape, StyleAffine};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -282,7 +282,7 @@ fn styled_normalisation(b: usize, channels: usize, side: usize, dims: usize) -> 
     let code = numbers(15, b * dims);
     let weight: Vec<f32> = numbers(16, dims * 2 * channels)
         .iter()
-        .map(|v| v / (2.0 * (dims as f32).sqrt()))
+        .map(|v| v / (2.0 * dims.to_f32().sqrt()))
         .collect();
     let bias: Vec<f32> = numbers(17, 2 * channels).iter().map(|v| 0.1 * v).collect();
     let up = numbers(18, x.len());
@@ -345,7 +345,7 @@ fn styled_rows(
     let of = |from: usize, start: f64| -> Vec<f32> {
         let value = |at: usize| {
             let (row, column) = (at / c, from + at % c);
-            (start + affine[row * 2 * c + column] + f64::from(bias[column])) as f32
+            (start + affine[row * 2 * c + column] + f64::from(bias[column])).to_f32()
         };
         (0..b * c).map(value).collect()
     };
@@ -378,9 +378,9 @@ impl Half {
             numbers(step, count).iter().map(|v| v * by).collect()
         };
         Self {
-            matrix: scaled(step, dims * 2 * c, 0.5 / (dims as f32).sqrt()),
+            matrix: scaled(step, dims * 2 * c, 0.5 / dims.to_f32().sqrt()),
             offset: scaled(step + 1, 2 * c, 0.1),
-            weight: scaled(step + 2, c * c * 9, 1.0 / (9.0 * c as f32).sqrt()),
+            weight: scaled(step + 2, c * c * 9, 1.0 / (9.0 * c.to_f32()).sqrt()),
             bias: scaled(step + 3, c, 0.1),
         }
     }
@@ -473,7 +473,7 @@ fn residual_truth(
         side,
         kernel: 3,
     };
-    let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|v| *v as f32).collect() };
+    let narrow = |values: &[f64]| -> Vec<f32> { values.iter().map(|v| v.to_f32()).collect() };
     let sizes = [b, dims, c];
     let rows = |half: &Half| styled_rows(code, &half.matrix, &half.offset, sizes);
     let (scale, shift) = rows(first);
@@ -675,7 +675,7 @@ fn losses(channels: usize, side: usize) -> Case {
         }),
         truth: Some(Box::new(move || {
             let (a, b) = (wide(&host_values.0), wide(&host_values.1));
-            let n = count as f64;
+            let n = count.to_f64();
             let pairs = || a.iter().zip(&b);
             let error = pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / n;
             let divergence = pairs()
@@ -792,7 +792,7 @@ fn crf(labels: usize, side: usize) -> Case {
     let transitions = [numbers(71, labels * labels), numbers(72, labels * labels)];
     let gold: Vec<i32> = numbers(73, b * side * side)
         .iter()
-        .map(|v| (v.abs() * 7.0) as i32 % labels.to_i32())
+        .map(|v| (v.abs() * 7.0).to_i32() % labels.to_i32())
         .collect();
     let host_values = (emissions.clone(), transitions.clone(), gold.clone());
     Case {
@@ -824,7 +824,7 @@ fn crf(labels: usize, side: usize) -> Case {
         }),
         truth: Some(Box::new(move || {
             let (emissions, transitions, gold) = &host_values;
-            let scale = 0.5 / (side * side) as f64;
+            let scale = 0.5 / (side * side).to_f64();
             let mut nll = vec![0.0; b];
             let mut d_emissions = vec![0.0; count];
             let mut marginals = vec![0.0; count];

@@ -11,6 +11,7 @@ mod rates;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use crate::number::Real;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -491,7 +492,7 @@ fn training_steps(
     let secs = started.elapsed().as_secs_f64();
     let there = flat(checked(|| run(&Device::flex())));
     // Of the way that a weight goes in these steps: Adam's rate a step.
-    let way = STEPS as f64 * config.train.generator_rate;
+    let way = STEPS.to_f64() * config.train.generator_rate;
     let (error, note) = match (here, there) {
         (Ok(here), Ok(there)) => training_error(&here, &there, way),
         (Err(failure), _) | (_, Err(failure)) => (None, failure),

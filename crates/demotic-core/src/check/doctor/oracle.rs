@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use crate::number::Real;
 use crate::ops::Filter;
 
 /// Sizes of a same-size convolution with stride 1 and a border of zeros.
@@ -164,8 +165,8 @@ impl Normalisation {
         };
         for start in (0..self.batch * self.groups).map(|group| group * span) {
             let values: Vec<f64> = x[start..][..span].iter().map(|v| f64::from(*v)).collect();
-            let mean = values.iter().sum::<f64>() / span as f64;
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / span as f64;
+            let mean = values.iter().sum::<f64>() / span.to_f64();
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / span.to_f64();
             let deviation = (variance + self.epsilon).sqrt();
             let normal: Vec<f64> = values.iter().map(|v| (v - mean) / deviation).collect();
             let mut dnormal = vec![0.0; span];
@@ -181,9 +182,9 @@ impl Normalisation {
                 out.dshift[channel] += d;
                 dnormal[i] = d * scale;
             }
-            let mean_d = dnormal.iter().sum::<f64>() / span as f64;
+            let mean_d = dnormal.iter().sum::<f64>() / span.to_f64();
             let mean_dn =
-                dnormal.iter().zip(&normal).map(|(d, n)| d * n).sum::<f64>() / span as f64;
+                dnormal.iter().zip(&normal).map(|(d, n)| d * n).sum::<f64>() / span.to_f64();
             for i in 0..span {
                 out.dx[start + i] = (dnormal[i] - mean_d - normal[i] * mean_dn) / deviation;
             }
@@ -288,11 +289,11 @@ impl EdgeAware<'_> {
     /// `exp(-cost of the way from i to j)` over its sum by j, for every two pixels of a line.
     fn weights(&self, x: &[f32], fake: &[f32], line: &[usize], scale: f64) -> Vec<Vec<f64>> {
         let area = self.height * self.width;
-        let side = self.height.max(self.width) as f64;
+        let side = self.height.max(self.width).to_f64();
         let difference = |picture: &[f32], a: usize, b: usize| {
             let planes = (0..self.channels).map(|c| c * area);
             let sum = planes.map(|c| (f64::from(picture[c + a]) - f64::from(picture[c + b])).abs());
-            sum.sum::<f64>() / self.channels as f64
+            sum.sum::<f64>() / self.channels.to_f64()
         };
         let costs = line.windows(2).map(|two| {
             1.0 / (f64::from(self.filter.reach) * side)

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use crate::number::Real;
 use burn::tensor::Device;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -84,5 +85,5 @@ fn fma_on_processor() -> f64 {
             black_box(chains);
         });
     });
-    (threads * CHAINS * ROUNDS * 8) as f64 / secs
+    (threads * CHAINS * ROUNDS * 8).to_f64() / secs
 }

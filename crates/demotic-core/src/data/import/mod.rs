@@ -22,6 +22,7 @@ use super::index::{FORMAT, Index, IndexItem, IndexStyle, SCHEMA_VERSION};
 use super::passed_over::PassedOver;
 use super::source::scan_style_folders;
 use super::split::emoji_family;
+use crate::number::Real;
 use crate::settings::{Damaged, Fit};
 use package::{Codepoints, Idea, Names, Package, StyleMeta, parse_codepoints};
 pub use package::{ImportOptions, ImportedStyle, Selection};
@@ -72,7 +73,7 @@ impl std::fmt::Display for ImportReport {
                 "style  {:width$}  {:>6} drawings  {:>8.1} KiB  {}",
                 style.name,
                 style.drawings,
-                style.size_bytes as f64 / 1024.0,
+                style.size_bytes.to_f64() / 1024.0,
                 style.licence
             )?;
         }
@@ -404,7 +405,7 @@ fn ink(drawing: &Drawing) -> Result<f32, DataError> {
         .iter()
         .filter(|p| p[..3].iter().any(|&colour| p[3] - colour > INK_DISTANCE))
         .count();
-    Ok(marked as f32 / pixels.len() as f32)
+    Ok(marked.to_f32() / pixels.len().to_f32())
 }
 
 /// Keeps base emoji that every style draws with enough ink.

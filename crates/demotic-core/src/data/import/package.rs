@@ -45,7 +45,7 @@ pub struct ImportedStyle {
     /// Drawings kept.
     pub drawings: usize,
     /// Size of their archive.
-    pub size_bytes: u64,
+    pub(crate) size_bytes: u64,
     /// Licence of the art.
     pub licence: String,
 }
