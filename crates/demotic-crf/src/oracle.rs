@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop, reason = "the indices are the formula's")]
 
 use crate::config::FORBIDDEN;
+use crate::number::Whole;
 
 /// One chain: `e[t * l + k]`, `a[i * l + j]`; start and end scores are folded into `e` by the caller.
 pub struct Chain {
@@ -129,11 +130,11 @@ impl Chain {
         let emissions: f64 = y
             .iter()
             .enumerate()
-            .map(|(s, &k)| self.e[s * l + k as usize])
+            .map(|(s, &k)| self.e[s * l + k.to_usize()])
             .sum();
         let transitions: f64 = y
             .windows(2)
-            .map(|p| self.a[p[0] as usize * l + p[1] as usize])
+            .map(|p| self.a[p[0].to_usize() * l + p[1].to_usize()])
             .sum();
         emissions + transitions
     }

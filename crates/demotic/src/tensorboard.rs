@@ -141,7 +141,7 @@ fn scalars(path: &str, value: &Value, found: &mut Vec<(String, f32)>) {
             }
         }
         Value::Number(number) => {
-            found.extend(number.as_f64().map(|v| (path.to_owned(), v.to_f32())))
+            found.extend(number.as_f64().map(|v| (path.to_owned(), v.to_f32())));
         }
         _ => {}
     }

@@ -150,14 +150,15 @@ pub(super) fn inks(bytes: &[u8]) -> Result<Option<Vec<u8>>, String> {
 #[cfg(test)]
 mod tests {
     use super::{MAX_SCANS, check, is_whole};
+    use crate::number::Whole;
 
     #[test]
     fn every_cut_is_found_and_what_follows_the_end_is_not_read() {
         let picture = image::RgbImage::from_fn(40, 30, |x, y| {
             image::Rgb([
-                (x * 6 % 256) as u8,
-                (y * 8 % 256) as u8,
-                (x * y % 256) as u8,
+                (x * 6 % 256).to_u8(),
+                (y * 8 % 256).to_u8(),
+                (x * y % 256).to_u8(),
             ])
         });
         let mut whole = std::io::Cursor::new(Vec::new());

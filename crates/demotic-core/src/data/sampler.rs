@@ -113,11 +113,6 @@ impl<'a> Sampler<'a> {
         })
     }
 
-    /// Pictures a batch.
-    pub(crate) fn batch_size(&self) -> usize {
-        self.options.batch_size
-    }
-
     /// The batch of `step`: styles in turn, beginning where the step before ended.
     pub fn batch(&self, step: u64) -> Batch {
         let drawn = self.slots(step).map(|slot| self.draw_unpaired(slot));
@@ -258,7 +253,7 @@ impl<'a> Sampler<'a> {
             });
         Batch {
             images,
-            styles: styles.into_iter().map(|style| style.to_u32()).collect(),
+            styles: styles.into_iter().map(Whole::to_u32).collect(),
             items: items.into_iter().map(TrainItem::index).collect(),
         }
     }

@@ -83,14 +83,15 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
+    use crate::number::Whole;
 
     #[test]
     fn every_cut_is_found_and_what_follows_the_end_is_not_read() {
         let picture = image::RgbaImage::from_fn(40, 30, |x, y| {
             image::Rgba([
-                (x * 6 % 256) as u8,
-                (y * 8 % 256) as u8,
-                (x * y % 256) as u8,
+                (x * 6 % 256).to_u8(),
+                (y * 8 % 256).to_u8(),
+                (x * y % 256).to_u8(),
                 255,
             ])
         });

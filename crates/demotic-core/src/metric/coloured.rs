@@ -16,11 +16,11 @@ pub struct Coloured {
     /// Pixels without ink that no way without ink joins to the border: what the lines enclose.
     pub enclosed: usize,
     /// Those of them that the translation colours.
-    pub(crate) enclosed_coloured: usize,
+    pub enclosed_coloured: usize,
     /// Pixels without ink that are joined to the border: the canvas.
-    pub(crate) canvas: usize,
+    pub canvas: usize,
     /// Those of them that the translation colours.
-    pub(crate) canvas_coloured: usize,
+    pub canvas_coloured: usize,
 }
 
 impl Coloured {

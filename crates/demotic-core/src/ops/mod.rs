@@ -9,7 +9,7 @@
 //! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
 //! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
 //! below it registers the backward pass.
-#![expect(
+#![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,

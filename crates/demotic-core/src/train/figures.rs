@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
-use crate::number::Real;
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -471,7 +471,7 @@ impl Sums {
         for (key, array) in arrays {
             match (Figure::of_key(key), &array.values[..]) {
                 (Some(figure), [sum, count]) => {
-                    sums.measured.insert(figure, (*sum, *count as u64));
+                    sums.measured.insert(figure, (*sum, count.to_u64()));
                 }
                 _ => problems.push(format!("`{key}` {:?} is no sum of a figure", array.shape)),
             }

@@ -261,8 +261,12 @@ impl<'a> Feed<'a> {
         (style_sources, typical)
     }
 
-    /// 1 at the canvas of each picture, 0 elsewhere. `images`: `[n, c, size, size]`; returns `[n, 1, size, size]`.
+    /// 1 at the canvas of each picture, 0 elsewhere; empty where unused. `images`: `[n, c, size, size]`; returns
+    /// `[n, 1, size, size]`.
     fn canvas(&self, images: &[f32], size: usize) -> Vec<f32> {
+        if self.config.loss.canvas <= 0.0 {
+            return vec![];
+        }
         let channels = self.config.data.channels;
         let plane = size * size;
         let mut ground = vec![0.0; channels.count()];
@@ -320,11 +324,7 @@ impl<'a> Feed<'a> {
         let prior_noise = noise(4, batch * latent, config.loss.prior > 0.0);
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let (style_sources, typical) = self.codes(step, &targets);
-        let canvas = if config.loss.canvas > 0.0 {
-            self.canvas(&sources.images, size)
-        } else {
-            vec![]
-        };
+        let canvas = self.canvas(&sources.images, size);
         let layout = Layout {
             grid: size / DiscriminatorConfig::PATCH_STRIDE,
             stride: DiscriminatorConfig::PATCH_STRIDE,
@@ -336,7 +336,6 @@ impl<'a> Feed<'a> {
                 .then(|| Variations::draw(&mut rng, count, size, self.augment_prob))
         };
         let (pure, fakes) = (variations(0, 2 * batch), variations(1, batch));
-        let r1 = penalty_weight(config, step);
         let n = batch / parts;
         (0..parts)
             .map(|part| {
@@ -382,7 +381,7 @@ impl<'a> Feed<'a> {
                         .map(|all| all.cut(part * n, n).then(all.cut(batch + part * n, n))),
                     generator_variations: fakes.as_ref().map(|all| all.cut(part * n, n)),
                     diversity: 1.0 - (step.to_f32() / config.train.steps.to_f32()).min(1.0),
-                    r1,
+                    r1: penalty_weight(config, step),
                     targets,
                     reals,
                     latent_noise: cut(&latent_noise, 1),
@@ -456,15 +455,15 @@ mod tests {
 
     #[test]
     fn parts_of_grouped_values_put_together_are_the_whole() {
-        let values: Vec<f32> = (0..24).map(|v| v.to_f32()).collect();
+        let values: Vec<f32> = (0..24).map(Real::to_f32).collect();
         let part = |part| cut(&values, 3, part, 2).collect::<Vec<_>>().concat();
         assert_eq!(
             part(0),
-            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(|v| v.to_f32())
+            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(Real::to_f32)
         );
         assert_eq!(
             part(1),
-            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(|v| v.to_f32())
+            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(Real::to_f32)
         );
         assert!(cut(&[], 3, 1, 2).all(<[f32]>::is_empty));
     }

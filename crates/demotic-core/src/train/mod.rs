@@ -32,7 +32,6 @@ mod window;
 pub use crate::settings::BestMetric;
 pub use best::Best;
 pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
-pub(crate) use checkpoint::{best_step, checkpoint_at};
 pub(crate) use composite::{Composites, Layout, plan};
 pub use figures::{Chart, Column, Figure, Figures};
 pub use header::{Fact, Header};

@@ -879,7 +879,7 @@ mod tests {
                 assert!((got - *averaged).abs() < 1e-6, "average {t}: {got}");
             }
             let (steps, state) = adam.state();
-            assert_eq!(steps, t as u64);
+            assert_eq!(steps, t.to_u64());
             let moment = |name: &str| -> Vec<f64> {
                 let arrays = ["flat", "square"].map(|of| &state[&format!("{name}.{of}")].values);
                 let values = arrays.into_iter().flatten();
