@@ -8,7 +8,6 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
     reason = "the numbers of an example are small"
 )]
 #![allow(clippy::print_stdout, reason = "an example's result is what it prints")]

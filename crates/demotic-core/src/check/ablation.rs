@@ -413,7 +413,7 @@ impl Reals {
             let styles = [&real_styles[..], &fake_styles];
             let plan = composite::plan_in(rng, real.len(), 1.0, styles, layout, unseen_shape);
             let picture = |pool: i32| {
-                let pool = pool as usize;
+                let pool = pool.to_usize();
                 match pool.checked_sub(real.len()) {
                     None => &self.pictures[real[pool] * len..][..len],
                     Some(i) => {

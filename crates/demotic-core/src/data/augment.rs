@@ -193,7 +193,7 @@ impl SourceMap {
         let centre = (side.to_f64() - 1.0) / 2.0;
         let start = [-centre - shift[0], -centre - shift[1]];
         Self {
-            matrix: matrix.map(|v| v.to_f32()),
+            matrix: matrix.map(Real::to_f32),
             offset: [
                 (centre + matrix[0] * start[0] + matrix[1] * start[1]).to_f32(),
                 (centre + matrix[2] * start[0] + matrix[3] * start[1]).to_f32(),

@@ -258,7 +258,7 @@ impl<'a> Sampler<'a> {
             });
         Batch {
             images,
-            styles: styles.into_iter().map(|style| style.to_u32()).collect(),
+            styles: styles.into_iter().map(Whole::to_u32).collect(),
             items: items.into_iter().map(TrainItem::index).collect(),
         }
     }

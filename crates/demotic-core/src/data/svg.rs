@@ -82,13 +82,7 @@ fn draw_whole_tree(tree: &usvg::Tree, least_px: u32, origin: &Path) -> Result<Pi
             path: origin.to_path_buf(),
         });
     }
-    draw_tree(
-        tree,
-        sides.map(|side| side.to_u32()),
-        scale,
-        [0.0, 0.0],
-        origin,
-    )
+    draw_tree(tree, sides.map(Whole::to_u32), scale, [0.0, 0.0], origin)
 }
 
 fn draw_square(tree: &usvg::Tree, size_px: u32, origin: &Path) -> Result<Picture, DataError> {

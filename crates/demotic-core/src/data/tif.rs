@@ -87,7 +87,7 @@ impl Read for AsGrey<'_> {
         let start = self.bytes.position();
         let count = self.bytes.read(buffer)?;
         for (place, grey) in (self.place..).zip(self.grey) {
-            let at = place.checked_sub(start).map(|at| at.to_usize());
+            let at = place.checked_sub(start).map(Whole::to_usize);
             if let Some(byte) = at.and_then(|at| buffer[..count].get_mut(at)) {
                 *byte = grey;
             }

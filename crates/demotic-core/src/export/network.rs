@@ -404,7 +404,7 @@ impl Network {
         }
         // [b, 1, h, w]: the first of a line costs nothing, and each is as far as all steps up to it.
         let mut border = [0; 8];
-        border[axis as usize] = 1;
+        border[axis.to_usize()] = 1;
         let border = self.graph.ints(&border);
         let costs = self.two("Pad", &costs, &border);
         let along = self.graph.int(axis);

@@ -10,7 +10,6 @@
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
     reason = "places in lists that are in the program or bounded where they are read"
 )]
 

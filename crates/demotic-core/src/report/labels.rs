@@ -74,7 +74,7 @@ pub fn label_maps(
     };
     let mixtures = telling_mixtures(n, &own, &targets, layout);
     let picture = |i: i32| {
-        let i = i as usize;
+        let i = i.to_usize();
         if i < n {
             &real[i * len..][..len]
         } else {

@@ -362,7 +362,7 @@ pub(crate) fn drop_removed(table: &mut Table) -> Vec<String> {
         let Some(value) = keys.and_then(|keys| keys.remove(key)) else {
             continue;
         };
-        let number = value.as_float().or(value.as_integer().map(|n| n.to_f64()));
+        let number = value.as_float().or(value.as_integer().map(Real::to_f64));
         if number != Some(*without_effect) {
             problems.push(format!(
                 "{name}: this version does not have the key any more, and it is {value} here; {instead}; leave it out"

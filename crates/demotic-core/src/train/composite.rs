@@ -198,7 +198,7 @@ mod tests {
                         plan.outside[m]
                     };
                     assert_eq!(plan.labels[(m * 8 + y) * 8 + x], label(shown));
-                    let style = real.iter().chain(&fake).nth(shown as usize);
+                    let style = real.iter().chain(&fake).nth(shown.to_usize());
                     assert_eq!(Some(&plan.styles[(m * 8 + y) * 8 + x]), style);
                 }
             }

@@ -204,7 +204,7 @@ mod tests {
                             if is_hole || from.iter().any(|v| !(0..SIDE.to_i32()).contains(v)) {
                                 0.0
                             } else {
-                                let [y, x] = from.map(|v| v.to_usize());
+                                let [y, x] = from.map(Whole::to_usize);
                                 if c < 3 {
                                     (saturated(c, y, x) - mean) * contrast + mean
                                 } else {

@@ -456,15 +456,15 @@ mod tests {
 
     #[test]
     fn parts_of_grouped_values_put_together_are_the_whole() {
-        let values: Vec<f32> = (0..24).map(|v| v.to_f32()).collect();
+        let values: Vec<f32> = (0..24).map(Real::to_f32).collect();
         let part = |part| cut(&values, 3, part, 2).collect::<Vec<_>>().concat();
         assert_eq!(
             part(0),
-            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(|v| v.to_f32())
+            [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19].map(Real::to_f32)
         );
         assert_eq!(
             part(1),
-            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(|v| v.to_f32())
+            [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23].map(Real::to_f32)
         );
         assert!(cut(&[], 3, 1, 2).all(<[f32]>::is_empty));
     }

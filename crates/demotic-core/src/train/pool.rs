@@ -106,7 +106,7 @@ impl Pool {
             )]);
         };
         let whole = Tensor::<4>::from_data(TensorData::new(pictures.values, shape), device);
-        let styles = styles.values.into_iter().map(|style| style.to_u32());
+        let styles = styles.values.into_iter().map(Whole::to_u32);
         let kept = styles.enumerate().take(self.capacity);
         self.pictures = kept
             .map(|(number, style)| (style, own(whole.clone().narrow(0, number, 1))))

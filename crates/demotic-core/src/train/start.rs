@@ -259,7 +259,7 @@ mod tests {
         // Two styles of two values each, three columns.
         let array = Array {
             shape: vec![4, 3],
-            values: (0..12).map(|v| v.to_f32()).collect(),
+            values: (0..12).map(Real::to_f32).collect(),
         };
         let rows = [vec![0.0, 1.0], vec![0.5, 0.5], vec![1.0, 0.0]];
         let tall = along(&array, 0, &rows);
@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(tall.values[12..], array.values[..6]);
         let square = Array {
             shape: vec![3, 3],
-            values: (0..9).map(|v| v.to_f32()).collect(),
+            values: (0..9).map(Real::to_f32).collect(),
         };
         // Fake stays where it is, the two styles change places, on both axes.
         let labels = super::rows(&[vec![0.0, 1.0], vec![1.0, 0.0]], Per::Label);

@@ -777,7 +777,7 @@ fn composites(channels: usize, side: usize) -> Case {
                 } else {
                     outside[m]
                 };
-                all[shown as usize * picture + rest]
+                all[shown.to_usize() * picture + rest]
             });
             vec![mixed.collect(), wide(fake)]
         })),
