@@ -11,7 +11,6 @@
 //! below it registers the backward pass.
 #![allow(
     clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "kernels: sides and places of pictures are bounded where data enters"
