@@ -16,7 +16,7 @@ const TARGETS: [(&str, Target); 7] = [
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 30] = [
+const REFUSED: [(&str, &str); 39] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
@@ -24,10 +24,18 @@ const REFUSED: [(&str, &str); 30] = [
     ("configuration/broken", "not valid TOML"),
     ("configuration/set", "loss.kl"),
     ("configuration/several-lines", "control characters"),
-    ("drawing/billion.svg", "every `use` laid out"),
+    ("drawing/billion.svg", "every `use`, mask"),
     ("drawing/bomb.svgz", "a drawing of more than"),
     ("drawing/broken-picture.svg", "a picture in the drawing"),
-    ("drawing/markers.svg", "every `use` laid out"),
+    ("drawing/markers.svg", "every `use`, mask"),
+    ("drawing/circle.svg", "in a circle"),
+    ("drawing/entities.svg", "entities written out"),
+    ("drawing/masks.svg", "every `use`, mask"),
+    ("drawing/noise.svg", "the work of more than"),
+    ("drawing/page.svg", "a web page"),
+    ("drawing/reach.svg", "reaches beyond"),
+    ("drawing/sheet.svg", "71 parts"),
+    ("drawing/tile.svg", "pixels at once"),
     ("drawing/vast-arc.svg", "an arc with a number beyond"),
     ("index/outside", "outside the folder"),
     ("index/twice", "twice"),
@@ -37,7 +45,10 @@ const REFUSED: [(&str, &str); 30] = [
     ("package/tar-extended", "icons.json is missing"),
     ("package/tar-long-header", "a header has"),
     ("phrases/bytes", "line 2: not UTF-8"),
-    ("phrases/columns", "line 2: expected name, language, register and phrase"),
+    (
+        "phrases/columns",
+        "line 2: expected name, language, register and phrase",
+    ),
     ("phrases/source-rude", "rude: expected 0 or 1"),
     ("phrases/source-wheel", "not a complete wheel"),
     ("phrases/table-language", "language: expected en or zh"),
@@ -45,7 +56,11 @@ const REFUSED: [(&str, &str); 30] = [
     ("picture/cut.jpg", "a JPEG without its end"),
     ("picture/cut.tif", "a part of its pixels is missing"),
     ("picture/cut.webp", "cut off"),
-    ("picture/profile-damaged.png", "its colour profile is damaged"),
+    ("picture/heic.jpg", "it is HEIC"),
+    (
+        "picture/profile-damaged.png",
+        "its colour profile is damaged",
+    ),
     ("picture/vast.tif", "60000 x 60000 pixels"),
 ];
 

@@ -477,7 +477,7 @@ impl Dataset {
         let directions: Vec<(usize, usize)> = (0..k)
             .flat_map(|a| (a + 1..k).map(move |b| (a, b)))
             .collect();
-        let seen: Vec<(Option<f32>, Option<String>)> = directions
+        let seen: Vec<(Option<f32>, Vec<String>)> = directions
             .par_iter()
             .map(|&(a, b)| {
                 let pairs = self.training().pairs(a, b);
@@ -493,6 +493,19 @@ impl Dataset {
                     .collect();
                 let overlaps = looks.iter().map(|(a, b)| a.overlap(b));
                 let overlap = (!looks.is_empty()).then(|| overlaps.sum::<f32>() / looks.len().to_f32());
+                let same = pairs
+                    .iter()
+                    .filter(|item| self.rgba(a, item.index()) == self.rgba(b, item.index()));
+                let same = same.count();
+                let copied = (pairs.len() >= pairing::LEAST_PAIRS && 2 * same > pairs.len()).then(|| {
+                    format!(
+                        "{} and {}: {same} of {} training pairs are the same picture to the pixel: one folder may be a copy of the \
+                         other",
+                        self.styles[a].name,
+                        self.styles[b].name,
+                        pairs.len()
+                    )
+                });
                 let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
                     let numbered = pairs.iter().filter(|item| {
                         let name = &self.items[item.index()].key;
@@ -510,14 +523,14 @@ impl Dataset {
                         self.styles[a].name, self.styles[b].name
                     )
                 });
-                (overlap, warning)
+                (overlap, copied.into_iter().chain(warning).collect())
             })
             .collect();
         self.overlaps = vec![None; k * k];
-        for ((a, b), (overlap, warning)) in directions.into_iter().zip(seen) {
+        for ((a, b), (overlap, warnings)) in directions.into_iter().zip(seen) {
             self.overlaps[a * k + b] = overlap;
             self.overlaps[b * k + a] = overlap;
-            self.warnings.extend(warning);
+            self.warnings.extend(warnings);
         }
     }
 

@@ -38,66 +38,119 @@ fn split_and_style(name: &str) -> Option<(Split, &str)> {
     (is_apart && !style.is_empty()).then_some((*split, style))
 }
 
-/// The parts of `trainA, trainB, testA, testB` or of `train/A, train/B, test/A, test/B`: all folders that
-/// hold pictures must be named so, and two styles be there for training.
+/// The parts of `trainA, trainB, testA, testB`, of `train/A, train/B, test/A, test/B` or of `A/train, A/test,
+/// B/train, B/test`: all folders that hold pictures must be named so, and two styles be there for training.
 ///
 /// `folders`: those of the data set, by name; `holds_pictures`: whether a picture lies in a folder itself.
 pub(super) fn parts(
     folders: &[PathBuf],
     holds_pictures: &impl Fn(&Path) -> bool,
 ) -> Option<Vec<Part>> {
-    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
     let with_pictures: Vec<&PathBuf> = folders.iter().filter(|path| holds_pictures(path)).collect();
-    let parts: Option<Vec<Part>> = if with_pictures.is_empty() {
-        let splits = folders.iter().filter_map(|path| {
-            let name = name(path)?.to_ascii_lowercase();
-            let (_, split) = NAMES.iter().find(|(known, _)| *known == name)?;
-            Some((*split, path))
-        });
-        let parts = splits.flat_map(|(split, path)| {
-            let inner = folders_in(path).into_iter();
-            let inner = inner.filter(|path| holds_pictures(path));
-            inner.filter_map(move |path| {
-                Some(Part {
-                    split,
-                    style: name(&path)?,
-                    path,
-                })
+    if with_pictures.is_empty() {
+        let is_split = |path: &PathBuf| name(path).is_some_and(|name| split_of(&name).is_some());
+        return if folders.iter().any(is_split) {
+            whole(split_first(folders, holds_pictures))
+        } else {
+            whole(style_first(folders, holds_pictures)?)
+        };
+    }
+    let parts: Option<Vec<Part>> = with_pictures
+        .into_iter()
+        .map(|path| {
+            let name = name(path)?;
+            let (split, style) = split_and_style(&name)?;
+            Some(Part {
+                split,
+                style: style.to_owned(),
+                path: path.clone(),
             })
-        });
-        Some(parts.collect())
-    } else {
-        with_pictures
-            .into_iter()
-            .map(|path| {
-                let name = name(path)?;
-                let (split, style) = split_and_style(&name)?;
-                Some(Part {
-                    split,
-                    style: style.to_owned(),
-                    path: path.clone(),
-                })
-            })
-            .collect()
-    };
-    parts.filter(|parts| {
-        let trained = parts.iter().filter(|part| part.split == Split::Train);
-        let trained: BTreeSet<&str> = trained.map(|part| &*part.style).collect();
-        let is_known = |part: &Part| trained.contains(&*part.style);
-        trained.len() >= 2 && parts.iter().all(is_known)
-    })
+        })
+        .collect();
+    whole(parts?)
 }
 
-/// A folder in which two or more folders of pictures lie.
-pub(super) fn one_level_deeper<'a>(
-    folders: &'a [PathBuf],
+fn name(path: &Path) -> Option<String> {
+    Some(path.file_name()?.to_str()?.to_owned())
+}
+
+/// The split that a folder is named after.
+fn split_of(name: &str) -> Option<Split> {
+    let name = name.to_ascii_lowercase();
+    let found = NAMES.iter().find(|(known, _)| *known == name);
+    found.map(|(_, split)| *split)
+}
+
+/// Parts of which two styles at least are there for training, and no other.
+fn whole(parts: Vec<Part>) -> Option<Vec<Part>> {
+    let trained = parts.iter().filter(|part| part.split == Split::Train);
+    let trained: BTreeSet<&str> = trained.map(|part| &*part.style).collect();
+    let is_whole = trained.len() >= 2 && parts.iter().all(|part| trained.contains(&*part.style));
+    is_whole.then_some(parts)
+}
+
+/// `train/A, train/B`
+fn split_first(folders: &[PathBuf], holds_pictures: &impl Fn(&Path) -> bool) -> Vec<Part> {
+    let splits = folders
+        .iter()
+        .filter_map(|path| Some((split_of(&name(path)?)?, path)));
+    let parts = splits.flat_map(|(split, path)| {
+        let inner = folders_in(path).into_iter();
+        let inner = inner.filter(|path| holds_pictures(path));
+        inner.filter_map(move |path| {
+            Some(Part {
+                split,
+                style: name(&path)?,
+                path,
+            })
+        })
+    });
+    parts.collect()
+}
+
+/// `A/train, B/train`; nothing where a folder of pictures in one of them is named otherwise.
+fn style_first(folders: &[PathBuf], holds_pictures: &impl Fn(&Path) -> bool) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    for folder in folders {
+        for path in folders_in(folder) {
+            if holds_pictures(&path) {
+                parts.push(Part {
+                    split: split_of(&name(&path)?)?,
+                    style: name(folder)?,
+                    path,
+                });
+            }
+        }
+    }
+    Some(parts)
+}
+
+/// Deepest that folders of pictures are looked for.
+const MAX_DEPTH: usize = 3;
+
+/// A folder in which two or more folders of pictures lie, or their splits.
+pub(super) fn deeper(
+    folders: &[PathBuf],
     holds_pictures: &impl Fn(&Path) -> bool,
-) -> Option<&'a PathBuf> {
-    let styles = |path: &PathBuf| {
-        let inner = folders_in(path);
-        inner.iter().filter(|path| holds_pictures(path)).count()
-    };
-    folders.iter().find(|path| styles(path) >= 2)
+) -> Option<PathBuf> {
+    let mut level = folders.to_vec();
+    for _ in 0..MAX_DEPTH {
+        let is_data = |path: &&PathBuf| {
+            let inner = folders_in(path);
+            let styles = inner.iter().filter(|path| holds_pictures(path)).count();
+            styles >= 2 || parts(&inner, holds_pictures).is_some()
+        };
+        if let Some(found) = level.iter().find(is_data) {
+            // Folders of splits belong to the folder around them.
+            let is_split = name(found).is_some_and(|name| split_of(&name).is_some());
+            let around = found
+                .parent()
+                .filter(|_| is_split && !folders.contains(found));
+            return Some(around.unwrap_or(found).to_path_buf());
+        }
+        level = level.iter().flat_map(|path| folders_in(path)).collect();
+    }
+    None
 }
 
 /// Folders in a folder, by name; none where it cannot be looked into.

@@ -13,6 +13,7 @@ mod dataset;
 mod drawing;
 mod emoji;
 mod font;
+mod foreign;
 pub(crate) mod import;
 pub(crate) mod index;
 mod jpeg;
@@ -30,7 +31,10 @@ mod split;
 mod summary;
 mod svg;
 mod svg_extent;
+mod svg_sheet;
+mod svg_source;
 pub(crate) mod svg_text;
+mod svg_work;
 mod tif;
 mod whole;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
 use super::colour::Meaning;
-use super::{DataError, jpeg, tif, whole};
+use super::{DataError, foreign, jpeg, tif, whole};
 use crate::number::Whole;
 use crate::settings::{Channels, Fit};
 
@@ -122,12 +122,16 @@ impl Picture {
             return Ok(file.srgb(max_pixels)?.into());
         }
         let mut decoder = reader.into_decoder().map_err(|source| {
-            format!(
-                "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file, got {} bytes of something else or a damaged one ({})",
-                bytes.len(),
+            const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file";
+            match foreign::named(bytes) {
+                Some(words) => format!("{EXPECTED}; {words}"),
                 // Some decoders end their words with a line.
-                source.to_string().trim_end()
-            )
+                None => format!(
+                    "{EXPECTED}, got {} bytes of something else or a damaged one ({})",
+                    bytes.len(),
+                    source.to_string().trim_end()
+                ),
+            }
         })?;
         let (width, height) = decoder.dimensions();
         check_size(width, height, max_pixels)?;

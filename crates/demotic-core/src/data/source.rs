@@ -88,7 +88,7 @@ impl DataSource {
         }
         match std::fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
-                if path.join(INDEX_FILE).is_file() {
+                if has_index(path) {
                     Ok(Self::Imported(Store::Folder(path.to_path_buf())))
                 } else if path.join("config.toml").is_file() && path.join("checkpoints").is_dir() {
                     fail("this is the folder of a run: its pictures are what demotic generated")
@@ -105,6 +105,12 @@ impl DataSource {
                      by `demotic data import`",
             ),
             Ok(_) => fail("this is a file"),
+            Err(_) if source.contains("://") => {
+                fail("this is an address: fetch it first, pictures are read from this machine")
+            }
+            Err(_) if source.starts_with('~') => {
+                fail("`~` stands for a home only where a shell writes it out: write the whole path")
+            }
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
                 fail("there is no such data source")
             }
@@ -169,6 +175,25 @@ impl DataSource {
             Self::Folder(folder) => read_folder(folder, styles),
         }
     }
+}
+
+/// Whether a folder is an imported data set. An `index.json` that another tool left among folders of pictures
+/// makes it none.
+fn has_index(folder: &Path) -> bool {
+    let path = folder.join(INDEX_FILE);
+    if !path.is_file() {
+        return false;
+    }
+    let is_own = std::fs::read(&path)
+        .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(super::index::FORMAT));
+    let has_style = || {
+        let entries = visible_entries(folder).map(|(entries, _)| entries);
+        entries.is_ok_and(|entries| {
+            let mut folders = entries.iter().filter(|path| path.is_dir());
+            folders.any(|path| holds_pictures(path))
+        })
+    };
+    is_own || !has_style()
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -396,7 +421,7 @@ impl GivenSplits {
 /// Finds the pictures of `DIR/<style>/<name>` with one of [`PICTURE_ENDINGS`], styles by name; also of
 /// `DIR/train<style>/<name>` and `DIR/train/<style>/<name>`, with `test` and `val` beside. What else lies
 /// there is counted, not read; so are the pictures of a folder that this program wrote, unless it is `asked`
-/// for.
+/// for. `DIR/<style>/train/<name>` is read as well.
 ///
 /// # Errors
 /// No style at all, names that are not UTF-8.
@@ -469,9 +494,9 @@ pub(crate) fn scan_style_folders(folder: &Path, asked: &[String]) -> Result<Scan
                     "{} picture(s) lie in the folder itself; move them into one sub-folder a style",
                     beside.pictures()
                 )
-            } else if let Some(deeper) = layout::one_level_deeper(&folders, &holds_pictures) {
+            } else if let Some(deeper) = layout::deeper(&folders, &holds_pictures) {
                 format!(
-                    "the folders of pictures lie one level deeper; name that folder: {}",
+                    "the folders of pictures lie deeper; name the folder that they lie in: {}",
                     deeper.display()
                 )
             } else {

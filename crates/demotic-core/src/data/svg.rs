@@ -5,20 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder as _};
-use resvg::usvg::roxmltree::{Document, Node, ParsingOptions};
+use resvg::usvg::roxmltree::Node;
 use resvg::{tiny_skia, usvg};
 
-use super::svg_text::{self, MAX_DRAWING_BYTES};
-use super::{DataError, MAX_PICTURE_PIXELS, Picture, font, svg_extent};
+use super::svg_source::{self, MAX_DRAWING_BYTES};
+use super::{DataError, MAX_PICTURE_PIXELS, Picture, font, svg_extent, svg_text, svg_work};
 use crate::number::{Real, Whole};
 use crate::settings::Fit;
 
 /// Largest radius or coordinate of an arc in a drawing: found by fuzzing, one of 1e90 took all memory.
 const MAX_ARC: f64 = 1e9;
-
-/// Most pixels of the layers that a drawing is laid together from: groups with opacity, a clip path, a mask
-/// or filters, markers among them, each of its size on the canvas, once more for each filter.
-const MAX_LAYER_PIXELS: f64 = 8.0 * (1_u32 << 30) as f64;
 
 /// Most pictures in a drawing.
 const MAX_PICTURES: usize = 256;
@@ -112,45 +108,20 @@ fn draw_tree(
         problem,
         path: origin.to_path_buf(),
     };
-    if layer_pixels(tree.root(), sides, scale) > MAX_LAYER_PIXELS {
-        return Err(fail(format!(
-            "at {width_px} x {height_px} pixels, its groups with opacity, clip paths, masks, filters and markers come to \
-             more than {MAX_LAYER_PIXELS} pixels; leave some out or make it smaller"
-        )));
-    }
+    let transform =
+        tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
+    svg_work::check(tree, sides, transform).map_err(fail)?;
     let mut pixmap = tiny_skia::Pixmap::new(width_px, height_px).ok_or_else(|| {
         fail(format!(
             "it cannot be drawn at {width_px} x {height_px} pixels"
         ))
     })?;
-    let transform =
-        tiny_skia::Transform::from_scale(scale, scale).post_translate(shift[0], shift[1]);
     resvg::render(tree, transform, &mut pixmap.as_mut());
     Ok(Picture {
         width_px,
         height_px,
         premultiplied: pixmap.take(),
     })
-}
-
-/// Pixels of a group's layer and those of the groups in it, on a canvas of these sides; the renderer cuts a
-/// layer that is larger than five canvases.
-fn layer_pixels(group: &usvg::Group, sides: [u32; 2], scale: f32) -> f64 {
-    let own = if group.should_isolate() {
-        let layer = group.abs_layer_bounding_box();
-        let filters = group.filters().iter().map(|f| f.primitives().len());
-        let [width, height] = [(layer.width(), sides[0]), (layer.height(), sides[1])]
-            .map(|(length, side)| f64::from(length * scale + 4.0).min(5.0 * f64::from(side)));
-        width * height * (1 + filters.sum::<usize>()).to_f64()
-    } else {
-        0.0
-    };
-    let inner = group.children().iter().map(|node| match node {
-        usvg::Node::Group(inner) => layer_pixels(inner, sides, scale),
-        usvg::Node::Text(text) => layer_pixels(text.flattened(), sides, scale),
-        usvg::Node::Path(_) | usvg::Node::Image(_) => 0.0,
-    });
-    own + inner.sum::<f64>()
 }
 
 /// A drawing, ready to be drawn.
@@ -196,15 +167,8 @@ fn parse_inner(bytes: &[u8], inner: &Mutex<Inner>, depth: usize) -> Result<usvg:
             bytes.len()
         ));
     }
-    let text = svg_text::decoded(bytes)?;
-    // A mark that text begins with is no part of the document.
-    let text = text.trim_start_matches('\u{feff}');
-    let parsing = ParsingOptions {
-        allow_dtd: true,
-        ..ParsingOptions::default()
-    };
-    let document = Document::parse_with_options(text, parsing)
-        .map_err(|source| format!("not a drawing that can be read as SVG ({source})"))?;
+    let text = svg_source::decoded(bytes)?;
+    let document = svg_source::parsed(&text)?;
     if document.descendants().any(|node| has_vast_arc(&node)) {
         return Err(format!(
             "a path has an arc with a number beyond {MAX_ARC}: mend or leave out that path"

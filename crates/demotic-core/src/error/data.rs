@@ -45,7 +45,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// Nothing to train on in a style.
-    #[error("style `{style}` has {pictures} picture(s), {training} of them for training; it needs at least one for training (about one name in five is held out): add pictures: {}", path.display())]
+    #[error("style `{style}` has {pictures} picture(s), {training} of them for training; it needs at least one for training (about one name in five is held out): add pictures, or leave the style out (data.styles): {}", path.display())]
     TooFewPictures {
         /// The style.
         style: String,

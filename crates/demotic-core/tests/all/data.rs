@@ -904,7 +904,10 @@ fn what_reading_refuses_is_not_served_from_the_cache() {
         let path = entry.unwrap().path();
         fs::rename(&path, path.with_extension("svg")).unwrap();
     }
-    assert_says(&failure(load(&set, &options)), &["as SVG", "picture-"]);
+    assert_says(
+        &failure(load(&set, &options)),
+        &["not a drawing", "picture-"],
+    );
 }
 
 #[test]
@@ -1006,7 +1009,7 @@ fn sources_that_are_no_data_set_say_the_way_out() {
     let deep = folder.path().join("deep");
     save(&picture, &deep.join("mine/a/1.png"));
     save(&picture, &deep.join("mine/b/1.png"));
-    says(&deep, &["one level deeper", "deep/mine"]);
+    says(&deep, &["lie deeper", "deep/mine"]);
     let run = folder.path().join("run");
     save(&picture, &run.join("samples/step-00000001.png"));
     fs::create_dir(run.join("checkpoints")).unwrap();
@@ -1391,17 +1394,19 @@ fn layouts_by_split_keep_their_splits() {
     let picture = |i: u32| RgbaImage::from_pixel(4, 4, Rgba([i as u8, 200, 3, 255]));
     let flat = folder.path().join("flat");
     let nested = folder.path().join("nested");
+    let turned = folder.path().join("turned");
     for i in 0..30 {
         for (number, style) in ["A", "B"].into_iter().enumerate() {
             let split = if i < 24 { "train" } else { "test" };
             let picture = picture(i + 30 * number as u32);
             save(&picture, &flat.join(format!("{split}{style}/{i}.png")));
             save(&picture, &nested.join(format!("{split}/{style}/{i}.png")));
+            save(&picture, &turned.join(format!("{style}/{split}/{i}.png")));
         }
     }
     fs::write(flat.join("readme.txt"), "x").unwrap();
     let mut fingerprints = BTreeSet::new();
-    for set in [&flat, &nested] {
+    for set in [&flat, &nested, &turned] {
         let set = load(set, &options()).unwrap();
         let names: Vec<&str> = set.styles().iter().map(|style| &*style.name).collect();
         assert_eq!(names, ["A", "B"]);
@@ -1427,13 +1432,50 @@ fn layouts_by_split_keep_their_splits() {
         assert_says(&set.summary().to_string(), &["split  as the folders say"]);
         fingerprints.insert(set.fingerprint());
     }
-    assert_eq!(fingerprints.len(), 1, "both layouts say the same");
+    assert_eq!(fingerprints.len(), 1, "all layouts say the same");
     // A style that is called so is a style.
     let odd = folder.path().join("odd");
     for style in ["train", "test", "plane"] {
         save(&picture(1), &odd.join(format!("{style}/{TRAIN}.png")));
     }
     assert_eq!(load(&odd, &options()).unwrap().styles().len(), 3);
+}
+
+#[test]
+fn an_index_of_another_tool_among_folders_of_pictures_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    fs::write(set.join("index.json"), r#"{"images":[]}"#).unwrap();
+    let summary = load(&set, &options()).unwrap().summary().to_string();
+    assert_says(&summary, &["beside the styles, not read: 1 json"]);
+    // Alone, it is what was meant.
+    let alone = folder.path().join("alone");
+    fs::create_dir(&alone).unwrap();
+    fs::write(alone.join("index.json"), r#"{"images":[]}"#).unwrap();
+    assert_says(&failure(load(&alone, &options())), &["not an index"]);
+}
+
+#[test]
+fn a_style_that_is_a_copy_of_another_draws_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let set = folder.path().join("set");
+    for i in 0..30 {
+        let other = if i < 10 { i } else { i + 100 };
+        for (style, shade) in [("a", i), ("b", i), ("c", other)] {
+            let picture = RgbaImage::from_pixel(4, 4, Rgba([shade, 2, 3, 255]));
+            save(
+                &picture,
+                &set.join(style).join(format!("picture-{i:02}.png")),
+            );
+        }
+    }
+    let warnings = load(&set, &options()).unwrap().summary().warnings;
+    let copies: Vec<&String> = warnings
+        .iter()
+        .filter(|warning| warning.contains("the same picture to the pixel"))
+        .collect();
+    assert_eq!(copies.len(), 1, "{warnings:?}");
+    assert!(copies[0].starts_with("a and b: "), "{copies:?}");
 }
 
 #[test]
@@ -1620,10 +1662,13 @@ fn a_drawing_that_lays_itself_out_without_end_is_refused_soon() {
         format!(r#"{content}<g id="u{level}">{uses}</g>"#)
     });
     let begun = std::time::Instant::now();
-    assert_says(&failure(drawn(&content)), &["every `use` laid out"]);
+    assert_says(
+        &failure(drawn(&content)),
+        &["every `use`, mask and pattern laid out"],
+    );
     assert_says(
         &failure(drawn(&format!("<text>{}</text>", "a".repeat(300_000)))),
-        &["256 bytes a letter of text"],
+        &["256 bytes a letter"],
     );
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     // A few uses, some of them of what does not exist or of themselves.
@@ -1659,7 +1704,7 @@ fn markers_on_a_million_points_are_refused_soon_and_on_a_few_are_drawn() {
     let begun = std::time::Instant::now();
     assert_says(
         &failure(marked(1_000_000)),
-        &["every `use` laid out, 1024 bytes a marker"],
+        &["mask and pattern laid out, 1024 bytes a marker"],
     );
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     // As many as are drawn take their time, but not for ever.
@@ -1681,10 +1726,145 @@ fn a_drawing_of_layers_without_end_is_refused_soon() {
     let begun = std::time::Instant::now();
     assert_says(
         &failure(layered(1000)),
-        &["4000 x 4000 pixels, its groups with opacity", "a.svg"],
+        &["4000 x 4000 pixels, its layers, paths", "a.svg"],
     );
     assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
     assert_eq!(layered(2).unwrap().width_px, 4000);
+}
+
+/// A drawing of these sides in pixels, read at its own size.
+fn drawn_at(side: u32, content: &str) -> Result<Picture, DataError> {
+    let folder = TempDir::new().unwrap();
+    let svg = format!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" width="{side}" height="{side}">{content}</svg>"#
+    );
+    Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 16)
+}
+
+#[test]
+fn filters_are_refused_by_what_they_take_before_they_are_drawn() {
+    let filtered = |side: u32, steps: &str| {
+        let shape = format!(r#"<path d="M0 0h{side}v{side}h-{side}z" filter="url(#f)"/>"#);
+        drawn_at(side, &format!(r#"<filter id="f">{steps}</filter>{shape}"#))
+    };
+    let begun = std::time::Instant::now();
+    let noise =
+        |octaves: u32| format!(r#"<feTurbulence baseFrequency=".1" numOctaves="{octaves}"/>"#);
+    let spread = |radius: u32| format!(r#"<feMorphology operator="dilate" radius="{radius}"/>"#);
+    let matrix = |side: usize, more: &str| {
+        let numbers = "1 ".repeat(side * side);
+        format!(r#"<feConvolveMatrix order="{side}" kernelMatrix="{numbers}" {more}/>"#)
+    };
+    let far = r#"<feFlood x="-1e12" y="0" width="1e13" height="9"/>"#;
+    let work = "the work of more than";
+    for (side, steps, says) in [
+        (64, noise(4_000_000_000), work),
+        (2000, noise(40), work),
+        (1000, spread(1_000_000), work),
+        (1000, matrix(50, ""), work),
+        (1, matrix(1000, r#"edgeMode="wrap""#), work),
+        (
+            2000,
+            r#"<feGaussianBlur stdDeviation="90"/>"#.repeat(12),
+            work,
+        ),
+        (4000, "<feFlood/>".repeat(20), "pixels at once"),
+        (64, far.into(), "reaches beyond"),
+    ] {
+        let message = failure(filtered(side, &steps));
+        assert_says(&message, &[says, "a.svg"]);
+    }
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
+    // What people have is drawn: noise, outlines, sharpening, a shadow in the seven steps of design programs.
+    let shadow = r#"<feFlood flood-opacity="0" result="a"/><feColorMatrix in="SourceAlpha"/><feOffset dy="4"/>
+        <feGaussianBlur stdDeviation="9"/><feColorMatrix/><feBlend in2="a" result="b"/><feBlend in="SourceGraphic" in2="b"/>"#;
+    for (side, steps) in [
+        (512, noise(5)),
+        (512, spread(9)),
+        (512, matrix(3, "")),
+        (2000, shadow.to_owned()),
+    ] {
+        assert_eq!(filtered(side, &steps).unwrap().width_px, side);
+    }
+    assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_few_lines_of_a_drawing_stand_for_is_bounded() {
+    let begun = std::time::Instant::now();
+    let path = r#"d="M0 0h64v64h-64z""#;
+    let nested = |tag: &str, reference: &str, attributes: &str| {
+        let mut content = format!(r#"<{tag} id="t0" {attributes}><path {path}/></{tag}>"#);
+        for level in 1..12 {
+            let inner = format!(r#"<path {path} {reference}="url(#t{})"/>"#, level - 1).repeat(10);
+            content += &format!(r#"<{tag} id="t{level}" {attributes}>{inner}</{tag}>"#);
+        }
+        content + &format!(r#"<path {path} {reference}="url(#t11)"/>"#)
+    };
+    let chained = (0..50_000)
+        .map(|i| {
+            format!(
+                r#"<mask id="t{i}"><path {path} mask="url(#t{})"/></mask>"#,
+                i + 1
+            )
+        })
+        .collect::<Vec<String>>()
+        .concat();
+    let circle = (0..3)
+        .map(|i| {
+            format!(
+                r#"<mask id="c{i}"><path {path} mask="url(#c{})"/></mask>"#,
+                (i + 1) % 3
+            )
+        })
+        .collect::<Vec<String>>()
+        .concat();
+    let circle = circle + r#"<path d="M0 0h9v9z" mask="url(#c0)"/>"#;
+    let too_much = "leave out what repeats";
+    for (content, says) in [
+        (nested("mask", "mask", ""), too_much),
+        (nested("clipPath", "clip-path", r#"clipPathUnits="objectBoundingBox""#), too_much),
+        (nested("clipPath", "clip-path", ""), "comes to more than 16777216 elements"),
+        (nested("pattern", "fill", r#"width="9" height="9""#), too_much),
+        (circle, "in a circle"),
+        (chained + r#"<path d="M0 0h9v9z" mask="url(#t0)"/>"#, too_much),
+        (
+            r#"<pattern id="p" patternUnits="userSpaceOnUse" width="1e5" height="1e5"><path d="M0 0h9v9z"/></pattern><path d="M0 0h64v64z" fill="url(#p)"/>"#.into(),
+            "pixels at once",
+        ),
+        (format!(r#"<text id="t" y="9">a</text>{}"#, r##"<use href="#t"/>"##.repeat(100_000)), "2048 bytes a text"),
+        (format!("<style>{}</style>{}", "g{fill:red}".repeat(100_000), "<g/>".repeat(100_000)), "steps to match"),
+        (format!("<style>{}g{{fill:red}}</style>", "*+".repeat(100_000)), "100001 parts"),
+        (
+            r#"<path d="M0 9h1000000" stroke="red" stroke-dasharray="1"/>"#.repeat(30_000),
+            "the work of more than",
+        ),
+    ] {
+        assert_says(&failure(drawn(&content)), &[says]);
+    }
+    let covered = r#"<path d="M0 0h8000v8000h-8000z"/>"#.repeat(1000);
+    assert_says(
+        &failure(drawn_at(8000, &covered)),
+        &["the work of more than"],
+    );
+    let folder = TempDir::new().unwrap();
+    let file =
+        |svg: String| Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 64);
+    let entities = format!(
+        r#"<!DOCTYPE svg [<!ENTITY a "{}">]><svg>{}</svg>"#,
+        "x".repeat(50_000),
+        "&a;".repeat(10_000)
+    );
+    assert_says(&failure(file(entities)), &["entities written out", "a.svg"]);
+    let attributes = (0..100_000)
+        .map(|i| format!(r#" a{i}="""#))
+        .collect::<Vec<String>>()
+        .concat();
+    assert_says(
+        &failure(file(format!("<svg{attributes}/>"))),
+        &["1024 attributes"],
+    );
+    assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
 
 #[test]

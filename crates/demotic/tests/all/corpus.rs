@@ -281,6 +281,94 @@ fn damaged_drawings_and_profiles() -> Vec<Case> {
     ]
 }
 
+/// Drawings of a few lines that stand for more than can be drawn.
+fn endless_drawings() -> Vec<Case> {
+    let filtered = |steps: &str| {
+        format!(r#"<filter id="f">{steps}</filter><path d="M0 0h9v9z" filter="url(#f)"/>"#)
+    };
+    let masks = (1..12)
+        .map(|level| {
+            let inner = format!(r#"<path d="M0 0h9v9z" mask="url(#m{})"/>"#, level - 1).repeat(10);
+            format!(r#"<mask id="m{level}">{inner}</mask>"#)
+        })
+        .collect::<Vec<String>>()
+        .concat();
+    let attributes = (0..2000)
+        .map(|i| format!(r#" a{i}="""#))
+        .collect::<Vec<String>>()
+        .concat();
+    let drawings = [
+        (
+            "a filter of noise without end",
+            filtered(r#"<feTurbulence numOctaves="4000000000"/>"#),
+        ),
+        (
+            "a filter of too many steps",
+            filtered(&"<feOffset/>".repeat(2000)),
+        ),
+        (
+            "a filter that reaches beyond all numbers",
+            filtered(r#"<feFlood x="-1e12" y="0" width="1e13" height="9"/>"#),
+        ),
+        (
+            "masks in masks without end",
+            format!(r#"<mask id="m0"><path d="M0 0h9v9z"/></mask>{masks}"#),
+        ),
+        (
+            "a mask and a pattern that hold each other",
+            r#"<pattern id="p"><path mask="url(#m)"/></pattern><mask id="m"><path fill="url(#p)"/></mask>"#.into(),
+        ),
+        (
+            "a pattern of a vast tile",
+            r#"<pattern id="p" patternUnits="userSpaceOnUse" width="1e6" height="1e6"><path d="M0 0h9v9z"/></pattern><path d="M0 0h9v9z" fill="url(#p)"/>"#.into(),
+        ),
+        (
+            "gradients of more shapes than are compared",
+            r#"<linearGradient id="g"><stop/><stop offset="1"/></linearGradient>"#.to_owned()
+                + &r#"<path fill="url(#g)"/>"#.repeat(140_000),
+        ),
+        (
+            "a style sheet without end",
+            format!("<style>{}</style>{}", "g{fill:red}".repeat(50_000), "<g/>".repeat(50_000)),
+        ),
+        (
+            "a selector without end",
+            format!("<style>{}g{{fill:red}}</style>", "g+".repeat(1000)),
+        ),
+        (
+            "an element of too many attributes",
+            format!("<g{attributes}/>"),
+        ),
+        (
+            "name spaces without end",
+            (0..5000)
+                .map(|i| format!(r#"<g xmlns:n{i}="a"/>"#))
+                .collect::<Vec<String>>()
+                .concat(),
+        ),
+    ];
+    let mut cases: Vec<Case> = drawings
+        .into_iter()
+        .map(|(name, content)| {
+            let svg = format!(
+                r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">{content}</svg>"#
+            );
+            beside(name, "set/one/bad.svg", svg.into_bytes())
+        })
+        .collect();
+    let entity = "x".repeat(50_000);
+    let entities = format!(
+        r#"<!DOCTYPE svg [<!ENTITY a "{entity}">]><svg>{}</svg>"#,
+        "&a;".repeat(1000)
+    );
+    cases.push(beside(
+        "entities that come to too much",
+        "set/one/bad.svg",
+        entities.into_bytes(),
+    ));
+    cases
+}
+
 fn damaged_pictures() -> Vec<Case> {
     let whole = small_picture();
     let mut webp = b"RIFF\x1a\0\0\0WEBPVP8L".to_vec();
@@ -290,6 +378,20 @@ fn damaged_pictures() -> Vec<Case> {
         beside("a picture cut off", "set/one/bad.png", whole[..whole.len() / 2].to_vec()),
         beside("a picture that claims too much", "set/one/bad.png", png_that_claims(90_000, 90_000)),
         beside("an empty file", "set/one/bad.jpg", vec![]),
+        beside("a web page in place of a picture", "set/one/bad.png", b"<!DOCTYPE html><html>404".to_vec()),
+        beside("a web page in place of a drawing", "set/one/bad.svg", b"<!DOCTYPE html><html>404".to_vec()),
+        beside("a picture named as a drawing", "set/one/bad.svg", whole.clone()),
+        beside("a drawing named as a photograph", "set/one/bad.jpg", SVG.to_vec()),
+        beside(
+            "a pointer in place of a picture",
+            "set/one/bad.png",
+            b"version https://git-lfs.github.com/spec/v1\nsize 9\n".to_vec(),
+        ),
+        beside(
+            "a telephone's picture, renamed",
+            "set/one/bad.jpg",
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic".to_vec(),
+        ),
         beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
         beside("a damaged WebP", "set/one/bad.webp", webp),
         beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
@@ -363,6 +465,32 @@ fn folders() -> Vec<Case> {
                 ("set/in/two/a.png", whole.clone()),
             ],
             &inspect,
+        ),
+        case(
+            "styles two levels deeper",
+            vec![
+                ("set/in/deep/one/a.png", whole.clone()),
+                ("set/in/deep/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
+        case(
+            "splits two levels deeper",
+            vec![
+                ("set/in/train/one/a.png", whole.clone()),
+                ("set/in/train/two/a.png", whole.clone()),
+            ],
+            &inspect,
+        ),
+        case(
+            "an address in place of data",
+            vec![],
+            &["data", "inspect", "https://example.org/set"],
+        ),
+        case(
+            "a home that the shell did not write out",
+            vec![],
+            &["data", "inspect", "~/set"],
         ),
         case(
             "a run in place of pictures",
@@ -806,6 +934,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
     cases.extend(damaged_drawings_and_profiles());
+    cases.extend(endless_drawings());
     cases.extend(damaged_pictures());
     cases.extend(indices());
     cases.extend(packages());
