@@ -127,7 +127,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            listed("set    ", &names, 28),
+            listed("set    ", &names, 32),
             "set    noto, openmoji and 1 more"
         );
         assert_eq!(listed("set    ", &[], 28), "set    ");
