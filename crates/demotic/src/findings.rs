@@ -241,7 +241,7 @@ fn summary(diagnosis: &Diagnosis) -> String {
     let wrong = diagnosis.checks.iter().filter(|c| !c.is_right()).count();
     lines.push(if wrong == 0 {
         format!(
-            "verdict right: {} operations, errors over the largest value within their tolerance",
+            "verdict right: {} operations, each error within its share of the largest value",
             diagnosis.checks.len()
         )
     } else {

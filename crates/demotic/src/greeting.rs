@@ -7,8 +7,8 @@ use demotic_core::train::{Header, Trainer};
 
 use crate::terminal::Terminal;
 
-/// Most settings that are named; the file has all.
-const NAMED: usize = 4;
+/// Most letters of the line of settings; the file has all.
+const SETTINGS: usize = 160;
 
 /// The lines, each as long as the terminal allows.
 pub(crate) fn greeting(
@@ -28,7 +28,7 @@ pub(crate) fn greeting(
         };
         thousands((0..styles.len()).flat_map(of).sum::<usize>() as u64)
     };
-    let names: Vec<&str> = styles.iter().map(|style| style.name.as_str()).collect();
+    let names: Vec<String> = styles.iter().map(|style| style.name.clone()).collect();
     let of = |topic: &str| -> Vec<&str> {
         let facts = header.facts.iter().filter(|fact| fact.topic == topic);
         facts.map(|fact| fact.text.as_str()).collect()
@@ -37,12 +37,15 @@ pub(crate) fn greeting(
     let mut lines = vec![
         format!("run    {}", run.display()),
         format!("device {}", of("device").join("; ")),
-        format!(
-            "data   {} pictures of {} px to train on, {} held out: {}",
-            count(&[Split::Train]),
-            dataset.size_px(),
-            count(&[Split::Validation, Split::Test]),
-            names.join(", ")
+        listed(
+            &format!(
+                "data   {} pictures of {} px, {} held out: ",
+                count(&[Split::Train]),
+                dataset.size_px(),
+                count(&[Split::Validation, Split::Test])
+            ),
+            &names,
+            terminal.width(),
         ),
         format!(
             "train  {} steps of {} pictures; generator {} weights, discriminator {}",
@@ -62,12 +65,8 @@ pub(crate) fn greeting(
         })
         .collect();
     if !settings.is_empty() {
-        let more = match settings.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let named = settings[..settings.len().min(NAMED)].join(", ");
-        lines.push(format!("set    {named}{more}"));
+        let columns = terminal.width().min(SETTINGS);
+        lines.push(listed("set    ", &settings, columns));
     }
     let warnings = of("warn");
     if let Some(first) = warnings.first() {
@@ -81,6 +80,20 @@ pub(crate) fn greeting(
         "more   --explain says what everything here and below means; log.txt has it, too".into(),
     );
     lines.iter().map(|line| terminal.cut(line)).collect()
+}
+
+/// As many of the names as fit behind what is said before them, one at least, and how many there are beside.
+fn listed(before: &str, names: &[String], columns: usize) -> String {
+    let first = |count: usize| {
+        let more = match names.len() - count {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{before}{}{more}", names[..count].join(", "))
+    };
+    let lines = (1..=names.len()).rev().map(first);
+    let mut fitting = lines.filter(|line| line.chars().count() <= columns);
+    fitting.next().unwrap_or_else(|| first(names.len().min(1)))
 }
 
 /// `1,551`
@@ -98,7 +111,27 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::thousands;
+    use super::{listed, thousands};
+
+    #[test]
+    fn names_that_do_not_fit_are_counted() {
+        let names = ["noto", "openmoji", "twemoji"].map(str::to_owned);
+        let told = [40, 30, 20, 3].map(|columns| listed("data   ", &names, columns));
+        assert_eq!(
+            told,
+            [
+                "data   noto, openmoji, twemoji",
+                "data   noto, openmoji, twemoji",
+                "data   noto and 2 more",
+                "data   noto and 2 more",
+            ]
+        );
+        assert_eq!(
+            listed("set    ", &names, 32),
+            "set    noto, openmoji and 1 more"
+        );
+        assert_eq!(listed("set    ", &[], 28), "set    ");
+    }
 
     #[test]
     fn numbers_have_their_thousands_apart() {

@@ -14,8 +14,38 @@ use crate::metric::{LEAST_SET, is_lower_better};
 const LOWER_IS_BETTER: [&str; 2] = ["lpips", "cycle_l1"];
 /// The figure that is no better either way.
 const NEAREST: &str = "nearest_l1";
+/// What keys of an evaluation are called on the page, in the order of its tables; others stand as they are,
+/// behind these.
+const NAMES: [(&str, &str); 14] = [
+    ("l1", "L1, mean absolute difference"),
+    ("psnr", "PSNR in dB"),
+    ("ssim", "SSIM, structural similarity"),
+    ("perceptual", "Perceptual distance"),
+    ("kid", "KID x 1000"),
+    ("alpha_l1", "L1 of transparency"),
+    (NEAREST, "L1 from the nearest training picture"),
+    ("fitted", "fitted prior"),
+    ("normal", "N(0, 1)"),
+    ("training", "training pictures"),
+    ("held_out", "held-out pictures"),
+    ("picture", "style right"),
+    ("patch", "patches right"),
+    ("fake", "patches called fake"),
+];
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
+
+/// The name of a key on the page.
+fn named(key: &str) -> String {
+    let known = NAMES.iter().find(|(known, _)| *known == key);
+    escape(known.map_or(key, |(_, name)| *name))
+}
+
+/// Where a key stands among others.
+fn rank(key: &str) -> (usize, &str) {
+    let known = NAMES.iter().position(|(known, _)| *known == key);
+    (known.unwrap_or(NAMES.len()), key)
+}
 
 /// Tables of an evaluation: one per figure, a row per direction, a column per method.
 pub(crate) fn tables(evaluation: &Value) -> String {
@@ -61,6 +91,8 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         }
     }
     methods.sort_by_key(|name| (*name != "model", *name));
+    let mut figures: Vec<&str> = figures.into_iter().collect();
+    figures.sort_by_key(|name| rank(name));
     let mut out = String::new();
     for name in figures {
         // Only what has the figure.
@@ -103,19 +135,18 @@ fn write_table(
     let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(
         out,
-        "<div class=\"wide\"><table><caption>{}{of} <small>{}</small></caption><tr><th>direction{}<th>n",
-        escape(name),
+        "<div class=\"wide\"><table><caption>{}{of} <small>{}</small></caption><tr><th>direction<th>n",
+        named(name),
         if name == NEAREST {
             "0 is a copy of a training picture; held-out pictures are what new ones come to"
         } else if lower {
             "lower is better"
         } else {
             "higher is better"
-        },
-        if has_kinds { "<th>kind" } else { "" }
+        }
     );
     for method in methods {
-        let _ = write!(out, "<th>{}", escape(method));
+        let _ = write!(out, "<th>{}", named(method));
     }
     *out += "</tr>";
     for direction in directions {
@@ -146,7 +177,7 @@ fn write_table(
         let is_few = n.is_some_and(|n| n < LEAST_SET as u64);
         let mark = if is_few { "*" } else { "" };
         let kind = if has_kinds {
-            format!("<td>{}", text("kind"))
+            format!(" <small>{}</small>", text("kind"))
         } else {
             String::new()
         };
@@ -207,14 +238,18 @@ pub(crate) fn recognition(evaluation: &Value) -> String {
             continue;
         };
         if out.is_empty() {
-            let heads = shares.keys().fold(String::new(), |all, key| {
-                format!("{all}<th>{}", escape(key))
-            });
+            let mut keys: Vec<&str> = shares.keys().map(String::as_str).collect();
+            keys.sort_by_key(|key| rank(key));
+            let heads = keys
+                .iter()
+                .fold(String::new(), |all, key| format!("{all}<th>{}", named(key)));
             out = format!("<div class=\"wide\"><table><tr><th>real pictures of<th>n{heads}</tr>");
         }
         let n = n.as_u64().map_or_else(String::new, |n| n.to_string());
         let _ = write!(out, "<tr><td>{}<td>{n}", escape(name));
-        for [middle, low, high] in shares.values().filter_map(figure) {
+        let mut shares: Vec<(&String, &Value)> = shares.iter().collect();
+        shares.sort_by_key(|(key, _)| rank(key));
+        for [middle, low, high] in shares.into_iter().filter_map(|(_, share)| figure(share)) {
             let _ = write!(out, "<td>{middle:.3} <small>[{low:.3}, {high:.3}]</small>");
         }
         out += "</tr>";
@@ -268,7 +303,9 @@ mod tests {
             "{html}"
         );
         assert!(
-            html.contains("mean over directions<td>aligned<td><td class=\"best\">0.0750<td>0.0850"),
+            html.contains(
+                "mean over directions <small>aligned</small><td><td class=\"best\">0.0750<td>0.0850"
+            ),
             "{html}"
         );
         assert_eq!(tables(&serde_json::json!({"directions": []})), "");
@@ -281,13 +318,18 @@ mod tests {
         let html = tables(&serde_json::json!({"directions": [{
             "from": "a", "to": "b", "kind": "loose", "n": 9, "model": {"kid": 0.5, "l1": 0.25}, "copy": {"kid": 0.75, "l1": 0.5},
         }], "prior": [{"style": "b", "n": 9, "normal": of(0.3), "fitted": of(0.2)}]}));
-        let captions = ["kid ", "kid, drawn", "l1 ", "nearest_l1, drawn"];
+        let captions = [
+            "KID x 1000 ",
+            "KID x 1000, drawn",
+            "L1, mean absolute difference ",
+            "L1 from the nearest training picture, drawn",
+        ];
         let [kid, drawn, l1, nearest] = captions.map(|name| {
             let (_, rest) = html.split_once(&format!("<caption>{name}")).expect(name);
             rest.split_once("</table>").expect("an end").0
         });
         assert!(kid.contains("a → b") && !kid.contains("fitted"));
-        assert!(drawn.contains("no input → b") && drawn.contains("<th>fitted"));
+        assert!(drawn.contains("no input → b") && drawn.contains("<th>fitted prior<th>N(0, 1)"));
         assert!(!l1.contains("no input") && !l1.contains("fitted") && l1.contains("<th>copy"));
         assert!(
             !nearest.contains("a → b")
@@ -311,15 +353,18 @@ mod tests {
             "model": {"l1": {"value": 0.25, "low": 0.125, "high": 0.5}}, "copy": {"l1": 0.5},
         }]}));
         assert!(
-            html.contains("a → b<td>loose<td>29*<td>0.2500<td>0.5000"),
+            html.contains("a → b <small>loose</small><td>29*<td>0.2500<td>0.5000"),
             "{html}"
         );
-        let share = serde_json::json!({"picture": {"value": 0.95, "low": 0.9, "high": 1.0}});
+        let share = serde_json::json!({
+            "fake": 0.25, "picture": {"value": 0.95, "low": 0.9, "high": 1.0},
+        });
         let html = recognition(&serde_json::json!({"recognition": {
             "styles": [{"style": "a<", "n": 7, "shares": share}], "all": share,
         }}));
         assert!(
-            html.contains("<td>a&lt;<td>7<td>0.950 <small>[0.900, 1.000]</small>"),
+            html.contains("<th>style right<th>patches called fake</tr>")
+                && html.contains("<td>a&lt;<td>7<td>0.950 <small>[0.900, 1.000]</small><td>0.250"),
             "{html}"
         );
         assert_eq!(recognition(&serde_json::json!({"recognition": null})), "");

@@ -212,7 +212,7 @@ pub(crate) fn run(args: &DevicesArgs) -> Result<()> {
     lines.push(format!("build   {}", built.join(", ")));
     lines.push("        not in it, each a cargo feature:".to_owned());
     let others = BACKENDS.iter().filter(|b| !b.is_built);
-    lines.extend(others.map(|b| format!("        {:<9} {}", b.name, b.what)));
+    lines.extend(others.map(|b| format!("        {:<9}  {}", b.name, b.what)));
     lines.extend(hint.map(|hint| format!("hint    {hint}")));
     lines.push(String::new());
     show(&lines.join("\n"))

@@ -175,14 +175,16 @@ fn shown(
             ranked[0].similarity
         ));
         if !also.is_empty() {
-            lines.push(format!("  also {}", also.join(", ")));
+            // A number and its unit stay in one line.
+            let also = also.join(", ").replace(" %", "\u{a0}%");
+            lines.push(format!("  also {also}"));
         }
         for (drawn, recalled) in drawn.iter().zip(ranked) {
             let name = &table.ideas()[recalled.idea].name;
             lines.push(match &drawn.origin {
                 Origin::Real => format!("  {name}: the style's own drawing"),
                 Origin::Translated(from) => format!(
-                    "  {name}: drawn from {from}'s, translated; nearest_l1 {:.3}",
+                    "  {name}: drawn from {from}'s, translated; L1 {:.3} from the nearest training picture",
                     drawn.nearest_l1
                 ),
             });

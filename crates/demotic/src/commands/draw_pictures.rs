@@ -112,9 +112,12 @@ pub(super) fn draw(
             sheet::save(&sheet::draw(&blocks, side, false), out)?;
         }
     }
+    let count = match pictures.len() {
+        1 => "1 picture".to_owned(),
+        count => format!("{count} pictures"),
+    };
     Ok(format!(
-        "{} picture(s) in {style_name} by step {} of {}, on {}: {}\n",
-        pictures.len(),
+        "{count} in {style_name} by step {} of {}, on {}: {}\n",
         info.step,
         run.display(),
         chosen.description,

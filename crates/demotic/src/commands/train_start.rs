@@ -77,15 +77,10 @@ pub(super) fn paced(
     let secs = pace.secs(&plan.config, left);
     let hours = if secs > 2.0 * 3600.0 { 2 } else { 1 };
     let steps = pace.steps_in(&plan.config, f64::from(hours) * 3600.0);
-    let names: Vec<&str> = devices
-        .iter()
-        .map(|device| device.description.as_str())
-        .collect();
     Ok(Some(format!(
-        "{size}time   about {} for {left} steps at {:.3} s a step on {}; --time {hours}h would do {steps}",
+        "{size}time   about {} for {left} steps at {:.3} s a step; --time {hours}h would do {steps}",
         duration(secs),
         pace.secs_a_step,
-        names.join(" and "),
     )))
 }
 

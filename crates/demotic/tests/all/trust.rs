@@ -437,7 +437,12 @@ fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
         page.contains("class=\"verdict\">Translations look "),
         "a verdict"
     );
-    for of_pairs in ["true picture", "<th>kind<th>", ">true pair", "<th>pair<td>"] {
+    for of_pairs in [
+        "true picture",
+        "<small>aligned",
+        ">true pair",
+        "<th>pair<td>",
+    ] {
         assert!(!page.contains(of_pairs), "`{of_pairs}` without pairs");
     }
     // Sample grids, of which films are made, have no columns for counterparts that are not there.
