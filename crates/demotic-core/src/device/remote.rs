@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 
 use super::listed::Chosen;
 use crate::error::{Error, caught};
+use crate::number::Whole;
 use crate::ops;
 
 /// Begins the name of such a device.
@@ -108,7 +109,7 @@ impl Greeting {
     fn read(values: &[f32]) -> Option<Self> {
         let bytes: Vec<u8> = values
             .iter()
-            .map(|value| crate::number::Whole::to_u8(*value))
+            .map(|value| value.to_u8())
             .take_while(|byte| *byte != 0)
             .collect();
         serde_json::from_slice(&bytes).ok()

@@ -361,7 +361,11 @@ fn nobody_and_somebody_who_talks_nonsense_are_told_from_a_machine_in_time() {
     let (_, address) = lender.name.split_once('@').expect("an address");
     let garbage = UdpSocket::bind("127.0.0.1:0").expect("a port");
     for length in [1, 20, 600, 1400] {
-        let bytes: Vec<u8> = (0..length).map(|i| (i * 37 % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..=250_u8)
+            .map(|i| i.wrapping_mul(37))
+            .cycle()
+            .take(length)
+            .collect();
         garbage.send_to(&bytes, address).expect("it is sent");
     }
     run(&place, &["devices", "--device", &lender.name]).done();
