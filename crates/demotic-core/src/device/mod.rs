@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
+mod asked;
 #[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "remote")]
@@ -24,6 +25,7 @@ mod wgpu;
 #[path = "without_wgpu.rs"]
 mod wgpu;
 
+pub(crate) use asked::Asked;
 use listed::Driver;
 pub use listed::{Adapter, Chosen, Further, Processor, Unused, processor};
 #[cfg(feature = "remote")]

@@ -14,15 +14,16 @@ use burn::backend::ir::BackendIr;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Remote, backend_extension};
 use burn::remote::{ConnectError, EndpointId, IrohHost, RemoteHost};
-use burn::server::CustomOpRegistry;
+use burn::server::{BURN_REMOTE_ALPN, CustomOpRegistry};
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use iroh::endpoint::{Builder, PortmapperConfig, QuicTransportConfig, presets};
-use iroh::{Endpoint, RelayMode};
+use iroh::{Endpoint, EndpointAddr, RelayMode, TransportAddr};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use super::listed::Chosen;
 use crate::error::{Error, caught};
+use crate::number::Whole;
 use crate::ops;
 
 /// Begins the name of such a device.
@@ -33,6 +34,8 @@ pub const TOKEN_VARIABLE: &str = "DEMOTIC_TOKEN";
 const ANSWER_SECS: u64 = 30;
 /// How long a machine that is asked whether it is still there may take.
 const CHECK_SECS: u64 = 20;
+/// How long it may then take to say that it is there.
+const CONNECT_SECS: u64 = 5;
 /// How long saying good-bye may take.
 const CLOSE_SECS: u64 = 3;
 /// Values that a greeting takes: its text, a byte a value, and zeros.
@@ -106,7 +109,7 @@ impl Greeting {
     fn read(values: &[f32]) -> Option<Self> {
         let bytes: Vec<u8> = values
             .iter()
-            .map(|value| crate::number::Whole::to_u8(*value))
+            .map(|value| value.to_u8())
             .take_while(|byte| *byte != 0)
             .collect();
         serde_json::from_slice(&bytes).ok()
@@ -243,7 +246,7 @@ pub(super) fn runtime() -> Result<Runtime, Error> {
 struct Client {
     runtime: Runtime,
     endpoint: Endpoint,
-    opened: Mutex<Vec<(String, Device)>>,
+    opened: Mutex<Vec<Opened>>,
 }
 
 static CLIENT: Mutex<Option<Arc<Client>>> = Mutex::new(None);
@@ -269,6 +272,15 @@ fn client() -> Result<Arc<Client>, Error> {
     });
     *client = Some(Arc::clone(&new));
     Ok(new)
+}
+
+/// Waits for what another machine was asked.
+///
+/// # Panics
+/// If this process has opened no device of another machine.
+pub(super) fn waited<T>(coming: impl Future<Output = T>) -> T {
+    let client = existing().expect("who was asked is known");
+    client.runtime.block_on(coming)
 }
 
 /// Runs something that waits for another machine, on a thread that is left behind where it waits too long.
@@ -303,8 +315,9 @@ pub(super) fn open(asked: &str) -> Result<Chosen, Error> {
     let description = format!("{name}: there {}", lent.description);
     let client = client()?;
     let mut opened = client.opened.lock().unwrap_or_else(PoisonError::into_inner);
-    if opened.iter().all(|(_, other)| *other != device) {
-        opened.push((name.clone(), device.clone()));
+    if opened.iter().all(|other| other.device != device) {
+        let device = device.clone();
+        opened.push(Opened { place, device });
     }
     Ok(Chosen {
         device,
@@ -415,43 +428,92 @@ fn refused(asked: &str, error: ConnectError) -> Error {
     }
 }
 
-/// The first opened device of another machine that no longer answers, by name.
-fn lost() -> Option<String> {
+/// A device of another machine that this process computes on.
+#[derive(Clone, Debug)]
+struct Opened {
+    place: Place,
+    device: Device,
+}
+
+impl Opened {
+    /// Whether what it is asked comes back.
+    fn answers(&self) -> bool {
+        let device = self.device.clone();
+        let answer = within(CHECK_SECS, move || {
+            caught(|| Tensor::<1>::zeros([1], &device).try_into_data())
+        });
+        matches!(answer, Some(Ok(Ok(_))))
+    }
+
+    /// Whether its `demotic lend` takes connections.
+    fn is_lent(&self, client: &Client) -> bool {
+        let Ok(addresses) = self.place.addresses() else {
+            return false;
+        };
+        let addresses = addresses.into_iter().map(TransportAddr::Ip);
+        let there = EndpointAddr::from_parts(self.place.id, addresses);
+        let connecting = async {
+            let limit = Duration::from_secs(CONNECT_SECS);
+            tokio::time::timeout(limit, client.endpoint.connect(there, BURN_REMOTE_ALPN)).await
+        };
+        matches!(client.runtime.block_on(connecting), Ok(Ok(_)))
+    }
+}
+
+/// What became of the machines that this process computes on, where one of their devices does not answer any
+/// more.
+fn loss() -> Option<String> {
     let client = existing()?;
     let opened = client
         .opened
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    opened.into_iter().find_map(|(name, device)| {
-        let answers = within(CHECK_SECS, move || {
-            matches!(
-                caught(|| Tensor::<1>::zeros([1], &device).try_into_data()),
-                Ok(Ok(_))
-            )
-        });
-        (answers != Some(true)).then_some(name)
-    })
+    let answers: Vec<bool> = thread::scope(|scope| {
+        let asked = opened.iter().map(|one| scope.spawn(move || one.answers()));
+        let asked: Vec<_> = asked.collect();
+        let answers = asked.into_iter().map(|one| one.join().unwrap_or(false));
+        answers.collect()
+    });
+    let silent: Vec<&Opened> = opened
+        .iter()
+        .zip(answers)
+        .filter_map(|(one, answers)| (!answers).then_some(one))
+        .collect();
+    // One that is gone takes sessions on others along: they wait for its tensors.
+    let gone = silent.iter().find(|one| !one.is_lent(&client));
+    match (gone, silent.first()) {
+        (Some(gone), _) => Some(format!(
+            "`{}` no longer answers: its `demotic lend` ended, or the network did",
+            gone.place
+        )),
+        (None, Some(ended)) => Some(format!(
+            "`{}` gave up what it was asked to compute; its `demotic lend`, which still runs, says why",
+            ended.place
+        )),
+        (None, None) => None,
+    }
 }
 
-/// Work on devices that may be lost: a panic is an error where a machine does not answer any more, and the
-/// same panic where all do.
+/// Work on devices that may be lost: a panic or an error is an error that names the machine where one does
+/// not answer any more, and stays what it is where all do.
 ///
 /// # Errors
 /// The work's own; [`Error::Device`] naming the machine.
 pub fn attended<T, E: From<Error>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-    let panic = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(result) => return result,
-        Err(panic) => panic,
+    let failure = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => return Ok(value),
+        failure => failure,
     };
-    match lost() {
-        None => resume_unwind(panic),
-        Some(name) => Err(Error::Device(format!(
-            "`{name}` no longer answers: its `demotic lend` ended, or the network did; a training run goes on from its last \
-             checkpoint with `demotic train --resume --out RUN`, and `--device` names another device or leaves this one out"
+    match (loss(), failure) {
+        (Some(loss), _) => Err(Error::Device(format!(
+            "{loss}; a training run goes on from its last checkpoint with `demotic train --resume --out RUN`, and `--device` names \
+             another device or leaves this one out"
         ))
         .into()),
+        (None, Ok(result)) => result,
+        (None, Err(panic)) => resume_unwind(panic),
     }
 }
 

@@ -10,6 +10,7 @@ use demotic_crf::remote::{is_flex, send};
 
 use super::filter::FilterOps;
 use super::{AdamScalars, Filter, GATHERED, Gather, Meeting, NetOps, Part};
+use crate::number::Whole;
 
 /// This text: what travels, and how.
 pub(crate) const SOURCE: &str = include_str!("remote.rs");
@@ -43,7 +44,7 @@ fn float(value: f32) -> ScalarIr {
 }
 
 fn whole(value: usize) -> ScalarIr {
-    ScalarIr::UInt(value as u64)
+    ScalarIr::UInt(value.to_u64())
 }
 
 /// Shape and type of a tensor, as those of a result.
@@ -278,7 +279,7 @@ impl Scalars<'_> {
     }
 
     fn whole(&self, index: usize) -> usize {
-        self.0.scalars[index].elem::<u64>() as usize
+        self.0.scalars[index].elem::<u64>().to_usize()
     }
 
     fn flag(&self, index: usize) -> bool {

@@ -6,11 +6,12 @@ use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use crate::number::{Real, Whole};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::arrays::{Array, Arrays};
+use crate::device::Asked;
 
 /// How a figure is stored and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -385,7 +386,7 @@ impl Measured {
     pub(crate) fn read(self) -> Reading {
         Reading {
             figures: self.figures,
-            data: self.values.into_data(),
+            data: Asked::of(self.values),
         }
     }
 }
@@ -394,13 +395,14 @@ impl Measured {
 #[derive(Debug)]
 pub(crate) struct Reading {
     figures: Vec<Figure>,
-    data: TensorData,
+    data: Asked,
 }
 
 impl Reading {
     /// Waits for the values.
     pub(crate) fn values(self) -> Vec<(Figure, f32)> {
-        let values: Vec<f32> = self.data.try_into_vec().expect("losses and norms are f32");
+        let data = self.data.wait();
+        let values: Vec<f32> = data.try_into_vec().expect("losses and norms are f32");
         self.figures.into_iter().zip(values).collect()
     }
 }

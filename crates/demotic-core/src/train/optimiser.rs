@@ -56,7 +56,7 @@ impl Gradients {
         let summands = self.summands.into_iter();
         Self {
             summands: summands
-                .map(|summand| whole_gradients(module, summand).to_device(device, module))
+                .map(|summand| moved_gradients(module, whole_gradients(module, summand), device))
                 .collect(),
         }
     }
@@ -612,6 +612,109 @@ fn whole_gradients<M: Module>(module: &M, mut gradients: GradientsParams) -> Gra
     gradients
 }
 
+/// Gradients of one network on another device.
+fn moved_gradients<M: Module>(
+    module: &M,
+    mut gradients: GradientsParams,
+    device: &Device,
+) -> GradientsParams {
+    struct Put<'a> {
+        arrays: std::vec::IntoIter<Tensor<1>>,
+        gradients: &'a mut GradientsParams,
+    }
+    impl ModuleVisitor for Put<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+                let arrived = self.arrays.next().expect("as many as were sent");
+                self.gradients
+                    .register(param.id, arrived.reshape(gradient.dims()));
+            }
+        }
+    }
+    let arrays = if cfg!(feature = "remote") {
+        gradients_in_order(module, &gradients)
+    } else {
+        Vec::new()
+    };
+    let come_from = arrays.first().map(Tensor::device);
+    let is_far = ops::is_far(device) || come_from.is_some_and(|device| ops::is_far(&device));
+    if !is_far {
+        return gradients.to_device(device, module);
+    }
+    module.visit(&mut Put {
+        arrays: sent(arrays, device).into_iter(),
+        gradients: &mut gradients,
+    });
+    gradients
+}
+
+/// The gradients of one network, flat, in the order of its parameters.
+fn gradients_in_order<M: Module>(module: &M, gradients: &GradientsParams) -> Vec<Tensor<1>> {
+    struct Get<'a> {
+        gradients: &'a GradientsParams,
+        found: Vec<Tensor<1>>,
+    }
+    impl ModuleVisitor for Get<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.found
+                .extend(self.gradients.get::<D>(param.id).map(flat));
+        }
+    }
+    let mut get = Get {
+        gradients,
+        found: Vec::new(),
+    };
+    module.visit(&mut get);
+    get.found
+}
+
+/// The same weights on another device, with a graph of their own.
+pub(crate) fn replica<M: Module>(network: &M, device: &Device) -> M {
+    struct Put(std::vec::IntoIter<Tensor<1>>);
+    impl ModuleMapper for Put {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let arrived = self.0.next().expect("as many as were sent");
+            update(param, |weight| arrived.reshape(weight.dims()))
+        }
+    }
+    let autodiff = device.clone().autodiff();
+    let is_far = ops::is_far(device) || network.devices().iter().any(ops::is_far);
+    if !is_far {
+        return network.clone().fork(&autodiff);
+    }
+    let arrived = sent(values_in_order(network), device).into_iter();
+    network.clone().map(&mut Put(arrived)).fork(&autodiff)
+}
+
+/// A network's weights, flat, in the order of its parameters.
+fn values_in_order<M: Module>(network: &M) -> Vec<Tensor<1>> {
+    struct Get(Vec<Tensor<1>>);
+    impl ModuleVisitor for Get {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.push(value(param));
+        }
+    }
+    let mut get = Get(Vec::new());
+    network.visit(&mut get);
+    get.0
+}
+
+/// Arrays on another device, sent as one: each by itself would be a message to the other machine, and the way
+/// back a wait.
+fn sent(arrays: Vec<Tensor<1>>, device: &Device) -> Vec<Tensor<1>> {
+    let sizes: Vec<usize> = arrays.iter().map(|array| array.dims()[0]).collect();
+    let all = Tensor::cat(arrays, 0).to_device(device);
+    let starts = sizes.iter().scan(0, |next, size| {
+        let start = *next;
+        *next += size;
+        Some(start)
+    });
+    starts
+        .zip(&sizes)
+        .map(|(start, size)| all.clone().narrow(0, start, *size))
+        .collect()
+}
+
 struct Apply<'a, F> {
     adam: &'a mut Adam,
     gradients: &'a mut GradientsParams,
@@ -702,14 +805,6 @@ pub(crate) fn average_decay(half_life_steps: f64, step: u64) -> f64 {
 
 /// `average + (1 - decay) * (current - average)` of every parameter: the network that is scored and shipped.
 pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> M {
-    struct Collect {
-        tensors: Vec<Tensor<1>>,
-    }
-    impl ModuleVisitor for Collect {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.tensors.push(value(param));
-        }
-    }
     struct Blend {
         tensors: std::vec::IntoIter<Tensor<1>>,
         share: f64,
@@ -723,12 +818,8 @@ pub(crate) fn moving_average<M: Module>(average: M, current: &M, decay: f64) -> 
             update(param, |average| blended(average, current, self.share))
         }
     }
-    let mut collect = Collect {
-        tensors: Vec::new(),
-    };
-    current.visit(&mut collect);
     average.map(&mut Blend {
-        tensors: collect.tensors.into_iter(),
+        tensors: values_in_order(current).into_iter(),
         share: 1.0 - decay,
     })
 }

@@ -10,6 +10,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::inputs::Inputs;
+use super::optimiser::replica;
 use super::phases::Clock;
 use super::step::{Generated, Part};
 use super::terms::Computed;
@@ -192,10 +193,9 @@ impl Share<'_> {
 impl Replica {
     /// Copies of both networks, with graphs of their own.
     fn new(generator: &Generator, discriminator: &Discriminator, device: &Device) -> Self {
-        let autodiff = device.clone().autodiff();
         Self {
-            generator: generator.clone().fork(&autodiff),
-            discriminator: discriminator.clone().fork(&autodiff),
+            generator: replica(generator, device),
+            discriminator: replica(discriminator, device),
             device: device.clone(),
             generated: None,
         }
@@ -216,7 +216,7 @@ impl Replica {
 
     /// The discriminator as it stands after its update.
     fn follow(&mut self, discriminator: &Discriminator) {
-        self.discriminator = discriminator.clone().fork(&self.device.clone().autodiff());
+        self.discriminator = replica(discriminator, &self.device);
     }
 
     /// The share's gradients of the generator.

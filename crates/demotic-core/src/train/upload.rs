@@ -13,14 +13,19 @@ use crate::ops;
 #[derive(Debug)]
 pub(crate) struct Upload {
     flat: Tensor<1>,
-    /// Where each array begins in the buffer, by its address and length.
+    /// Where whole numbers have a buffer of their own: on other machines, where arrays are slices.
+    whole: Option<Tensor<1, Int>>,
+    /// Where each array begins in its buffer, by its address and length.
     starts: BTreeMap<(usize, usize), usize>,
 }
 
 impl Upload {
     /// None where a device takes every array as a tensor of its own: parts of a buffer are for those with our
-    /// kernels.
+    /// kernels, and for other machines, to which each tensor would be a message of its own.
     pub(crate) fn new(inputs: &Inputs, device: &Device) -> Option<Self> {
+        if ops::is_far(device) {
+            return Some(Self::of_slices(inputs, device));
+        }
         if !ops::is_near_wgsl(device) {
             return None;
         }
@@ -44,8 +49,29 @@ impl Upload {
         let data = TensorData::new(words, [length]);
         Some(Self {
             flat: Tensor::from_data(data, device),
+            whole: None,
             starts,
         })
+    }
+
+    fn of_slices(inputs: &Inputs, device: &Device) -> Self {
+        let (mut floats, mut numbers) = (Vec::new(), Vec::new());
+        let mut starts = BTreeMap::new();
+        for array in inputs.floats() {
+            starts.insert(key(array), floats.len());
+            floats.extend_from_slice(array);
+        }
+        for array in inputs.whole_numbers() {
+            starts.insert(key(array), numbers.len());
+            numbers.extend_from_slice(array);
+        }
+        let (floats_len, numbers_len) = (floats.len(), numbers.len());
+        let numbers = TensorData::new(numbers, [numbers_len]);
+        Self {
+            flat: Tensor::from_data(TensorData::new(floats, [floats_len]), device),
+            whole: Some(Tensor::from_data(numbers, device)),
+            starts,
+        }
     }
 
     /// An array of the inputs.
@@ -55,7 +81,11 @@ impl Upload {
         shape: [usize; D],
     ) -> Option<Tensor<D>> {
         let start = *self.starts.get(&key(values))?;
-        Some(ops::view(self.flat.clone(), start, shape))
+        let flat = self.flat.clone();
+        Some(match self.whole {
+            None => ops::view(flat, start, shape),
+            Some(_) => flat.narrow(0, start, values.len()).reshape(shape),
+        })
     }
 
     /// An array of whole numbers of the inputs.
@@ -65,7 +95,10 @@ impl Upload {
         shape: [usize; D],
     ) -> Option<Tensor<D, Int>> {
         let start = *self.starts.get(&key(values))?;
-        Some(ops::view_int(self.flat.clone(), start, shape))
+        Some(match &self.whole {
+            None => ops::view_int(self.flat.clone(), start, shape),
+            Some(whole) => whole.clone().narrow(0, start, values.len()).reshape(shape),
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use burn::tensor::{DType, Device, Shape};
 use super::ops::{CrfOps, FLEX};
 use super::plan::{Evidence, Group, Order, Plan};
 use crate::config::{Directions, WgslKernel};
+use crate::number::Whole;
 
 /// This text and the plan's: what travels, and how.
 pub const SOURCE: &str = concat!(include_str!("remote.rs"), include_str!("plan.rs"));
@@ -90,7 +91,7 @@ const KERNELS: [WgslKernel; 5] = [
 
 fn place<T: PartialEq>(all: &[T], one: &T) -> ScalarIr {
     let place = all.iter().position(|other| other == one);
-    ScalarIr::UInt(place.expect("the list has every choice") as u64)
+    ScalarIr::UInt(place.expect("the list has every choice").to_u64())
 }
 
 impl Plan {
@@ -120,7 +121,7 @@ impl Plan {
     /// # Panics
     /// If no plan was sent: that ends the sender's session.
     fn from_scalars(scalars: &[ScalarIr]) -> Self {
-        let at = |index: usize| scalars[index].elem::<u64>() as usize;
+        let at = |index: usize| scalars[index].elem::<u64>().to_usize();
         let flag = |index: usize| scalars[index].elem::<bool>();
         Self {
             directions: DIRECTIONS[at(0)],
@@ -273,6 +274,7 @@ pub fn receive_on_cube(registry: &mut CustomOpRegistry<burn::backend::Cube>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::number::Real;
 
     #[test]
     fn a_plan_arrives_as_it_was_sent() {
@@ -293,7 +295,7 @@ mod tests {
                     order: ORDERS[index % 2],
                     ragged: index % 2 == 0,
                     boundaries: index > 1,
-                    scale: 0.3 + index as f32,
+                    scale: 0.3 + index.to_f32(),
                     kernel,
                 };
                 assert_eq!(Plan::from_scalars(&plan.to_scalars()), plan);

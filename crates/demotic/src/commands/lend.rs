@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use demotic_core::device::lend::{Lending, Visit};
 use demotic_core::device::{self, Chosen, TOKEN_VARIABLE};
+use demotic_core::panic_line;
 use serde_json::json;
 
 use crate::cli::LendArgs;
@@ -15,6 +16,8 @@ use crate::progress::stop_requests;
 
 /// Fewest letters of a token: what is shorter may be guessed.
 const TOKEN_LETTERS_MIN: usize = 16;
+/// Begins the names of the threads that compute for clients.
+const SESSION: &str = "burn-remote-session";
 /// Bytes of a token that is drawn here.
 const TOKEN_BYTES: usize = 16;
 
@@ -33,12 +36,26 @@ pub(crate) fn run(args: &LendArgs) -> Result<()> {
         // Nobody may read it.
         let _ = writeln!(std::io::stderr(), "{}", line(&visit));
     })?;
+    tell_of_failures();
     say(&offer(&lending, &chosen, &token, args.json))?;
     let _ = writeln!(std::io::stderr(), "lending; Ctrl-C ends");
     // The sender lives in the handler, as long as the process.
     let _ = stop.recv();
     lending.finish();
     Ok(())
+}
+
+/// Says why a client's work ends here: Burn ends its session, and tells nobody.
+fn tell_of_failures() {
+    let others = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let thread = std::thread::current();
+        if thread.name().is_some_and(|name| name.starts_with(SESSION)) {
+            let why = panic_line(info.payload());
+            let _ = writeln!(std::io::stderr(), "what a client sent failed here: {why}");
+        }
+        others(info);
+    }));
 }
 
 /// What lets clients in: the one that is set, or a new one.

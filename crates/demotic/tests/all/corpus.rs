@@ -100,6 +100,7 @@ fn settings() -> Vec<Case> {
         let typed: Vec<&'static str> = ["train", "tiny.toml"].into_iter().chain(typed).collect();
         case(name, vec![], &typed)
     };
+    let on = |name, device| case(name, vec![], &["train", "tiny.toml", "--device", device]);
     let file = |name, text: &[u8]| {
         case(
             name,
@@ -168,16 +169,12 @@ fn settings() -> Vec<Case> {
         with("no channels", &["generator.channels=0"]),
         with("fewer channels than the fewest", &["generator.channels=4"]),
         with("a bound of nothing", &["discriminator.a_max=0"]),
-        with("a device that does not exist", &["seed=1"]),
+        on("a device that does not exist", "abacus"),
+        on(
+            "a device of another machine, in a build without them",
+            "flex,remote:ID@there:7501",
+        ),
     ]
-    .into_iter()
-    .map(|mut case| {
-        if case.name == "a device that does not exist" {
-            case.typed.extend(["--device", "abacus"]);
-        }
-        case
-    })
-    .collect()
 }
 
 /// The head of a bitmap of 60,000 x 60,000 pixels.
@@ -930,6 +927,10 @@ fn lists_of_phrases() -> Vec<Case> {
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "the system's own words differ")]
+#[cfg_attr(
+    feature = "remote",
+    ignore = "a build that knows other machines says so"
+)]
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
