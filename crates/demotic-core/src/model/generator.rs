@@ -140,6 +140,10 @@ pub struct Posterior {
 }
 
 /// How means and variances lie.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a step has two of them, and neither is in a list"
+)]
 #[derive(Clone, Debug)]
 enum Parameters {
     /// `[b, z, h, w]` each; logarithms of variances within [`ops::LOG_VAR_RANGE`].

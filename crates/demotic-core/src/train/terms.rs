@@ -10,7 +10,7 @@ use crate::ops;
 /// Terms added so far.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    terms: Vec<Term>,
+    parts: Vec<Term>,
     measured: Vec<Option<Figure>>,
     /// Values of the figures, one after the other.
     values: Vec<Tensor<1>>,
@@ -45,7 +45,7 @@ impl Terms {
     /// Adds `weight` times the mean of `values`, a vector, to the loss, and measures the mean.
     pub(super) fn add(&mut self, figure: Figure, weight: f32, values: Tensor<1>) {
         let figure = Some(figure);
-        self.terms.push(Term {
+        self.parts.push(Term {
             figure,
             weight,
             values,
@@ -54,7 +54,7 @@ impl Terms {
 
     /// Adds a term that is no figure by itself.
     pub(super) fn add_unmeasured(&mut self, weight: f32, values: Tensor<1>) {
-        self.terms.push(Term {
+        self.parts.push(Term {
             figure: None,
             weight,
             values,
@@ -89,7 +89,7 @@ impl Terms {
 
     /// The loss times a share, to begin the backward pass at; its terms' figures are measured.
     fn total(&mut self, share: f32) -> Tensor<1> {
-        let terms = std::mem::take(&mut self.terms);
+        let terms = std::mem::take(&mut self.parts);
         let first = terms.first().expect("a loss has a term");
         if terms.len() <= ops::TOTALLED && ops::is_near_wgsl(&first.values.device()) {
             let weighted: Vec<(Tensor<1>, f32)> = terms

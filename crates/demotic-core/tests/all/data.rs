@@ -1797,7 +1797,9 @@ fn what_a_few_lines_of_a_drawing_stand_for_is_bounded() {
         let mut content = format!(r#"<{tag} id="t0" {attributes}><path {path}/></{tag}>"#);
         for level in 1..12 {
             let inner = format!(r#"<path {path} {reference}="url(#t{})"/>"#, level - 1).repeat(10);
-            content += &format!(r#"<{tag} id="t{level}" {attributes}>{inner}</{tag}>"#);
+            content.push_str(&format!(
+                r#"<{tag} id="t{level}" {attributes}>{inner}</{tag}>"#
+            ));
         }
         content + &format!(r#"<path {path} {reference}="url(#t11)"/>"#)
     };

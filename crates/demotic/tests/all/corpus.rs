@@ -455,6 +455,13 @@ fn folders() -> Vec<Case> {
             vec![("set/one/a.png", whole.clone()), ("set/two/b.avif", vec![])],
             &inspect,
         ),
+    ]
+}
+
+fn layouts() -> Vec<Case> {
+    let whole = small_picture();
+    let inspect = ["data", "inspect", "set"];
+    vec![
         case(
             "styles one level deeper",
             vec![
@@ -934,6 +941,7 @@ fn lists_of_phrases() -> Vec<Case> {
 fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let mut cases = settings();
     cases.extend(folders());
+    cases.extend(layouts());
     cases.extend(damaged_drawings_and_profiles());
     cases.extend(endless_drawings());
     cases.extend(damaged_pictures());

@@ -153,7 +153,7 @@ fn gradients_to(
     results
         .iter()
         .fold(launch, |launch, (name, result)| {
-            launch.bind_tensor(*name, result)
+            launch.bind_tensor(name, result)
         })
         .groups(&x.client, [count(groups), count(b), 1]);
     dx
