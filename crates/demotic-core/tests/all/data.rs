@@ -1797,9 +1797,11 @@ fn what_a_few_lines_of_a_drawing_stand_for_is_bounded() {
         let mut content = format!(r#"<{tag} id="t0" {attributes}><path {path}/></{tag}>"#);
         for level in 1..12 {
             let inner = format!(r#"<path {path} {reference}="url(#t{})"/>"#, level - 1).repeat(10);
-            content.push_str(&format!(
-                r#"<{tag} id="t{level}" {attributes}>{inner}</{tag}>"#
-            ));
+            content = [
+                content,
+                format!(r#"<{tag} id="t{level}" {attributes}>{inner}</{tag}>"#),
+            ]
+            .concat();
         }
         content + &format!(r#"<path {path} {reference}="url(#t11)"/>"#)
     };
