@@ -22,6 +22,9 @@ const BESIDE: [&str; 2] = ["openmoji", "twemoji"];
 /// Sides of a single picture are enlarged to at least this.
 const SHOWN_PX: usize = 256;
 
+/// Pictures side by side where each phrase has one.
+const ACROSS: usize = 6;
+
 /// By what to draw, in which style, into which file.
 pub(super) struct Target<'a> {
     pub(super) run: &'a Path,
@@ -105,10 +108,13 @@ pub(super) fn draw(
                 .zip(drawn.iter())
                 .filter(|(_, drawn)| !drawn.is_empty())
                 .collect();
-            let blocks: Vec<Block<'_>> = rows
-                .iter()
-                .map(|(answer, drawn)| block(table, answer, drawn))
-                .collect();
+            let blocks: Vec<Block<'_>> = if rows.iter().all(|(_, drawn)| drawn.len() == 1) {
+                rows.chunks(ACROSS).map(|row| line(table, row)).collect()
+            } else {
+                let rows = rows.iter();
+                rows.map(|(answer, drawn)| block(table, answer, drawn))
+                    .collect()
+            };
             sheet::save(&sheet::draw(&blocks, side, false), out)?;
         }
     }
@@ -123,6 +129,27 @@ pub(super) fn draw(
         chosen.description,
         out.display()
     ))
+}
+
+/// A row of a sheet where each phrase has one picture: over it the phrase, or the idea's name where its
+/// letters cannot be drawn.
+fn line<'a>(table: &Phrases, row: &[(&Answer, &'a Vec<Drawn>)]) -> Block<'a> {
+    let name = |answer: &Answer| {
+        if answer.phrase.is_ascii() {
+            answer.phrase.clone()
+        } else {
+            table.ideas()[answer.ranked[0].idea].name.clone()
+        }
+    };
+    Block {
+        title: String::new(),
+        columns: row.iter().map(|(answer, _)| name(answer)).collect(),
+        rows: vec![
+            row.iter()
+                .map(|(_, drawn)| Some(drawn[0].picture.as_slice()))
+                .collect(),
+        ],
+    }
 }
 
 /// A row of a sheet: the phrase, where its letters can be drawn, and the ideas' names.

@@ -111,6 +111,13 @@ fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_req
         .done();
     let sheet = image::open(place.path("sheet.png")).expect("a sheet");
     assert!(sheet.width() > 256 && sheet.height() > 200);
+    // One picture a phrase: six side by side.
+    draw("happy sad tired angry party rain sun --out row.png");
+    let row = image::open(place.path("row.png")).expect("a sheet");
+    let (width, height) = (row.width(), row.height());
+    let cell = (width - 4) / 6;
+    assert_eq!(width, 6 * cell + 4);
+    assert!((2 * cell..3 * cell).contains(&height), "{width} x {height}");
     place.refuses(
         &words("draw grinning --run run --style openmoji --device flex --out a.png"),
         2,
