@@ -1,12 +1,12 @@
-//! What validation phrases decide, from which nothing is learnt: when the phrase encoder stops, and what it
-//! is worth beside TF-IDF.
+//! What is held out decides, and nothing is learnt from it: when the phrase encoder stops, and what networks
+//! are worth beside recall.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::recall::{Recall, Recalled, ranked};
+use super::recall::{Likeness, Recall, Recalled, ranked};
 use super::table::{Language, Phrases, Register};
 use super::text::{fold, split_of_phrase};
 use crate::data::Split;
@@ -15,43 +15,43 @@ use crate::data::Split;
 const ENCODER: [f32; 9] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0];
 const TFIDF: [f32; 10] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0];
 
-/// What encoder and TF-IDF are worth beside each other.
+/// What a network and recall are worth beside each other: phrase encoder and TF-IDF, reader and drawings.
 ///
 /// ```text
-/// p(idea | phrase) = softmax(encoder * log p_bag + tfidf * similarity)
+/// p(idea) = softmax(network * log p_network + recall * score)
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Blend {
-    /// Weight of the encoder's log-probability.
-    pub encoder: f32,
-    /// Nats for a similarity of 1.
-    pub tfidf: f32,
+    /// Weight of the network's log-probability.
+    pub network: f32,
+    /// Nats for a score of 1.
+    pub recall: f32,
 }
 
 impl Default for Blend {
-    /// That of words that were learnt before it was fitted, and of those without validation phrases.
+    /// Of phrases, where none is held out.
     fn default() -> Self {
         Self {
-            encoder: 1.0,
-            tfidf: 6.0,
+            network: 1.0,
+            recall: 6.0,
         }
     }
 }
 
 impl Blend {
-    /// `encoder * log_prob + tfidf * similarity` of every idea.
-    fn scores(self, log_probs: &[f32], similarities: &[f32]) -> Vec<f32> {
-        let pairs = log_probs.iter().zip(similarities);
+    /// `network * log_prob + recall * score` of every idea.
+    fn scores(self, log_probs: &[f32], scores: &[f32]) -> Vec<f32> {
+        let pairs = log_probs.iter().zip(scores);
         pairs
-            .map(|(p, s)| self.encoder * p + self.tfidf * s)
+            .map(|(p, s)| self.network * p + self.recall * s)
             .collect()
     }
 
     /// Ideas by their scores, the most probable first; similarities stay beside them.
-    pub(super) fn ranked(self, log_probs: &[f32], similarities: &[f32]) -> Vec<Recalled> {
-        let mut all = ranked(&self.scores(log_probs, similarities), 1.0);
+    pub(super) fn ranked(self, log_probs: &[f32], likeness: &Likeness) -> Vec<Recalled> {
+        let mut all = ranked(&self.scores(log_probs, &likeness.scores), 1.0);
         for recalled in &mut all {
-            recalled.similarity = similarities[recalled.idea];
+            recalled.similarity = likeness.similarities[recalled.idea];
         }
         all
     }
@@ -97,6 +97,31 @@ fn nats(scores: &[f32], right: &[usize]) -> f32 {
     let mut own = right.iter().map(|idea| scores[*idea]);
     let best = own.clone().fold(f32::NEG_INFINITY, f32::max);
     all + top - best - log_sum(&mut own, best)
+}
+
+/// The blend under which what is right is most probable, of those whose weights are tried, and how well it
+/// tells it. `log_probs`, `scores` of recall: rows over ideas; `right`: the right ideas of each row.
+pub(super) fn fitted(
+    log_probs: &[&[f32]],
+    scores: &[Vec<f32>],
+    right: &[&[usize]],
+    networks: &[f32],
+    recalls: &[f32],
+) -> Option<(Blend, Told)> {
+    let tried = networks.iter().flat_map(|network| {
+        let tried = recalls.iter();
+        tried.map(move |recall| Blend {
+            network: *network,
+            recall: *recall,
+        })
+    });
+    let told = tried.filter_map(|blend| {
+        let rows = log_probs.par_iter().zip(scores);
+        let rows: Vec<Vec<f32>> = rows.map(|(p, s)| blend.scores(p, s)).collect();
+        let rows = rows.iter().map(Vec::as_slice);
+        Some((blend, Told::of(rows.zip(right.iter().copied()))?))
+    });
+    told.min_by(|(_, a), (_, b)| a.nats.total_cmp(&b.nats))
 }
 
 /// Validation phrases, once each language and folded form, with the ideas that have them.
@@ -146,26 +171,11 @@ impl HeldOut {
         log_probs: &[f32],
         ideas: usize,
     ) -> Option<(Blend, Told)> {
-        let similarities: Vec<Vec<f32>> = self
-            .texts
-            .par_iter()
-            .map(|text| recall.similarities(text))
-            .collect();
-        let rows = |blend: Blend| -> Vec<Vec<f32>> {
-            let rows = log_probs.par_chunks_exact(ideas).zip(&similarities);
-            rows.map(|(p, s)| blend.scores(p, s)).collect()
-        };
-        let tried = ENCODER.into_iter().flat_map(|encoder| {
-            let tried = TFIDF.into_iter();
-            tried.map(move |tfidf| Blend { encoder, tfidf })
-        });
-        let told = tried.filter_map(|blend| {
-            let scores = rows(blend);
-            let scores = scores.iter().map(Vec::as_slice);
-            let told = Told::of(scores.zip(self.right.iter().map(Vec::as_slice)))?;
-            Some((blend, told))
-        });
-        told.min_by(|(_, a), (_, b)| a.nats.total_cmp(&b.nats))
+        let texts = self.texts.par_iter();
+        let scores: Vec<Vec<f32>> = texts.map(|text| recall.likeness(text).scores).collect();
+        let rows: Vec<&[f32]> = log_probs.chunks_exact(ideas).collect();
+        let right: Vec<&[usize]> = self.right.iter().map(Vec::as_slice).collect();
+        fitted(&rows, &scores, &right, &ENCODER, &TFIDF)
     }
 }
 
@@ -228,17 +238,24 @@ mod tests {
             held.right.iter().flat_map(row).collect()
         };
         let (wrong, told) = held.fitted(&recall, &log_probs(false), 2).expect("phrases");
-        assert_eq!(wrong.encoder, 0.0);
-        assert!(wrong.tfidf > 0.0 && told.first == 1.0, "{wrong:?} {told:?}");
+        assert_eq!(wrong.network, 0.0);
+        assert!(
+            wrong.recall > 0.0 && told.first == 1.0,
+            "{wrong:?} {told:?}"
+        );
         // Where TF-IDF knows nothing.
         let nothing = Recall::new(&training.filtered(|_| false));
         let (right, told) = held.fitted(&nothing, &log_probs(true), 2).expect("phrases");
         assert!(
-            right.encoder == 1.0 && told.nats < 0.01,
+            right.network == 1.0 && told.nats < 0.01,
             "{right:?} {told:?}"
         );
         assert_eq!(held.told(&log_probs(false), 2).map(|t| t.first), Some(0.0));
-        let best = right.ranked(&[-8.0, -0.1], &[0.3, 0.4]);
+        let likeness = Likeness {
+            similarities: vec![0.3, 0.4],
+            scores: vec![0.3, 0.4],
+        };
+        let best = right.ranked(&[-8.0, -0.1], &likeness);
         assert_eq!((best[0].idea, best[0].similarity), (1, 0.4));
     }
 }

@@ -1,41 +1,36 @@
 //! What the reader learns from: the built-in drawings, as the frozen eyes look at them.
 
-use std::collections::BTreeMap;
+use rayon::prelude::*;
 
-use super::eyes::product;
-use super::fit::Told;
-use super::gallery::Gallery;
+use super::fit::{Blend, Told, fitted};
+use super::gallery::{Gallery, SHARPNESS};
 use super::table::Phrases;
 use crate::data::{DataError, Split, split_of_family};
 
-/// Sharpness of probabilities by the most similar drawing, in cosines.
-const SHARPNESS: f32 = 20.0;
+/// Weights of the reader's log-probability, and nats for a similarity of 1, that are tried.
+const READER: [f32; 6] = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
+const DRAWINGS: [f32; 6] = [0.0, 2.0, 5.0, 10.0, 15.0, 20.0];
 
 /// Looks and the ideas that they show.
 #[derive(Debug)]
 pub(super) struct Looks {
-    pub(super) training: Vec<(usize, Vec<f32>)>,
-    /// A tenth of the drawings: each shows an idea whose other drawings are learnt.
+    pub(super) training: Gallery,
+    /// A tenth of the drawings: most show an idea whose other drawings are learnt.
     pub(super) held_out: Vec<(usize, Vec<f32>)>,
 }
 
 impl Looks {
-    pub(super) fn built_in(table: &Phrases) -> Result<Self, DataError> {
-        let gallery = Gallery::built_in(table)?;
-        let mut drawings: BTreeMap<usize, usize> = BTreeMap::new();
-        let (mut training, mut held_out) = (Vec::new(), Vec::new());
-        for (idea, look) in gallery.looks() {
-            let number = drawings.entry(idea).or_default();
-            let name = format!("drawing:{}:{number}", table.ideas()[idea].key);
-            *number += 1;
-            let of = if split_of_family(&name) == Split::Validation {
-                &mut held_out
-            } else {
-                &mut training
-            };
-            of.push((idea, look.to_vec()));
-        }
-        Ok(Self { training, held_out })
+    /// `held_out`: which tenth is held out, validation or test; the other one is left out.
+    pub(super) fn built_in(table: &Phrases, held_out: Split) -> Result<Self, DataError> {
+        let (training, others) = Gallery::built_in(table)?.split(|idea, number| {
+            let key = &table.ideas()[idea].key;
+            split_of_family(&format!("drawing:{key}:{number}"))
+        });
+        let of_split = others.into_iter().filter(|(split, ..)| *split == held_out);
+        Ok(Self {
+            training,
+            held_out: of_split.map(|(_, idea, look)| (idea, look)).collect(),
+        })
     }
 
     /// All held-out looks, one after the other.
@@ -44,25 +39,46 @@ impl Looks {
         looks.flat_map(|(_, look)| look.iter().copied()).collect()
     }
 
-    /// How well scores over ideas, a row a held-out look, tell them.
-    pub(super) fn told(&self, scores: &[f32], ideas: usize) -> Option<Told> {
-        let right = self.held_out.iter();
-        let right = right.map(|(idea, _)| std::slice::from_ref(idea));
-        Told::of(scores.chunks_exact(ideas).zip(right))
+    /// The idea of each held-out look.
+    fn right(&self) -> Vec<&[usize]> {
+        let held_out = self.held_out.iter();
+        held_out
+            .map(|(idea, _)| std::slice::from_ref(idea))
+            .collect()
     }
 
-    /// How well the most similar training drawing tells them.
-    pub(super) fn told_by_nearest(&self, ideas: usize) -> Option<Told> {
-        let mut scores = Vec::new();
-        for (_, look) in &self.held_out {
-            let mut best = vec![-SHARPNESS; ideas];
-            for (idea, other) in &self.training {
-                let cosine = SHARPNESS * product(look, other) as f32;
-                best[*idea] = best[*idea].max(cosine);
-            }
-            scores.extend(best);
-        }
-        self.told(&scores, ideas)
+    /// Similarities of each held-out look to the training drawings.
+    fn similarities(&self) -> Vec<Vec<f32>> {
+        let looks = self.held_out.par_iter();
+        looks
+            .map(|(_, look)| self.training.similarities(look))
+            .collect()
+    }
+
+    /// How well log-probabilities, a row of `ideas` a held-out look, tell them.
+    pub(super) fn told(&self, log_probs: &[f32], ideas: usize) -> Option<Told> {
+        let rows = log_probs.chunks_exact(ideas);
+        Told::of(rows.zip(self.right()))
+    }
+
+    /// How well the training drawings tell them.
+    pub(super) fn told_by_drawings(&self) -> Option<Told> {
+        let scaled = |row: Vec<f32>| -> Vec<f32> { row.iter().map(|s| SHARPNESS * s).collect() };
+        let rows: Vec<Vec<f32>> = self.similarities().into_iter().map(scaled).collect();
+        Told::of(rows.iter().map(Vec::as_slice).zip(self.right()))
+    }
+
+    /// What the reader's log-probabilities and the drawings are worth beside each other, and how well both
+    /// together tell the held-out looks.
+    pub(super) fn fitted(&self, log_probs: &[f32], ideas: usize) -> Option<(Blend, Told)> {
+        let rows: Vec<&[f32]> = log_probs.chunks_exact(ideas).collect();
+        fitted(
+            &rows,
+            &self.similarities(),
+            &self.right(),
+            &READER,
+            &DRAWINGS,
+        )
     }
 }
 
@@ -77,12 +93,35 @@ mod tests {
         let some: Vec<_> = ideas.into_iter().step_by(20).collect();
         let table = Phrases::of_ideas(some);
         let ideas = table.ideas().len();
-        let looks = Looks::built_in(&table).expect("it is whole");
-        let all = looks.training.len() + looks.held_out.len();
-        assert_eq!(all, 6 * ideas);
-        assert!((all / 20..all / 5).contains(&looks.held_out.len()));
+        let test = Looks::built_in(&table, Split::Test).expect("it is whole");
+        let looks = Looks::built_in(&table, Split::Validation).expect("it is whole");
+        let [a, b] = [&test, &looks].map(|looks| looks.held_out.len());
+        assert_eq!(looks.training.len() + a + b, 6 * ideas);
+        for count in [a, b] {
+            assert!((6 * ideas / 20..6 * ideas / 5).contains(&count), "{count}");
+        }
         assert_eq!(looks.held_out_looks().len(), looks.held_out.len() * KEPT);
-        let told = looks.told_by_nearest(ideas).expect("there are some");
+        for (idea, look) in &looks.held_out {
+            let is_known = (0..looks.training.len()).any(|at| looks.training.drawing(at).1 == look);
+            assert!(!is_known, "{idea}");
+        }
+        let told = looks.told_by_drawings().expect("there are some");
         assert!(told.first > 0.5 && told.five >= told.first, "{told:?}");
+        // A reader that is always right, and one that knows nothing.
+        let ln = |is_right: bool| if is_right { 0.0 } else { -9.0 };
+        let knows = |looks: &Looks| -> Vec<f32> {
+            let rows = looks.held_out.iter();
+            rows.flat_map(|(own, _)| (0..ideas).map(move |idea| ln(idea == *own)))
+                .collect()
+        };
+        let (blend, told) = looks.fitted(&knows(&looks), ideas).expect("some");
+        assert!(
+            told.first == 1.0 && blend.network > 0.0,
+            "{blend:?} {told:?}"
+        );
+        let nothing = vec![-(ideas as f32).ln(); looks.held_out.len() * ideas];
+        let (blend, told) = looks.fitted(&nothing, ideas).expect("some");
+        let alone = looks.told_by_drawings().expect("some");
+        assert!(blend.recall > 0.0 && told.first == alone.first, "{blend:?}");
     }
 }

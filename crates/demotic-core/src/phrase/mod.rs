@@ -54,7 +54,7 @@ pub use memory::{Drawn, Memory, Origin};
 pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
-pub use score::{WordRow, WordScores, score};
+pub use score::{PictureRow, SPECIFIC, WordRow, WordScores, score};
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
 pub use table::{Idea, Language, Phrase, Phrases, Register};

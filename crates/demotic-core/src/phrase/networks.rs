@@ -45,7 +45,7 @@ impl Networks {
                 writer: Speaker::new(&mut init, signs),
                 discriminator: TextDiscriminator::new(&mut init),
             }),
-            reader: (options.reader_steps > 0).then(|| Reader::new(&mut init)),
+            reader: (options.reader_steps > 0).then(|| Reader::new(&mut init, ideas)),
         }
     }
 

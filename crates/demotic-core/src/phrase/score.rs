@@ -9,11 +9,12 @@ use super::faces::FaceRow;
 use super::fit::{Blend, Told};
 use super::import::key_of;
 use super::learn::{Found, Words};
-use super::recall::Recall;
+use super::looks::Looks;
+use super::recall::{Likeness, Recall, Recalled};
 use super::table::{Language, Phrases, Register};
 use super::text::{fold, split_of_phrase};
-use super::voice::{Wanted, phrases_of};
-use crate::data::Split;
+use super::voice::{Wanted, best_of, code_of, drawn_of, phrases_of};
+use crate::data::{DataError, Split};
 use crate::metric::{Bootstrap, Estimate};
 use crate::rng::{Rng, Stream};
 use crate::table::{Cell, Column, Fitted, Table, WHOLE};
@@ -27,6 +28,8 @@ const RESAMPLES: usize = 1000;
 const SPOKEN_OF: usize = 300;
 /// Temperatures of the curve of quality against diversity.
 const TEMPERATURES: [f32; 4] = [0.3, 0.6, 0.8, 1.0];
+/// Most ideas that a specific phrase is said of.
+pub const SPECIFIC: usize = 20;
 
 /// One method on one group of phrases.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -66,6 +69,25 @@ pub struct SpokenRow {
     pub realness: f64,
 }
 
+/// What is said of drawings that are held out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PictureRow {
+    /// Language.
+    pub language: Language,
+    /// How a drawing's phrase was found.
+    pub by: &'static str,
+    /// Drawings.
+    pub pictures: usize,
+    /// Share whose phrase is one of the idea that is drawn, with the 95 % interval over drawings.
+    pub right: Estimate,
+    /// The same of phrases that at most [`SPECIFIC`] ideas have.
+    pub specific: Estimate,
+    /// Share of phrases that no other one repeats but once.
+    pub distinct: f64,
+    /// Share that stand in a list.
+    pub listed: f64,
+}
+
 /// All figures.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WordScores {
@@ -75,6 +97,8 @@ pub struct WordScores {
     pub rows: Vec<WordRow>,
     /// Rephrasing: share of phrases that have an answer, and of answers that recall a right idea first.
     pub rephrase: Vec<(String, f64, f64)>,
+    /// Picture -> phrase.
+    pub pictures: Vec<PictureRow>,
     /// Idea -> new phrase.
     pub spoken: Vec<SpokenRow>,
     /// Kaomoji that are made up, beside real ones.
@@ -92,7 +116,14 @@ struct Query {
 
 /// Scores the words of a data source on a held-out split. `words`: learnt from its training phrases; without
 /// them, TF-IDF and the simple methods alone.
-pub fn score(table: &Phrases, words: Option<&Words>, split: Split) -> WordScores {
+///
+/// # Errors
+/// [`DataError`] where the built-in drawings are damaged.
+pub fn score(
+    table: &Phrases,
+    words: Option<&Words>,
+    split: Split,
+) -> Result<WordScores, DataError> {
     let table = table.filtered(|phrase| phrase.register != Register::Rude);
     let training = table.filtered(|phrase| split_of_phrase(&fold(&phrase.text)) == Split::Train);
     let recall = Recall::new(&training);
@@ -104,14 +135,15 @@ pub fn score(table: &Phrases, words: Option<&Words>, split: Split) -> WordScores
     let all = Recall::new(&table);
     let challenge = challenge(&table, &all, split);
     rows.extend(ranked("challenge", &challenge, &table, &all, words));
-    WordScores {
+    Ok(WordScores {
         split,
         rows,
         rephrase: rephrased(&table, &all, &held),
+        pictures: pictures(&table, &all, words, split)?,
         spoken: words.map_or_else(Vec::new, |words| spoken(&table, &all, words)),
         faces: words.map_or_else(Vec::new, faces),
         found: words.map(Words::found),
-    }
+    })
 }
 
 /// Phrases of a split, once each language and folded form.
@@ -130,6 +162,10 @@ fn held_out(table: &Phrases, training: &Recall, split: Split) -> Vec<Query> {
                 right: BTreeSet::new(),
                 groups: vec![
                     "all".into(),
+                    match phrase.register {
+                        Register::Name | Register::Tag => "names and tags".into(),
+                        Register::Colloquial | Register::Rude => "colloquial".into(),
+                    },
                     language.into(),
                     format!("{language} {}", phrase.register.name()),
                     if shares {
@@ -191,6 +227,7 @@ fn ranked(
     }
     let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
     let bags = words.map(|words| words.log_probs(&texts));
+    let likeness: Vec<Likeness> = texts.iter().map(|text| recall.likeness(text)).collect();
     let mut methods: Vec<(&'static str, Vec<Vec<f32>>)> = vec![
         (
             "popularity",
@@ -211,20 +248,20 @@ fn ranked(
                 .collect(),
         ),
         (
-            "both TF-IDF",
-            texts.iter().map(|text| recall.similarities(text)).collect(),
+            "TF-IDF",
+            likeness.iter().map(|of| of.scores.clone()).collect(),
         ),
     ];
     if let Some((words, bags)) = words.zip(bags) {
-        let blend = |(text, bag): (&&str, &Vec<f32>)| {
+        let blend = |(likeness, bag): (&Likeness, &Vec<f32>)| {
             let mut scores = vec![0.0; bag.len()];
-            let ranked = words.blended(bag, &recall.similarities(text));
+            let ranked = words.blended(bag, likeness);
             for (place, recalled) in ranked.iter().enumerate() {
                 scores[recalled.idea] = -(place as f32);
             }
             scores
         };
-        let both = texts.iter().zip(&bags).map(blend).collect();
+        let both = likeness.iter().zip(&bags).map(blend).collect();
         methods.push(("encoder", bags));
         methods.push(("encoder + TF-IDF", both));
     }
@@ -242,16 +279,9 @@ fn ranked(
                 .zip(&ranks)
                 .filter(|(query, _)| query.groups.contains(group));
             let own: Vec<usize> = own.map(|(_, rank)| *rank).collect();
-            let bootstrap = Bootstrap::new(own.len(), RESAMPLES, 0);
-            let units: Vec<usize> = (0..own.len()).collect();
             let share = |most: usize| {
-                let hits: Vec<f64> = own
-                    .iter()
-                    .map(|rank| f64::from(u8::from(*rank < most)))
-                    .collect();
-                bootstrap
-                    .mean(&hits, &units)
-                    .map(|spread| spread.estimate())
+                let hits: Vec<bool> = own.iter().map(|rank| *rank < most).collect();
+                share_of(&hits)
             };
             if let Some((first, five)) = share(1).zip(share(5)) {
                 rows.push(WordRow {
@@ -266,6 +296,14 @@ fn ranked(
         }
     }
     rows
+}
+
+/// The share of hits, with its interval; `None` of nothing.
+fn share_of(hits: &[bool]) -> Option<Estimate> {
+    let values: Vec<f64> = hits.iter().map(|hit| f64::from(u8::from(*hit))).collect();
+    let units: Vec<usize> = (0..hits.len()).collect();
+    let spread = Bootstrap::new(hits.len(), RESAMPLES, 0).mean(&values, &units);
+    spread.map(|spread| spread.estimate())
 }
 
 /// Ideas before the first right one; of equal scores, earlier ideas come first.
@@ -319,6 +357,86 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
         }
     }
     told
+}
+
+/// What is said of the drawings that `split` holds out, whose ideas are known by other drawings: the phrase
+/// that is recalled, and the most probable and the most real, by the discriminator, of those that the speaker
+/// draws.
+fn pictures(
+    table: &Phrases,
+    all: &Recall,
+    words: Option<&Words>,
+    split: Split,
+) -> Result<Vec<PictureRow>, DataError> {
+    let looks = Looks::built_in(table, split)?;
+    let gallery = &looks.training;
+    let rank = |look: &[f32]| match words {
+        Some(words) => words.rank_look(gallery, look),
+        None => gallery.rank_look(look),
+    };
+    let ranked: Vec<(usize, &[f32], Vec<Recalled>)> = looks
+        .held_out
+        .iter()
+        .map(|(idea, look)| (*idea, look.as_slice(), rank(look)))
+        .filter(|(.., ranked)| !ranked.is_empty())
+        .collect();
+    let mut rows = Vec::new();
+    for language in Language::ALL {
+        let wanted = Wanted {
+            language: Some(language),
+            ..Wanted::default()
+        };
+        let mut put = |by: &'static str, said: Vec<(usize, String)>| {
+            let hit = |(idea, text): &(usize, String), most: usize| {
+                let ideas = all.known(text);
+                ideas.len() <= most && ideas.contains(&(*idea as u32))
+            };
+            let share = |most: usize| {
+                let hits: Vec<bool> = said.iter().map(|said| hit(said, most)).collect();
+                share_of(&hits)
+            };
+            let Some((right, specific)) = share(usize::MAX).zip(share(SPECIFIC)) else {
+                return;
+            };
+            let n = said.len() as f64;
+            let folds: BTreeSet<String> = said.iter().map(|(_, text)| fold(text)).collect();
+            let listed = said.iter().filter(|(_, text)| !all.known(text).is_empty());
+            rows.push(PictureRow {
+                language,
+                by,
+                pictures: said.len(),
+                right,
+                specific,
+                distinct: folds.len() as f64 / n,
+                listed: listed.count() as f64 / n,
+            });
+        };
+        let recalled = ranked.iter().map(|(idea, _, ranked)| {
+            let said = phrases_of(table, all, ranked, wanted, 1);
+            let text = said.into_iter().next();
+            (*idea, text.map_or_else(String::new, |said| said.phrase))
+        });
+        put("recalled", recalled.collect());
+        let Some(words) = words else { continue };
+        let codes: Vec<Vec<f32>> = ranked
+            .iter()
+            .map(|(_, look, ranked)| code_of(words, &ranked[0], look))
+            .collect();
+        let mut rng = Rng::new(0, Stream::SCORED.lane(36), language as u64);
+        let drawn = drawn_of(words, language, &codes, &mut rng);
+        let ideas = || ranked.iter().map(|(idea, ..)| *idea);
+        let said = drawn.iter().map(|drawn| best_of(drawn).to_owned());
+        put("made up, most probable", ideas().zip(said).collect());
+        let said = drawn.iter().map(|drawn| {
+            let texts: Vec<&str> = drawn.iter().map(|(text, _)| text.as_str()).collect();
+            let real = words.realness(&texts).into_iter();
+            let real: Vec<(String, f32)> =
+                texts.iter().map(|t| (*t).to_owned()).zip(real).collect();
+            best_of(&real).to_owned()
+        });
+        put("made up, most real", ideas().zip(said).collect());
+    }
+    Ok(rows)
 }
 
 /// What is written as kaomoji.
@@ -439,34 +557,15 @@ impl std::fmt::Display for WordScores {
             }
             put(&mut all, "", table.fitted(width));
         }
+        if !self.pictures.is_empty() {
+            put(
+                &mut all,
+                "",
+                table_of_pictures(&self.pictures).fitted(width),
+            );
+        }
         if !self.spoken.is_empty() {
-            let mut table = Table::new([
-                Column::text("made up"),
-                Column::figure("temperature"),
-                Column::figure("n"),
-                Column::figure("distinct"),
-                Column::figure("listed"),
-                Column::figure("real words"),
-                Column::figure("right idea"),
-                Column::figure("looks real"),
-            ]);
-            for row in &self.spoken {
-                let shares = [
-                    row.distinct,
-                    row.listed,
-                    row.real_words,
-                    row.right,
-                    row.realness,
-                ];
-                let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
-                let first = [
-                    row.language.name().to_owned(),
-                    format!("{:.1}", row.temperature),
-                    row.phrases.to_string(),
-                ];
-                table.push(first.map(Cell::from).into_iter().chain(shares));
-            }
-            put(&mut all, "", table.fitted(width));
+            put(&mut all, "", table_of_spoken(&self.spoken).fitted(width));
         }
         if !self.faces.is_empty() {
             put(&mut all, "", table_of_faces(&self.faces).fitted(width));
@@ -480,6 +579,63 @@ impl std::fmt::Display for WordScores {
         }
         Ok(())
     }
+}
+
+/// What is said of drawings that are held out.
+fn table_of_pictures(rows: &[PictureRow]) -> Table {
+    let mut table = Table::new([
+        Column::text("said of drawings"),
+        Column::text("by"),
+        Column::figure("n"),
+        Column::figure("right"),
+        Column::figure("specific"),
+        Column::figure("distinct"),
+        Column::figure("listed"),
+    ]);
+    for row in rows {
+        let share = |e: &Estimate| Cell::interval([e.value, e.low, e.high], 3);
+        table.push([
+            row.language.name().into(),
+            row.by.into(),
+            row.pictures.to_string().into(),
+            share(&row.right),
+            share(&row.specific),
+            format!("{:.3}", row.distinct).into(),
+            format!("{:.3}", row.listed).into(),
+        ]);
+    }
+    table
+}
+
+/// What the speakers make up.
+fn table_of_spoken(rows: &[SpokenRow]) -> Table {
+    let mut table = Table::new([
+        Column::text("made up"),
+        Column::figure("temperature"),
+        Column::figure("n"),
+        Column::figure("distinct"),
+        Column::figure("listed"),
+        Column::figure("real words"),
+        Column::figure("right idea"),
+        Column::figure("looks real"),
+    ]);
+    for row in rows {
+        let shares = [
+            row.distinct,
+            row.listed,
+            row.real_words,
+            row.right,
+            row.realness,
+        ];
+        let shares = shares.map(|share| Cell::from(format!("{share:.3}")));
+        let first = [
+            row.language.name().to_owned(),
+            format!("{:.1}", row.temperature),
+            row.phrases.to_string(),
+        ];
+        table.push(first.map(Cell::from).into_iter().chain(shares));
+    }
+    table
 }
 
 /// How kaomoji fare that are made up, and real ones.
@@ -503,10 +659,14 @@ fn table_of_faces(rows: &[FaceRow]) -> Table {
 
 /// What learning found on what is held out of it: a title, and a row a kind.
 fn table_of_found(found: &Found) -> (String, Table) {
-    let Blend { encoder, tfidf } = found.blend;
+    let Blend { network, recall } = found.blend;
     let title = format!(
-        "encoder of step {}; fitted on validation phrases: {encoder} of its log-probability, {tfidf} nats for 1 of similarity",
-        found.encoder_step
+        "encoder of step {}; fitted on validation phrases: {network} of its log-probability, {recall} nats for 1 of similarity{}",
+        found.encoder_step,
+        found.sight.map_or_else(String::new, |sight| format!(
+            "; on drawings: {} of the reader's, {} nats",
+            sight.network, sight.recall
+        ))
     );
     let mut table = Table::new([
         Column::text("held out while learning"),
@@ -519,7 +679,8 @@ fn table_of_found(found: &Found) -> (String, Table) {
         ("validation phrases", "encoder", found.encoder),
         ("validation phrases", "encoder + TF-IDF", found.blended),
         ("drawings", "reader", found.reader),
-        ("drawings", "nearest drawing", found.nearest),
+        ("drawings", "other drawings", found.drawings),
+        ("drawings", "reader + drawings", found.seen),
     ] {
         if let Some(Told { nats, first, five }) = told {
             let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));

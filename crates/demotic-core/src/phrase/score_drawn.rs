@@ -87,9 +87,8 @@ pub fn score_drawn(
             let (mut recalled, mut real, mut nearest) = (0.0, 0.0, 0.0);
             let mut hits = Vec::new();
             for (at, text) in texts.iter().enumerate() {
-                let similarities = recall.similarities(text);
                 let ranked = match words.zip(bags.as_ref()) {
-                    Some((words, bags)) => words.blended(&bags[at], &similarities),
+                    Some((words, bags)) => words.blended(&bags[at], &recall.likeness(text)),
                     None => recall.rank(text),
                 };
                 let right = all.known(text);

@@ -12,6 +12,7 @@ use super::looks::Looks;
 use super::speaker::Spoken;
 use super::table::Language;
 use super::text::fold;
+use crate::data::Split;
 use crate::error::Error;
 use crate::rng::{Rng, Stream};
 
@@ -73,22 +74,22 @@ impl Learner {
     ) -> Result<f32, Error> {
         let looks = match self.looks.take() {
             Some(looks) => looks,
-            None => Looks::built_in(self.table())?,
+            None => Looks::built_in(self.table(), Split::Validation)?,
         };
         let training = &looks.training;
         let mut loss = 0.0;
-        if let (false, Some(reader)) = (training.is_empty(), self.networks.reader.clone()) {
+        if let (1.., Some(mut reader)) = (training.len(), self.networks.reader.clone()) {
+            if self.step == 0 {
+                reader = reader.begun(training.means());
+            }
             let (mut seen, mut right) = (Vec::with_capacity(batch * KEPT), Vec::new());
             for _ in 0..batch {
-                let (idea, look) = &training[rng.below(training.len() as u32) as usize];
+                let (idea, look) = training.drawing(rng.below(training.len() as u32) as usize);
                 let noisy = look.iter().map(|v| v + LOOK_NOISE * rng.normal());
                 seen.extend(unit(noisy.collect()));
-                right.push(*idea as i32);
+                right.push(idea as i32);
             }
-            let logits = self
-                .networks
-                .encoder
-                .logits(reader.codes(seen, &self.device));
+            let logits = reader.logits(seen, &self.device);
             let right = Tensor::from_data(TensorData::new(right, [batch, 1]), &self.device);
             let gold = activation::log_softmax(logits, 1).gather(1, right);
             let (reader, value) = updated(reader, gold.mean().neg(), &mut self.adam, |_| rate);
@@ -99,19 +100,23 @@ impl Learner {
         Ok(loss)
     }
 
-    /// How well the reader, and the most similar drawing, tell drawings that are held out.
+    /// How well the reader tells drawings that are held out; fits what it is worth beside the others.
     pub(super) fn read_held_out(&mut self) -> Option<Told> {
         let (looks, networks) = (self.looks.as_ref()?, self.networks.valid());
         let reader = networks.reader.as_ref()?;
         let device = self.device.clone().inner();
         let mut log_probs = Vec::new();
         for looks in looks.held_out_looks().chunks(CHUNK * KEPT) {
-            log_probs.extend(reader.log_probs(&networks.encoder, looks.to_vec(), &device));
+            log_probs.extend(reader.log_probs(looks.to_vec(), &device));
         }
         let ideas = self.table().ideas().len();
         let told = looks.told(&log_probs, ideas);
-        self.found.nearest = looks.told_by_nearest(ideas);
+        self.found.drawings = looks.told_by_drawings();
         self.found.reader = told;
+        if let Some((blend, told)) = looks.fitted(&log_probs, ideas) {
+            self.found.sight = Some(blend);
+            self.found.seen = Some(told);
+        }
         told
     }
 

@@ -136,6 +136,11 @@ pub fn grams(phrase: &str) -> Vec<String> {
     grams
 }
 
+/// Whether one of the [`grams`] is a whole word, character or sign.
+pub(super) fn is_whole(gram: &str) -> bool {
+    gram.starts_with('=') || gram.chars().count() == 1
+}
+
 /// Lengths of the letter groups of a word.
 const WORD_GRAMS: std::ops::RangeInclusive<usize> = 3..=5;
 
@@ -229,5 +234,7 @@ mod tests {
                 .iter()
                 .any(|gram| gram.contains('b') && gram.contains('笑'))
         );
+        let whole: Vec<&String> = groups.iter().filter(|gram| is_whole(gram)).collect();
+        assert_eq!(whole, ["=ab", "笑", "死", "了"]);
     }
 }

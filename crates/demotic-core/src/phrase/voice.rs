@@ -107,13 +107,42 @@ pub fn phrases_of(
 const DRAWS: usize = 8;
 /// Temperature of the draws.
 const TEMPERATURE: f32 = 0.7;
+/// The same where no phrase is refused for being known.
+const COOL: f32 = 0.5;
 
-/// Phrases that the speaker makes up for a recalled idea and that stand in no list, the most real first by
-/// the text discriminator: its mean probability that their tokens are real is their score. In the language
-/// and register that are wanted; in both languages, and as people say it, where nothing is said of them.
-///
-/// `look`: what the gallery looks at in the picture that recalled it. Where the reader takes the picture for
-/// the same idea, phrases are of what it reads; else of the idea.
+/// What people might say of each code: phrases that the speaker draws, known or new, with the mean
+/// log-likelihood of their units.
+pub(super) fn drawn_of(
+    words: &Words,
+    language: Language,
+    codes: &[Vec<f32>],
+    rng: &mut Rng,
+) -> Vec<Vec<(String, f32)>> {
+    let conditions: Vec<Vec<f32>> = codes
+        .iter()
+        .flat_map(|code| vec![condition(code, Register::Colloquial); DRAWS])
+        .collect();
+    let drawn = words.make_up_of(language, &conditions, COOL, rng);
+    drawn.chunks(DRAWS).map(<[_]>::to_vec).collect()
+}
+
+/// The phrase of the highest score.
+pub(super) fn best_of(drawn: &[(String, f32)]) -> &str {
+    let best = drawn.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    best.map_or("", |(text, _)| text)
+}
+
+/// The code that phrases of a picture are made up of: where the reader takes it for the recalled idea, what
+/// it reads; else the idea's. `look`: what the gallery looks at in the picture.
+pub(super) fn code_of(words: &Words, recalled: &Recalled, look: &[f32]) -> Vec<f32> {
+    let read = words.read(look).filter(|(_, idea)| *idea == recalled.idea);
+    read.map_or_else(|| words.code(recalled.idea).to_vec(), |(code, _)| code)
+}
+
+/// Phrases that the speaker makes up for a recalled idea and that stand in no list, the most usual first: the
+/// mean probability of their units, of ratios, is their score. In the language and register that are wanted;
+/// in both languages, and as people say it, where nothing is said of them. `look`: what the gallery looks at
+/// in the picture that recalled it.
 pub fn new_phrases(
     words: &Words,
     listed: &Recall,
@@ -122,8 +151,7 @@ pub fn new_phrases(
     wanted: Wanted<'_>,
     count: usize,
 ) -> Vec<Said> {
-    let read = words.read(look).filter(|(_, idea)| *idea == recalled.idea);
-    let code = read.map_or_else(|| words.code(recalled.idea).to_vec(), |(code, _)| code);
+    let code = code_of(words, recalled, look);
     let register = wanted.register.unwrap_or(Register::Colloquial);
     let mut found: BTreeMap<String, Said> = BTreeMap::new();
     for language in Language::ALL {
@@ -137,19 +165,17 @@ pub fn new_phrases(
             recalled.idea as u64,
         );
         let conditions = vec![condition(&code, register); DRAWS * count];
-        let draws = words.make_up_of(language, &conditions, TEMPERATURE, &mut rng);
-        let texts: Vec<&str> = draws.iter().map(|(text, _)| text.as_str()).collect();
-        for (text, real) in texts.iter().zip(words.realness(&texts)) {
-            let folded = fold(text);
-            if folded.is_empty() || !listed.known(text).is_empty() {
+        for (text, likelihood) in words.make_up_of(language, &conditions, TEMPERATURE, &mut rng) {
+            let folded = fold(&text);
+            if folded.is_empty() || !listed.known(&text).is_empty() {
                 continue;
             }
             found.entry(folded).or_insert_with(|| Said {
-                phrase: (*text).to_owned(),
+                phrase: text,
                 language,
                 register: Some(register),
                 idea: recalled.idea,
-                score: real,
+                score: likelihood.exp(),
                 known: false,
             });
         }

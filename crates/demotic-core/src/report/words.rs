@@ -9,7 +9,7 @@ use super::chart::{Chart, Series, points};
 use super::html::{escape, section};
 
 /// Tables of the scores: key, title, and the columns.
-const TABLES: [(&str, &str, &[&str]); 4] = [
+const TABLES: [(&str, &str, &[&str]); 5] = [
     (
         "rows",
         "Phrase to idea: first right, among the first five",
@@ -27,6 +27,13 @@ const TABLES: [(&str, &str, &[&str]); 4] = [
             "recognised",
             "real",
             "nearest_l1",
+        ],
+    ),
+    (
+        "pictures",
+        "What is said of drawings",
+        &[
+            "language", "by", "pictures", "right", "specific", "distinct", "listed",
         ],
     ),
     (

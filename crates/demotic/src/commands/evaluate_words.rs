@@ -37,7 +37,7 @@ pub(super) fn run(args: &EvaluateArgs, split: Split) -> Result<()> {
     checkpoint.check_styles(&dataset)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let scored = Scored {
-        words: phrase::score(&table, learnt.as_ref(), split),
+        words: phrase::score(&table, learnt.as_ref(), split)?,
         drawn: phrase::score_drawn(
             &table,
             learnt.as_ref(),

@@ -63,7 +63,11 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
         for (path, picture) in held {
             let planes = picture.fit(SIZE_PX).planes(Channels::Rgb, [255; 3]);
             let look = gallery.look(&planes, SIZE_PX as usize);
-            let ranked = gallery.rank_look(&look);
+            // The reader has seen the built-in drawings alone, no pictures of one's own.
+            let ranked = match &learnt {
+                Some(learnt) if source == "emoji" => learnt.rank_look(&gallery, &look),
+                _ => gallery.rank_look(&look),
+            };
             let mut said =
                 phrase::phrases_of(&table, &listed, &ranked, wanted, args.count as usize);
             if let (Some(learnt), Some(best)) = (&learnt, ranked.first()) {
