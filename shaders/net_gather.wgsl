@@ -1,14 +1,14 @@
-// net_gather: copies arrays end to end into a part of a longer one, each padded with zeros as the launch says.
-// An array that comes in runs, as of `net_conv_weight`, is their sum, in their order.
+// net_gather: copies arrays end to end into a part of a longer one, each padded with zeros as the launch
+// says. An array that comes in runs, as of `net_conv_weight`, is their sum, in their order.
 //
-// One invocation an element of the result's part, which begins at START and has LENGTH elements. Each of up to
-// seven buffers holds one array or two.
+// One invocation an element of the result's part, which begins at START and has LENGTH elements. Each of up
+// to seven buffers holds one array or two.
 //
 // Bindings
 //   part_0 .. part_(COUNT - 1)  [.. array .. array ..]
 //   flat                        [.. START .. START + LENGTH ..]
-// Beside the text, four rows a buffer, of which two are used: (where the array goes in the part, its size, its
-// runs, where it begins in the buffer); a size of 0 where there is none.
+// Beside the text, four rows a buffer, of which two are used: (where the array goes in the part, its size,
+// its runs, where it begins in the buffer); a size of 0 where there is none.
 // Template: WG, COUNT, START, LENGTH.
 
 //: for k in 0..COUNT

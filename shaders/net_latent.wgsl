@@ -2,8 +2,8 @@
 //
 //   l = clamp(both[log variance] + START, LEAST, MOST)
 //   y = both[mean] + exp(l / 2) noise
-//   BACKWARD: dboth[mean] = dy;  dboth[log variance] = dy noise exp(l / 2) / 2 where l was not clamped, else 0;
-//   on top of `before` where ADDED
+//   BACKWARD: dboth[mean] = dy;  dboth[log variance] = dy noise exp(l / 2) / 2 where l was not clamped, else
+//   0; on top of `before` where ADDED
 //
 // One invocation an element of the sample.
 //

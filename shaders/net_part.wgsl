@@ -1,10 +1,11 @@
-// net_part: some of a tensor's planes along an axis, and their gradient, which is zero elsewhere; or with TWICE
-// a tensor behind itself, and its gradient.
+// net_part: some of a tensor's planes along an axis, and their gradient, which is zero elsewhere; or with
+// TWICE a tensor behind itself, and its gradient.
 //
 //   y[o, k, i] = x[o, START + k, i]
 //   BACKWARD: dx[o, k, i] = dy[o, k - START, i] where START <= k < START + COUNT, else 0; on top of `before`
 //   where ADDED
-//   TWICE: y[i] = x[i % INNER], i < SIZE = 2 INNER;  BACKWARD: dx[i] = dy[i] + dy[INNER + i], i < SIZE = INNER
+//   TWICE: y[i] = x[i % INNER], i < SIZE = 2 INNER
+//   TWICE and BACKWARD: dx[i] = dy[i] + dy[INNER + i], i < SIZE = INNER
 //
 // One invocation an element of the result. Axes before and after the one that is cut lie together: OUTER and
 // INNER.

@@ -59,9 +59,10 @@ pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 use meeting::{is_leaf_or_none, split};
 pub(crate) use near::{
-    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, join, latent, norm_row, twice,
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, gathered_at_once, join, latent,
+    norm_row, twice,
 };
-pub use near::{judged, mixed, total};
+pub use near::{gather, judged, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
@@ -547,63 +548,6 @@ pub(crate) struct Gather {
     /// Elements of each array in the buffer. One that has several times as many comes in runs, which are
     /// added up in their order.
     pub(crate) sizes: [usize; GATHERED],
-}
-
-/// Arrays that one [`gather`] takes on a device, at most.
-pub(crate) fn gathered_at_once(device: &Device) -> usize {
-    if is_near_wgsl(device) {
-        near::PAIRED
-    } else {
-        GATHERED
-    }
-}
-
-/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros. `sizes`: what each
-/// takes there; a longer array comes in runs, which are added up. Only where our kernels run.
-///
-/// # Panics
-/// For no arrays, more than a device takes at once (seven, or fourteen), and one whose length is no multiple
-/// of its size.
-pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usize]) -> Tensor<1> {
-    let count = parts.len();
-    let most = gathered_at_once(&flat.device());
-    assert!((1..=most).contains(&count), "{count} arrays at once");
-    assert_eq!(count, sizes.len(), "each array has its size");
-    for (part, size) in parts.iter().zip(sizes) {
-        let [all] = part.dims();
-        assert!(
-            all.is_multiple_of(*size),
-            "{all} elements are no runs of {size}"
-        );
-    }
-    if is_near_wgsl(&flat.device()) {
-        return near::gather_pairs(flat, start, &parts, sizes.to_vec());
-    }
-    let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
-    let mut parts = parts.into_iter();
-    let first = parts.next().expect("there is one");
-    let mut next = || {
-        parts
-            .next()
-            .unwrap_or_else(|| first.clone())
-            .into_dispatch()
-    };
-    let (b, c, d, e, f, g) = (next(), next(), next(), next(), next(), next());
-    Tensor::from_dispatch(<Dispatch as NetOps>::gather(
-        flat.into_dispatch(),
-        first.into_dispatch(),
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        Gather {
-            start,
-            count,
-            sizes,
-        },
-    ))
 }
 
 /// Part of a flat buffer as a tensor, without a copy; `start` as [`padded`] arrays lie.

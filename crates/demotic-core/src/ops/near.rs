@@ -11,11 +11,11 @@ use burn::backend::autodiff::{
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Device, Int, Tensor, activation};
 
 use super::meeting::{Meeting, is_leaf_or_none, split};
 use super::shapes::{Shape, meet};
-use super::{GATHERED, TensorShape, padded};
+use super::{GATHERED, Gather, TensorShape, padded};
 #[cfg(feature = "wgpu")]
 use super::{four, weight_gradient_runs};
 use super::{is_near_wgsl, norm_act_meeting};
@@ -158,11 +158,68 @@ pub fn total(terms: &[(Tensor<1>, f32)]) -> Tensor<1> {
     ))
 }
 
-/// Arrays that one [`gather_pairs`] takes.
-pub(super) const PAIRED: usize = 14;
+/// Arrays that one [`gather`] takes on a device, at most.
+pub(crate) fn gathered_at_once(device: &Device) -> usize {
+    if is_near_wgsl(device) {
+        PAIRED
+    } else {
+        GATHERED
+    }
+}
 
-/// `super::gather` of up to [`PAIRED`] arrays.
-pub(super) fn gather_pairs(
+/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros. `sizes`: what each
+/// takes there; a longer array comes in runs, which are added up. Only where our kernels run.
+///
+/// # Panics
+/// For no arrays, more than a device takes at once (seven, or fourteen), and one whose length is no multiple
+/// of its size.
+pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usize]) -> Tensor<1> {
+    let count = parts.len();
+    let most = gathered_at_once(&flat.device());
+    assert!((1..=most).contains(&count), "{count} arrays at once");
+    assert_eq!(count, sizes.len(), "each array has its size");
+    for (part, size) in parts.iter().zip(sizes) {
+        let [all] = part.dims();
+        assert!(
+            all.is_multiple_of(*size),
+            "{all} elements are no runs of {size}"
+        );
+    }
+    if is_near_wgsl(&flat.device()) {
+        return gather_pairs(flat, start, &parts, sizes.to_vec());
+    }
+    let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
+    let mut parts = parts.into_iter();
+    let first = parts.next().expect("there is one");
+    let mut next = || {
+        parts
+            .next()
+            .unwrap_or_else(|| first.clone())
+            .into_dispatch()
+    };
+    let (b, c, d, e, f, g) = (next(), next(), next(), next(), next(), next());
+    Tensor::from_dispatch(<Dispatch as super::NetOps>::gather(
+        flat.into_dispatch(),
+        first.into_dispatch(),
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        Gather {
+            start,
+            count,
+            sizes,
+        },
+    ))
+}
+
+/// Arrays that one [`gather_pairs`] takes.
+const PAIRED: usize = 14;
+
+/// [`gather`] of up to [`PAIRED`] arrays.
+fn gather_pairs(
     flat: Tensor<1>,
     start: usize,
     parts: &[Tensor<1>],

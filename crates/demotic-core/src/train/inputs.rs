@@ -261,8 +261,8 @@ impl<'a> Feed<'a> {
         (style_sources, typical)
     }
 
-    /// 1 at the canvas of each picture, 0 elsewhere; empty where unused. `images`: `[n, c, size, size]`; returns
-    /// `[n, 1, size, size]`.
+    /// 1 at the canvas of each picture, 0 elsewhere; empty where unused. `images`: `[n, c, size, size]`;
+    /// returns `[n, 1, size, size]`.
     fn canvas(&self, images: &[f32], size: usize) -> Vec<f32> {
         if self.config.loss.canvas <= 0.0 {
             return vec![];
