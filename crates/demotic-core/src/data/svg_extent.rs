@@ -55,20 +55,25 @@ pub(super) fn check(document: &Document<'_>) -> Result<(), String> {
     }
     let whole = Extents::of(document).and_then(Extents::whole);
     match whole {
+        Err(Beyond::Much) => Err(too_much()),
+        Ok(whole) if whole.extent > MAX_EXTENT => Err(too_much()),
         Ok(whole) if whole.nodes > MAX_NODES || whole.links > MAX_LINKS => Err(format!(
             "with all that repeats laid out, the drawing comes to more than {MAX_NODES} elements, or {MAX_LINKS} \
              shapes with a gradient, pattern, clip path, mask or filter; leave some out"
         )),
-        Ok(whole) if whole.extent <= MAX_EXTENT => svg_sheet::check(document, whole.nodes),
-        Ok(_) | Err(Beyond::Much) => Err(format!(
-            "with every `use`, mask and pattern laid out, {MARKER_EXTENT} bytes a marker, {LETTER_EXTENT} bytes a letter \
-             and {SET_EXTENT} bytes a text, the drawing comes to more than {MAX_EXTENT} bytes; leave out what repeats"
-        )),
+        Ok(whole) => svg_sheet::check(document, whole.nodes),
         Err(Beyond::Circle) => Err(
             "masks, clip paths, patterns or filters hold each other in a circle; leave one of them out"
                 .to_owned(),
         ),
     }
+}
+
+fn too_much() -> String {
+    format!(
+        "with every `use`, mask and pattern laid out, {MARKER_EXTENT} bytes a marker, {LETTER_EXTENT} bytes a letter and \
+         {SET_EXTENT} bytes a text, the drawing comes to more than {MAX_EXTENT} bytes; leave out what repeats"
+    )
 }
 
 /// Why it cannot be told what a drawing comes to.
