@@ -64,7 +64,7 @@ pub(super) fn check(
             Beyond::Held => format!(
                 "layers, filters, masks and patterns hold more than {MAX_HELD} pixels at once"
             ),
-            Beyond::Reach => "the region of a filter reaches beyond what can be drawn".to_owned(),
+            Beyond::Reach => "filters reach beyond what can be drawn".to_owned(),
         };
         format!("at {width} x {height} pixels, its {what}; leave some out or make it smaller")
     };

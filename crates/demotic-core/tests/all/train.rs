@@ -184,17 +184,23 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
 #[test]
 fn the_canvas_stays_where_its_change_is_a_loss() {
     let change = |weight: &str| {
-        let config = config(&["train.batch=4", weight]);
+        let config = config(&[
+            "train.batch=4",
+            "train.steps=40",
+            "train.generator_rate=3e-3",
+            weight,
+        ]);
         let data = dataset(&config);
         let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
         (0..30).for_each(|_| trainer.advance().expect("finite"));
         trainer.tick().unwrap().unwrap();
-        trainer.advance().expect("finite");
+        (0..10).for_each(|_| trainer.advance().expect("finite"));
         trainer.tick().unwrap().unwrap()[Figure::GCanvas]
     };
+    // Without pairs and at these sizes: .035 and .016.
     let (free, held) = (change("loss.canvas=1e-6"), change("loss.canvas=50"));
     assert!(
-        held > 0.0 && held < 0.7 * free,
+        held > 0.0 && held < 0.8 * free,
         "{held} with the term, {free} without"
     );
     assert_eq!(change("loss.canvas=0"), 0.0);
