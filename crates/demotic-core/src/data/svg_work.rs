@@ -59,14 +59,14 @@ pub(super) fn check(
         let [width, height] = sides;
         let what = match beyond {
             Beyond::Work => format!(
-                "layers, paths, filters, masks and patterns come to the work of more than {MAX_WORK} pixels"
+                "its layers, paths, filters, masks and patterns come to the work of more than {MAX_WORK} pixels"
             ),
             Beyond::Held => format!(
-                "layers, filters, masks and patterns hold more than {MAX_HELD} pixels at once"
+                "its layers, filters, masks and patterns hold more than {MAX_HELD} pixels at once"
             ),
             Beyond::Reach => "filters reach beyond what can be drawn".to_owned(),
         };
-        format!("at {width} x {height} pixels, its {what}; leave some out or make it smaller")
+        format!("at {width} x {height} pixels, {what}; leave some out or make it smaller")
     };
     let mut walk = Walk::default();
     let canvas = Canvas::of(sides.map(f64::from));
