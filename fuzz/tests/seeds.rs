@@ -31,7 +31,7 @@ const REFUSED: [(&str, &str); 39] = [
     ("drawing/circle.svg", "in a circle"),
     ("drawing/entities.svg", "entities written out"),
     ("drawing/masks.svg", "every `use`, mask"),
-    ("drawing/noise.svg", "the work of more than"),
+    ("drawing/noise.svg", "steps of work"),
     ("drawing/page.svg", "a web page"),
     ("drawing/reach.svg", "reaches beyond"),
     ("drawing/sheet.svg", "71 parts"),
