@@ -9,7 +9,7 @@ use resvg::usvg::{self, filter::Kind};
 
 use crate::number::{Real, Whole};
 
-/// Most work: about as many nanoseconds.
+/// Most work, in pixels that are passed once: about as many nanoseconds.
 const MAX_WORK: f64 = 8.0 * (1_u32 << 30) as f64;
 /// Most pixels in memory at once, of four bytes each: 1 GiB.
 const MAX_HELD: f64 = (256_u32 << 20) as f64;
@@ -61,14 +61,14 @@ pub(super) fn check(
         let [width, height] = sides;
         let what = match beyond {
             Beyond::Work => format!(
-                "its layers, paths, filters, masks and patterns come to more than {MAX_WORK} steps of work"
+                "layers, paths, filters, masks and patterns come to the work of more than {MAX_WORK} pixels"
             ),
             Beyond::Held => format!(
-                "its layers, filters, masks and patterns hold more than {MAX_HELD} pixels at once"
+                "layers, filters, masks and patterns hold more than {MAX_HELD} pixels at once"
             ),
             Beyond::Reach => "filters reach beyond what can be drawn".to_owned(),
         };
-        format!("at {width} x {height} pixels, {what}; leave some out or make it smaller")
+        format!("at {width} x {height} pixels, its {what}; leave some out or make it smaller")
     };
     let mut walk = Walk::default();
     let canvas = Canvas::of(sides.map(f64::from));

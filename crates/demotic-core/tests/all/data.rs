@@ -1756,7 +1756,7 @@ fn filters_are_refused_by_what_they_take_before_they_are_drawn() {
         format!(r#"<feConvolveMatrix order="{side}" kernelMatrix="{numbers}" {more}/>"#)
     };
     let far = r#"<feFlood x="-1e12" y="0" width="1e13" height="9"/>"#;
-    let work = "steps of work";
+    let work = "the work of more than";
     for (side, steps, says) in [
         (64, noise(4_000_000_000), work),
         (2000, noise(40), work),
@@ -1769,7 +1769,7 @@ fn filters_are_refused_by_what_they_take_before_they_are_drawn() {
             work,
         ),
         (4000, "<feFlood/>".repeat(20), "pixels at once"),
-        (64, far.into(), "reaches beyond"),
+        (64, far.into(), "reach beyond"),
     ] {
         let message = failure(filtered(side, &steps));
         assert_says(&message, &[says, "a.svg"]);
@@ -1841,13 +1841,16 @@ fn what_a_few_lines_of_a_drawing_stand_for_is_bounded() {
         (format!("<style>{}g{{fill:red}}</style>", "*+".repeat(100_000)), "100001 parts"),
         (
             r#"<path d="M0 9h1000000" stroke="red" stroke-dasharray="1"/>"#.repeat(30_000),
-            "steps of work",
+            "the work of more than",
         ),
     ] {
         assert_says(&failure(drawn(&content)), &[says]);
     }
     let covered = r#"<path d="M0 0h8000v8000h-8000z"/>"#.repeat(1000);
-    assert_says(&failure(drawn_at(8000, &covered)), &["steps of work"]);
+    assert_says(
+        &failure(drawn_at(8000, &covered)),
+        &["the work of more than"],
+    );
     let folder = TempDir::new().unwrap();
     let file =
         |svg: String| Picture::open_or_draw(&write(folder.path(), "a.svg", svg.as_bytes()), 64);
