@@ -33,7 +33,7 @@ const REFUSED: [(&str, &str); 39] = [
     ("drawing/masks.svg", "every `use`, mask"),
     ("drawing/noise.svg", "the work of more than"),
     ("drawing/page.svg", "a web page"),
-    ("drawing/reach.svg", "reaches beyond"),
+    ("drawing/reach.svg", "reach beyond"),
     ("drawing/sheet.svg", "71 parts"),
     ("drawing/tile.svg", "pixels at once"),
     ("drawing/vast-arc.svg", "an arc with a number beyond"),

@@ -14,6 +14,12 @@ use crate::number::Whole;
 const MAX_EXTENT: u64 = 64 << 20;
 /// A letter's outlines take this many times the memory of a byte of a path.
 const LETTER_EXTENT: u64 = 256;
+/// A letter that another element lends.
+const LENT_EXTENT: u64 = 2048;
+/// In a row of text, each letter for each part of the row that has a style of its own; and for so many
+/// letters of the row.
+const PART_EXTENT: u64 = 4;
+const ROW_LETTERS: u64 = 64;
 /// Text that is set by itself, for its font and its letters' places: an element, or a letter at a place of
 /// its own.
 const SET_EXTENT: u64 = 2048;
@@ -219,9 +225,25 @@ impl<'a> Extents<'a> {
         let has_markers = document
             .descendants()
             .any(|node| node.tag_name().name() == "marker");
+        // Nodes are numbered in the document's order: the last within each, from the last node on.
+        let count = document.descendants().count();
+        let mut last: Vec<u32> = (0..count.to_u32()).collect();
+        for place in (0..last.len()).rev() {
+            let node = document.get_node(NodeId::from(place));
+            if let Some(child) = node.and_then(|node| node.last_child()) {
+                last[place] = last[child.id().get_usize()];
+            }
+        }
         let mut sum = Laid::default();
+        // The last node of the text that was looked at; one within another is a part of it.
+        let mut of_text = None;
         for node in document.descendants() {
-            sum.extent += own_extent(&node);
+            let place = node.id().get();
+            if node.tag_name().name() == "text" && of_text.is_none_or(|last| place > last) {
+                sum.extent = sum.extent.saturating_add(rows_extent(&node));
+                of_text = Some(last[place as usize]);
+            }
+            sum.extent = sum.extent.saturating_add(own_extent(&node));
             sum.points += if has_markers { points(&node) } else { 0 };
             sum.shapes += u64::from(is_painted(&node));
             sum.nodes += u64::from(node.is_element());
@@ -229,14 +251,6 @@ impl<'a> Extents<'a> {
             // A drawing within a drawing is cut to its window.
             sum.links += u64::from(TargetKind::of(&node) == TargetKind::Window);
             extents.before.push(sum);
-        }
-        // Nodes are numbered in the document's order: the last within each, from the last node on.
-        let mut last: Vec<u32> = (0..extents.before.len().to_u32() - 1).collect();
-        for place in (0..last.len()).rev() {
-            let node = document.get_node(NodeId::from(place));
-            if let Some(child) = node.and_then(|node| node.last_child()) {
-                last[place] = last[child.id().get_usize()];
-            }
         }
         for node in document.descendants() {
             if let Some(id) = node.attribute("id") {
@@ -412,7 +426,7 @@ impl<'a> Extents<'a> {
                 Repeat::Letters => {
                     sum.extent = sum
                         .extent
-                        .saturating_add(laid.letters.saturating_mul(LETTER_EXTENT));
+                        .saturating_add(laid.letters.saturating_mul(LENT_EXTENT));
                     // The library looks for it from the first element on.
                     sum.nodes = sum.nodes.saturating_add(self.before.len() as u64 / 16);
                 }
@@ -557,6 +571,27 @@ fn is_painted(node: &Node<'_, '_>) -> bool {
     ];
     let name = node.tag_name().name();
     node.is_element() && (shapes.contains(&name) || svg_text::TEXT_ELEMENTS.contains(&name))
+}
+
+/// What rows of text come to beside their letters: the library sets a whole row anew for each of its parts,
+/// and looks for each letter among all.
+fn rows_extent(text: &Node<'_, '_>) -> u64 {
+    let row = |parts: u64, letters: u64| {
+        let each = (PART_EXTENT * parts).saturating_add(letters / ROW_LETTERS);
+        letters.saturating_mul(each)
+    };
+    let (mut sum, mut parts, mut letters) = (0_u64, 0, 0);
+    for node in text.descendants() {
+        if node.has_attribute("x") || node.has_attribute("y") {
+            sum = sum.saturating_add(row(parts, letters));
+            [parts, letters] = [0, 0];
+        }
+        if node.is_text() {
+            parts += 1;
+            letters += own_letters(&node);
+        }
+    }
+    sum.saturating_add(row(parts, letters))
 }
 
 fn own_letters(node: &Node<'_, '_>) -> u64 {
@@ -854,14 +889,21 @@ mod tests {
         };
         assert_eq!(texts(1000), Ok(()));
         assert!(texts(100_000).is_err_and(|e| e.contains("bytes a text")));
-        let placed = |places: &str| {
-            checked(&format!(
-                "<text x='{places}'>{}</text>",
-                "a".repeat(100_000)
-            ))
-        };
+        let placed =
+            |places: &str| checked(&format!("<text x='{places}'>{}</text>", "a".repeat(50_000)));
         assert_eq!(placed("5"), Ok(()));
         assert!(placed(&"5 ".repeat(100_000)).is_err());
+        // A row takes the square of its letters, and its letters for each of its parts.
+        let row = |letters: usize| checked(&format!("<text>{}</text>", "a".repeat(letters)));
+        assert_eq!(row(20_000), Ok(()));
+        assert!(row(80_000).is_err_and(|e| e.contains("bytes a text")));
+        let parts = |count: usize, attributes: &str| {
+            let part = format!("<tspan {attributes}>word </tspan>");
+            checked(&format!("<text>{}</text>", part.repeat(count)))
+        };
+        assert_eq!(parts(500, ""), Ok(()));
+        assert!(parts(3000, "").is_err());
+        assert_eq!(parts(3000, "x='3'"), Ok(()));
         let lent = |count: usize| {
             let words = format!("<desc id='d'>{}</desc>", "a".repeat(1000));
             checked(&(words + "<text>" + &"<tref href='#d'/>".repeat(count) + "</text>"))

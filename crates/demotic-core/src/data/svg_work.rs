@@ -9,7 +9,7 @@ use resvg::usvg::{self, filter::Kind};
 
 use crate::number::{Real, Whole};
 
-/// Most work, in pixels of a layer that is laid on another: about as many nanoseconds.
+/// Most work, in pixels that are passed once: about as many nanoseconds.
 const MAX_WORK: f64 = 8.0 * (1_u32 << 30) as f64;
 /// Most pixels in memory at once, of four bytes each: 1 GiB.
 const MAX_HELD: f64 = (256_u32 << 20) as f64;
@@ -23,16 +23,18 @@ const STROKED_POINT: f64 = 200.0;
 const DASH: f64 = 400.0;
 const MAX_DASHES: f64 = 1e6;
 /// An edge crosses a row of pixels.
-const ROW: f64 = 8.0;
+const ROW: f64 = 16.0;
+/// A pixel of a layer that is laid on another.
+const LAYER: f64 = 6.0;
 /// A pixel in a plain colour, of a gradient, of a pattern or picture.
-const PLAIN: f64 = 1.0;
-const GRADIENT: f64 = 6.0;
+const PLAIN: f64 = 3.0;
+const GRADIENT: f64 = 12.0;
 const SAMPLED: f64 = 24.0;
 /// A pixel of a picture that is unpacked.
 const UNPACKED: f64 = 8.0;
 /// A pixel of a layer under a clip path or a mask.
 const CLIPPED: f64 = 4.0;
-const MASKED: f64 = 8.0;
+const MASKED: f64 = 16.0;
 /// A pixel of what any filter step does, and of one that blurs.
 const STEP: f64 = 32.0;
 const BLUR: f64 = 160.0;
@@ -190,7 +192,7 @@ impl Walk {
         };
         let pixels = layer.pixels();
         self.hold(pixels)?;
-        self.add(pixels)?;
+        self.add(pixels * LAYER)?;
         self.children(group, &layer, transform)?;
         for filter in group.filters() {
             self.filter(filter, &layer, transform)?;
@@ -336,7 +338,7 @@ impl Walk {
         if let usvg::ImageKind::SVG(tree) = image.kind() {
             let canvas = Canvas::of(on.sides);
             self.hold(canvas.pixels())?;
-            self.add(canvas.pixels() * 2.0)?;
+            self.add(canvas.pixels() * LAYER)?;
             self.children(tree.root(), &canvas, transform)?;
             self.held -= canvas.pixels();
             return Ok(());

@@ -1769,7 +1769,7 @@ fn filters_are_refused_by_what_they_take_before_they_are_drawn() {
             work,
         ),
         (4000, "<feFlood/>".repeat(20), "pixels at once"),
-        (64, far.into(), "reaches beyond"),
+        (64, far.into(), "reach beyond"),
     ] {
         let message = failure(filtered(side, &steps));
         assert_says(&message, &[says, "a.svg"]);
