@@ -83,7 +83,7 @@ fn main(
             let line = top + pixel / 8u;
             let column = left + pixel % 8u;
             var value = vec4<f32>();
-            if (line < i32({{H}}) && column < i32({{W}})) {
+            if (line < {{H}} && column < {{W}}) {
 //: for k in 0..4
                 {
                     let o = first_out + 4u * quad + {{k}}u;

@@ -17,9 +17,9 @@
 
 var<workgroup> lanes: array<f32, {{WG}}>;
 
-/// The share of all labels but the first, at a patch of a picture.
-fn real_probability(picture: u32, patch: u32) -> f32 {
-    let start = picture * {{LABELS}} * {{AREA}} + patch;
+/// The share of all labels but the first, at a cell of a picture.
+fn real_probability(picture: u32, cell: u32) -> f32 {
+    let start = picture * {{LABELS}} * {{AREA}} + cell;
     let fake = emissions[start];
     var top = fake;
     for (var l = 1u; l < {{LABELS}}; l++) {
