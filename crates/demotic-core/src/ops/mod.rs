@@ -18,7 +18,6 @@
 
 mod choice;
 mod conv_cpu;
-mod doubled;
 mod filter;
 mod filter_cpu;
 mod filter_large;

@@ -3,15 +3,13 @@
 
 use burn::tensor::Tensor;
 
-use super::doubled::convolved;
 use super::near::{NearOps, Reading};
 use super::{
-    Dispatch, Resize, burns_conv, conv, halve, is_far, is_flex, is_near_wgsl, leaky,
-    meet_convolution, meet_resizing, takes_own_convolution, upsample,
+    Dispatch, Resize, burns_conv, conv, halve, is_near_wgsl, leaky, meet_convolution,
+    meet_resizing, takes_own_convolution, upsample,
 };
 
-/// A tensor, and what is still to be done to it: nothing, but on devices [`is_near_wgsl`]; and doubling on
-/// Flex.
+/// A tensor, and what is still to be done to it: nothing, but on devices [`is_near_wgsl`].
 #[derive(Clone, Debug)]
 pub(crate) struct Read {
     x: Tensor<4>,
@@ -44,9 +42,7 @@ impl Read {
 
     fn pending(x: Tensor<4>, reading: Reading) -> Self {
         let read = Self { x, reading };
-        let device = read.x.device();
-        let is_doubled_here = reading == Reading::Doubled && is_flex(&device) && !is_far(&device);
-        if is_near_wgsl(&device) || is_doubled_here {
+        if is_near_wgsl(&read.x.device()) {
             read
         } else {
             Self::plain(read.value())
@@ -98,12 +94,6 @@ pub(crate) fn conv_read(
     }
     let seen = reading.seen(x.dims());
     meet_convolution(&x, seen, &weight);
-    if is_flex(&x.device()) {
-        let as_one = (reading == Reading::Doubled).then(|| convolved(&x, &weight, &bias));
-        return as_one
-            .flatten()
-            .unwrap_or_else(|| conv(Read { x, reading }.value(), weight, bias, 1.0, in_runs));
-    }
     if takes_own_convolution(&x.device(), seen, &weight) {
         return Tensor::from_dispatch(<Dispatch as NearOps>::conv_reading(
             x.into_dispatch(),

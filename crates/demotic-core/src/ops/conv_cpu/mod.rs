@@ -2,13 +2,11 @@
 //!
 //! Used by [`super`] on Burn's Flex backend, whose im2col traffic limits it to a fraction of the processor's
 //! rate (`benches/RESULTS.md` has both side by side). [`winograd`] takes the 3x3 convolutions whose pictures
-//! and channels are large enough (`winograd::is_faster`), [`doubled`] those of a picture that is enlarged on
-//! the way, [`direct`] all others. Every output number is
+//! and channels are large enough (`winograd::is_faster`), [`direct`] all others. Every output number is
 //! summed by one task in one fixed order, and the choice looks at nothing but channels and sides: results are
 //! the same to the bit for any number of threads, and a picture's for any number of pictures.
 
 mod direct;
-pub(super) mod doubled;
 mod points;
 mod room;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Both ways against the formula in float64.
 
 use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
-use super::{ConvShape, bias_gradient, data_gradient, doubled, forward, weight_gradient};
+use super::{ConvShape, bias_gradient, data_gradient, forward, weight_gradient};
 use crate::ops::testing::worst;
 
 fn noise(len: usize, seed: u32) -> Vec<f32> {
@@ -232,88 +232,4 @@ fn few_channels_pictures_less_than_half_of_their_tiles_and_1x1_are_left_to_the_s
     assert!(!winograd::is_faster(ConvShape { kernel: 1, ..s }, CHANNELS));
     let stem = shape(1, [12, 96], [32, 32]);
     assert!(!winograd::is_faster(stem, WEIGHT_CHANNELS));
-}
-
-/// Each pixel of planes of this width as a 2x2 patch.
-fn patches(x: &[f32], width: usize) -> Vec<f32> {
-    let wide = |row: &[f32]| -> Vec<f32> { row.iter().flat_map(|v| [*v, *v]).collect() };
-    let rows = x.chunks_exact(width).map(wide);
-    rows.flat_map(|row| [row.clone(), row].concat()).collect()
-}
-
-#[test]
-fn a_doubled_picture_is_convolved_as_if_it_were_there() {
-    for (s, is_taken) in [
-        (shape(2, [48, 24], [16, 16]), true),
-        (shape(3, [29, 16], [8, 11]), true),
-        (shape(1, [16, 40], [12, 7]), true),
-        // Channels out that fill no vector: by the larger picture.
-        (shape(1, [48, 20], [16, 16]), false),
-        (shape(1, [48, 24], [5, 5]), false),
-    ] {
-        assert_eq!(doubled::is_taken(s), is_taken, "{s:?}");
-        if !is_taken {
-            continue;
-        }
-        let large = ConvShape {
-            height: 2 * s.height,
-            width: 2 * s.width,
-            ..s
-        };
-        let [x, w, _] = operands(s);
-        let [_, _, dy] = operands(large);
-        let bias = noise(s.channels_out, 5);
-        let (y, dx, dw) = oracle(&patches(&x, s.width), &w, &dy, large);
-        let size = |v: &[f32]| v.iter().map(|v| v.abs()).collect::<Vec<_>>();
-        let sizes = oracle(&patches(&size(&x), s.width), &size(&w), &size(&dy), large);
-        let area = large.height * large.width;
-        let y: Vec<f64> = (0..)
-            .zip(&y)
-            .map(|(at, y): (usize, _)| y + f64::from(bias[at / area % s.channels_out]))
-            .collect();
-        let got = doubled::forward(&x, &w, &bias, s);
-        assert!(worst_share(&got, &y, &sizes.0) < 3e-6, "{s:?}");
-        let got = doubled::weight_gradient(&x, &dy, s);
-        assert!(worst_share(&got, &dw, &sizes.2) < 3e-6, "{s:?}");
-        let pooled = |of: &[f64]| -> Vec<f64> {
-            let mut sums = vec![0.0; x.len()];
-            for (at, value) in of.iter().enumerate() {
-                let (plane, i, j) = (at / area, at / large.width % large.height, at % large.width);
-                sums[(plane * s.height + i / 2) * s.width + j / 2] += value;
-            }
-            sums
-        };
-        let got = doubled::data_gradient(&w, &dy, s);
-        assert!(
-            worst_share(&got, &pooled(&dx), &pooled(&sizes.1)) < 3e-6,
-            "{s:?}"
-        );
-    }
-}
-
-#[test]
-fn a_doubled_picture_has_the_same_bits_on_one_thread_and_on_many_and_alone() {
-    let s = shape(5, [24, 16], [9, 11]);
-    let [x, w, _] = operands(s);
-    let dy = noise(4 * s.batch * s.channels_out * 9 * 11, 8);
-    let bias = noise(s.channels_out, 9);
-    let bits = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.expect("threads").install(|| {
-            [
-                doubled::forward(&x, &w, &bias, s),
-                doubled::data_gradient(&w, &dy, s),
-                doubled::weight_gradient(&x, &dy, s),
-            ]
-            .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
-        })
-    };
-    let one = bits(1);
-    assert_eq!(one, bits(2));
-    assert_eq!(one, bits(7));
-    let alone = ConvShape { batch: 1, ..s };
-    let batch = doubled::forward(&x, &w, &bias, s);
-    for (x, y) in x.chunks(x.len() / 5).zip(batch.chunks(batch.len() / 5)) {
-        assert_eq!(doubled::forward(x, &w, &bias, alone), y);
-    }
 }

@@ -41,43 +41,6 @@ pub(super) const WEIGHT_CHANNELS: usize = 16;
 /// Parts of planes of a picture, one a channel.
 type Planes<'a> = Vec<&'a mut [MaybeUninit<f32>]>;
 
-/// Channels of one side that stand for places of a 2x2 patch, `[place][channel]`, whose taps are zero along a
-/// border of the kernel ([`super::doubled`]).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Places {
-    /// Of one place.
-    pub(super) channels: usize,
-}
-
-impl Places {
-    /// Channels that have products at a point, in runs. The transform of a kernel whose last tap is zero is
-    /// zero at infinity, the last point; one whose first tap is zero, at 0, the first. `turned`: last and
-    /// first changed places.
-    fn taking(self, point: usize, turned: bool) -> [Range<usize>; 2] {
-        let has = |second: bool, at: usize| at != if second == turned { SPAN - 1 } else { 0 };
-        let (row, column) = (point / SPAN, point % SPAN);
-        let n = self.channels;
-        let columns = match [false, true].map(|second| has(second, column)) {
-            [true, true] => 0..2,
-            [true, false] => 0..1,
-            _ => 1..2,
-        };
-        [false, true].map(|second| {
-            if has(second, row) {
-                let first = 2 * usize::from(second);
-                (first + columns.start) * n..(first + columns.end) * n
-            } else {
-                0..0
-            }
-        })
-    }
-}
-
-/// Channels that have products at a point, of `all`.
-fn taking(places: Option<Places>, point: usize, turned: bool, all: usize) -> [Range<usize>; 2] {
-    places.map_or([0..all, 0..0], |places| places.taking(point, turned))
-}
-
 /// True where this way takes at most half of the products (a whole tile takes a quarter; sides that do not
 /// fill their tiles more), and has channels enough to pay for the transforms.
 pub(super) fn is_faster(s: ConvShape, channels: usize) -> bool {
@@ -132,23 +95,13 @@ fn pack(weight: &[f32], s: ConvShape, turned: bool) -> Vec<f32> {
 /// As [`super::forward`].
 pub(super) fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: ConvShape) -> Vec<f32> {
     let channels = [s.channels_in, s.channels_out];
-    convolve(x, bias, channels, s, (&pack(weight, s, false), None))
+    convolve(x, bias, channels, s, &pack(weight, s, false))
 }
 
 /// As [`super::data_gradient`]: the forward pass with turned, transposed weights.
 pub(super) fn data_gradient(weight: &[f32], dy: &[f32], s: ConvShape) -> Vec<f32> {
-    data_gradient_of_places(weight, dy, s, None)
-}
-
-/// The same where output channels may be those of places.
-pub(super) fn data_gradient_of_places(
-    weight: &[f32],
-    dy: &[f32],
-    s: ConvShape,
-    places: Option<Places>,
-) -> Vec<f32> {
     let channels = [s.channels_out, s.channels_in];
-    convolve(dy, None, channels, s, (&pack(weight, s, true), places))
+    convolve(dy, None, channels, s, &pack(weight, s, true))
 }
 
 #[expect(
@@ -160,7 +113,7 @@ fn convolve(
     bias: Option<&[f32]>,
     [inputs, outputs]: [usize; 2],
     s: ConvShape,
-    packed: (&[f32], Option<Places>),
+    packed: &[f32],
 ) -> Vec<f32> {
     let t = Tiling::new(s);
     let together = (TASK_TILES / t.unit_tiles()).max(1);
@@ -189,14 +142,13 @@ fn convolve(
     unsafe { written(s.batch * outputs * t.area(), fill) }
 }
 
-/// Whole units from number `first` on. `packed`: also the places that the inputs stand for, their taps
-/// turned.
+/// Whole units from number `first` on.
 fn convolve_units(
     x: &[f32],
     bias: Option<&[f32]>,
     [inputs, outputs]: [usize; 2],
     t: Tiling,
-    (packed, places): (&[f32], Option<Places>),
+    packed: &[f32],
     (first, units): (usize, &mut [Planes]),
 ) {
     let tiles = units.len() * t.unit_tiles();
@@ -222,16 +174,10 @@ fn convolve_units(
             for (p, weights) in weights.chunks_exact(inputs * width).enumerate() {
                 let v = &v[p * point..][..tiles * channels];
                 let m = &mut m[p * point_out..][..tiles * width];
-                // Of places that have no products here.
-                if weights.iter().all(|weight| *weight == 0.0) {
-                    m.fill(0.0);
-                    continue;
-                }
-                let taking = taking(places, p, true, inputs);
                 match width / LANES {
-                    3 => multiply::<4, 3>(v, channels, weights, taking, m),
-                    2 => multiply::<6, 2>(v, channels, weights, taking, m),
-                    _ => multiply::<8, 1>(v, channels, weights, taking, m),
+                    3 => multiply::<4, 3>(v, channels, weights, m),
+                    2 => multiply::<6, 2>(v, channels, weights, m),
+                    _ => multiply::<8, 1>(v, channels, weights, m),
                 }
             }
             let wanted = panel * PANEL..outputs.min(panel * PANEL + width);
@@ -263,34 +209,27 @@ fn roomy(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut room[..len]
 }
 
-/// `m[tile][lane] = sum_c v[tile][c] weights[c][lane]` over the channels of two runs, R tiles by N vectors at
-/// once.
+/// `m[tile][lane] = sum_c v[tile][c] weights[c][lane]`, R tiles by N vectors at once.
 #[inline(never)]
 fn multiply<const R: usize, const N: usize>(
     v: &[f32],
     channels: usize,
     weights: &[f32],
-    taking: [Range<usize>; 2],
     m: &mut [f32],
 ) {
+    let inputs = weights.len() / (N * LANES);
     let tiles = v.len() / channels;
     for (block, m) in m.chunks_mut(R * N * LANES).enumerate() {
         // The last block computes its last tile again rather than read past it.
+        let rows: [&[f32]; R] =
+            std::array::from_fn(|r| &v[(block * R + r).min(tiles - 1) * channels..][..inputs]);
         let mut sums = [[f32x8::ZERO; N]; R];
-        for run in &taking {
-            let inputs = run.len();
-            let rows: [&[f32]; R] = std::array::from_fn(|r| {
-                let tile = (block * R + r).min(tiles - 1);
-                &v[tile * channels + run.start..][..inputs]
-            });
-            let weights = &weights[run.start * N * LANES..run.end * N * LANES];
-            for (c, weights) in weights.chunks_exact(N * LANES).enumerate().take(inputs) {
-                let weights: [f32x8; N] = each(|i| get(weights, i * LANES));
-                for (sums, row) in sums.iter_mut().zip(&rows) {
-                    let x = splat(row[c]);
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = x.mul_add(weight, *sum);
-                    }
+        for (c, weights) in weights.chunks_exact(N * LANES).enumerate().take(inputs) {
+            let weights: [f32x8; N] = each(|i| get(weights, i * LANES));
+            for (sums, row) in sums.iter_mut().zip(&rows) {
+                let x = splat(row[c]);
+                for (sum, weight) in sums.iter_mut().zip(weights) {
+                    *sum = x.mul_add(weight, *sum);
                 }
             }
         }
@@ -357,16 +296,6 @@ fn inverse(
 /// As [`super::weight_gradient`]. Groups of tiles come one after the other: first their transforms, a unit a
 /// task, then their products, a point a task. So memory is bounded, and the order of summation is fixed.
 pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape) -> Vec<f32> {
-    weight_gradient_of_places(x, dy, s, None)
-}
-
-/// The same where output channels may be those of places: taps that these have not are left at some value.
-pub(super) fn weight_gradient_of_places(
-    x: &[f32],
-    dy: &[f32],
-    s: ConvShape,
-    places: Option<Places>,
-) -> Vec<f32> {
     let (inputs, outputs) = (s.channels_in, s.channels_out);
     let [ci, co] = [inputs, outputs].map(|channels| channels.next_multiple_of(LANES));
     let t = Tiling::new(s);
@@ -410,12 +339,11 @@ pub(super) fn weight_gradient_of_places(
                     [v, &ys[i * part_y + p * point_y..][..tiles * co]]
                 };
                 let parts: Vec<[&[f32]; 2]> = (0..count).map(part).collect();
-                let taking = taking(places, p, false, co);
                 for c in (0..ci).step_by(PANEL) {
                     match (ci - c) / LANES {
-                        1 => correlate::<8, 1>(&parts, [ci, co], c, &taking, du),
-                        2 => correlate::<4, 2>(&parts, [ci, co], c, &taking, du),
-                        _ => correlate::<4, 3>(&parts, [ci, co], c, &taking, du),
+                        1 => correlate::<8, 1>(&parts, [ci, co], c, du),
+                        2 => correlate::<4, 2>(&parts, [ci, co], c, du),
+                        _ => correlate::<4, 3>(&parts, [ci, co], c, du),
                     }
                 }
             });
@@ -424,17 +352,16 @@ pub(super) fn weight_gradient_of_places(
     unpack(&du, [ci, co], s)
 }
 
-/// `du[o][c..] += sum_tiles y[tile][o] v[tile][c..]` for the output channels of two runs, R of them by N
-/// vectors of input channels at once.
+/// `du[o][c..] += sum_tiles y[tile][o] v[tile][c..]`, R output channels by N vectors of input channels at
+/// once.
 #[inline(never)]
 fn correlate<const R: usize, const N: usize>(
     parts: &[[&[f32]; 2]],
     [ci, co]: [usize; 2],
     c: usize,
-    taking: &[Range<usize>; 2],
     du: &mut [f32],
 ) {
-    for o in taking.iter().flat_map(|run| run.clone().step_by(R)) {
+    for o in (0..co).step_by(R) {
         let mut sums = [[f32x8::ZERO; N]; R];
         for [v, y] in parts {
             for (v, y) in v.chunks_exact(ci).zip(y.chunks_exact(co)) {
