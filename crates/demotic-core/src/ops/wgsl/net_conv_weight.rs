@@ -2,8 +2,10 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, pair, shader};
-use crate::ops::{ConvShape, Reading};
+use super::{
+    Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
+};
+use crate::ops::ConvShape;
 
 shader! {
     /// `net_conv_weight.wgsl`.
@@ -66,35 +68,34 @@ impl Plan {
         [self.blocks[0], self.blocks[1], self.runs()]
     }
 
-    pub(super) fn constants(&self, s: ConvShape, reading: Reading) -> Constants {
+    pub(super) fn constants(&self, s: ConvShape) -> Constants {
         let taps = s.kernel * s.kernel;
         let inputs = IN_LANES * self.each;
         let (rows, columns) = (self.rows + s.kernel - 1, 8 + s.kernel - 1);
         let (tile, slopes) = (inputs * rows * columns, self.rows * 8 * OUTPUTS / 4);
         debug_assert!(4 * tile + 16 * slopes <= SHARED_BYTES, "{self:?}");
-        let constants = Constants::default()
+        Constants::default()
             .with("K", s.kernel)
             .with("TAPS", taps)
             .with("HALO", s.kernel / 2)
-            .size("INPUTS", s.channels_in)
-            .size("OUTPUTS", s.channels_out)
-            .size("H", s.height)
-            .size("W", s.width)
+            .with("INPUTS", s.channels_in)
+            .with("OUTPUTS", s.channels_out)
+            .with("H", s.height)
+            .with("W", s.width)
             .with("TY", self.rows)
             .with("PIXELS", self.rows * 8)
             .with("ROWS", rows)
             .with("COLUMNS", columns)
-            .size("TILES_X", s.width.div_ceil(8))
-            .size("TILES", s.height.div_ceil(self.rows) * s.width.div_ceil(8))
+            .with("TILES_X", s.width.div_ceil(8))
+            .with("TILES", s.height.div_ceil(self.rows) * s.width.div_ceil(8))
             .with("OUTS", OUTPUTS)
             .with("INS", inputs)
             .with("COUNT", self.each)
             .with("OUT_QUADS", OUTPUTS / 4)
             .with("TILE", tile)
             .with("SLOPES", slopes)
-            .size("PIECES", self.pieces)
-            .size("RUNS", self.runs());
-        super::net_conv::reading_constants(constants, reading, false)
+            .with("PIECES", self.pieces)
+            .with("RUNS", self.runs())
     }
 }
 
@@ -111,16 +112,14 @@ pub(crate) fn runs(channels_in: usize, channels_out: usize, kernel: usize) -> us
     Plan::new(shape).runs()
 }
 
-/// By the weights and by the bias, `in_runs` along the first axis or added up; both tensors plain, `x` as it
-/// was read.
+/// By the weights and by the bias, `in_runs` along the first axis or added up; both tensors plain.
 pub(super) fn gradients(
     x: &CubeTensor,
     dy: &CubeTensor,
     kernel: usize,
     in_runs: bool,
-    reading: Reading,
 ) -> (CubeTensor, CubeTensor) {
-    let [batch, channels_in, height, width] = reading.seen(dims(x));
+    let [batch, channels_in, height, width] = dims(x);
     let [_, channels_out, ..] = dims::<4>(dy);
     let s = ConvShape {
         batch,
@@ -132,14 +131,13 @@ pub(super) fn gradients(
     };
     let plan = Plan::new(s);
     let of = |runs: usize| {
-        pair(
-            x,
-            [runs * channels_out, channels_in, kernel, kernel],
-            [runs * channels_out],
+        (
+            empty(x, [runs * channels_out, channels_in, kernel, kernel]),
+            empty(x, [runs * channels_out]),
         )
     };
     let (dw, db) = of(plan.runs());
-    Launch::<NetConvWeight>::new(plan.constants(s, reading))
+    Launch::<NetConvWeight>::new(plan.constants(s))
         .bind_tensor("X", x)
         .bind_tensor("DY", dy)
         .bind_tensor("DW", &dw)
