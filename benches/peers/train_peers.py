@@ -246,7 +246,8 @@ class Trainer:
         latent = mean + (log_var * 0.5).exp() * noise("latent_noise", mean)
         drawn = self.generator.decode(torch.cat([latent, latent]), torch.cat([source_styles, targets]))
         again, fake = drawn[:n], drawn[n:]
-        seen = fake + noise("cycle_noise", fake) * l["cycle_noise"] if l["cycle_noise"] > 0 else fake
+        seen = fake if l.get("cycle_through", False) else fake.detach()
+        seen = seen + noise("cycle_noise", fake) * l["cycle_noise"] if l["cycle_noise"] > 0 else seen
         mean_back, log_var_back = self.generator.encode(seen)
         back = mean_back + (log_var_back * 0.5).exp() * noise("returned_noise", mean_back)
         cycled = self.generator.decode(back, source_styles)
@@ -273,6 +274,8 @@ class Trainer:
             paired = (fake[rows] - inputs["truths"]).abs().mean() * (len(rows) / n)
         total = l["reconstruction"] * reconstruction + l["kl"] * kl + l["cycle"] * cycle + l["adversarial"] * adversarial
         total = total + l["paired"] * paired
+        if "canvas" in inputs:
+            total = total + l["canvas"] * ((fake - x) * inputs["canvas"]).abs().mean()
         g_norm = self.update(self.generator, self.adam_generator, total)
         torch._foreach_lerp_(self.average, [p.detach() for p in self.generator.parameters()], 1 - 0.5 ** (1 / 200))
         parts = [part.mean() for part in nll.detach().chunk(3)]
@@ -308,6 +311,8 @@ def made_up_inputs(config, styles, device, memory_format, seed):
     rows = round(n * {"none": 0, "all": 1}.get(config["train"]["pairs"], config["train"]["pairs"]))
     if rows:
         inputs |= {"truths": pictures()[:rows], "truth_rows": torch.arange(rows)}
+    if config["loss"].get("canvas", 0) > 0:
+        inputs["canvas"] = (torch.rand(n, 1, size, size, generator=source) < 0.5).float()
     move = lambda v: v.to(device, memory_format=memory_format) if v.dim() == 4 else v.to(device)  # noqa: E731
     return {name: move(value) for name, value in inputs.items()}
 
@@ -414,6 +419,7 @@ FIXED = {
     "data.channels": "rgb",
     "generator.kind": "conv",
     "generator.style": "table",
+    "generator.filter": "off",
     "discriminator.head": "crf",
     "discriminator.transitions": "learned",
     "discriminator.directions": "both",

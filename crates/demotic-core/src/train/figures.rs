@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
-use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::arrays::{Array, Arrays};
 use crate::device::Asked;
+use crate::number::{Real, Whole};
 
 /// How a figure is stored and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

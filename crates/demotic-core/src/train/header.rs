@@ -263,6 +263,7 @@ fn crf(trainer: &Trainer<'_>) -> Result<Fact, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::CachePolicy;
 
     fn entry(steps: u64) -> Entry {
         Entry {
@@ -281,6 +282,31 @@ mod tests {
             settings: steps.map(entry).into_iter().collect(),
             log_bytes: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn styles_that_fill_the_square_differently_are_named_with_the_way_out() {
+        let warning = |styles: &str, sets: &[&str]| {
+            let fixed = [
+                "data.size_px=16".to_owned(),
+                format!("data.styles={styles}"),
+            ];
+            let sets = sets.iter().map(|set| (*set).to_owned());
+            let sets: Vec<String> = fixed.into_iter().chain(sets).collect();
+            let config = Config::resolve(None, &sets).expect("a configuration of this file");
+            let options = config.data.options(CachePolicy::Off).expect("options");
+            let dataset = Dataset::load(&config.data.source, &options).expect("the emoji");
+            fills_differ(&config, &dataset)
+        };
+        // OpenMoji has a margin around its drawings, Twemoji has none.
+        let told = warning("openmoji-line,twemoji", &[]).expect("they differ");
+        assert!(
+            told.starts_with("openmoji-line fills 7") && told.contains("twemoji 9"),
+            "{told}"
+        );
+        assert_eq!(warning("openmoji-line,openmoji", &[]), None);
+        let scaled = ["augment.scale_max=0.4", "augment.affine_prob=0.8"];
+        assert_eq!(warning("openmoji-line,twemoji", &scaled), None);
     }
 
     #[test]
