@@ -29,8 +29,10 @@
 //! # Ok::<(), demotic_core::Error>(())
 //! ```
 //!
-//! [`train::Session`] keeps a run's folder with checkpoints and figures beside.
+//! [`train::Session`] keeps a run's folder with checkpoints and figures beside. Modules that only the
+//! launcher and the benches need are public, and not in this list.
 
+#[doc(hidden)]
 pub mod allocation;
 pub mod arrays;
 pub mod check;
@@ -38,19 +40,23 @@ pub mod data;
 pub mod device;
 mod error;
 pub mod export;
+#[doc(hidden)]
 pub mod files;
 pub mod loss;
 pub mod metric;
 pub mod model;
+#[doc(hidden)]
 pub mod number;
 pub mod ops;
 pub mod phrase;
+#[doc(hidden)]
 pub mod protobuf;
 pub mod recognize;
 pub mod report;
 pub mod rng;
 pub mod sample;
 pub mod settings;
+#[doc(hidden)]
 pub mod table;
 pub mod train;
 pub mod translate;

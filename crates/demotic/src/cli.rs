@@ -558,10 +558,10 @@ pub(crate) struct ReportArgs {
 PLAN.toml names seeds, the settings that all variants share ([base.*]) and the variants ([[variant]]: name, about, set); \
 the others are compared with the first variant. [sweep.keys] goes through lists of values, \"loss.cycle\" = [2, 5], in every \
 combination, or in as many as [sweep] random = N draws; with [sweep] patience = N a training ends after N checkpoints without a \
-better validation figure. Every variant is trained with every seed on the same pictures in \
+better validation figure. Variants of a sweep are listed best first by that figure. Every variant is trained with every seed on the same pictures in \
 the same order, as a run of its own in OUT/<variant>-<seed>. Then every discriminator is asked which patches of composites \
 of held-out pictures are fake, and every generator's translations are scored. OUT/table.md and OUT/table.json hold means \
-over seeds with 95 % intervals, and differences from the first variant; OUT/report.html shows all runs on one page.
+over seeds with 95 % intervals, and differences from the first variant; OUT/report.html shows all runs on one page, written again after each.
 
 Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
 

@@ -22,7 +22,8 @@ use crate::model::{Discriminator, DiscriminatorConfig, Generator};
 use crate::recognize::posteriors;
 use crate::report::Table;
 use crate::rng::{Rng, Stream};
-use crate::settings::Config;
+use crate::settings::{BestMetric, Config};
+use crate::train::Best;
 use crate::train::composite::{self, Layout};
 use crate::train::run::{Which, trained};
 use crate::translate::translate;
@@ -105,6 +106,15 @@ impl Sweep {
         }
         if let Some((key, _)) = self.keys.iter().find(|(_, values)| values.is_empty()) {
             return Err(format!("sweep.keys: `{key}` has no value"));
+        }
+        for (key, values) in &self.keys {
+            let mut seen = values.iter().enumerate();
+            if let Some((_, twice)) = seen.find(|(at, value)| values[..*at].contains(value)) {
+                return Err(format!("sweep.keys: `{key}` has {twice} twice"));
+            }
+        }
+        if self.patience == Some(0) {
+            return Err("sweep.patience: expected at least 1".into());
         }
         let counts: Vec<usize> = self.keys.values().map(Vec::len).collect();
         let all = counts
@@ -224,6 +234,10 @@ impl Plan {
                                 variant.name, own.0, own.1, first.0, first.1
                             ));
                         }
+                        let late = plan.never_impatient(&config);
+                        if let Some(late) = late.filter(|late| !problems.contains(late)) {
+                            problems.push(late);
+                        }
                     }
                     Err(Error::Config(found)) => problems.extend(
                         found
@@ -255,6 +269,29 @@ impl Plan {
     /// Checkpoints without a better validation figure after which a training ends.
     pub fn patience(&self) -> Option<u64> {
         self.sweep.as_ref().and_then(|sweep| sweep.patience)
+    }
+
+    /// What is wrong where a patience cannot end a training, for it is over before.
+    fn never_impatient(&self, config: &Config) -> Option<String> {
+        let (steps, every) = (config.train.steps, config.train.checkpoint_steps);
+        let patience = self.patience()?;
+        // There is a first figure only after the first checkpoint.
+        (patience.saturating_add(1).saturating_mul(every) >= steps).then(|| {
+            format!(
+                "sweep.patience: {patience} checkpoints {every} steps apart after a first one do not come before step {steps}, the last; \
+                 set train.checkpoint_steps, or a smaller patience"
+            )
+        })
+    }
+
+    /// Whether settings are gone through: validation figures then say which are best.
+    pub fn is_sweep(&self) -> bool {
+        self.sweep.is_some()
+    }
+
+    /// How many trainings there are.
+    pub fn trainings(&self) -> usize {
+        self.seeds.len() * self.variants.len()
     }
 
     /// The folder of one training, in that of the ablation.
@@ -591,6 +628,9 @@ pub struct Outcome {
     /// (`null`) if it was not.
     #[serde(default)]
     pub ended_early: Option<u64>,
+    /// The best figure on validation pictures, and its step; `None` (`null`) where none was taken.
+    #[serde(default)]
+    pub best: Option<Best>,
     /// Where and why it diverged once it had gone back as often as it may; `None` (`null`) if it came to its
     /// end.
     #[serde(default)]
@@ -815,6 +855,75 @@ impl Comparison {
         Self { variants, outcomes }
     }
 
+    /// The figure on validation pictures that variants are put in order by; none where none was taken.
+    pub fn metric(&self) -> Option<BestMetric> {
+        let best = self.outcomes.iter().find_map(|o| o.best.as_ref())?;
+        serde_json::from_value(best.metric.as_str().into()).ok()
+    }
+
+    /// Variants with the mean over seeds of their best figures on validation pictures, the best first.
+    pub(super) fn ranked(&self) -> Vec<(&VariantMeans, OverSeeds)> {
+        let Some(metric) = self.metric() else {
+            return Vec::new();
+        };
+        let of = |variant: &VariantMeans| {
+            let own = self.outcomes.iter().filter(|o| o.variant == variant.name);
+            let best = own.filter(|o| o.diverged.is_none());
+            let best = best.filter_map(|o| o.best.as_ref());
+            let same = best.filter(|best| best.metric == metric.name());
+            let values: Vec<f64> = same.map(|best| f64::from(best.value)).collect();
+            OverSeeds::of(&values)
+        };
+        let variants = self.variants.iter();
+        let mut ranked: Vec<(&VariantMeans, OverSeeds)> = variants
+            .filter_map(|variant| Some((variant, of(variant)?)))
+            .collect();
+        ranked.sort_by(|(_, a), (_, b)| {
+            let ascending = a.mean.total_cmp(&b.mean);
+            if metric.improves(0.0, 1.0) {
+                ascending
+            } else {
+                ascending.reverse()
+            }
+        });
+        ranked
+    }
+
+    /// A variant's best figure on validation pictures, in words; nothing where none was taken.
+    pub fn validated(&self, variant: &Variant) -> Option<String> {
+        let ranked = self.ranked();
+        let (_, value) = ranked.iter().find(|(own, _)| own.name == variant.name)?;
+        Some(format!(
+            "{} {}",
+            self.metric()?.name(),
+            value.text(4, false)
+        ))
+    }
+
+    /// Numbers of the variants in the plan: those with a figure on validation pictures first, by that, then
+    /// the others.
+    pub fn order(&self) -> Vec<usize> {
+        let place = |of: &VariantMeans| self.variants.iter().position(|v| v.name == of.name);
+        let ranked = self.ranked().into_iter();
+        let mut order: Vec<usize> = ranked.filter_map(|(variant, _)| place(variant)).collect();
+        let rest = (0..self.variants.len()).filter(|i| !order.contains(i));
+        let rest: Vec<usize> = rest.collect();
+        order.extend(rest);
+        order
+    }
+
+    /// Trainings that are done.
+    pub fn trainings(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    /// What the figures are of, and which trainings did not come to their end, a sentence each.
+    pub fn notes(&self) -> Vec<String> {
+        let about = self.about().replace("**", "").replace('`', "");
+        let lines = about.lines().filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    }
+
     /// The tables as a page has them: a row per variant.
     pub fn tables(&self) -> Vec<Table> {
         let table = |(title, columns): &(&str, &[Column])| Table {
@@ -859,13 +968,18 @@ impl Comparison {
             .flat_map(|v| v.means.values().map(|m| m.n))
             .max();
         let steps = self.outcomes.iter().map(|o| o.steps).max();
+        let steps = steps.unwrap_or(0);
         // A write into a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{} seeds, {} steps each; ± half a 95 % interval over seeds (Student's t). Differences are taken seed by seed.",
-            seeds.unwrap_or(0),
-            steps.unwrap_or(0)
-        );
+        let _ = match seeds.unwrap_or(0) {
+            1 => writeln!(
+                text,
+                "1 seed, {steps} steps each: no intervals, so small differences may be chance."
+            ),
+            seeds => writeln!(
+                text,
+                "{seeds} seeds, {steps} steps each; ± half a 95 % interval over seeds (Student's t). Differences are taken seed by seed."
+            ),
+        };
         for outcome in &self.outcomes {
             let Outcome {
                 variant,
@@ -893,9 +1007,28 @@ impl Comparison {
         text
     }
 
-    /// Tables in Markdown: means, then differences from the first variant.
+    /// Over the list of variants in their order.
+    pub(super) fn ranking_heading(&self) -> Option<String> {
+        let metric = self.metric()?.name();
+        Some(format!("Best first, by {metric} on validation pictures"))
+    }
+
+    /// Tables in Markdown: the order by validation pictures where there is one, means, then differences from
+    /// the first variant.
     pub fn to_markdown(&self) -> String {
         let mut text = self.about();
+        if let (Some(heading), Some(metric)) = (self.ranking_heading(), self.metric()) {
+            // A write into a String cannot fail.
+            let _ = writeln!(
+                text,
+                "\n**{heading}**\n\n| variant | {} | settings |\n|---|---|---|",
+                metric.name()
+            );
+            for (variant, value) in self.ranked() {
+                let (name, about) = (&variant.name, &variant.about);
+                let _ = writeln!(text, "| `{name}` | {} | {about} |", value.text(4, false));
+            }
+        }
         for (group, columns) in FIGURES {
             for is_difference in [false, true] {
                 let heading = self.heading(group, is_difference);
@@ -1036,6 +1169,11 @@ mod tests {
             ("random = 0", "sweep.random"),
             ("patience = -1", "patience"),
             ("colour = 3", "colour"),
+            ("patience = 0", "sweep.patience: expected at least 1"),
+            (
+                "patience = 99",
+                "sweep.patience: 99 checkpoints 1000 steps apart after a first one do not come before step 100000",
+            ),
         ] {
             let refused = Plan::parse(&text(more)).expect_err(more).to_string();
             assert!(refused.contains(told), "{refused}");
@@ -1046,6 +1184,71 @@ mod tests {
                 .expect_err("no value")
                 .to_string()
                 .contains("loss.cycle")
+        );
+        let twice = Plan::parse("seeds = [1]\n[sweep.keys]\n\"loss.cycle\" = [2, 5, 2]\n");
+        let twice = twice.expect_err("a value twice").to_string();
+        assert!(twice.contains("`loss.cycle` has 2 twice"), "{twice}");
+    }
+
+    #[test]
+    fn variants_of_a_sweep_are_put_in_order_by_validation_pictures() {
+        let plan = Plan::parse("seeds = [1, 2]\n[sweep.keys]\n\"loss.cycle\" = [2, 5, 10]\n");
+        let plan = plan.expect("a plan");
+        assert!(plan.is_sweep() && plan.trainings() == 6);
+        let outcome = |variant: &str, seed: u64, metric: &str, value: f32| Outcome {
+            variant: variant.into(),
+            seed,
+            steps: 10,
+            figures: BTreeMap::new(),
+            rollbacks: 0,
+            ended_early: None,
+            best: Some(Best {
+                step: 5,
+                metric: metric.into(),
+                value,
+            }),
+            diverged: None,
+        };
+        let of = |metric: &str| {
+            let outcomes = vec![
+                outcome("s001", 1, metric, 0.5),
+                outcome("s001", 2, metric, 1.0),
+                outcome("s003", 1, metric, 0.25),
+            ];
+            Comparison::new(&plan, outcomes)
+        };
+        // Lower is better, higher is better; the one that is not trained yet comes last.
+        assert_eq!(of("l1").order(), [2, 0, 1]);
+        assert_eq!(of("ssim").order(), [0, 2, 1]);
+        let comparison = of("l1");
+        let told: Vec<Option<String>> = plan
+            .variants
+            .iter()
+            .map(|v| comparison.validated(v))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                Some("l1 0.7500 ± 3.1765".to_owned()),
+                None,
+                Some("l1 0.2500".to_owned())
+            ]
+        );
+        let text = comparison.to_markdown();
+        let (first, second) = (
+            text.find("| `s003` | 0.2500 | loss.cycle=10 |"),
+            text.find("| `s001` | 0.75"),
+        );
+        assert!(first.is_some() && first < second, "{text}");
+        let shown = comparison.fitted(60);
+        assert!(
+            shown.contains("Best first, by l1 on validation pictures")
+                && shown.contains("s003  l1 0.2500  loss.cycle=10"),
+            "{shown}"
+        );
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= 60),
+            "{shown}"
         );
     }
 
@@ -1116,6 +1319,7 @@ mod tests {
             figures: diverged.map_or_else(|| [("l1".to_owned(), 0.5)].into(), |_| BTreeMap::new()),
             rollbacks: u32::from(diverged.is_some()) * 4,
             ended_early: None,
+            best: None,
             diverged: diverged.map(str::to_owned),
         };
         let text = Comparison::new(
@@ -1148,6 +1352,7 @@ mod tests {
             figures: [("l1".to_owned(), l1)].into(),
             rollbacks: 0,
             ended_early: None,
+            best: None,
             diverged: None,
         };
         // Seeds differ much, variants by 0.25 (exact in binary) in each.

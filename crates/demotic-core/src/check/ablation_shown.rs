@@ -1,10 +1,11 @@
 //! The tables of an ablation as a terminal shows them.
 
-use super::ablation::{Comparison, FIGURES};
+use super::ablation::{Comparison, FIGURES, VariantMeans};
 use crate::table::{Column, Fitted, Table, wrapped};
 
 impl Comparison {
-    /// Means, then differences from the first variant, in lines of at most `width` columns.
+    /// What each variant is, in its order by validation pictures where there is one; means, then differences
+    /// from the first variant, in lines of at most `width` columns.
     pub fn fitted(&self, width: usize) -> String {
         let about = self.about().replace("**", "");
         let mut all = Fitted {
@@ -15,6 +16,28 @@ impl Comparison {
                 .collect(),
             left_out: Vec::new(),
         };
+        let longest = self.variants.iter().map(|v| v.name.len()).max();
+        let named = |variant: &VariantMeans, figure: &str| {
+            let gap = if figure.is_empty() || variant.about.is_empty() {
+                ""
+            } else {
+                "  "
+            };
+            let (name, about) = (&variant.name, &variant.about);
+            let line = format!("{name:<0$}  {figure}{gap}{about}", longest.unwrap_or(0));
+            wrapped(line.trim_end(), width)
+        };
+        if let (Some(heading), Some(metric)) = (self.ranking_heading(), self.metric()) {
+            all.lines.extend([String::new(), wrapped(&heading, width)]);
+            for (variant, value) in self.ranked() {
+                let figure = format!("{} {}", metric.name(), value.text(4, false));
+                all.lines.push(named(variant, &figure));
+            }
+        } else if self.variants.iter().any(|v| !v.about.is_empty()) {
+            all.lines.extend([String::new(), "Variants".to_owned()]);
+            let variants = self.variants.iter();
+            all.lines.extend(variants.map(|variant| named(variant, "")));
+        }
         for (group, columns) in FIGURES {
             for is_difference in [false, true] {
                 let figures = columns.iter().map(|(_, head, _)| Column::figure(*head));

@@ -18,8 +18,10 @@ pub struct Run {
     pub name: String,
     /// What sets it apart, in a few words.
     pub about: String,
-    /// Where its own page is, relative to this one; empty where it has none.
-    pub page: String,
+    /// What came of it, in a few words.
+    pub told: String,
+    /// Its own pages: what each is called, and where it is, relative to this one.
+    pub pages: Vec<(String, String)>,
     /// Lines of its `stats.jsonl`.
     pub stats: Vec<Record>,
 }
@@ -40,6 +42,10 @@ pub struct Table {
 pub struct Runs {
     /// Of the whole.
     pub name: String,
+    /// How far it is, in a line.
+    pub status: String,
+    /// What its figures are of, a sentence each.
+    pub notes: Vec<String>,
     /// In the order of the page.
     pub runs: Vec<Run>,
     /// What came out.
@@ -60,8 +66,8 @@ impl Runs {
     /// # Errors
     /// Where the page cannot be written.
     pub fn write(&self, page: &mut dyn Write) -> io::Result<()> {
-        let count = format!("<p class=\"status\">{} runs</p>", self.runs.len());
-        html::begin(page, &self.name, &count)?;
+        let status = format!("<p class=\"status\">{}</p>", escape(&self.status));
+        html::begin(page, &self.name, &status)?;
         page.write_all(self.named().as_bytes())?;
         for table in &self.tables {
             page.write_all(table.html().as_bytes())?;
@@ -73,17 +79,25 @@ impl Runs {
     /// What each run is.
     fn named(&self) -> String {
         let rows = self.runs.iter().fold(String::new(), |rows, run| {
-            let (name, page, about) = (escape(&run.name), escape(&run.page), escape(&run.about));
-            let name = if page.is_empty() {
-                name
+            let (about, told) = (escape(&run.about), escape(&run.told));
+            let links = run
+                .pages
+                .iter()
+                .map(|(name, page)| format!("<a href=\"{}\">{}</a>", escape(page), escape(name)));
+            let links: Vec<String> = links.collect();
+            let name = if links.is_empty() {
+                escape(&run.name)
             } else {
-                format!("<a href=\"{page}\">{name}</a>")
+                links.join(" ")
             };
-            format!("{rows}<tr><th>{name}<td>{about}</tr>")
+            format!("{rows}<tr><th>{name}<td>{about}<td>{told}</tr>")
+        });
+        let notes = self.notes.iter().fold(String::new(), |notes, note| {
+            format!("{notes}<p class=\"note\">{}</p>", escape(note))
         });
         section(
             "Runs",
-            &format!("<div class=\"wide\"><table class=\"facts\">{rows}</table></div>"),
+            &format!("{notes}<div class=\"wide\"><table class=\"runs\">{rows}</table></div>"),
         )
     }
 
@@ -143,7 +157,9 @@ impl Runs {
             return html;
         }
         let note = if self.runs.len() > LINES_MAX {
-            format!("<p class=\"note\">The first {LINES_MAX} runs; the tables have all.</p>")
+            format!(
+                "<p class=\"note\">The first {LINES_MAX} of the list above; the tables have all.</p>"
+            )
         } else {
             String::new()
         };
@@ -204,11 +220,17 @@ mod tests {
         let run = |name: &str| Run {
             name: name.into(),
             about: "loss.cycle=2".into(),
-            page: format!("{name}/report.html"),
+            told: "l1 0.25".into(),
+            pages: vec![
+                (name.into(), format!("{name}-1/report.html")),
+                ("seed 2".into(), format!("{name}-2/report.html")),
+            ],
             stats: vec![validation(10, 0.5), validation(20, 0.25)],
         };
         let runs = Runs {
             name: "a <sweep>".into(),
+            status: "2 of 3 trainings are done".into(),
+            notes: vec!["1 seed & no interval".into()],
             runs: vec![run("one"), run("two")],
             tables: vec![Table {
                 title: "L1".into(),
@@ -221,7 +243,10 @@ mod tests {
         let page = String::from_utf8(page).expect("text");
         for expected in [
             "<h1>a &lt;sweep&gt;</h1>",
-            "<a href=\"two/report.html\">two</a>",
+            "2 of 3 trainings are done",
+            "1 seed &amp; no interval",
+            "<a href=\"two-1/report.html\">two</a> <a href=\"two-2/report.html\">seed 2</a>",
+            "<td>loss.cycle=2<td>l1 0.25",
             "<td>0.25 &amp; less",
             "validation, lower is better",
         ] {

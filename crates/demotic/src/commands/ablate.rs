@@ -13,14 +13,14 @@ use anyhow::Result;
 use demotic_core::check::ablation::{Comparison, Outcome as Trained, Plan, Reals, Variant};
 use demotic_core::data::{CachePolicy, Dataset, Split};
 use demotic_core::device::{self, Chosen};
-use demotic_core::files::{write_beside, write_whole};
+use demotic_core::files::write_whole;
 use demotic_core::metric::{Validator, evaluate_translations};
-use demotic_core::report;
 use demotic_core::settings::Config;
 use demotic_core::table::WHOLE;
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
+use super::ablate_page;
 use super::ablate_screen::Screen;
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
@@ -77,6 +77,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         .flat_map(|&seed| plan.variants.iter().map(move |variant| (seed, variant)))
         .collect();
     let mut results: BTreeMap<(String, u64), Trained> = BTreeMap::new();
+    let page = out.join("report.html");
     for (i, &(seed, variant)) in pairs.iter().enumerate() {
         let folder = Plan::folder(&out, variant, seed);
         let label = format!("{} of {}  {} seed {seed}", i + 1, pairs.len(), variant.name);
@@ -89,11 +90,16 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
             &folder,
             &label,
             &config,
-            (&variant.name, plan.patience()),
+            (&variant.name, &plan),
             &dataset,
             &chosen,
             &interrupt,
         )? {
+            // All so far on one page, while others are still trained.
+            let mut so_far: Vec<Trained> = results.values().cloned().collect();
+            so_far.push(found.clone());
+            let comparison = Comparison::new(&plan, so_far);
+            ablate_page::write(&page, &name.to_string_lossy(), &plan, &comparison)?;
             found
         } else {
             tell(&format!(
@@ -111,9 +117,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     json.push('\n');
     write_whole(&out.join("table.md"), table.as_bytes())?;
     write_whole(&out.join("table.json"), json.as_bytes())?;
-    let page = out.join("report.html");
-    let all = all_runs(&name.to_string_lossy(), &plan, &out, &comparison);
-    write_beside(&page, |file| all.write(file))?;
+    ablate_page::write(&page, &name.to_string_lossy(), &plan, &comparison)?;
     // A program, and what keeps it, gets the file's own Markdown.
     let columns = Terminal::of_table();
     let shown = if columns == WHOLE {
@@ -123,28 +127,6 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     };
     tell(&format!("\n{shown}\ndone   look at {}\n", page.display()));
     Ok(Outcome::Done)
-}
-
-/// The page of all runs: of each variant, the first seed's curves.
-fn all_runs(name: &str, plan: &Plan, out: &Path, comparison: &Comparison) -> report::Runs {
-    let run = |variant: &Variant| {
-        let folder = Plan::folder(out, variant, plan.seeds[0]);
-        let stats = fs::read_to_string(folder.join("stats.jsonl")).unwrap_or_default();
-        report::Run {
-            name: variant.name.clone(),
-            about: variant.about.clone(),
-            page: format!("{}-{}/report.html", variant.name, plan.seeds[0]),
-            stats: stats
-                .lines()
-                .filter_map(|line| serde_json::from_str(line).ok())
-                .collect(),
-        }
-    };
-    report::Runs {
-        name: name.to_owned(),
-        runs: plan.variants.iter().map(run).collect(),
-        tables: comparison.tables(),
-    }
 }
 
 /// Refuses a folder that holds something else than this ablation.
@@ -168,7 +150,7 @@ fn train(
     folder: &Path,
     label: &str,
     config: &Config,
-    (variant, patience): (&str, Option<u64>),
+    (variant, plan): (&str, &Plan),
     dataset: &Dataset,
     chosen: &Chosen,
     interrupt: &InterruptGuard,
@@ -195,11 +177,12 @@ fn train(
         started: Instant::now(),
         taken: 0,
         chosen,
-        validator: match patience {
-            Some(_) => Validator::new(dataset, config.train.best_metric)?,
-            None => None,
+        validator: if plan.is_sweep() {
+            Validator::new(dataset, config.train.best_metric)?
+        } else {
+            None
         },
-        patience,
+        patience: plan.patience(),
         is_stale: false,
     };
     let mut session = Session::new(trainer, &run)?;
@@ -221,6 +204,7 @@ fn train(
         figures: BTreeMap::new(),
         rollbacks: trainer.rollbacks(),
         ended_early: screen.is_stale.then(|| trainer.step()),
+        best: trainer.best().cloned(),
         diverged,
     };
     if result.diverged.is_none() {

@@ -1,6 +1,7 @@
 //! The commands: each takes what was typed to the library and shows what came of it.
 
 mod ablate;
+mod ablate_page;
 mod ablate_screen;
 mod bench;
 mod compare;

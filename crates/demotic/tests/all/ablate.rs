@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, tiny_on_discs};
+use crate::support::{Place, said, tiny_on_discs};
 
 /// Two variants, two seeds, a few milliseconds a step.
 fn plan() -> String {
@@ -49,7 +49,10 @@ fn a_table_comes_of_every_variant_and_seed_and_nothing_is_done_twice() {
     // All on one page, and each on its own.
     let page = place.text("out/report.html");
     assert!(
-        page.contains("<a href=\"alone-3/report.html\">alone</a>") && page.contains("<td>learned"),
+        page.contains(
+            "<a href=\"alone-3/report.html\">alone</a> <a href=\"alone-4/report.html\">seed 4</a>"
+        ) && page.contains("<td>learned")
+            && page.contains("4 trainings of 2 variants, all done"),
         "{page}"
     );
     assert!(
@@ -195,6 +198,40 @@ fn a_sweep_trains_every_combination_and_ends_what_does_not_improve() {
         "{table}"
     );
     assert!(moving["figures"]["l1"].is_number() && still["figures"]["l1"].is_number());
+    // Which is best by validation pictures: in the table, on the page and in a terminal of 80 columns, which
+    // says what each variant is.
+    let metric = still["best"]["metric"].as_str().expect("a figure");
+    let heading = format!("Best first, by {metric} on validation pictures");
+    let page = place.text("out/report.html");
+    assert!(
+        table.contains(&heading) && page.contains(&heading),
+        "{page}"
+    );
+    let of = |name: &str, rate: &str| {
+        format!("report.html\">{name}</a><td>train.generator_rate={rate}<td>{metric} ")
+    };
+    assert!(
+        page.contains(&of("s001", "0.001")) && page.contains(&of("s002", "0")),
+        "{page}"
+    );
+    assert!(
+        page.contains(&format!("s002 seed 3 was ended at step {ended}")),
+        "{page}"
+    );
+    let mut command = place.command(&arguments);
+    command.env("COLUMNS", "80");
+    let shown = said(command).done().out;
+    assert!(shown.contains(&heading), "{shown}");
+    let told = format!("s002  {metric} ");
+    let line = shown.lines().find(|line| line.starts_with(&told));
+    assert!(
+        line.is_some_and(|line| line.ends_with("train.generator_rate=0")),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 80),
+        "{shown}"
+    );
     // Done is done.
     let again = place.run(&arguments).done();
     assert_eq!(again.out.matches("have   ").count(), 2, "{again:#?}");

@@ -758,6 +758,24 @@ fn runs() -> Vec<Case> {
             vec![("a.toml", b"seeds = [1]\n[sweep.keys]\n\"loss.colour\" = [1, 2]\n".to_vec())],
             &["ablate", "a.toml"],
         ),
+        case(
+            "a sweep through a value twice",
+            vec![("a.toml", b"seeds = [1]\n[sweep.keys]\n\"loss.cycle\" = [2, 5, 2]\n".to_vec())],
+            &["ablate", "a.toml"],
+        ),
+        case(
+            "a sweep without patience",
+            vec![("a.toml", b"seeds = [1]\n[sweep]\npatience = 0\n[sweep.keys]\n\"loss.cycle\" = [2, 5]\n".to_vec())],
+            &["ablate", "a.toml"],
+        ),
+        case(
+            "a sweep with too much patience",
+            vec![(
+                "a.toml",
+                b"seeds = [1]\n[base.train]\nsteps = 2000\n[sweep]\npatience = 4\n[sweep.keys]\n\"loss.cycle\" = [2, 5]\n".to_vec(),
+            )],
+            &["ablate", "a.toml"],
+        ),
         case("an ablation that is not there", vec![], &["ablate", "nowhere.toml"]),
         case("an ablation of nothing", vec![("a.toml", b"seeds = []\nvariant = []\n".to_vec())], &["ablate", "a.toml"]),
         case(

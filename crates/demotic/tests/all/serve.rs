@@ -180,6 +180,9 @@ fn the_page_is_whole_and_asks_nobody_else() {
         "{}",
         serving.address
     );
+    // Bound to 127.0.0.1 and to no other address, not even to another one of this machine's own.
+    #[cfg(target_os = "linux")]
+    assert!(TcpStream::connect(("127.0.0.2", serving.port)).is_err());
     let page = serving.get("/");
     assert_eq!(page.status, 200);
     for line in [
@@ -319,7 +322,10 @@ fn other_pages_and_other_names_are_refused() {
         "Origin: http://127.0.0.1:{}\r\nSec-Fetch-Site: same-origin\r\n",
         serving.port
     );
-    assert_eq!(serving.ask("GET", "/api/about", &own, b"").status, 200);
+    let answered = serving.ask("GET", "/api/about", &own, b"");
+    assert_eq!(answered.status, 200);
+    let head = answered.head.to_ascii_lowercase();
+    assert!(!head.contains("access-control"), "{head}");
     for headers in [
         "Origin: http://evil.example\r\n",
         "Origin: null\r\n",

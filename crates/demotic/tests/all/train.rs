@@ -5,6 +5,41 @@ use serde_json::Value;
 use crate::support::{Place, TINY, words};
 
 #[test]
+fn event_files_hold_figures_pictures_and_every_setting() {
+    let place = Place::of_discs();
+    let sets = "--set train.tensorboard=true --set seed=7";
+    place
+        .train(&words(&format!("tiny.toml --out run {sets}")))
+        .done();
+    let events = place.read("run/tensorboard/events.out.tfevents.0000000000.demotic");
+    let holds = |wanted: &[u8]| events.windows(wanted.len()).any(|window| window == wanted);
+    for tag in [
+        "train/d_real",
+        "train/g_reconstruction",
+        "samples",
+        "labels",
+        "settings",
+    ] {
+        assert!(holds(tag.as_bytes()), "{tag}");
+    }
+    // Pictures byte for byte; settings as a table, those that are not the default in bold.
+    for step in [6, 12] {
+        for kind in ["step", "labels"] {
+            let name = format!("run/samples/{kind}-{step:08}.png");
+            assert!(holds(&place.read(&name)), "{name}");
+        }
+    }
+    for row in [
+        "| setting | value |\n",
+        "| **seed** | **7** |",
+        "| **train.steps** | **12** |",
+        "| loss.composite_warmup_steps | 200 |",
+    ] {
+        assert!(holds(row.as_bytes()), "{row}");
+    }
+}
+
+#[test]
 fn a_run_leaves_every_file_it_promises() {
     let place = Place::with_run();
     let files: Vec<String> = place
