@@ -90,7 +90,7 @@ impl Chart<'_> {
         );
         let axis = escape(self.axis);
         let _ = write!(out, "<text x=\"4\" y=\"12\">{axis}</text>");
-        for tick in &ticks {
+        for (tick, label) in ticks.iter().zip(labels(&ticks)) {
             let at = y(*tick);
             let _ = write!(
                 out,
@@ -98,7 +98,7 @@ impl Chart<'_> {
                 WIDTH - RIGHT,
                 LEFT - 6.0,
                 at + 3.5,
-                number(*tick)
+                label
             );
         }
         write_steps(&mut out, [x_low, x_high], x);
@@ -141,14 +141,15 @@ impl Chart<'_> {
 /// The labels of the axis of steps, and its name. `x`: where a step is.
 fn write_steps(out: &mut String, [low, high]: [f64; 2], x: impl Fn(f64) -> f64) {
     let within = |tick: &f64| (low..=high).contains(tick);
-    for tick in ticks(low, high, 4).into_iter().filter(within) {
+    let ticks: Vec<f64> = ticks(low, high, 4).into_iter().filter(within).collect();
+    for (&tick, label) in ticks.iter().zip(labels(&ticks)) {
         // A write into a String cannot fail.
         let _ = write!(
             out,
             "<text class=\"x\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             x(tick).clamp(LEFT, WIDTH - 20.0),
             HEIGHT - BOTTOM + 15.0,
-            number(tick)
+            label
         );
     }
     let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
@@ -245,6 +246,21 @@ pub(crate) fn number(value: f64) -> String {
     format!("{text}{unit}")
 }
 
+/// Numbers of an axis as short as they can be told apart.
+fn labels(ticks: &[f64]) -> Vec<String> {
+    let short: Vec<String> = ticks.iter().copied().map(number).collect();
+    let step = ticks.windows(2).map(|two| two[1] - two[0]).next();
+    match step {
+        Some(step) if short.windows(2).any(|two| two[0] == two[1]) => {
+            let places = -(step.log10() + 1e-9).floor();
+            let digits = places.to_i32().clamp(0, 12).to_usize();
+            let plain = |tick: &f64| format!("{tick:.digits$}");
+            ticks.iter().map(plain).collect()
+        }
+        _ => short,
+    }
+}
+
 /// The finite values of some steps.
 pub(super) fn points(values: impl Iterator<Item = (u64, Option<f64>)>) -> Vec<(f64, f64)> {
     let finite =
@@ -280,6 +296,17 @@ mod tests {
                 "0", "0.0762", "1.5", "12.3", "148", "2000", "12k", "1.5M", "-0.5", "0.3", "3.0e-6"
             ]
         );
+    }
+
+    #[test]
+    fn numbers_of_an_axis_can_be_told_apart() {
+        assert_eq!(
+            labels(&ticks(0.0, 2e4, 4)),
+            ["0", "5000", "10k", "15k", "20k"]
+        );
+        assert_eq!(labels(&[322.9, 323.0, 323.1]), ["322.9", "323.0", "323.1"]);
+        assert_eq!(labels(&[40_000.0, 40_020.0]), ["40000", "40020"]);
+        assert_eq!(labels(&[7.0]), ["7"]);
     }
 
     #[test]

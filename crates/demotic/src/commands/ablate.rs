@@ -16,7 +16,7 @@ use demotic_core::device::{self, Chosen};
 use demotic_core::files::write_whole;
 use demotic_core::metric::{Validator, evaluate_translations};
 use demotic_core::settings::Config;
-use demotic_core::table::WHOLE;
+use demotic_core::table::{WHOLE, wrapped};
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
             &folder,
             &label,
             &config,
-            (&variant.name, &plan),
+            (variant, &plan),
             &dataset,
             &chosen,
             &interrupt,
@@ -150,7 +150,7 @@ fn train(
     folder: &Path,
     label: &str,
     config: &Config,
-    (variant, plan): (&str, &Plan),
+    (variant, plan): (&Variant, &Plan),
     dataset: &Dataset,
     chosen: &Chosen,
     interrupt: &InterruptGuard,
@@ -168,10 +168,13 @@ fn train(
         RunDir::fresh(folder)?
     };
     run.write_config(config)?;
-    tell(&format!(
-        "train  {label}  from step {} of {steps}\n",
-        trainer.step()
-    ));
+    let colon = if variant.about.is_empty() { "" } else { ": " };
+    let begun = format!(
+        "train  {label}  from step {} of {steps}{colon}{}",
+        trainer.step(),
+        variant.about
+    );
+    tell(&(wrapped(&begun, Terminal::of_table()) + "\n"));
     let mut screen = Screen {
         interrupt,
         started: Instant::now(),
@@ -198,7 +201,7 @@ fn train(
     };
     let (trainer, pace) = (session.trainer(), screen.secs_a_step());
     let mut result = Trained {
-        variant: variant.to_owned(),
+        variant: variant.name.clone(),
         seed,
         steps,
         figures: BTreeMap::new(),

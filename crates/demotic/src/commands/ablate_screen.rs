@@ -73,7 +73,17 @@ impl Observer for Screen<'_> {
     fn happened(&mut self, trainer: &Trainer<'_>, event: &Event) -> Result<()> {
         match event {
             Event::Rollback { text, .. } => tell(&format!("back   {text}\n")),
-            Event::Validation { step, .. } => {
+            Event::Validation {
+                step,
+                figures,
+                metric,
+                is_best,
+                ..
+            } => {
+                if let Some(value) = figures.get(metric) {
+                    let note = if *is_best { "  (best so far)" } else { "" };
+                    tell(&format!("valid  step {step}: {metric} {value:.4}{note}\n"));
+                }
                 let every = trainer.config().train.checkpoint_steps;
                 if let (Some(patience), Some(best)) = (self.patience, trainer.best())
                     && *step < trainer.config().train.steps
