@@ -303,6 +303,8 @@ def training(browser, address, out, width, height, scheme):
     browser.wait("document.querySelectorAll('.chart > svg').length > 3", "curves")
     browser.wait("document.getElementById('frame').naturalWidth > 0", "samples")
     browser.wait("runs[0].ticks.length > 0", "the first figures of the run in training")
+    # Labels of a sheet are text, in the order of its columns.
+    browser.wait("[...document.querySelectorAll('#labels span')].some(span => span.textContent.startsWith('openmoji'))", "labels of the samples")
     step = browser.value("runs[0].ticks.at(-1).step")
     browser.wait(f"runs[0].ticks.at(-1).step > {step}", "a further tick, by itself")
     check("left" in browser.value("document.querySelector('.run .note').textContent"), "time left")

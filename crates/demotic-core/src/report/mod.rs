@@ -31,7 +31,7 @@ pub use runs::{Run, Runs, Table};
 pub use sheet::{Block, Sheet};
 
 /// Pictures of one kind through time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Film {
     /// What they show.
     pub title: String,
@@ -141,8 +141,8 @@ fn plans() -> Vec<Plan> {
     plans
 }
 
-/// Figures of a validation, in this order; others follow.
-const VALIDATION: [(&str, &str); 7] = [
+/// Figures on validation pictures and what each is, in the order of pages; others follow.
+pub const VALIDATION: [(&str, &str); 7] = [
     ("overall", "perceptual + kid / 200, lower is better"),
     (
         "perceptual",

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::chart::{Chart, Series, points};
 use super::html::{self, escape, section};
-use super::validation_note;
+use super::{Film, validation_note};
 use crate::train::{Event, Figure, Record};
 
 /// Most runs that a chart can distinguish.
@@ -48,6 +48,8 @@ pub struct Runs {
     pub notes: Vec<String>,
     /// In the order of the page.
     pub runs: Vec<Run>,
+    /// Pictures of the runs; none where it has no frames.
+    pub film: Film,
     /// What came out.
     pub tables: Vec<Table>,
 }
@@ -69,6 +71,9 @@ impl Runs {
         let status = format!("<p class=\"status\">{}</p>", escape(&self.status));
         html::begin(page, &self.name, &status)?;
         page.write_all(self.named().as_bytes())?;
+        if !self.film.frames.is_empty() {
+            self.film.write(page)?;
+        }
         for table in &self.tables {
             page.write_all(table.html().as_bytes())?;
         }
@@ -217,6 +222,9 @@ mod tests {
                 is_best: true,
             })
         };
+        let folder = tempfile::tempdir().expect("a folder");
+        let sheet = folder.path().join("sheet.png");
+        std::fs::write(&sheet, b"no picture").expect("it can be written");
         let run = |name: &str| Run {
             name: name.into(),
             about: "loss.cycle=2".into(),
@@ -232,6 +240,11 @@ mod tests {
             status: "2 of 3 trainings are done".into(),
             notes: vec!["1 seed & no interval".into()],
             runs: vec![run("one"), run("two")],
+            film: Film {
+                title: "Pictures of each".into(),
+                note: String::new(),
+                frames: vec![("two".into(), sheet.clone()), ("one".into(), sheet)],
+            },
             tables: vec![Table {
                 title: "L1".into(),
                 head: vec!["run".into(), "l1".into()],
@@ -249,6 +262,8 @@ mod tests {
             "<td>loss.cycle=2<td>l1 0.25",
             "<td>0.25 &amp; less",
             "validation, lower is better",
+            "<h2>Pictures of each</h2>",
+            "<output>one</output>",
         ] {
             assert!(page.contains(expected), "`{expected}` is missing");
         }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use demotic_core::check::ablation::{Comparison, Outcome as Trained, Plan, Reals, Variant};
@@ -29,6 +29,7 @@ use crate::output::tell;
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
+use crate::samples::Samples;
 use crate::terminal::Terminal;
 
 /// The plan as it was begun.
@@ -175,11 +176,15 @@ fn train(
         variant.about
     );
     tell(&(wrapped(&begun, Terminal::of_table()) + "\n"));
+    let samples = Samples::new(dataset);
     let mut screen = Screen {
         interrupt,
         started: Instant::now(),
         taken: 0,
+        aside: Duration::ZERO,
         chosen,
+        run: &run,
+        samples: &samples,
         validator: if plan.is_sweep() {
             Validator::new(dataset, config.train.best_metric)?
         } else {
@@ -211,6 +216,7 @@ fn train(
         diverged,
     };
     if result.diverged.is_none() {
+        screen.sample(trainer)?;
         let evaluation =
             evaluate_translations(trainer.average(), &chosen.device, dataset, Split::Test);
         result.scored(&evaluation);

@@ -2,20 +2,24 @@
 //! each training.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use demotic_core::check::ablation::{Comparison, Plan, Variant};
 use demotic_core::files::write_beside;
-use demotic_core::report::{Run, Runs};
+use demotic_core::report::{Film, Run, Runs};
+use demotic_core::train::run::sample_step;
+
+/// Most variants whose pictures are on the page.
+const SHOWN: usize = 24;
 
 /// Writes the page beside the folders of the trainings.
 pub(super) fn write(page: &Path, name: &str, plan: &Plan, comparison: &Comparison) -> Result<()> {
     let out = page.parent().unwrap_or_else(|| Path::new(""));
     let (done, all) = (comparison.trainings(), plan.trainings());
     let is_done = done == all;
-    let variants = comparison.order();
-    let variants = variants.into_iter().map(|number| &plan.variants[number]);
+    let order = comparison.order();
+    let variants: Vec<&Variant> = order.iter().map(|number| &plan.variants[*number]).collect();
     let runs = Runs {
         name: name.to_owned(),
         status: if is_done {
@@ -26,8 +30,10 @@ pub(super) fn write(page: &Path, name: &str, plan: &Plan, comparison: &Compariso
         },
         notes: notes(comparison),
         runs: variants
+            .iter()
             .map(|variant| run(out, plan, comparison, variant))
             .collect(),
+        film: film(out, plan, &variants),
         tables: comparison.tables(),
     };
     Ok(write_beside(page, |file| runs.write(file))?)
@@ -41,6 +47,34 @@ fn notes(comparison: &Comparison) -> Vec<String> {
         )
     });
     order.into_iter().chain(comparison.notes()).collect()
+}
+
+/// What each variant of the first seed makes of the same pictures; the first of the list is shown first.
+fn film(out: &Path, plan: &Plan, variants: &[&Variant]) -> Film {
+    let newest = |variant: &&Variant| {
+        let entries = fs::read_dir(Plan::folder(out, variant, plan.seeds[0]).join("samples"));
+        let found = entries.ok()?.filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_name()?.to_str()?;
+            let step = sample_step(name).filter(|_| name.starts_with("step-"))?;
+            Some((step, path))
+        });
+        let (_, path) = found.max()?;
+        Some((variant.name.clone(), path))
+    };
+    // A page without scripts shows the last one.
+    let mut frames: Vec<(String, PathBuf)> =
+        variants.iter().filter_map(newest).take(SHOWN).collect();
+    frames.reverse();
+    Film {
+        title: "The same held-out pictures by each".into(),
+        note: format!(
+            "The slider goes through the variants, at its right end the first of the list above; seed {}. The input, itself drawn again, \
+             and its translations.",
+            plan.seeds[0]
+        ),
+        frames,
+    }
 }
 
 /// A variant: pages of all its seeds, curves of the first.

@@ -1,15 +1,19 @@
 //! What a training of an ablation shows, and when it ends early.
 
-use std::time::Instant;
+use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use demotic_core::device::Chosen;
 use demotic_core::metric::Validator;
 use demotic_core::number::Real;
-use demotic_core::train::{Event, Figure, Observer, Tick, Trainer, Validation};
+use demotic_core::train::{Event, Figure, Observer, RunDir, Tick, Trainer, Validation};
 
+use crate::failure::io;
 use crate::output::{duration, tell};
 use crate::progress::InterruptGuard;
+use crate::samples::Samples;
+use crate::sheet;
 use crate::terminal::{Terminal, fitted};
 
 /// Shows a training of an ablation.
@@ -18,7 +22,11 @@ pub(super) struct Screen<'a> {
     pub(super) started: Instant,
     /// Steps taken here and now: those of an earlier, interrupted command are not timed.
     pub(super) taken: u32,
+    /// Of it, what validations and pictures took.
+    pub(super) aside: Duration,
     pub(super) chosen: &'a Chosen,
+    pub(super) run: &'a RunDir,
+    pub(super) samples: &'a Samples<'a>,
     /// None where no training is to end early, or there is nothing to tell by.
     pub(super) validator: Option<Validator<'a>>,
     /// Checkpoints without a better figure that end a training.
@@ -28,9 +36,21 @@ pub(super) struct Screen<'a> {
 }
 
 impl Screen<'_> {
+    /// Draws held-out pictures in every style, unless they are there.
+    pub(super) fn sample(&self, trainer: &Trainer<'_>) -> Result<()> {
+        let folder = self.run.samples();
+        fs::create_dir_all(&folder).map_err(|e| io("make the folder of samples", &folder, &e))?;
+        let file = self.run.sample_file(trainer.step());
+        if file.is_file() {
+            return Ok(());
+        }
+        sheet::save(&self.samples.draw(trainer, self.chosen), &file)
+    }
+
+    /// Seconds for a step, without validations and pictures between steps.
     pub(super) fn secs_a_step(&self) -> Option<f64> {
-        let secs = self.started.elapsed().as_secs_f64();
-        (self.taken > 0).then(|| secs / f64::from(self.taken))
+        let secs = self.started.elapsed().saturating_sub(self.aside);
+        (self.taken > 0).then(|| secs.as_secs_f64() / f64::from(self.taken))
     }
 }
 
@@ -43,7 +63,17 @@ impl Observer for Screen<'_> {
 
     fn validate(&mut self, trainer: &Trainer<'_>) -> Option<Validation> {
         let validator = self.validator.as_ref()?;
-        Some(validator.validation(trainer.average(), &self.chosen.device))
+        let began = Instant::now();
+        let found = validator.validation(trainer.average(), &self.chosen.device);
+        self.aside += began.elapsed();
+        Some(found)
+    }
+
+    fn sampled(&mut self, trainer: &Trainer<'_>) -> Result<()> {
+        let began = Instant::now();
+        self.sample(trainer)?;
+        self.aside += began.elapsed();
+        Ok(())
     }
 
     fn stepped(&mut self, _trainer: &Trainer<'_>) {
@@ -52,7 +82,8 @@ impl Observer for Screen<'_> {
 
     fn ticked(&mut self, trainer: &Trainer<'_>, tick: &Tick) -> Result<()> {
         let steps = trainer.config().train.steps;
-        let left = self.secs_a_step().unwrap_or(0.0) * (steps - tick.step).to_f64();
+        let secs = self.started.elapsed().as_secs_f64() / f64::from(self.taken.max(1));
+        let left = secs * (steps - tick.step).to_f64();
         let figure = |rank: usize, figure: Figure, digits: usize| {
             let (name, value) = (figure.row().name, tick[figure]);
             (rank, format!("{name} {value:.digits$}"))

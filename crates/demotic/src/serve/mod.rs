@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use demotic_core::device;
+use demotic_core::report::VALIDATION;
 use demotic_core::train::run::Which;
 use demotic_core::train::{BUILT_IN, Chart};
 use serde_json::{Value, json};
@@ -208,6 +209,7 @@ impl Site {
             "version": env!("CARGO_PKG_VERSION"),
             "runs": runs.collect::<Vec<_>>(),
             "charts": charts.collect::<Vec<_>>(),
+            "validation": VALIDATION,
         })
     }
 }

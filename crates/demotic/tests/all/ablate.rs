@@ -52,7 +52,9 @@ fn a_table_comes_of_every_variant_and_seed_and_nothing_is_done_twice() {
         page.contains(
             "<a href=\"alone-3/report.html\">alone</a> <a href=\"alone-4/report.html\">seed 4</a>"
         ) && page.contains("<td>learned")
-            && page.contains("4 trainings of 2 variants, all done"),
+            && page.contains("4 trainings of 2 variants, all done")
+            && page.contains("The same held-out pictures by each")
+            && page.contains("<output>learned</output>"),
         "{page}"
     );
     assert!(
