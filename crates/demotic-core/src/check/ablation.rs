@@ -924,7 +924,7 @@ impl Comparison {
         lines.map(str::to_owned).collect()
     }
 
-    /// The tables as a page has them: a row per variant.
+    /// The tables as a page has them: a row per variant, in their [order](Self::order).
     pub fn tables(&self) -> Vec<Table> {
         let table = |(title, columns): &(&str, &[Column])| Table {
             title: (*title).to_owned(),
@@ -933,9 +933,10 @@ impl Comparison {
                 .map(str::to_owned)
                 .collect(),
             rows: self
-                .variants
-                .iter()
-                .map(|variant| {
+                .order()
+                .into_iter()
+                .map(|number| {
+                    let variant = &self.variants[number];
                     let cell = |(name, _, digits): &Column| {
                         let mean = variant.means.get(*name);
                         mean.map_or_else(|| "-".to_owned(), |mean| mean.text(*digits, false))

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::chart::{Chart, Series, points};
 use super::html::{self, escape, section};
-use super::{Film, validation_note};
+use super::{Film, place, validation_note};
 use crate::train::{Event, Figure, Record};
 
 /// Most runs that a chart can distinguish.
@@ -129,6 +129,8 @@ impl Runs {
                 });
             }
         }
+        let mut validations: Vec<_> = validations.into_iter().collect();
+        validations.sort_by_key(|(name, _)| place(name));
         for (name, series) in validations {
             html += &chart(
                 name,
@@ -151,9 +153,10 @@ impl Runs {
                 }
             });
             let row = figure.row();
+            let (title, note) = row.chart.texts();
             html += &chart(
-                row.name,
-                row.chart.texts().0,
+                &format!("{title}: {}", row.series),
+                note,
                 row.chart.axis(),
                 series.collect(),
             );
@@ -200,7 +203,7 @@ impl Table {
         section(
             &self.title,
             &format!(
-                "<div class=\"wide\"><table><tr>{}</tr>{rows}</table></div>",
+                "<div class=\"wide\"><table class=\"figures\"><tr>{}</tr>{rows}</table></div>",
                 cells("th", &self.head)
             ),
         )

@@ -20,6 +20,11 @@ pub(super) fn write(page: &Path, name: &str, plan: &Plan, comparison: &Compariso
     let is_done = done == all;
     let order = comparison.order();
     let variants: Vec<&Variant> = order.iter().map(|number| &plan.variants[*number]).collect();
+    let mut tables = comparison.tables();
+    if plan.is_sweep() {
+        // A sweep is for the pictures; those figures are in the last table.
+        tables.rotate_right(1);
+    }
     let runs = Runs {
         name: name.to_owned(),
         status: if is_done {
@@ -34,7 +39,7 @@ pub(super) fn write(page: &Path, name: &str, plan: &Plan, comparison: &Compariso
             .map(|variant| run(out, plan, comparison, variant))
             .collect(),
         film: film(out, plan, &variants),
-        tables: comparison.tables(),
+        tables,
     };
     Ok(write_beside(page, |file| runs.write(file))?)
 }
