@@ -7,7 +7,8 @@
 //! crates and a TLS library, `syntaxdot-summary` 0.5.0 (scalars alone) a message compiler of 2021. What is
 //! written here is small: records of length, checksum, bytes, checksum, each a message of a time, a step and
 //! named numbers. Held beside `TensorBoard` 2.21.0 itself (2026-11-23): its reader found the 30 curves of a
-//! run of 20 steps, and 92 numbers of their points that were compared are those of `stats.jsonl`.
+//! run of 20 steps, and 92 numbers of their points that were compared are those of `stats.jsonl`; its pages
+//! had the pictures of a run of 60 steps and the table of its settings (2026-11-30).
 //!
 //! # Source
 //! tensorflow `core/lib/io/record_writer.h` (framing), `core/util/event.proto` and

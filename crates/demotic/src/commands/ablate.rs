@@ -143,6 +143,13 @@ fn require_own(out: &Path, plan: &Plan) -> Result<()> {
             kept.display()
         )));
     }
+    let entries = fs::read_dir(out);
+    if entries.is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(input(format!(
+            "the folder is not empty and holds no ablation; nothing there is overwritten, give a new --out: {}",
+            out.display()
+        )));
+    }
     Ok(require_unused(out)?)
 }
 

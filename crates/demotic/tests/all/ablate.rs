@@ -96,7 +96,7 @@ fn a_table_comes_of_every_variant_and_seed_and_nothing_is_done_twice() {
     place.refuses(
         &["ablate", "plan.toml", "--out", "out/alone-3"],
         2,
-        "the run folder is not empty",
+        "the folder is not empty and holds no ablation",
     );
     place.write("out/alone-3/result.json", b"{");
     place.refuses(&arguments, 2, "the result is damaged");

@@ -710,6 +710,8 @@ fn runs() -> Vec<Case> {
         case("networks by a time that is not said", vec![], &["train", "tiny.toml", "--quality", "auto"]),
         case("a page of a run that is not there", vec![], &["serve", "--port", "0", "--run", "nowhere"]),
         case("a page of a run without a checkpoint", young(), &["serve", "--port", "0", "--run", "young"]),
+        on_run("a page of a checkpoint that is not there", vec![], &["serve", "--port", "0", "--checkpoint", "99"]),
+        case("a page of a file that is no network", vec![("f", b"mine".to_vec())], &["serve", "--port", "0", "--run", "f"]),
         case("a page nowhere", vec![], &["serve", "--listen", "here"]),
         case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
         case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
@@ -742,6 +744,7 @@ fn runs() -> Vec<Case> {
         ),
         case("a recipe that is not there", vec![], &["configs", "slowstart"]),
         case("a page of the manual over a file", vec![("man/demotic.1", b"mine".to_vec())], &["man", "man"]),
+        case("pages of the manual into a file", vec![("man", b"mine".to_vec())], &["man", "man"]),
         case("quiet in JSON", vec![], &["train", "tiny.toml", "--quiet", "--json"]),
         case("a sweep of nothing", vec![("a.toml", b"seeds = [1]\n[sweep]\nkeys = {}\n".to_vec())], &["ablate", "a.toml"]),
         case(
@@ -775,6 +778,11 @@ fn runs() -> Vec<Case> {
                 b"seeds = [1]\n[base.train]\nsteps = 2000\n[sweep]\npatience = 4\n[sweep.keys]\n\"loss.cycle\" = [2, 5]\n".to_vec(),
             )],
             &["ablate", "a.toml"],
+        ),
+        case(
+            "a sweep into a folder of something else",
+            vec![("a.toml", b"seeds = [1]\n[sweep.keys]\n\"loss.cycle\" = [2, 5]\n".to_vec()), ("o/mine.txt", b"mine".to_vec())],
+            &["ablate", "a.toml", "--out", "o"],
         ),
         case("an ablation that is not there", vec![], &["ablate", "nowhere.toml"]),
         case("an ablation of nothing", vec![("a.toml", b"seeds = []\nvariant = []\n".to_vec())], &["ablate", "a.toml"]),
