@@ -161,6 +161,7 @@ class Browser:
             mouse("mouseReleased", at[-1], 0)
 
 
+WARNING = "the <b>discriminator</b> wins"
 PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
             "[...document.querySelectorAll('#styles img')].every(i => i.complete && i.naturalWidth > 0)")
 FIRST = "document.querySelector('#styles img').src"
@@ -308,6 +309,8 @@ def training(browser, address, out, width, height, scheme):
     step = browser.value("runs[0].ticks.at(-1).step")
     browser.wait(f"runs[0].ticks.at(-1).step > {step}", "a further tick, by itself")
     check("left" in browser.value("document.querySelector('.run .note').textContent"), "time left")
+    # A warning of a run, as text.
+    browser.wait(f"[...document.querySelectorAll('.run li')].some(li => li.textContent === {json.dumps('step 20: ' + WARNING)})", "a warning")
     browser.value("document.getElementById('play').click()")
     browser.wait("!isPlaying", "the end of the film")
     film = ("fetch('/api/film?run=0&kind=samples').then(r => r.arrayBuffer()).then(b => "
@@ -413,6 +416,13 @@ def main():
             while not all((folder / run / "stats.jsonl").exists() for run in names):
                 check(time.monotonic() < until, "the trainings do not begin")
                 time.sleep(0.1)
+            # A run that was stopped before its first checkpoint, warned.
+            (folder / "warned").mkdir()
+            shutil.copy(folder / names[0] / "config.toml", folder / "warned")
+            tick = (folder / names[0] / "stats.jsonl").read_text().split("\n")[0]
+            warning = json.dumps({"event": "warning", "step": 20, "text": WARNING})
+            (folder / "warned" / "stats.jsonl").write_text(f"{tick}\n{warning}\n")
+            names.append("warned")
             server, address = serve(binary, [word for run in names for word in ["--run", run]], folder)
             started.append(server)
             for width, height in [(1400, 1000), (400, 860)]:
