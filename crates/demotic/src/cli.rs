@@ -24,6 +24,7 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Start here:
+  demotic serve                                a page to draw on: every style as the pen moves, nothing to train
   demotic train quickstart                     minutes on a processor; makes runs/00001-quickstart
   demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
   demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
