@@ -674,59 +674,194 @@ fn packages() -> Vec<Case> {
     ]
 }
 
+/// A run that has only just begun.
+fn young() -> Vec<(&'static str, Vec<u8>)> {
+    vec![("young/config.toml", TINY.as_bytes().to_vec())]
+}
+
+/// A case on a run, on flex.
+fn on_run(name: &'static str, files: Vec<(&'static str, Vec<u8>)>, typed: &[&'static str]) -> Case {
+    let on = ["--run", "run", "--device", "flex"];
+    case(name, files, &[typed, &on[..]].concat())
+}
+
 fn runs() -> Vec<Case> {
-    let young = || vec![("young/config.toml", TINY.as_bytes().to_vec())];
-    let on_run = |name, files: Vec<(&'static str, Vec<u8>)>, typed: &[&'static str]| {
-        let mut all = typed.to_vec();
-        all.extend(["--run", "run", "--device", "flex"]);
-        case(name, files, &all)
-    };
     let json = "run/checkpoints/step-00000012.json";
     vec![
-        case("a run that is not there", vec![], &["evaluate", "--run", "nowhere"]),
-        case("a folder that is no run", vec![("mine/file", vec![])], &["recognize", "--run", "mine", "a.png"]),
-        case("a run without a checkpoint", young(), &["evaluate", "--run", "young"]),
-        on_run("a description cut off", vec![(json, b"{\"format\":".to_vec())], &["evaluate"]),
-        on_run("a description of the future", vec![(json, b"{\"format\":77}".to_vec())], &["evaluate"]),
-        on_run("a style that the run does not know", vec![], &["translate", "--to", "noto", "--out", "o", "a.png"]),
-        on_run("a picture that is not there", vec![], &["recognize", "a.png"]),
-        on_run("a result that is no PNG", vec![("a.png", vec![])], &["translate", "--to", "openmoji", "--out", "b.jpg", "a.png"]),
+        case(
+            "a run that is not there",
+            vec![],
+            &["evaluate", "--run", "nowhere"],
+        ),
+        case(
+            "a folder that is no run",
+            vec![("mine/file", vec![])],
+            &["recognize", "--run", "mine", "a.png"],
+        ),
+        case(
+            "a run without a checkpoint",
+            young(),
+            &["evaluate", "--run", "young"],
+        ),
+        on_run(
+            "a description cut off",
+            vec![(json, b"{\"format\":".to_vec())],
+            &["evaluate"],
+        ),
+        on_run(
+            "a description of the future",
+            vec![(json, b"{\"format\":77}".to_vec())],
+            &["evaluate"],
+        ),
+        on_run(
+            "a style that the run does not know",
+            vec![],
+            &["translate", "--to", "noto", "--out", "o", "a.png"],
+        ),
+        on_run(
+            "a picture that is not there",
+            vec![],
+            &["recognize", "a.png"],
+        ),
+        on_run(
+            "a result that is no PNG",
+            vec![("a.png", vec![])],
+            &["translate", "--to", "openmoji", "--out", "b.jpg", "a.png"],
+        ),
         on_run(
             "one file for two results",
             vec![("a.png", vec![]), ("b.png", vec![])],
-            &["translate", "--to", "openmoji", "--out", "c.png", "a.png", "b.png"],
+            &[
+                "translate",
+                "--to",
+                "openmoji",
+                "--out",
+                "c.png",
+                "a.png",
+                "b.png",
+            ],
         ),
-        case("a run of no name to go on with", vec![("runs/00007-mine/config.toml", vec![])], &["train", "tiny.toml", "--resume"]),
-        on_run("a picture of another kind", vec![("a.heic", vec![])], &["recognize", "a.heic"]),
-        on_run("a picture that is none", vec![("a.png", b"II*\0\0\0".to_vec())], &["recognize", "a.png"]),
+        case(
+            "a run of no name to go on with",
+            vec![("runs/00007-mine/config.toml", vec![])],
+            &["train", "tiny.toml", "--resume"],
+        ),
+        on_run(
+            "a picture of another kind",
+            vec![("a.heic", vec![])],
+            &["recognize", "a.heic"],
+        ),
+        on_run(
+            "a picture that is none",
+            vec![("a.png", b"II*\0\0\0".to_vec())],
+            &["recognize", "a.png"],
+        ),
         on_run(
             "a heat map over its own picture",
             vec![("a.png", png(&RgbaImage::new(2, 2)))],
             &["recognize", "--out", ".", "a.png"],
         ),
-        on_run("scores over a file", vec![("mine.json", vec![])], &["evaluate", "--json", "mine.json"]),
-        on_run("scores at a smaller size than the networks'", vec![], &["evaluate", "--size-px", "8"]),
-        on_run("scores of some styles of a run", vec![], &["evaluate", "--styles", "openmoji,openmoji-line"]),
-        case("networks by a time that is not said", vec![], &["train", "tiny.toml", "--quality", "auto"]),
-        case("a page of a run that is not there", vec![], &["serve", "--port", "0", "--run", "nowhere"]),
-        case("a page of a run without a checkpoint", young(), &["serve", "--port", "0", "--run", "young"]),
-        on_run("a page of a checkpoint that is not there", vec![], &["serve", "--port", "0", "--checkpoint", "99"]),
-        case("a page of a file that is no network", vec![("f", b"mine".to_vec())], &["serve", "--port", "0", "--run", "f"]),
+        on_run(
+            "scores over a file",
+            vec![("mine.json", vec![])],
+            &["evaluate", "--json", "mine.json"],
+        ),
+        on_run(
+            "scores at a smaller size than the networks'",
+            vec![],
+            &["evaluate", "--size-px", "8"],
+        ),
+        on_run(
+            "scores of some styles of a run",
+            vec![],
+            &["evaluate", "--styles", "openmoji,openmoji-line"],
+        ),
+        case(
+            "networks by a time that is not said",
+            vec![],
+            &["train", "tiny.toml", "--quality", "auto"],
+        ),
+    ]
+}
+
+fn pages() -> Vec<Case> {
+    vec![
+        case(
+            "a page of a run that is not there",
+            vec![],
+            &["serve", "--port", "0", "--run", "nowhere"],
+        ),
+        case(
+            "a page of a run without a checkpoint",
+            young(),
+            &["serve", "--port", "0", "--run", "young"],
+        ),
+        on_run(
+            "a page of a checkpoint that is not there",
+            vec![],
+            &["serve", "--port", "0", "--checkpoint", "99"],
+        ),
+        case(
+            "a page of a file that is no network",
+            vec![("f", b"mine".to_vec())],
+            &["serve", "--port", "0", "--run", "f"],
+        ),
         case("a page nowhere", vec![], &["serve", "--listen", "here"]),
-        case("a page at a port that is none", vec![], &["serve", "--listen", "127.0.0.1:70000"]),
-        case("a page at an address of another machine", vec![], &["serve", "--listen", "203.0.113.7:7500"]),
-        case("a page at a port that is in use", vec![], &["serve", "--port", TAKEN]),
-        case("a network of a run that is not there", vec![], &["export", "nowhere", "--format", "onnx", "--out", "o"]),
-        case("a network of a run without a checkpoint", young(), &["export", "young", "--format", "onnx", "--out", "o"]),
-        case("a format that is not known", vec![], &["export", "built-in", "--format", "pickle", "--out", "o"]),
-        case("a network without a place to go", vec![], &["export", "built-in", "--format", "onnx"]),
+        case(
+            "a page at a port that is none",
+            vec![],
+            &["serve", "--listen", "127.0.0.1:70000"],
+        ),
+        case(
+            "a page at an address of another machine",
+            vec![],
+            &["serve", "--listen", "203.0.113.7:7500"],
+        ),
+        case(
+            "a page at a port that is in use",
+            vec![],
+            &["serve", "--port", TAKEN],
+        ),
+    ]
+}
+
+fn exports() -> Vec<Case> {
+    vec![
+        case(
+            "a network of a run that is not there",
+            vec![],
+            &["export", "nowhere", "--format", "onnx", "--out", "o"],
+        ),
+        case(
+            "a network of a run without a checkpoint",
+            young(),
+            &["export", "young", "--format", "onnx", "--out", "o"],
+        ),
+        case(
+            "a format that is not known",
+            vec![],
+            &["export", "built-in", "--format", "pickle", "--out", "o"],
+        ),
+        case(
+            "a network without a place to go",
+            vec![],
+            &["export", "built-in", "--format", "onnx"],
+        ),
         case(
             "a network over a file",
             vec![("o/model.onnx", b"mine".to_vec())],
             &["export", "built-in", "--format", "onnx", "--out", "o"],
         ),
-        case("a network into a file", vec![("o", b"mine".to_vec())], &["export", "built-in", "--format", "onnx", "--out", "o"]),
-        case("a page for the browser without its runtime", vec![], &["export", "built-in", "--web", "site"]),
+        case(
+            "a network into a file",
+            vec![("o", b"mine".to_vec())],
+            &["export", "built-in", "--format", "onnx", "--out", "o"],
+        ),
+        case(
+            "a page for the browser without its runtime",
+            vec![],
+            &["export", "built-in", "--web", "site"],
+        ),
         case(
             "a runtime that is not where it is said to be",
             vec![("dist/ort.js", vec![])],
@@ -742,10 +877,31 @@ fn runs() -> Vec<Case> {
             ],
             &["export", "built-in", "--web", "site", "--runtime", "dist"],
         ),
-        case("a recipe that is not there", vec![], &["configs", "slowstart"]),
-        case("a page of the manual over a file", vec![("man/demotic.1", b"mine".to_vec())], &["man", "man"]),
-        case("pages of the manual into a file", vec![("man", b"mine".to_vec())], &["man", "man"]),
-        case("quiet in JSON", vec![], &["train", "tiny.toml", "--quiet", "--json"]),
+        case(
+            "a recipe that is not there",
+            vec![],
+            &["configs", "slowstart"],
+        ),
+        case(
+            "a page of the manual over a file",
+            vec![("man/demotic.1", b"mine".to_vec())],
+            &["man", "man"],
+        ),
+        case(
+            "pages of the manual into a file",
+            vec![("man", b"mine".to_vec())],
+            &["man", "man"],
+        ),
+        case(
+            "quiet in JSON",
+            vec![],
+            &["train", "tiny.toml", "--quiet", "--json"],
+        ),
+    ]
+}
+
+fn ablations() -> Vec<Case> {
+    vec![
         case("a sweep of nothing", vec![("a.toml", b"seeds = [1]\n[sweep]\nkeys = {}\n".to_vec())], &["ablate", "a.toml"]),
         case(
             "a sweep without end",
@@ -974,6 +1130,9 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
+    cases.extend(pages());
+    cases.extend(exports());
+    cases.extend(ablations());
     cases.extend(phrases());
     cases.extend(lists_of_phrases());
     assert!(cases.len() >= LEAST, "{} inputs", cases.len());
