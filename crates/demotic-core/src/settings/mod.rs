@@ -564,6 +564,21 @@ mod tests {
     }
 
     #[test]
+    fn every_key_has_its_place_in_the_page_of_reasons_once() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/keys.md");
+        let page = std::fs::read_to_string(path).expect("the page of reasons");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let mut named: Vec<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|names| names.split('`').skip(1).step_by(2))
+            .collect();
+        let mut declared: Vec<&str> = keys().iter().map(|key| key.name).collect();
+        named.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(named, declared);
+    }
+
+    #[test]
     fn a_key_of_an_earlier_version_passes_where_it_had_no_effect_and_is_named_where_it_had() {
         for (name, without_effect, _) in REMOVED {
             assert!(keys().iter().all(|key| key.name != *name), "{name} is back");
