@@ -767,6 +767,17 @@ pub struct VariantMeans {
     pub(crate) differences: BTreeMap<String, OverSeeds>,
 }
 
+impl VariantMeans {
+    /// Means, or differences from the first variant.
+    pub(super) fn figures(&self, is_difference: bool) -> &BTreeMap<String, OverSeeds> {
+        if is_difference {
+            &self.differences
+        } else {
+            &self.means
+        }
+    }
+}
+
 impl Comparison {
     /// Sums up finished trainings.
     pub fn new(plan: &Plan, outcomes: Vec<Outcome>) -> Self {
@@ -906,11 +917,7 @@ impl Comparison {
                 }
                 let _ = writeln!(text, "\n|---|{}", "---|".repeat(columns.len()));
                 for variant in &self.variants {
-                    let row = if is_difference {
-                        &variant.differences
-                    } else {
-                        &variant.means
-                    };
+                    let row = variant.figures(is_difference);
                     if row.is_empty() {
                         continue;
                     }

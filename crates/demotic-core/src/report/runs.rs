@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::chart::{Chart, Series, points};
+use super::chart::{Series, plain, points};
 use super::html::{self, escape, section};
 use super::validation_note;
 use crate::train::{Event, Figure, Record};
@@ -111,7 +111,7 @@ impl Runs {
             }
         }
         for (name, series) in validations {
-            html += &chart(
+            html += &plain(
                 name,
                 &format!("validation, {}", validation_note(name)),
                 name,
@@ -132,7 +132,7 @@ impl Runs {
                 }
             });
             let row = figure.row();
-            html += &chart(
+            html += &plain(
                 row.name,
                 row.chart.texts().0,
                 row.chart.axis(),
@@ -152,18 +152,6 @@ impl Runs {
             &format!("{note}<div class=\"charts\">{html}</div>"),
         )
     }
-}
-
-fn chart(title: &str, note: &str, axis: &str, series: Vec<Series>) -> String {
-    Chart {
-        title: title.into(),
-        note: note.into(),
-        axis,
-        series,
-        marks: vec![],
-        limit: None,
-    }
-    .html()
 }
 
 impl Table {
