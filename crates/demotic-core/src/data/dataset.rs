@@ -847,7 +847,7 @@ impl<'a> TrainingView<'a> {
     }
 
     /// Whether pairs of two styles are among those that a setting asks for.
-    pub fn shows_pairs(self, from: usize, to: usize, asked: PairedStyles) -> bool {
+    pub(crate) fn shows_pairs(self, from: usize, to: usize, asked: PairedStyles) -> bool {
         self.dataset.shows_pairs(from, to, asked)
     }
 

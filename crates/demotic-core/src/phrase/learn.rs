@@ -78,7 +78,7 @@ pub enum Part {
 
 impl Part {
     /// All, in order.
-    pub const ALL: [Self; 9] = [
+    const ALL: [Self; 9] = [
         Self::Encoder,
         Self::SpeakerEn,
         Self::SpeakerZh,
@@ -248,7 +248,7 @@ fn training(table: &Phrases) -> Phrases {
 }
 
 impl Learner {
-    /// Begins with the training phrases of a table: those held out by [`split_of_phrase`] are never seen.
+    /// Begins with the training phrases of a table: those that are held out are never seen.
     ///
     /// # Errors
     /// [`Error::Config`] where there are no phrases to learn from.

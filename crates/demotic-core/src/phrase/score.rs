@@ -29,7 +29,7 @@ const SPOKEN_OF: usize = 300;
 /// Temperatures of the curve of quality against diversity.
 const TEMPERATURES: [f32; 4] = [0.3, 0.6, 0.8, 1.0];
 /// Most ideas that a specific phrase is said of.
-pub const SPECIFIC: usize = 20;
+pub(super) const SPECIFIC: usize = 20;
 
 /// One method on one group of phrases.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ pub struct PictureRow {
     pub pictures: usize,
     /// Share whose phrase is one of the idea that is drawn, with the 95 % interval over drawings.
     pub right: Estimate,
-    /// The same of phrases that at most [`SPECIFIC`] ideas have.
+    /// The same of phrases that at most 20 ideas have.
     pub specific: Estimate,
     /// Share of phrases that no other one repeats but once.
     pub distinct: f64,
