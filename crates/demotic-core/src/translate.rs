@@ -47,7 +47,7 @@ pub fn translate_into_each(
     let data = TensorData::new(picture.to_vec(), [1, generator.channels(), size, size]);
     let picture = Tensor::<4>::from_data(data, device);
     let n = styles.len();
-    let latents = generator.encode(picture.clone()).mean.repeat_dim(0, n);
+    let latents = generator.encode(picture.clone()).mean().repeat_dim(0, n);
     let drawn = generator.decode_as(latents, generator.table_codes(styles));
     crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), drawn))
 }
@@ -143,7 +143,7 @@ pub fn redraw(
 ) -> Vec<f32> {
     in_chunks(generator, device, pictures, size, |at, pictures| {
         let [n, ..] = pictures.dims();
-        generator.decode(generator.encode(pictures).mean, &styles[at..at + n])
+        generator.decode(generator.encode(pictures).mean(), &styles[at..at + n])
     })
 }
 

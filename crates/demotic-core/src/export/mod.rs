@@ -113,6 +113,7 @@ fn facts(checkpoint: &Checkpoint, terms: &Terms) -> Vec<(&'static str, String)> 
         ("channels", data.channels.name().to_owned()),
         ("value_range", "-1 to 1".into()),
         ("background", data.background.clone()),
+        ("fit", data.fit.name().to_owned()),
         ("size_px", data.size_px.to_string()),
         ("size_multiple_px", multiple(generator).to_string()),
         (
@@ -354,6 +355,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
          | input | `{PICTURE}` | float32 [batch, {count}, height, width] | {}, -1 to 1, on {}; sides multiples of {}, best {size} |\n\
          | input | `{STYLE}` | int64 [batch] | number of the style to translate into, as above |\n\
          | output | `{TRANSLATION}` | float32 [batch, {count}, height, width] | as the picture |\n\n\
+         Pictures that are not square came into the square by `data.fit = {}`: bring yours into it likewise.\n\n\
          ```python\nimport json, numpy, onnxruntime\nfrom PIL import Image\n\nmodel = onnxruntime.InferenceSession(\"{}\")\n\
          styles = json.loads(model.get_modelmeta().custom_metadata_map[\"styles\"])\n\
          pixels = numpy.asarray(Image.open(\"picture.png\").convert(\"{}\").resize(({size}, {size})), numpy.float32)\n\
@@ -364,6 +366,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
         channels.name(),
         info.config.data.background,
         multiple(generator),
+        info.config.data.fit.name(),
         Format::Onnx.file(),
         match count {
             1 => "L",

@@ -6,7 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use demotic_crf::{Directions, GridCrf, GridCrfConfig, Transitions};
 
-use super::layers::{Conv, Domain, Init, halve, leaky, unshuffle};
+use super::layers::{Conv, Domain, Init, leaky};
+use crate::ops::Read;
 use crate::settings::{DiscriminatorConfig, DiscriminatorHead, TransitionKind};
 
 impl DiscriminatorConfig {
@@ -128,10 +129,10 @@ impl Discriminator {
     /// was made for); returns `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head,
     /// everything under a dense one and with `global`.
     pub fn emissions(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let x = self.stem.forward_leaky(unshuffle(pictures));
-        let x = halve(self.fine.forward_leaky(x));
-        let x = self.coarse.forward_leaky(x);
-        let x = self.emissions.forward(self.mix.forward_leaky(x));
+        let x = self.stem.read_leaky(Read::unshuffled(pictures));
+        let x = self.fine.read_leaky(x).halved();
+        let x = self.coarse.read_leaky(Read::plain(x));
+        let x = self.emissions.read(self.mix.read_leaky(x));
         match (&self.conv_head, &self.dense_head) {
             (Some(head), _) => head.forward(x),
             (None, Some(head)) => head.forward(x),
@@ -207,9 +208,8 @@ impl ConvHead {
     }
 
     fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
-        let tied = self
-            .second
-            .forward(self.first.forward_leaky(scores.clone()));
+        let first = self.first.read_leaky(Read::plain(scores.clone()));
+        let tied = self.second.read(first);
         scores + tied
     }
 }

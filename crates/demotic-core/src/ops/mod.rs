@@ -22,7 +22,9 @@ mod filter;
 mod filter_cpu;
 mod filter_large;
 mod meeting;
+mod near;
 mod norm_cpu;
+mod reading;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
 mod shapes;
@@ -46,6 +48,8 @@ use burn::tensor::{Device, Int, Shape as TensorShape, Tensor, TensorData, module
 use burn_flex::FlexTensor;
 
 pub use choice::Counts;
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) use choice::measurements;
 pub(crate) use choice::{Preference, Store, kept, prefer};
 use conv_cpu::ConvShape;
 pub use filter::{Filter, lay_in};
@@ -53,8 +57,14 @@ pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 use meeting::{is_leaf_or_none, split};
+pub(crate) use near::{
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, gathered_at_once, join, latent,
+    norm_row, twice,
+};
+pub use near::{gather, judged, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
+pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
 #[cfg(feature = "wgpu")]
@@ -126,8 +136,8 @@ pub(crate) fn conv(
     slope: f32,
     in_runs: bool,
 ) -> Tensor<4> {
-    meet_convolution(&x, &weight);
-    if takes_own_convolution(&x, &weight) {
+    meet_convolution(&x, x.dims(), &weight);
+    if takes_own_convolution(&x.device(), x.dims(), &weight) {
         return own_conv(x, weight, bias, slope, in_runs);
     }
     let y = burns_conv(x, weight, bias);
@@ -151,17 +161,16 @@ fn own_conv(
     ))
 }
 
-/// True where [`NetOps`] computes a convolution: it can, and is to.
-fn takes_own_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
-    let device = x.device();
+/// True where [`NetOps`] computes a convolution of pictures of this shape: it can, and is to.
+fn takes_own_convolution(device: &Device, pictures: [usize; 4], weight: &Tensor<4>) -> bool {
     let [channels_out, channels_in, _, kernel] = weight.dims();
     if kernel != 1 && kernel != 3 {
         return false;
     }
-    if !has_wgsl(&device) {
-        return is_served(&device);
+    if !has_wgsl(device) {
+        return is_served(device);
     }
-    let [pictures, _, height, width] = x.dims();
+    let [pictures, _, height, width] = pictures;
     let layer = choice::Layer {
         channels_in,
         channels_out,
@@ -169,7 +178,7 @@ fn takes_own_convolution(x: &Tensor<4>, weight: &Tensor<4>) -> bool {
         kernel,
     };
     let own: choice::Convolve = |x, weight, bias| own_conv(x, weight, bias, 1.0, false);
-    choice::takes_own(&device, layer, pictures, [own, burns_conv])
+    choice::takes_own(device, layer, pictures, [own, burns_conv])
 }
 
 /// `base + conv(x)`: the end of a residual block. `meeting`: that of `base`; `in_runs` as of [`conv`].
@@ -184,8 +193,8 @@ pub(crate) fn conv_onto(
     meeting: &Meeting,
     in_runs: bool,
 ) -> Tensor<4> {
-    meet_convolution(&x, &weight);
-    if takes_own_convolution(&x, &weight) {
+    meet_convolution(&x, x.dims(), &weight);
+    if takes_own_convolution(&x.device(), x.dims(), &weight) {
         let in_runs = in_runs && is_near_wgsl(&x.device());
         return Tensor::from_dispatch(<Dispatch as NetOps>::conv_onto(
             base.into_dispatch(),
@@ -199,10 +208,10 @@ pub(crate) fn conv_onto(
     base + burns_conv(x, weight, bias)
 }
 
-/// Notes a convolution's shape.
-fn meet_convolution(x: &Tensor<4>, weight: &Tensor<4>) {
+/// Notes a convolution's shape; `seen`: that of what it sees of `x`.
+fn meet_convolution(x: &Tensor<4>, seen: [usize; 4], weight: &Tensor<4>) {
     let [channels_out, channels_in, _, kernel] = weight.dims();
-    let [_, _, side, _] = x.dims();
+    let [_, _, side, _] = seen;
     meet(x, || Shape::Convolution {
         channels_in,
         channels_out,
@@ -224,9 +233,9 @@ fn burns_conv(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     module::conv2d(x, weight, Some(bias), options)
 }
 
-/// True for a device of this machine that runs kernels under `wgsl`: gradients of weights come in runs there
-/// if asked for, and [`view_int`] serves it.
-pub(crate) fn is_near_wgsl(device: &Device) -> bool {
+/// True for a device of this machine that runs the networks' kernels in WGSL: gradients of weights come in
+/// runs there if asked for, and there are views of flat buffers.
+pub fn is_near_wgsl(device: &Device) -> bool {
     has_wgsl(device) && !is_far(device)
 }
 
@@ -418,7 +427,7 @@ pub(crate) fn halve_meeting(x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
 ///
 /// # Shapes
 /// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
-pub(crate) fn upsample(x: Tensor<4>) -> Tensor<4> {
+pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
     if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
@@ -468,7 +477,10 @@ impl Part {
 
 /// A tensor in two halves along an axis. Where our kernels run, the gradient of both is two launches in the
 /// place of five.
-pub(crate) fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
+///
+/// # Panics
+/// For an odd number of planes.
+pub fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
     let count = x.dims()[axis] / 2;
     assert_eq!(2 * count, x.dims()[axis], "an even number has halves");
     let starts = [0, count];
@@ -546,51 +558,6 @@ pub(crate) struct Gather {
     /// Elements of each array in the buffer. One that has several times as many comes in runs, which are
     /// added up in their order.
     pub(crate) sizes: [usize; GATHERED],
-}
-
-/// Copies arrays into a flat buffer, end to end from `start` on, each padded with zeros. `sizes`: what each
-/// takes there; a longer array comes in runs, which are added up.
-pub(crate) fn gather(
-    flat: Tensor<1>,
-    start: usize,
-    parts: Vec<Tensor<1>>,
-    sizes: &[usize],
-) -> Tensor<1> {
-    let count = parts.len();
-    assert!((1..=GATHERED).contains(&count), "{count} arrays at once");
-    assert_eq!(count, sizes.len(), "each array has its size");
-    for (part, size) in parts.iter().zip(sizes) {
-        let [all] = part.dims();
-        assert!(
-            all.is_multiple_of(*size),
-            "{all} elements are no runs of {size}"
-        );
-    }
-    let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
-    let mut parts = parts.into_iter();
-    let first = parts.next().expect("there is one");
-    let mut next = || {
-        parts
-            .next()
-            .unwrap_or_else(|| first.clone())
-            .into_dispatch()
-    };
-    let (b, c, d, e, f, g) = (next(), next(), next(), next(), next(), next());
-    Tensor::from_dispatch(<Dispatch as NetOps>::gather(
-        flat.into_dispatch(),
-        first.into_dispatch(),
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        Gather {
-            start,
-            count,
-            sizes,
-        },
-    ))
 }
 
 /// Part of a flat buffer as a tensor, without a copy; `start` as [`padded`] arrays lie.
