@@ -301,7 +301,7 @@ fn losses(batch: usize, side: usize, z: usize) -> Vec<Case> {
         ),
         sampling(batch, side / 2, z),
         mixing(pictures),
-        judging(batch, side / DiscriminatorConfig::PATCH_STRIDE),
+        step_figures(batch, side / DiscriminatorConfig::PATCH_STRIDE),
         adding([3 * batch, 1]),
         gathering([48 * 48 * 9, 48]),
     ]
@@ -390,14 +390,14 @@ fn mixing(shape: [usize; 4]) -> Case {
 }
 
 /// Figures of a discriminator's step over grids of `side` patches.
-fn judging(batch: usize, side: usize) -> Case {
+fn step_figures(batch: usize, side: usize) -> Case {
     let (labels, pictures) = (1 + STYLES, 3 * batch);
     let shape = [pictures, labels, side, side];
     let make = move |_: &Device, by: Impl| -> Block {
         Box::new(move |leaves| {
             let (losses, emissions) = (leaves[0].clone(), leaves[1].clone().reshape(shape));
             if by == Impl::Own {
-                return line(ops::judged(losses, emissions));
+                return line(ops::figures(losses, emissions));
             }
             let losses = losses.reshape([3, batch]).mean_dim(1).reshape([3]);
             let pure = emissions.narrow(0, 0, 2 * batch);
@@ -411,7 +411,7 @@ fn judging(batch: usize, side: usize) -> Case {
     };
     let leaves = vec![pictures, shape.iter().product()];
     computed(
-        "judged",
+        "figures",
         format!("b{batch} {side} patches"),
         leaves,
         Box::new(make),

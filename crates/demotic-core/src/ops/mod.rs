@@ -61,7 +61,7 @@ pub(crate) use near::{
     LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, gathered_at_once, join, latent,
     norm_row, twice,
 };
-pub use near::{gather, judged, mixed, total};
+pub use near::{figures, gather, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 use norm_cpu::NormShape;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};

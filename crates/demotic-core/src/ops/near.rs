@@ -99,7 +99,7 @@ pub fn mixed(
 ///
 /// # Shapes
 /// - `losses`: `[3n]`; `emissions`: `[3n, l, h, w]`, label 0 fake
-pub fn judged(losses: Tensor<1>, emissions: Tensor<4>) -> Tensor<1> {
+pub fn figures(losses: Tensor<1>, emissions: Tensor<4>) -> Tensor<1> {
     if !is_near_wgsl(&losses.device()) {
         let [pictures, _, h, w] = emissions.dims();
         let n = pictures / 3;
@@ -109,7 +109,7 @@ pub fn judged(losses: Tensor<1>, emissions: Tensor<4>) -> Tensor<1> {
         let real = real.reshape([2, n]).mean_dim(1).reshape([2]);
         return Tensor::cat(vec![losses, real], 0);
     }
-    Tensor::from_dispatch(<Dispatch as NearOps>::judged(
+    Tensor::from_dispatch(<Dispatch as NearOps>::figures(
         losses.into_dispatch(),
         emissions.into_dispatch(),
     ))
@@ -371,7 +371,7 @@ pub(crate) trait NearOps: Backend {
         share: f32,
         is_added: bool,
     ) -> FloatTensor<Self>;
-    /// Outside any graph, as is [`NearOps::judged`].
+    /// Outside any graph, as is [`NearOps::figures`].
     #[fusion(meta = |real, _, _, _, _| mixed_spec(real))]
     fn mixed(
         real: FloatTensor<Self>,
@@ -380,8 +380,8 @@ pub(crate) trait NearOps: Backend {
         outside: IntTensor<Self>,
         mask: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
-    #[fusion(dtype = losses, shape = TensorShape::new([JUDGED]))]
-    fn judged(losses: FloatTensor<Self>, emissions: FloatTensor<Self>) -> FloatTensor<Self>;
+    #[fusion(dtype = losses, shape = TensorShape::new([FIGURES]))]
+    fn figures(losses: FloatTensor<Self>, emissions: FloatTensor<Self>) -> FloatTensor<Self>;
     #[fusion(dtype = x, shape = { let [b, c, h, w] = four(x); TensorShape::new([2 * b, c, h, w]) })]
     fn twice(x: FloatTensor<Self>) -> FloatTensor<Self>;
     #[fusion(dtype = dy, shape = { let [b, c, h, w] = four(dy); TensorShape::new([b / 2, c, h, w]) })]
@@ -468,9 +468,9 @@ pub(crate) trait NearOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
-/// Values of [`judged`].
+/// Values of [`figures`].
 #[cfg(feature = "wgpu")]
-pub(super) const JUDGED: usize = 5;
+pub(super) const FIGURES: usize = 5;
 
 #[cfg(feature = "wgpu")]
 fn reading_spec(x: &TensorSpec, weight: &TensorSpec, reading: Reading) -> TensorSpec {
@@ -918,7 +918,7 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         unreachable!("pictures are mixed outside the graph")
     }
 
-    fn judged(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn figures(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         unreachable!("what is shown is computed outside the graph")
     }
 

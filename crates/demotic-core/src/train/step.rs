@@ -232,8 +232,8 @@ impl Part<'_> {
         let probabilities = [Figure::DRealProb, Figure::DFakeProb];
         let shown = emissions.clone().inner();
         if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
-            let judged = ops::judged(losses.inner(), shown);
-            terms.measure_all(&[&means[..], &probabilities[..]].concat(), judged);
+            let figures = ops::figures(losses.inner(), shown);
+            terms.measure_all(&[&means[..], &probabilities[..]].concat(), figures);
         } else {
             let losses = losses.inner().reshape([3, n]).mean_dim(1).reshape([3]);
             terms.measure_all(&means, losses);
@@ -445,7 +445,7 @@ impl Part<'_> {
     }
 
     /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. Of the losses that
-    /// know two sides: a function of the logit (the likelihood's is `ops::judged`).
+    /// know two sides: a function of the logit (the likelihood's is `ops::figures`).
     fn real_probability(&self, emissions: Tensor<4>, styles: &[u32]) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
         let styles = style_planes(styles, &emissions);

@@ -109,7 +109,7 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
     all.push(leaky_halving(few, channels, side));
     all.push(row_normalisation(few, channels, side));
     all.push(composites(config.data.channels.count(), size));
-    all.push(judging(
+    all.push(step_figures(
         1 + styles,
         size / DiscriminatorConfig::PATCH_STRIDE,
     ));
@@ -1002,7 +1002,7 @@ fn composites(channels: usize, side: usize) -> Case {
 }
 
 /// What a discriminator's step shows of itself.
-fn judging(labels: usize, side: usize) -> Case {
+fn step_figures(labels: usize, side: usize) -> Case {
     let (n, area) = (8, side * side);
     let losses = numbers(110, 3 * n);
     let emissions: Vec<f32> = numbers(111, 3 * n * labels * area)
@@ -1011,7 +1011,7 @@ fn judging(labels: usize, side: usize) -> Case {
         .collect();
     let host_values = (losses.clone(), emissions.clone());
     Case {
-        operation: "judging",
+        operation: "step figures",
         size: format!(
             "[{}, {labels}, {side}, {side}]: losses, probabilities",
             3 * n
@@ -1020,7 +1020,7 @@ fn judging(labels: usize, side: usize) -> Case {
         run: Box::new(move |device| {
             let losses = tensor(&losses, [3 * n], device);
             let emissions = tensor(&emissions, [3 * n, labels, side, side], device);
-            vec![("figures", host(ops::judged(losses, emissions)))]
+            vec![("figures", host(ops::figures(losses, emissions)))]
         }),
         truth: Some(Box::new(move || {
             let (losses, emissions) = &host_values;

@@ -9,7 +9,7 @@ use burn_cubecl::tensor::CubeTensor;
 use super::net_norm::Affine;
 use super::{
     Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence, net_edges,
-    net_error, net_filter, net_gather, net_judged, net_latent, net_leaky, net_mixed, net_norm,
+    net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed, net_norm,
     net_part, net_resize, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
@@ -349,8 +349,8 @@ impl NearOps for CubeBackend {
         net_mixed::launch(pictures, [&inside, &outside], &plain(mask))
     }
 
-    fn judged(losses: CubeTensor, emissions: CubeTensor) -> CubeTensor {
-        net_judged::launch(&plain(losses), &plain(emissions))
+    fn figures(losses: CubeTensor, emissions: CubeTensor) -> CubeTensor {
+        net_figures::launch(&plain(losses), &plain(emissions))
     }
 
     fn twice(x: CubeTensor) -> CubeTensor {

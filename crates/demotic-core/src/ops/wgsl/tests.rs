@@ -18,7 +18,7 @@ use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv, net_conv_sum,
-    net_conv_weight, net_divergence, net_edges, net_error, net_filter, net_gather, net_judged,
+    net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
     net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
@@ -925,7 +925,7 @@ fn mixtures_and_figures_agree_with_float64_within_their_buffers() {
     let losses = bench.tensor(&losses, &[3 * n]);
     let emissions = bench.tensor(&emissions, &[3 * n, labels, 7, 50]);
     bench.check("figures", &[&truth], || {
-        vec![CubeBackend::judged(losses.clone(), emissions.clone())]
+        vec![CubeBackend::figures(losses.clone(), emissions.clone())]
     });
 }
 
@@ -1304,9 +1304,9 @@ fn every_kernel_of_posteriors_and_figures_translates_in_16_kib() {
         let constants = net_total::constants(&[1, 24, 80], &weights, is_backward);
         translate(&text::<net_total::NetTotal>(constants, 64, bindings));
     }
-    let constants = net_judged::constants([24, 3, 8, 8]);
+    let constants = net_figures::constants([24, 3, 8, 8]);
     let bindings = ["LOSSES", "EMISSIONS", "Y"];
-    translate(&text::<net_judged::NetJudged>(constants, 256, &bindings));
+    translate(&text::<net_figures::NetFigures>(constants, 256, &bindings));
     for (way, bindings) in [
         (net_latent::Way::Forward, &["BOTH", "NOISE", "Y"][..]),
         (

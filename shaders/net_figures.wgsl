@@ -1,4 +1,4 @@
-// net_judged: figures of a discriminator's step.
+// net_figures: figures of a discriminator's step.
 //
 //   y[k] = mean of losses[k N .. k N + N],                       k < 3: real, fake, mixed pictures
 //   y[3 + k] = mean over pictures k N .. k N + N and patches of 1 - softmax(emissions)[label 0],  k < 2
