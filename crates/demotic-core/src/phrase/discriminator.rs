@@ -91,7 +91,7 @@ impl Example {
                 match rng.below(4) {
                     0 => Self::spliced(&a, &b, rng),
                     1 => Self::spliced(&b, &a, rng),
-                    // Seams alone must not tell.
+                    // Seams alone must not give a fake away.
                     2 => Self::spliced(&a, &any(real, rng), rng),
                     _ => Self::spliced(&b, &any(fake, rng), rng),
                 }

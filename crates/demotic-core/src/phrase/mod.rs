@@ -45,7 +45,7 @@ use std::path::Path;
 
 pub use discriminator::{Labelled, TextDiscriminator};
 pub use faces::{FaceRow, Written};
-pub use fit::{Blend, Told};
+pub use fit::{Blend, Retrieval};
 pub use gallery::Gallery;
 pub use import::{PhraseReport, import};
 pub use kaomoji::Kaomoji;

@@ -8,7 +8,7 @@
 //!                   + AROUND * mean similarity of the ideas whose phrases are most like its own
 //!                   + COMMON * ln(1 + its phrases)
 //! ```
-//! Ideas are ranked by score; similarity is what is told of one. Where nothing is shared, both are 0.
+//! Ideas are ranked by score; similarity is what is printed of one. Where nothing is shared, both are 0.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use crate::data::fnv1a64;
 /// Weight of an idea's phrases taken together beside its nearest phrase.
 const TOGETHER: f32 = 1.0;
 /// Weight of whole words and characters. With the next two, chosen on validation phrases: .372 / .565 of them
-/// where similarity alone tells .348 / .546, and .680 / .817 of the challenge's (development half) for
+/// where similarity alone finds .348 / .546, and .680 / .817 of the challenge's (development half) for
 /// .673 / .813.
 const WHOLE: f32 = 0.8;
 /// Weight of the ideas around, and how many they are.

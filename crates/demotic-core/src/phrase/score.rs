@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::faces::FaceRow;
-use super::fit::{Blend, Told};
+use super::fit::{Blend, Retrieval};
 use super::import::key_of;
 use super::learn::{Found, Words};
 use super::looks::Looks;
@@ -323,7 +323,7 @@ fn rank_of(scores: &[f32], right: &BTreeSet<usize>) -> usize {
 /// Held-out names said as people say them, and the other way round: whether the answer recalls a right idea
 /// first.
 fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64, f64)> {
-    let mut told = Vec::new();
+    let mut rows = Vec::new();
     for (group, to) in [
         ("en name", Register::Colloquial),
         ("zh name", Register::Colloquial),
@@ -349,14 +349,14 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
             }
         }
         if answers > 0.0 {
-            told.push((
+            rows.push((
                 format!("{group} -> {}", to.name()),
                 answers / own.len() as f64,
                 kept / answers,
             ));
         }
     }
-    told
+    rows
 }
 
 /// What is said of the drawings that `split` holds out, whose ideas are known by other drawings: the phrase
@@ -675,14 +675,14 @@ fn table_of_found(found: &Found) -> (String, Table) {
         Column::figure("among five"),
         Column::figure("nats"),
     ]);
-    for (what, by, told) in [
+    for (what, by, retrieval) in [
         ("validation phrases", "encoder", found.encoder),
         ("validation phrases", "encoder + TF-IDF", found.blended),
         ("drawings", "reader", found.reader),
         ("drawings", "other drawings", found.drawings),
         ("drawings", "reader + drawings", found.seen),
     ] {
-        if let Some(Told { nats, first, five }) = told {
+        if let Some(Retrieval { nats, first, five }) = retrieval {
             let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
             table.push([what, by].map(Cell::from).into_iter().chain(figures));
         }
