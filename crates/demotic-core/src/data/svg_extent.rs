@@ -40,7 +40,7 @@ const MAX_LINKS: u64 = 1 << 17;
 const MAX_CIRCLES: usize = 64;
 /// Most steps of one filter.
 const MAX_STEPS: usize = 1024;
-/// Most `use` elements, markers and the like that are laid out to tell.
+/// Most `use` elements, markers and the like that are laid out to find that out.
 const MAX_REPEATS: usize = 1 << 20;
 /// Most of them that point at each other in a row.
 const MAX_DEPTH: usize = 64;
@@ -82,7 +82,7 @@ fn too_much() -> String {
     )
 }
 
-/// Why it cannot be told what a drawing comes to.
+/// Why what a drawing comes to cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     Much,

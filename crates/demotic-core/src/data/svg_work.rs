@@ -1,4 +1,4 @@
-//! What drawing takes, told from the parsed drawing before a pixel is drawn: pixels worked on, and pixels in
+//! What drawing takes, computed from the parsed drawing before it is drawn: pixels worked on, and pixels in
 //! memory at once. A filter of one line can ask for hours, a pattern of one line for terabytes.
 //!
 //! The walk goes where the renderer goes (`resvg`: `render.rs`, `clip.rs`, `mask.rs`, `path.rs`, `image.rs`,

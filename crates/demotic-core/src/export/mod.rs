@@ -391,7 +391,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
     }
     if generator.style != StyleKind::Table {
         text.push_str(
-            "\nIt draws by each style's mean code, as `demotic translate` does without `--style-seed` and `--reference`; other hands of a style \
+            "\nIt draws by each style's mean code, as `demotic translate` does without `--style-seed` and `--reference`; other codes of a style \
              are not in the graph.\n",
         );
     }

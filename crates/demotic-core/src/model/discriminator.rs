@@ -80,8 +80,8 @@ impl DiscriminatorConfig {
                 format!("{chains}, fixed transitions of {}{seen}", self.potts)
             }
             (DiscriminatorHead::Patch, _) => "independent patches".to_owned(),
-            (DiscriminatorHead::Conv, _) => "patches tied by two convolutions".to_owned(),
-            (DiscriminatorHead::Dense, _) => "patches tied by two dense layers".to_owned(),
+            (DiscriminatorHead::Conv, _) => "patches joined by two convolutions".to_owned(),
+            (DiscriminatorHead::Dense, _) => "patches joined by two dense layers".to_owned(),
         }
     }
 }
@@ -209,8 +209,8 @@ impl ConvHead {
 
     fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
         let first = self.first.read_leaky(Read::plain(scores.clone()));
-        let tied = self.second.read(first);
-        scores + tied
+        let joined = self.second.read(first);
+        scores + joined
     }
 }
 

@@ -107,7 +107,7 @@ struct UpStage {
     conv: Conv,
 }
 
-/// Variational auto-encoder over all styles: `encode` knows no style, `decode` is told one.
+/// Variational auto-encoder over all styles: `encode` knows no style, `decode` takes one.
 ///
 /// # Source
 /// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and
@@ -348,7 +348,7 @@ impl Generator {
             .map(|mapping| mapping.forward(noise, styles))
     }
 
-    /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None`
+    /// Codes of the given pictures, as examples of their styles, `[b, c, H, W] -> [b, style_dims]`; `None`
     /// without a style encoder.
     pub(crate) fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
         self.style_encoder

@@ -1,5 +1,5 @@
 //! What the tokens of a text look like: fake, of a real name, of what people really say. Emissions are local
-//! (a token and its neighbours), a linear-chain CRF ties the labels of neighbours.
+//! (a token and its neighbours), a linear-chain CRF scores the labels of neighbours together.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};

@@ -16,7 +16,7 @@ use crate::data::{CachePolicy, DataError, Dataset, Split, fnv1a64};
 use crate::metric::pooled;
 
 /// Weight of an idea's most similar drawing beside all of them taken together. Of held-out drawings, the most
-/// similar drawing alone found .335 / .625, the mean alone .393 / .717, both .382 / .713; of drawings that are
+/// similar one alone found .335 / .625, the mean alone .393 / .717, both .382 / .713; of drawings that are
 /// known, .85 are found again by the mean alone and .97 by both.
 const NEAREST: f32 = 1.0;
 /// Similarity of an idea without a drawing.

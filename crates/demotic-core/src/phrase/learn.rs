@@ -412,7 +412,7 @@ impl Learner {
     }
 
     /// How well the encoder finds ideas of validation phrases; keeps its weights where they are the best so
-    /// far, and ends its part where they have not been for long. Nothing where it never looks, or there is none.
+    /// far, and ends its part where they have not been for long. Nothing where it never looks.
     fn look(&mut self) -> Option<Retrieval> {
         if self.options.patience == 0 {
             return None;

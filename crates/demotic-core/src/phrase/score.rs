@@ -1,5 +1,5 @@
 //! How good words are: tables over phrases that training never saw, and over a list of spoken phrases that
-//! another hand wrote. Never averaged over tables.
+//! another author wrote. Never averaged over tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
