@@ -129,7 +129,7 @@ pub fn translate_as(
     })
 }
 
-/// Pictures coded and drawn again, each in the style of its number, without what `generator.filter` takes
+/// Pictures encoded and decoded, each in the style of its number, without what `generator.filter` takes
 /// from the input.
 ///
 /// # Shapes

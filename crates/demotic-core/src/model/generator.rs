@@ -323,11 +323,11 @@ impl Generator {
     /// generator does so.
     ///
     /// # Shapes
-    /// `pictures`, `drawn`: `[b, c, H, W]` in [-1, 1], as the result.
-    pub(crate) fn laid_in(&self, pictures: Tensor<4>, drawn: Tensor<4>) -> Tensor<4> {
+    /// `pictures`, `decoded`: `[b, c, H, W]` in [-1, 1], as the result.
+    pub(crate) fn laid_in(&self, pictures: Tensor<4>, decoded: Tensor<4>) -> Tensor<4> {
         match self.filter {
-            Some(filter) => ops::lay_in(pictures, drawn, filter),
-            None => drawn,
+            Some(filter) => ops::lay_in(pictures, decoded, filter),
+            None => decoded,
         }
     }
 
@@ -336,8 +336,8 @@ impl Generator {
     /// # Shapes
     /// `pictures`: `[b, c, H, W]` in [-1, 1], as the result; `code`: `[b, style_dims]`.
     pub fn translate_as(&self, pictures: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
-        let drawn = self.decode_as(self.encode(pictures.clone()).mean(), code);
-        self.laid_in(pictures, drawn)
+        let decoded = self.decode_as(self.encode(pictures.clone()).mean(), code);
+        self.laid_in(pictures, decoded)
     }
 
     /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping

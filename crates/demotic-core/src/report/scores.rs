@@ -99,7 +99,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         let cell = |direction: &Map<String, Value>, method: &str| {
             figure(direction.get(method)?.get(name)?)
         };
-        for (rows, of) in [(&translated, ""), (&drawn, ", drawn without an input")] {
+        for (rows, of) in [(&translated, ""), (&drawn, ", of samples")] {
             let methods: Vec<&str> = methods
                 .iter()
                 .copied()

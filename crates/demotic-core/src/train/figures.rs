@@ -189,7 +189,7 @@ impl Chart {
                 "Generator against it",
                 "nats per patch, lower: more convincing",
             ),
-            Self::Errors => ("Drawn again", "mean absolute error of the range 2"),
+            Self::Errors => ("Reconstruction", "mean absolute error of the range 2"),
             Self::Latent => ("Latent", "read back from a sample: mean absolute error"),
             Self::StyleCodes => (
                 "Style codes",

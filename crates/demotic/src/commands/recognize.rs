@@ -8,7 +8,7 @@ use anyhow::Result;
 use demotic_core::data::Picture;
 use demotic_core::device;
 use demotic_core::files::write_whole;
-use demotic_core::metric::NO_STYLES_TOLD;
+use demotic_core::metric::NAMES_NO_STYLE;
 use demotic_core::model::DiscriminatorConfig;
 use demotic_core::number::Real;
 use demotic_core::recognize::{self, Opinion};
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     let info = &checkpoint.info;
     if !info.config.loss.adversarial_kind.tells_styles() {
         return Err(input(format!(
-            "{NO_STYLES_TOLD}; train with `likelihood` to ask it: {}",
+            "{NAMES_NO_STYLE}; train with `likelihood` to ask it: {}",
             args.run.display()
         )));
     }
