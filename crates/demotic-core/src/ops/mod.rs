@@ -8,7 +8,8 @@
 //! `NetOps` extends Burn's backends: `backend_extension` makes each of its methods an operation of every
 //! backend that is named there, and `Dispatch` chooses among them at run time. Fusion describes operations
 //! before they run, so `#[fusion(..)]` says the type and shape of each result. Autodiff's implementation
-//! below it registers the backward pass.
+//! below it registers the backward pass. `near::NearOps` does the same for kernels that join several launches
+//! on `wgpu` devices of this machine.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
