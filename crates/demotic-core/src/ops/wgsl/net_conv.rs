@@ -5,7 +5,8 @@ use burn_cubecl::tensor::CubeTensor;
 use super::{
     Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
 };
-use crate::ops::{ConvShape, Reading};
+use crate::ops::Reading;
+use crate::ops::conv_cpu::ConvShape;
 
 shader! {
     /// `net_conv.wgsl`.

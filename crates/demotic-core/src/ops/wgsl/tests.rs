@@ -22,11 +22,11 @@ use super::{
     net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{NearOps, Weights};
 use crate::ops::{
-    ConvShape, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
-    Reading, padded,
+    Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part, Reading, padded,
 };
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
