@@ -41,7 +41,7 @@ pub enum Prior<'a> {
 pub struct Fitted {
     /// `[n, len]`
     means: Vec<f32>,
-    /// Of posteriors, mean over pictures: `[len]`.
+    /// Deviations of posteriors, mean over pictures: `[len]`.
     deviations: Vec<f32>,
 }
 

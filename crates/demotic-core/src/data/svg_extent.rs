@@ -187,7 +187,7 @@ impl TargetKind {
 }
 
 struct Extents<'a> {
-    /// Of all nodes before each, in the document's order, nothing laid out.
+    /// The extent of all nodes before each, in the document's order, nothing laid out.
     before: Vec<Laid>,
     /// By node, in order, what stands there and which of the targets it points at.
     repeats: Vec<(u32, Repeat, usize)>,
@@ -197,7 +197,7 @@ struct Extents<'a> {
     last: BTreeMap<&'a str, usize>,
     /// Markers and paints that a line may bear, a set a line of any node; the first is empty.
     marks: Vec<Vec<Mark>>,
-    /// Of targets that are known.
+    /// The extents of targets that are known.
     known: Vec<Option<Laid>>,
     /// Targets that are being laid out, one within the other, and whether each is a `use` or marker of the
     /// one before, which the library knows to stop at.

@@ -498,7 +498,7 @@ struct Line {
     length: f64,
     /// Rows of pixels that its edges cross.
     rows: f64,
-    /// Of the triangles that its parts make with its first point, which cover what is filled; in its own
+    /// Area of the triangles that its parts make with its first point, which cover what is filled; in its own
     /// units.
     area: f64,
 }

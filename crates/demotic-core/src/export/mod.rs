@@ -67,8 +67,8 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of a run's folder, by its header; of the weights in the program, by their card. A file of weights does
-    /// not say.
+    /// The terms of a run's folder, by its header; of the weights in the program, by their card. A file of
+    /// weights does not say.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -795,7 +795,7 @@ struct Row {
     to: String,
     kind: String,
     n: String,
-    /// Of so few pictures that an interval would promise too much.
+    /// Whether there are so few pictures that an interval would promise too much.
     is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }

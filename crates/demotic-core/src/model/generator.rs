@@ -153,7 +153,7 @@ enum Parameters {
 }
 
 impl Posterior {
-    /// Of means and raw logarithms of variances, one after the other: `[b, 2z, h, w]`.
+    /// The posterior of means and raw logarithms of variances, one after the other: `[b, 2z, h, w]`.
     pub fn raw(both: Tensor<4>) -> Self {
         if ops::is_near_wgsl(&both.device()) {
             return Self {
@@ -164,7 +164,7 @@ impl Posterior {
         Self::apart(mean, log_var)
     }
 
-    /// Of means and raw logarithms of variances: `[b, z, h, w]` each.
+    /// The posterior of means and raw logarithms of variances: `[b, z, h, w]` each.
     pub(crate) fn apart(mean: Tensor<4>, log_var: Tensor<4>) -> Self {
         let [least, most] = ops::LOG_VAR_RANGE;
         let log_var = (log_var + ops::LOG_VAR_START).clamp(least, most);

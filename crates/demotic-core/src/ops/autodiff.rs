@@ -238,7 +238,7 @@ struct StyleNormed<F> {
     inputs: [F; 4],
     groups: usize,
     slope: f32,
-    /// Of `x` and of the code.
+    /// The meetings at `x` and at the code.
     meetings: [Meeting; 2],
 }
 

@@ -116,7 +116,7 @@ impl Large<'_> {
     /// The change, smoothed within regions of the guide.
     ///
     /// # Panics
-    /// Of pictures of other than 1, 3 or 4 planes.
+    /// On pictures of other than 1, 3 or 4 planes.
     pub(crate) fn run(&self) -> Change {
         let values = match self.change.channels {
             1 => self.smoothed::<1>(),

@@ -1017,7 +1017,7 @@ mod tests {
         on_adapter(gradients_in_runs);
     }
 
-    /// Of a layer that two batches of different sizes go through; and of one that is no parameter.
+    /// Gradients of a layer that two batches of different sizes go through; and of one that is no parameter.
     fn gradients_in_runs(device: &Device) {
         let weight = tensor(71, [7, 5, 3, 3], device).require_grad();
         let bias = tensor(72, [7], device).require_grad();

@@ -408,7 +408,7 @@ pub(crate) trait NearOps: Backend {
         start: usize,
         sizes: Vec<usize>,
     ) -> FloatTensor<Self>;
-    /// Of the first `count`.
+    /// The total of the first `count` tensors.
     #[fusion(meta = |a, _, _, _, _, _, count, _| TensorSpec::new(TensorShape::new([1 + *count]), a.dtype))]
     fn total(
         a: FloatTensor<Self>,
@@ -430,7 +430,7 @@ pub(crate) trait NearOps: Backend {
     /// As `NetOps::view`.
     #[fusion(meta = |flat, _, shape| TensorSpec::new(shape.clone(), flat.dtype))]
     fn piece(flat: FloatTensor<Self>, start: usize, shape: TensorShape) -> FloatTensor<Self>;
-    /// Of as many as there are sizes.
+    /// Joins as many tensors as there are sizes.
     #[fusion(meta = |a, _, _, _, _, _, _, sizes| TensorSpec::new(TensorShape::new([sizes.iter().sum::<usize>()]), a.dtype))]
     fn join(
         a: FloatTensor<Self>,

@@ -26,7 +26,7 @@ impl Eyes {
     }
 }
 
-/// Of length 1.
+/// The vector scaled to length 1.
 pub(super) fn unit(mut values: Vec<f32>) -> Vec<f32> {
     let length = product(&values, &values).sqrt().max(1e-12) as f32;
     for value in &mut values {

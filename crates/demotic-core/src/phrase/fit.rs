@@ -29,7 +29,7 @@ pub struct Blend {
 }
 
 impl Default for Blend {
-    /// Of phrases, where none is held out.
+    /// The blend for phrases where none is held out.
     fn default() -> Self {
         Self {
             network: 1.0,
@@ -69,7 +69,7 @@ pub struct Retrieval {
 }
 
 impl Retrieval {
-    /// Of scores over ideas, a row each, whose softmax is their probability.
+    /// Measures scores over ideas, a row each, whose softmax is their probability.
     pub(super) fn of<'a>(rows: impl Iterator<Item = (&'a [f32], &'a [usize])>) -> Option<Self> {
         let (mut n, mut sums) = (0.0_f32, [0.0_f32; 3]);
         for (scores, right) in rows {

@@ -129,11 +129,11 @@ impl Part {
 /// A step that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LearnTick {
-    /// Of which part.
+    /// The part that learns.
     pub part: Part,
     /// Steps of the part done.
     pub step: u64,
-    /// Of how many.
+    /// Steps of the part in all.
     pub steps: u64,
     /// Nats a phrase, a unit or a token.
     pub loss: f32,
@@ -206,7 +206,7 @@ pub struct LearnState {
     pub format: u32,
     /// How long to learn.
     pub options: LearnOptions,
-    /// Of the phrases that are learnt.
+    /// Fingerprint of the phrases that are learnt.
     pub fingerprint: String,
     /// Parts done.
     pub part: usize,

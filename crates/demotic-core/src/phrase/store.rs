@@ -23,7 +23,7 @@ pub fn write_learnt(state: &LearnState, arrays: &Arrays) -> Vec<u8> {
     to_safetensors(arrays, Some(head.into()))
 }
 
-/// Of all arrays, by name.
+/// Checksum of all arrays, by name.
 fn checksum(arrays: &Arrays) -> String {
     let lines: Vec<String> = arrays
         .iter()

@@ -118,7 +118,7 @@ impl Idea {
 pub struct Phrase {
     /// Index of the idea.
     pub idea: usize,
-    /// Of its words.
+    /// The language of its words.
     pub language: Language,
     /// How it is used.
     pub register: Register,

@@ -20,7 +20,7 @@ const IDEAS: usize = 8;
 pub struct Said {
     /// As people write it.
     pub phrase: String,
-    /// Of its words.
+    /// The language of its words.
     pub language: Language,
     /// How it is used; `None` for one that was made up.
     pub register: Option<Register>,

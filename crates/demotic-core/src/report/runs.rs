@@ -38,7 +38,7 @@ pub struct Table {
 /// A page of several runs.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
-    /// Of the whole.
+    /// The title of the page.
     pub name: String,
     /// In the order of the page.
     pub runs: Vec<Run>,

@@ -323,7 +323,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Of values `[1]`.
+    /// Figures with values `[1]`.
     pub(crate) fn new(measured: Vec<(Figure, Tensor<1>)>) -> Self {
         let measured = measured.into_iter();
         let (figures, values) = measured
@@ -332,7 +332,7 @@ impl Measured {
         Self::of(figures, values)
     }
 
-    /// Of the values of all figures, one after the other.
+    /// Figures, and their values one after the other.
     pub(crate) fn of(figures: Vec<Option<Figure>>, values: Vec<Tensor<1>>) -> Self {
         let counted: usize = values.iter().map(|values| values.dims()[0]).sum();
         assert_eq!(counted, figures.len(), "a value for each figure");

@@ -27,7 +27,7 @@ pub(crate) struct Part<'a> {
     pub(crate) inputs: &'a Inputs,
     /// The inputs on the device, where they went there in one piece.
     pub(crate) upload: Option<&'a Upload>,
-    /// Of the batch: 1 over the number of parts.
+    /// The part's share of the batch: 1 over the number of parts.
     pub(crate) share: f32,
 }
 
@@ -462,7 +462,7 @@ impl Part<'_> {
     /// the penalty is needed. With chains as without: the log-odds of all patches real against all
     /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
-    /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
+    /// For a sum over patches that each see a window, the squared gradient grows with their number (few
     /// windows overlap), so over `sqrt(P)` it is that of one patch whatever the picture's size: for a single
     /// patch, equation 9 of Mescheder et al. 2018.
     fn realness(&self, discriminator: &Discriminator, pictures: Tensor<4>) -> Tensor<1> {

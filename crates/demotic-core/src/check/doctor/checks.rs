@@ -791,7 +791,7 @@ struct Spread {
 }
 
 impl Spread {
-    /// Of samples `[b, c, s, s]`.
+    /// A case of samples `[b, c, s, s]`.
     fn new(step: u64, shape: [usize; 4]) -> Self {
         let [b, c, h, w] = shape;
         let planes = c * h * w;

@@ -16,7 +16,7 @@ use crate::ops::filter::FilterOps;
 use crate::ops::near::{NearOps, Weights};
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
-/// Of the texts of the convolutions' shaders: choices between them and Burn's hang on it.
+/// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
 pub(crate) const fn convolution_kernels() -> u64 {
     net_conv::NetConv::HASH
         ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)

@@ -58,7 +58,7 @@ const SHARED_BYTES: usize = 16 << 10;
 trait Shader: Debug + Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// Its text, a template.
     const SOURCE: &'static str;
-    /// Of the text: caches on disk do not hold the text, and an edit must not find its old kernel.
+    /// Hash of the text: caches on disk do not hold the text, and an edit must not find its old kernel.
     const HASH: u64 = fnv1a64(Self::SOURCE.as_bytes());
     /// Invocations of a workgroup, where it has no reason for another number.
     const WORKGROUP: u32 = 64;

@@ -53,7 +53,7 @@ impl Affine<'_> {
 pub(super) enum Source {
     OneRow,
     Rows,
-    /// Of this many entries.
+    /// A style code of this many entries.
     Code(usize),
 }
 

@@ -70,7 +70,7 @@ pub(super) enum Way {
     Spread { is_added: bool },
 }
 
-/// Of `size` patches, `width` of them across.
+/// Constants for `size` patches, `width` of them across.
 pub(super) fn constants(size: usize, width: usize, factor: f32, way: Way) -> Constants {
     let slope = match way {
         Way::Pool { slope } | Way::Unpool { slope } => slope,
