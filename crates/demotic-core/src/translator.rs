@@ -79,7 +79,7 @@ impl Translator {
     /// [`Self::open`] on a device by its name, as `--device` takes it: `flex`, `wgpu`, `wgpu:1`.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::open`].
     pub fn open_on(run: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
         Self::open_checkpoint(run, Which::Latest, device)
     }
@@ -87,7 +87,7 @@ impl Translator {
     /// [`Self::open_on`] of another checkpoint than the newest.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::open`].
     pub fn open_checkpoint(
         run: impl AsRef<Path>,
         which: Which,

@@ -72,7 +72,7 @@ struct Computed {
     transitions: Vec<Tensor<2>>,
 }
 
-/// The same on the host.
+/// What a device computed, on the host.
 struct Read {
     loss: f32,
     emissions: Vec<f32>,

@@ -84,7 +84,7 @@ pub struct SampleMeasured {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NearestMeasured {
-    /// As of [`SampleMeasured`].
+    /// As [`SampleMeasured::nearest_l1`].
     pub nearest_l1: Estimate,
 }
 

@@ -152,7 +152,7 @@ impl Discriminator {
         self.crf.negative_log_likelihood(emissions, labels)
     }
 
-    /// The same with every patch on its own, whatever the head: softmax cross-entropy.
+    /// The likelihood with every patch on its own, whatever the head: softmax cross-entropy.
     pub(crate) fn patch_negative_log_likelihood(
         &self,
         emissions: Tensor<4>,

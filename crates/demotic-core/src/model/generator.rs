@@ -372,7 +372,7 @@ impl Generator {
         one_hot.matmul(table)
     }
 
-    /// The same of [`one_hot_rows`] that are on the device: `[b, styles]`.
+    /// The table's codes of [`one_hot_rows`] that are on the device: `[b, styles]`.
     pub(crate) fn codes_of_rows(&self, rows: Tensor<2>) -> Tensor<2> {
         rows.matmul(self.style.val())
     }

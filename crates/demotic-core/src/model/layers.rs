@@ -111,7 +111,7 @@ impl Conv {
         self.weight.dims()[0]
     }
 
-    /// The same with spectral normalisation (Miyato et al. 2018), after a few power iterations.
+    /// The layer with spectral normalisation (Miyato et al. 2018), after a few power iterations.
     pub(crate) fn spectral(mut self, init: &mut Init) -> Self {
         let [to, ..] = self.weight.dims();
         self.spectral = Some(init.normal([to], 1.0).set_require_grad(false));
@@ -162,7 +162,7 @@ impl Conv {
         ops::conv_read(x, self.effective_weight(), self.bias.val(), true)
     }
 
-    /// The same, then leaky ReLU with the house slope, for the next layer to read.
+    /// [`Self::read`], then leaky ReLU with the house slope, for the next layer to read.
     pub(crate) fn read_leaky(&self, x: Read) -> Read {
         ops::conv_read_leaky(x, self.effective_weight(), self.bias.val(), SLOPE, true)
     }

@@ -306,7 +306,7 @@ fn walk_row<const C: usize>(
     }
 }
 
-/// The same down `n` columns; `lines`: `[H, c]` slices of as many values.
+/// Walks down `n` columns; `lines`: `[H, c]` slices of as many values.
 fn walk_strip<const C: usize>(
     lines: &mut [&mut [i16]],
     n: usize,

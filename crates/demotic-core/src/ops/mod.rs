@@ -562,7 +562,7 @@ pub(crate) fn view<const D: usize>(flat: Tensor<1>, start: usize, shape: [usize;
     ))
 }
 
-/// The same of whole numbers, which stand in the buffer bit by bit. On devices [`is_near_wgsl`] alone.
+/// [`view`] of whole numbers, which stand in the buffer bit by bit. On devices [`is_near_wgsl`] alone.
 pub(crate) fn view_int<const D: usize>(
     flat: Tensor<1>,
     start: usize,

@@ -69,7 +69,7 @@ impl Gallery {
     /// [`Self::built_in`] without the drawings of some styles.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::built_in`].
     pub(super) fn built_in_but(table: &Phrases, left_out: &[&str]) -> Result<Self, DataError> {
         let keys: Vec<String> = super::emoji_ideas()?
             .into_iter()

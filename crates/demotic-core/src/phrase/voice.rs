@@ -107,7 +107,7 @@ pub fn phrases_of(
 const DRAWS: usize = 8;
 /// Temperature of the draws.
 const TEMPERATURE: f32 = 0.7;
-/// The same where no phrase is refused for being known.
+/// Temperature where no phrase is refused for being known.
 const COOL: f32 = 0.5;
 
 /// What people might say of each code: phrases that the speaker draws, known or new, with the mean

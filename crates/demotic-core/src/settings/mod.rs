@@ -95,7 +95,7 @@ impl Config {
     /// [`Self::resolve`] with these values in place of the defaults.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::resolve`].
     pub fn resolve_over(&self, file: Option<&str>, assignments: &[String]) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut table = self.table();
@@ -161,7 +161,7 @@ impl Config {
     /// [`Self::load`] with these values in place of the defaults.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::load`].
     pub fn load_over(&self, path: &Path, assignments: &[String]) -> Result<Self, Error> {
         let fail = |e: &dyn std::fmt::Display| {
             Error::run(

@@ -520,7 +520,7 @@ impl Part<'_> {
         })
     }
 
-    /// The same of whole numbers.
+    /// A tensor of whole numbers from the inputs.
     fn whole_numbers<const D: usize>(&self, values: &[i32], shape: [usize; D]) -> Tensor<D, Int> {
         let uploaded = self
             .upload

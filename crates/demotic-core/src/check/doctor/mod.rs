@@ -110,7 +110,7 @@ pub enum Progress<'a> {
 
 /// Multiply-adds of a convolution's forward pass, at most: float64 takes seconds for as many.
 const MULTIPLY_ADDS_MAX: usize = 1 << 30;
-/// The same on a software adapter, which is asked for each many times, to tune them.
+/// Fewer on a software adapter, which is asked for each many times, to tune them.
 const MULTIPLY_ADDS_MAX_SOFTWARE: usize = 1 << 25;
 
 /// Runs every check on a device.

@@ -136,7 +136,7 @@ impl Constants {
         self
     }
 
-    /// The same of a real number.
+    /// [`Self::size`] of a real number.
     fn real_size(mut self, name: &'static str, value: f32) -> Self {
         self.named
             .push((name, Constant::RealSize(self.sizes.len())));
