@@ -1,6 +1,6 @@
 //! What the networks are made of, at the sizes of `configs/quickstart.toml` (b8, 32 px) and
 //! `configs/six-styles.toml` (b32 there, b8 here, 64 px): convolution, normalisation, residual block,
-//! edge-aware filter, encoder, decoder, trunk.
+//! edge-aware filter, encoder, decoder, trunk; and every other operation that has a kernel of its own.
 //!
 //! `cargo bench --bench blocks`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`). Labels are
 //! `op/impl/device/case`; an operation is timed as `forward` and as `train`, forward and all gradients. `own`
@@ -17,11 +17,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, TensorData, activation, module};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use demotic_core::model::{DiscriminatorConfig, Domain, GeneratorConfig, Init, Residual};
+use demotic_core::model::{
+    DiscriminatorConfig, Domain, GeneratorConfig, Init, Posterior, Residual,
+};
+use demotic_core::number::Real;
 use demotic_core::rng::{Rng, Stream};
-use demotic_core::{device, ops};
+use demotic_core::{device, loss, ops};
 
 /// Styles of the benched networks.
 const STYLES: usize = 2;
@@ -36,6 +39,8 @@ type Make = Box<dyn Fn(&Device, Impl) -> Block>;
 /// One thing to time, on whatever device.
 struct Case {
     op: &'static str,
+    /// Whether it is trained through, or only computed.
+    has_gradient: bool,
     /// Whether Burn's own operations can do it too.
     has_burn: bool,
     name: String,
@@ -79,6 +84,7 @@ fn conv(batch: usize, [from, to]: [usize; 2], side: usize, kernel: usize) -> Cas
     let taps = from * to * kernel * kernel;
     Case {
         op: if kernel == 3 { "conv3x3" } else { "conv1x1" },
+        has_gradient: true,
         has_burn: true,
         name: format!("b{batch} {from}to{to} {side}px"),
         leaves: vec![shape.iter().product(), taps, to],
@@ -110,6 +116,7 @@ fn norm(batch: usize, channels: usize, side: usize) -> Case {
     let area = channels * side * side;
     Case {
         op: "norm",
+        has_gradient: true,
         has_burn: true,
         name: format!("b{batch} {channels} {side}px"),
         leaves: vec![batch * area, batch * channels, batch * channels],
@@ -122,6 +129,7 @@ fn residual(batch: usize, channels: usize, side: usize) -> Case {
     let shape = [batch, channels, side, side];
     Case {
         op: "residual",
+        has_gradient: true,
         has_burn: false,
         name: format!("b{batch} {channels} {side}px"),
         leaves: vec![shape.iter().product()],
@@ -138,6 +146,7 @@ fn filter(batch: usize, side: usize) -> Case {
     let shape = [batch, 3, side, side];
     Case {
         op: "filter",
+        has_gradient: true,
         has_burn: false,
         name: format!("b{batch} {side}px"),
         leaves: vec![shape.iter().product()],
@@ -159,6 +168,311 @@ fn filter(batch: usize, side: usize) -> Case {
     }
 }
 
+/// An operation beside the same by tensor operations.
+fn beside(
+    op: &'static str,
+    name: String,
+    leaves: Vec<usize>,
+    own: impl Fn(&[Tensor<1>]) -> Tensor<4> + Clone + 'static,
+    burn: impl Fn(&[Tensor<1>]) -> Tensor<4> + Clone + 'static,
+) -> Case {
+    let make = move |_: &Device, by: Impl| -> Block {
+        match by {
+            Impl::Own => Box::new(own.clone()),
+            Impl::Burn => Box::new(burn.clone()),
+        }
+    };
+    Case {
+        op,
+        has_gradient: true,
+        has_burn: true,
+        name,
+        leaves,
+        flops: 0,
+        make: Box::new(make),
+    }
+}
+
+/// A vector as pictures of one plane.
+fn line(vector: Tensor<1>) -> Tensor<4> {
+    let [n] = vector.dims();
+    vector.reshape([1, 1, 1, n])
+}
+
+/// Operations on the pictures and planes `[b, c, side, side]` of a recipe.
+fn planes(batch: usize, channels: usize, side: usize) -> Vec<Case> {
+    let shape = [batch, channels, side, side];
+    let size = shape.iter().product();
+    let [wide, small] = [2 * side, side / 2];
+    let name = format!("b{batch} {channels} {side}px");
+    let one = |op, own: fn(Tensor<4>) -> Tensor<4>, burn: fn(Tensor<4>) -> Tensor<4>| {
+        beside(
+            op,
+            name.clone(),
+            vec![size],
+            move |leaves| own(leaves[0].clone().reshape(shape)),
+            move |leaves| burn(leaves[0].clone().reshape(shape)),
+        )
+    };
+    let patches = move |x: Tensor<4>| x.reshape([batch, channels, small, 2, small, 2]);
+    vec![
+        one(
+            "leaky",
+            |x| ops::leaky(x, SLOPE),
+            |x| activation::leaky_relu(x, f64::from(SLOPE)),
+        ),
+        one(
+            "part",
+            |x| {
+                let [first, second] = ops::halves(x, 1);
+                first * second
+            },
+            |x| {
+                let half = x.dims()[1] / 2;
+                x.clone().narrow(1, 0, half) * x.narrow(1, half, half)
+            },
+        ),
+        beside(
+            "resize",
+            format!("{name} halved"),
+            vec![size],
+            move |leaves| ops::halve(leaves[0].clone().reshape(shape)),
+            move |leaves| {
+                let means = patches(leaves[0].clone().reshape(shape))
+                    .mean_dim(5)
+                    .mean_dim(3);
+                means.reshape([batch, channels, small, small])
+            },
+        ),
+        beside(
+            "resize",
+            format!("{name} doubled"),
+            vec![size],
+            move |leaves| ops::upsample(leaves[0].clone().reshape(shape)),
+            move |leaves| {
+                let x = leaves[0]
+                    .clone()
+                    .reshape([batch, channels, side, 1, side, 1]);
+                let x = x.expand([batch, channels, side, 2, side, 2]);
+                x.reshape([batch, channels, wide, wide])
+            },
+        ),
+    ]
+}
+
+/// Losses and what is shown of them, at pictures `[batch, 3, side, side]` and latents of `z` planes.
+fn losses(batch: usize, side: usize, z: usize) -> Vec<Case> {
+    let pictures = [batch, 3, side, side];
+    let count: usize = pictures.iter().product();
+    let both = [batch, 2 * z, side / 2, side / 2];
+    let raw = both.iter().product();
+    let apart = move |both: Tensor<4>| apart(both, z);
+    let picture = move |leaf: &Tensor<1>| leaf.clone().reshape(pictures);
+    let name = format!("b{batch} {side}px");
+    vec![
+        beside(
+            "error",
+            name.clone(),
+            vec![count, count],
+            move |leaves| {
+                line(loss::absolute_error(
+                    picture(&leaves[0]),
+                    picture(&leaves[1]),
+                ))
+            },
+            move |leaves| {
+                let apart = picture(&leaves[0]) - picture(&leaves[1]);
+                line(apart.abs().mean())
+            },
+        ),
+        beside(
+            "divergence",
+            format!("{name} {z}"),
+            vec![raw],
+            move |leaves| {
+                let posterior = Posterior::raw(leaves[0].clone().reshape(both));
+                line(loss::divergence(&posterior, count / batch))
+            },
+            move |leaves| {
+                let (mean, log_var) = apart(leaves[0].clone().reshape(both));
+                let nats = mean.square() + log_var.clone().exp() - 1.0 - log_var;
+                line(nats.sum().mul_scalar(0.5 / count.to_f32()))
+            },
+        ),
+        sampling(batch, side / 2, z),
+        mixing(pictures),
+        step_figures(batch, side / DiscriminatorConfig::PATCH_STRIDE),
+        adding([3 * batch, 1]),
+        gathering([48 * 48 * 9, 48]),
+    ]
+}
+
+/// Mean and logarithm of the variance from what the network says, `[b, 2z, h, w]`.
+fn apart(both: Tensor<4>, z: usize) -> (Tensor<4>, Tensor<4>) {
+    let log_var = both.clone().narrow(1, z, z) - 4.0;
+    (both.narrow(1, 0, z), log_var.clamp(-10.0, 4.0))
+}
+
+/// Values for what is no leaf.
+fn constant<const D: usize>(step: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values = Rng::new(1, Stream::TEST, step).normals(shape.iter().product());
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// Samples of the posterior.
+fn sampling(batch: usize, side: usize, z: usize) -> Case {
+    let (both, latent) = ([batch, 2 * z, side, side], [batch, z, side, side]);
+    let make = move |device: &Device, by: Impl| -> Block {
+        let noise = constant(60, latent, device);
+        Box::new(move |leaves| {
+            let raw = leaves[0].clone().reshape(both);
+            if by == Impl::Own {
+                return Posterior::raw(raw).sample(noise.clone());
+            }
+            let (mean, log_var) = apart(raw, z);
+            mean + log_var.mul_scalar(0.5).exp() * noise.clone()
+        })
+    };
+    Case {
+        op: "latent",
+        has_gradient: true,
+        has_burn: true,
+        name: format!("b{batch} {z} {side}px"),
+        leaves: vec![both.iter().product()],
+        flops: 0,
+        make: Box::new(make),
+    }
+}
+
+/// What is only computed, beside the same by tensor operations.
+fn computed(op: &'static str, name: String, leaves: Vec<usize>, make: Make) -> Case {
+    Case {
+        op,
+        has_gradient: false,
+        has_burn: true,
+        name,
+        leaves,
+        flops: 0,
+        make,
+    }
+}
+
+/// Pictures real, fake and mixed of both, from `shape` of either.
+fn mixing(shape: [usize; 4]) -> Case {
+    let [n, c, h, w] = shape;
+    let make = move |device: &Device, by: Impl| -> Block {
+        let rows = |by: i32| {
+            let count = i32::try_from(2 * n).expect("a batch");
+            let rows: Vec<i32> = (0..count / 2).map(|m| (m * 7 + by) % count).collect();
+            Tensor::<1, Int>::from_data(TensorData::new(rows, [n]), device)
+        };
+        let (inside, outside) = (rows(1), rows(4));
+        let mask = constant(61, [n, 1, h, w], device);
+        Box::new(move |leaves| {
+            let [real, fake] = [0, 1].map(|i: usize| leaves[i].clone().reshape(shape));
+            let (inside, outside) = (inside.clone(), outside.clone());
+            if by == Impl::Own {
+                return ops::mixed([real, fake], [inside, outside], mask.clone());
+            }
+            let pure = Tensor::cat(vec![real, fake], 0);
+            let outside = pure.clone().select(0, outside);
+            let mixed = outside.clone() + (pure.clone().select(0, inside) - outside) * mask.clone();
+            Tensor::cat(vec![pure, mixed], 0)
+        })
+    };
+    let size = n * c * h * w;
+    computed(
+        "mixed",
+        format!("b{n} {h}px"),
+        vec![size, size],
+        Box::new(make),
+    )
+}
+
+/// Figures of a discriminator's step over grids of `side` patches.
+fn step_figures(batch: usize, side: usize) -> Case {
+    let (labels, pictures) = (1 + STYLES, 3 * batch);
+    let shape = [pictures, labels, side, side];
+    let make = move |_: &Device, by: Impl| -> Block {
+        Box::new(move |leaves| {
+            let (losses, emissions) = (leaves[0].clone(), leaves[1].clone().reshape(shape));
+            if by == Impl::Own {
+                return line(ops::figures(losses, emissions));
+            }
+            let losses = losses.reshape([3, batch]).mean_dim(1).reshape([3]);
+            let pure = emissions.narrow(0, 0, 2 * batch);
+            let real = activation::softmax(pure, 1).narrow(1, 0, 1).neg() + 1.0;
+            let real = real
+                .reshape([2, batch * side * side])
+                .mean_dim(1)
+                .reshape([2]);
+            line(Tensor::cat(vec![losses, real], 0))
+        })
+    };
+    let leaves = vec![pictures, shape.iter().product()];
+    computed(
+        "figures",
+        format!("b{batch} {side} patches"),
+        leaves,
+        Box::new(make),
+    )
+}
+
+/// A loss of several terms of these sizes.
+fn adding<const N: usize>(sizes: [usize; N]) -> Case {
+    let make = |_: &Device, by: Impl| -> Block {
+        Box::new(move |leaves| {
+            let terms: Vec<_> = leaves.iter().map(|leaf| (leaf.clone(), 0.5)).collect();
+            if by == Impl::Own {
+                return line(ops::total(&terms));
+            }
+            let means: Vec<_> = terms
+                .iter()
+                .map(|(values, _)| values.clone().mean())
+                .collect();
+            let weighted = means.iter().map(|mean| mean.clone() * 0.5);
+            let total = weighted.reduce(|a, b| a + b).expect("there are terms");
+            line(Tensor::cat([vec![total], means].concat(), 0))
+        })
+    };
+    computed(
+        "total",
+        format!("{sizes:?}"),
+        sizes.to_vec(),
+        Box::new(make),
+    )
+}
+
+/// Arrays of these sizes into a flat buffer.
+fn gathering<const N: usize>(sizes: [usize; N]) -> Case {
+    let make = move |_: &Device, by: Impl| -> Block {
+        Box::new(move |leaves| {
+            let room = |size: usize| size.next_multiple_of(64);
+            let device = leaves[0].device();
+            if by == Impl::Own {
+                let length = sizes.iter().map(|size| room(*size)).sum::<usize>();
+                let flat = Tensor::empty([length], &device);
+                return line(ops::gather(flat, 0, leaves.to_vec(), &sizes));
+            }
+            let mut padded = Vec::new();
+            for leaf in leaves {
+                let gap = room(leaf.dims()[0]) - leaf.dims()[0];
+                padded.push(leaf.clone());
+                if gap > 0 {
+                    padded.push(Tensor::zeros([gap], &device));
+                }
+            }
+            line(Tensor::cat(padded, 0))
+        })
+    };
+    computed(
+        "gather",
+        format!("{sizes:?}"),
+        sizes.to_vec(),
+        Box::new(make),
+    )
+}
+
 /// Encoder, decoder and trunk of a recipe.
 fn networks(
     recipe: &str,
@@ -177,6 +491,7 @@ fn networks(
     let latent = [batch, generator.latent_channels, cells, cells];
     let case = |op, shape: [usize; 4], make| Case {
         op,
+        has_gradient: true,
         has_burn: false,
         name: format!("b{batch} {side}px {recipe}"),
         leaves: vec![shape.iter().product()],
@@ -188,7 +503,7 @@ fn networks(
         let network = config.init(domain, &mut Init::new(0, 0, device));
         Box::new(move |leaves| {
             let posterior = network.encode(leaves[0].clone().reshape(pictures));
-            Tensor::cat(vec![posterior.mean, posterior.log_var], 1)
+            Tensor::cat(vec![posterior.mean(), posterior.log_var()], 1)
         })
     });
     let decoder = Box::new(move |device: &Device, _| -> Block {
@@ -232,6 +547,10 @@ fn cases() -> Vec<Case> {
         filter(8, 64),
         filter(1, 512),
     ];
+    cases.extend(planes(8, 48, 16));
+    cases.extend(planes(8, 96, 16));
+    cases.extend(losses(8, 32, 16));
+    cases.extend(losses(8, 64, 16));
     let (generator, trunk) = (GeneratorConfig::default(), DiscriminatorConfig::default());
     let wide = GeneratorConfig {
         latent_stride: 4,
@@ -298,6 +617,15 @@ fn worst(got: &[f32], want: &[f32]) -> f32 {
 
 fn verify(case: &Case, device: &Device, is_flex: bool) {
     let label = format!("{} {}", case.op, case.name);
+    if !case.has_gradient {
+        let run = |by: Impl, device: &Device| host((case.make)(device, by)(&leaves(case, device)));
+        let error = worst(&run(Impl::Own, device), &run(Impl::Burn, &Device::flex()));
+        assert!(
+            error < 1e-5,
+            "{label}: values off by {error} of the largest"
+        );
+        return;
+    }
     let (y, gradients) = outcome(case, Impl::Own, device);
     if is_flex && !case.has_burn {
         return verify_by_differences(case, device, &gradients[0], &label);
@@ -356,12 +684,22 @@ fn blocks(criterion: &mut Criterion) {
     let chosen =
         device::open(&asked).unwrap_or_else(|error| panic!("DEMOTIC_BENCH_DEVICE: {error}"));
     let is_flex = asked == "flex";
+    let has_kernels = ops::is_near_wgsl(&chosen.device);
     for case in cases() {
+        // What there is for our kernels alone.
+        if ["total", "gather"].contains(&case.op) && !has_kernels {
+            continue;
+        }
         let both = [Impl::Own, Impl::Burn];
         let timed = if case.has_burn { &both[..] } else { &both[..1] };
         let mut is_verified = false;
         for by in timed {
-            for is_training in [false, true] {
+            let passes = if case.has_gradient {
+                &[false, true][..]
+            } else {
+                &[false][..]
+            };
+            for is_training in passes.iter().copied() {
                 let pass = if is_training { "train" } else { "forward" };
                 let mut group =
                     criterion.benchmark_group(format!("{}-{pass}/{}/{asked}", case.op, by.name()));

@@ -15,7 +15,7 @@ use demotic_core::phrase::{self, LearnOptions, Learner, Memory, Part, Recall};
 use demotic_core::settings::{Config, WordsConfig};
 use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::{Which, trained};
-use demotic_core::translate::{self, Hand};
+use demotic_core::translate::{self, CodeSource};
 
 const PHRASE: &str = "so tired";
 const SLEEPING: &str = "1f634";
@@ -54,7 +54,7 @@ fn draw(criterion: &mut Criterion) {
         .info
         .style_number(STYLE)
         .unwrap_or_else(|e| panic!("{e}"));
-    let code = translate::style_codes(&generator, config, device, style, 1, &Hand::Typical)
+    let code = translate::style_codes(&generator, config, device, style, 1, &CodeSource::Typical)
         .unwrap_or_else(|e| panic!("{e}"));
     let memory = Memory::new(&generator, config, device, &dataset, None, style as usize);
     let picture = || {

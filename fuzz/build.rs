@@ -36,10 +36,11 @@ fn main() {
         "",
         &["../crates/demotic-crf/src/config.rs".into()],
     );
-    let imports = "use std::collections::{BTreeMap, BTreeSet}; use std::fs::{self, File}; use std::io::Write;\n\
+    let imports = "use std::collections::{BTreeMap, BTreeSet, HashMap}; use std::fs::{self, File}; use std::io::Write;\n\
          use std::path::{Path, PathBuf}; use safetensors::tensor::{Dtype, SafeTensors, TensorView};\n\
          use crate::data::{DataError, fnv1a64}; use crate::error::Error; use crate::number::{Real, Whole}; use crate::settings::{BestMetric, Config, drop_removed};";
-    let files = ["arrays", "train/best", "train/checkpoint"].map(|file| core.join(format!("{file}.rs")));
+    let files =
+        ["arrays", "train/best", "train/checkpoint"].map(|file| core.join(format!("{file}.rs")));
     write("checkpoint.rs", imports, &files);
 }
 

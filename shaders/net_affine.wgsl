@@ -43,25 +43,25 @@ fn main(
     var i = group.x * {{WG}}u + lane;
     var sum = 0.0;
 //: if CODED
-    if (i < {{WEIGHTS}}u) {
-        let s = i / {{WIDTH}}u;
-        let k = i % {{WIDTH}}u;
-        for (var b = 0u; b < {{BATCH}}u; b++) {
-            sum = fma(code[b * {{CODE}}u + s], daffine[b * {{WIDTH}}u + k], sum);
+    if (i < {{WEIGHTS}}) {
+        let s = i / {{WIDTH}};
+        let k = i % {{WIDTH}};
+        for (var b = 0u; b < {{BATCH}}; b++) {
+            sum = fma(code[b * {{CODE}} + s], daffine[b * {{WIDTH}} + k], sum);
         }
         dweight[i] = sum;
         return;
     }
-    i -= {{WEIGHTS}}u;
-    if (i >= {{WIDTH}}u) {
-        i -= {{WIDTH}}u;
-        if (i >= {{CODES}}u) {
+    i -= {{WEIGHTS}};
+    if (i >= {{WIDTH}}) {
+        i -= {{WIDTH}};
+        if (i >= {{CODES}}) {
             return;
         }
-        let b = i / {{CODE}}u;
-        let s = i % {{CODE}}u;
-        for (var k = 0u; k < {{WIDTH}}u; k++) {
-            sum = fma(daffine[b * {{WIDTH}}u + k], weight[s * {{WIDTH}}u + k], sum);
+        let b = i / {{CODE}};
+        let s = i % {{CODE}};
+        for (var k = 0u; k < {{WIDTH}}; k++) {
+            sum = fma(daffine[b * {{WIDTH}} + k], weight[s * {{WIDTH}} + k], sum);
         }
 //: if ADDED
         sum += before[i];
@@ -69,21 +69,21 @@ fn main(
         dcode[i] = sum;
         return;
     }
-    for (var b = 0u; b < {{BATCH}}u; b++) {
-        sum += daffine[b * {{WIDTH}}u + i];
+    for (var b = 0u; b < {{BATCH}}; b++) {
+        sum += daffine[b * {{WIDTH}} + i];
     }
     dbias[i] = sum;
 //: else
-    if (i >= {{WIDTH}}u) {
+    if (i >= {{WIDTH}}) {
         return;
     }
-    for (var b = 0u; b < {{BATCH}}u; b++) {
-        sum += daffine[b * {{WIDTH}}u + i];
+    for (var b = 0u; b < {{BATCH}}; b++) {
+        sum += daffine[b * {{WIDTH}} + i];
     }
-    if (i < {{CHANNELS}}u) {
+    if (i < {{CHANNELS}}) {
         dscale[i] = sum;
     } else {
-        dshift[i - {{CHANNELS}}u] = sum;
+        dshift[i - {{CHANNELS}}] = sum;
     }
 //: end
 }

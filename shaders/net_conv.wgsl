@@ -5,6 +5,10 @@
 // TURNED computes the gradient by the input instead: x is dy, the roles of the channels are swapped and the
 // taps run backwards.
 //
+// What stands in front of a convolution happens where it reads x: FROM_LEAKY takes leaky(x), FROM_DOUBLED
+// each value of x as a 2x2 patch, FROM_UNSHUFFLED each 2x2 patch as four channels. The gradient is that by
+// what was read: TO_LEAKY times the derivative of the leaky ReLU of `read`, TO_UNSHUFFLED as 2x2 patches.
+//
 // One workgroup computes TY rows of PX pixels of one picture in OUTS output channels. It walks the input
 // channels in pieces of CHUNK, which lie in workgroup memory with their border and their weights. An
 // invocation keeps PX pixels of one row in 4 * QUADS output channels in registers: 3 * PX * 4 * QUADS
@@ -15,14 +19,16 @@
 // Workgroups: (tiles of a picture, blocks of output channels, pictures).
 //
 // Bindings
-//   x          [b, INPUTS, H, W]
+//   x          [b, INPUTS, H, W]; [b, INPUTS, H/2, W/2] where FROM_DOUBLED, [b, INPUTS/4, 2H, 2W] where
+//              FROM_UNSHUFFLED
 //   weight     [OUTPUTS, INPUTS, K, K]; where TURNED [INPUTS, OUTPUTS, K, K]
 //   bias       [OUTPUTS]                  where BIASED
 //   base       [b, OUTPUTS, H, W]         where ADDED: added last
-//   y          [b, OUTPUTS, H, W]
+//   read       as y                       where TO_LEAKY
+//   y          [b, OUTPUTS, H, W]; [b, OUTPUTS/4, 2H, 2W] where TO_UNSHUFFLED
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PX, ROWS, COLUMNS, TILES_X, OUTS, OUT_QUADS,
 // QUADS, CHUNK, SLICES, HALF, SPOTS, TILE, WEIGHTS, SUMS, SUMS_EACH, SLOPE, BIASED, ADDED, TURNED, SLICED,
-// LEAKY.
+// LEAKY, FROM_LEAKY, FROM_DOUBLED, FROM_UNSHUFFLED, TO_LEAKY, TO_UNSHUFFLED, READ_SLOPE, STEP.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 @group(0) @binding({{WEIGHT}}) var<storage, read_write> weight: array<f32>;
@@ -31,6 +37,9 @@
 //: end
 //: if ADDED
 @group(0) @binding({{BASE}}) var<storage, read_write> base: array<f32>;
+//: end
+//: if TO_LEAKY
+@group(0) @binding({{READ}}) var<storage, read_write> read: array<f32>;
 //: end
 @group(0) @binding({{Y}}) var<storage, read_write> y: array<f32>;
 
@@ -45,8 +54,8 @@ fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let top = group.x / {{TILES_X}}u * {{TY}}u;
-    let left = group.x % {{TILES_X}}u * {{PX}}u;
+    let top = group.x / {{TILES_X}} * {{TY}}u;
+    let left = group.x % {{TILES_X}} * {{PX}}u;
     let first_out = group.y * {{OUTS}}u;
     let spot = lane % {{SPOTS}}u;
     let slice = lane / {{SPOTS}}u;
@@ -58,16 +67,29 @@ fn main(
 //: end
 //: end
 
-    for (var first = 0u; first < {{INPUTS}}u; first += {{CHUNK}}u) {
+    for (var first = 0u; first < {{INPUTS}}; first += {{CHUNK}}u) {
         workgroupBarrier();
         for (var i = lane; i < {{TILE}}u; i += {{WG}}u) {
             let channel = first + i / {{ROWS}}u / {{COLUMNS}}u;
             let line = i32(top + i / {{COLUMNS}}u % {{ROWS}}u) - {{HALO}};
             let column = i32(left + i % {{COLUMNS}}u) - {{HALO}};
             var value = 0.0;
-            if (channel < {{INPUTS}}u && line >= 0 && line < {{H}} && column >= 0 && column < {{W}}) {
-                let plane = (group.z * {{INPUTS}}u + channel) * {{H}}u;
-                value = x[(plane + u32(line)) * {{W}}u + u32(column)];
+            if (channel < {{INPUTS}} && line >= 0 && line < i32({{H}}) && column >= 0 && column < i32({{W}})) {
+                let channels = group.z * {{INPUTS}} + channel;
+//: if FROM_DOUBLED
+                let at = (channels * ({{H}} / 2u) + u32(line) / 2u) * ({{W}} / 2u) + u32(column) / 2u;
+//: else
+//: if FROM_UNSHUFFLED
+                let top_left = (channels / 4u * {{H}} + u32(line)) * 4u * {{W}} + 2u * u32(column);
+                let at = top_left + channels % 4u / 2u * 2u * {{W}} + channels % 2u;
+//: else
+                let at = (channels * {{H}} + u32(line)) * {{W}} + u32(column);
+//: end
+//: end
+                value = x[at];
+//: if FROM_LEAKY
+                value = select(value * {{READ_SLOPE}}, value, value >= 0.0);
+//: end
             }
             tile[i] = value;
         }
@@ -77,15 +99,15 @@ fn main(
             let quad = i / {{TAPS}}u / {{CHUNK}}u;
             let channel = first + c;
             var value = vec4<f32>();
-            if (channel < {{INPUTS}}u) {
+            if (channel < {{INPUTS}}) {
 //: for k in 0..4
                 {
                     let o = first_out + 4u * quad + {{k}}u;
-                    if (o < {{OUTPUTS}}u) {
+                    if (o < {{OUTPUTS}}) {
 //: if TURNED
-                        let at = (channel * {{OUTPUTS}}u + o) * {{TAPS}}u + ({{TAPS}}u - 1u - tap);
+                        let at = (channel * {{OUTPUTS}} + o) * {{TAPS}}u + ({{TAPS}}u - 1u - tap);
 //: else
-                        let at = (o * {{INPUTS}}u + channel) * {{TAPS}}u + tap;
+                        let at = (o * {{INPUTS}} + channel) * {{TAPS}}u + tap;
 //: end
                         value[{{k}}] = weight[at];
                     }
@@ -147,22 +169,28 @@ fn main(
 //: end
 
     let line = top + row;
-    if (line >= {{H}}u) {
+    if (line >= {{H}}) {
         return;
     }
 //: for q in 0..QUADS
 //: for k in 0..4
     {
         let o = first_out + (out_lane * {{QUADS}}u + {{q}}u) * 4u + {{k}}u;
-        if (o < {{OUTPUTS}}u) {
-            let at = ((group.z * {{OUTPUTS}}u + o) * {{H}}u + line) * {{W}}u + left;
+        if (o < {{OUTPUTS}}) {
+            let channels = group.z * {{OUTPUTS}} + o;
+//: if TO_UNSHUFFLED
+            let top_left = (channels / 4u * {{H}} + line) * 4u * {{W}} + 2u * left;
+            let at = top_left + channels % 4u / 2u * 2u * {{W}} + channels % 2u;
+//: else
+            let at = (channels * {{H}} + line) * {{W}} + left;
+//: end
 //: if BIASED
             let start = bias[o];
 //: else
             let start = 0.0;
 //: end
 //: for p in 0..PX
-            if (left + {{p}}u < {{W}}u) {
+            if (left + {{p}}u < {{W}}) {
                 var value = a{{q}}_{{p}}[{{k}}] + start;
 //: if LEAKY
                 value = select(value * {{SLOPE}}, value, value >= 0.0);
@@ -170,7 +198,10 @@ fn main(
 //: if ADDED
                 value += base[at + {{p}}u];
 //: end
-                y[at + {{p}}u] = value;
+//: if TO_LEAKY
+                value = select(value * {{READ_SLOPE}}, value, read[at + {{p}}u] >= 0.0);
+//: end
+                y[at + {{STEP}}u * {{p}}u] = value;
             }
 //: end
         }

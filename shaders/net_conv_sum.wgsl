@@ -23,19 +23,19 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (i >= {{WEIGHTS}}u + {{BIASES}}u) {
+    if (i >= {{WEIGHTS}} + {{BIASES}}) {
         return;
     }
     var sum = 0.0;
-    if (i < {{WEIGHTS}}u) {
-        for (var run = 0u; run < {{RUNS}}u; run++) {
-            sum += runs_w[run * {{WEIGHTS}}u + i];
+    if (i < {{WEIGHTS}}) {
+        for (var run = 0u; run < {{RUNS}}; run++) {
+            sum += runs_w[run * {{WEIGHTS}} + i];
         }
         dw[i] = sum;
     } else {
-        for (var run = 0u; run < {{RUNS}}u; run++) {
-            sum += runs_b[run * {{BIASES}}u + i - {{WEIGHTS}}u];
+        for (var run = 0u; run < {{RUNS}}; run++) {
+            sum += runs_b[run * {{BIASES}} + i - {{WEIGHTS}}];
         }
-        db[i - {{WEIGHTS}}u] = sum;
+        db[i - {{WEIGHTS}}] = sum;
     }
 }

@@ -8,15 +8,18 @@
 // input channels by all taps in registers. `net_conv_sum` or `net_gather` adds the runs up, in their order;
 // a run that no piece falls to is zeros.
 //
+// FROM_LEAKY, FROM_DOUBLED and FROM_UNSHUFFLED: how x is read, as in `net_conv`.
+//
 // Workgroups: (blocks of output channels, blocks of input channels, runs).
 //
 // Bindings
-//   x        [b, INPUTS, H, W]
+//   x        [b, INPUTS, H, W]; [b, INPUTS, H/2, W/2] where FROM_DOUBLED, [b, INPUTS/4, 2H, 2W] where
+//            FROM_UNSHUFFLED
 //   dy       [b, OUTPUTS, H, W]
 //   dw       [RUNS, OUTPUTS, INPUTS, K, K]
 //   db       [RUNS, OUTPUTS]
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PIXELS, ROWS, COLUMNS, TILES_X, TILES, OUTS, INS,
-// COUNT, OUT_QUADS, TILE, SLOPES, PIECES, RUNS.
+// COUNT, OUT_QUADS, TILE, SLOPES, PIECES, RUNS, FROM_LEAKY, FROM_DOUBLED, FROM_UNSHUFFLED, READ_SLOPE.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 @group(0) @binding({{DY}}) var<storage, read_write> dy: array<f32>;
@@ -44,20 +47,33 @@ fn main(
 //: end
     var bias = vec4<f32>();
 
-    let last = (group.z + 1u) * {{PIECES}}u / {{RUNS}}u;
-    for (var piece = group.z * {{PIECES}}u / {{RUNS}}u; piece < last; piece++) {
-        let picture = piece / {{TILES}}u;
-        let top = piece % {{TILES}}u / {{TILES_X}}u * {{TY}}u;
-        let left = piece % {{TILES}}u % {{TILES_X}}u * 8u;
+    let last = (group.z + 1u) * {{PIECES}} / {{RUNS}};
+    for (var piece = group.z * {{PIECES}} / {{RUNS}}; piece < last; piece++) {
+        let picture = piece / {{TILES}};
+        let top = piece % {{TILES}} / {{TILES_X}} * {{TY}}u;
+        let left = piece % {{TILES}} % {{TILES_X}} * 8u;
         workgroupBarrier();
         for (var i = lane; i < {{TILE}}u; i += {{WG}}u) {
             let channel = first_in + i / {{ROWS}}u / {{COLUMNS}}u;
             let line = i32(top + i / {{COLUMNS}}u % {{ROWS}}u) - {{HALO}};
             let column = i32(left + i % {{COLUMNS}}u) - {{HALO}};
             var value = 0.0;
-            if (channel < {{INPUTS}}u && line >= 0 && line < {{H}} && column >= 0 && column < {{W}}) {
-                let plane = (picture * {{INPUTS}}u + channel) * {{H}}u;
-                value = x[(plane + u32(line)) * {{W}}u + u32(column)];
+            if (channel < {{INPUTS}} && line >= 0 && line < i32({{H}}) && column >= 0 && column < i32({{W}})) {
+                let channels = picture * {{INPUTS}} + channel;
+//: if FROM_DOUBLED
+                let at = (channels * ({{H}} / 2u) + u32(line) / 2u) * ({{W}} / 2u) + u32(column) / 2u;
+//: else
+//: if FROM_UNSHUFFLED
+                let top_left = (channels / 4u * {{H}} + u32(line)) * 4u * {{W}} + 2u * u32(column);
+                let at = top_left + channels % 4u / 2u * 2u * {{W}} + channels % 2u;
+//: else
+                let at = (channels * {{H}} + u32(line)) * {{W}} + u32(column);
+//: end
+//: end
+                value = x[at];
+//: if FROM_LEAKY
+                value = select(value * {{READ_SLOPE}}, value, value >= 0.0);
+//: end
             }
             tile[i] = value;
         }
@@ -67,12 +83,12 @@ fn main(
             let line = top + pixel / 8u;
             let column = left + pixel % 8u;
             var value = vec4<f32>();
-            if (line < {{H}}u && column < {{W}}u) {
+            if (line < {{H}} && column < {{W}}) {
 //: for k in 0..4
                 {
                     let o = first_out + 4u * quad + {{k}}u;
-                    if (o < {{OUTPUTS}}u) {
-                        value[{{k}}] = dy[((picture * {{OUTPUTS}}u + o) * {{H}}u + line) * {{W}}u + column];
+                    if (o < {{OUTPUTS}}) {
+                        value[{{k}}] = dy[((picture * {{OUTPUTS}} + o) * {{H}} + line) * {{W}} + column];
                     }
                 }
 //: end
@@ -106,16 +122,16 @@ fn main(
         }
     }
 
-    let first = group.z * {{OUTPUTS}}u;
+    let first = group.z * {{OUTPUTS}};
 //: for k in 0..4
     {
         let o = first_out + 4u * out_lane + {{k}}u;
-        if (o < {{OUTPUTS}}u) {
+        if (o < {{OUTPUTS}}) {
 //: for c in 0..COUNT
             {
                 let channel = first_in + in_lane * {{COUNT}}u + {{c}}u;
-                if (channel < {{INPUTS}}u) {
-                    let at = ((first + o) * {{INPUTS}}u + channel) * {{TAPS}}u;
+                if (channel < {{INPUTS}}) {
+                    let at = ((first + o) * {{INPUTS}} + channel) * {{TAPS}}u;
 //: for u in 0..K
 //: for v in 0..K
                     dw[at + {{u}}u * {{K}}u + {{v}}u] = a{{c}}_{{u}}_{{v}}[{{k}}];

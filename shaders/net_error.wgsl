@@ -41,7 +41,7 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let i = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (i >= {{SIZE}}u) {
+    if (i >= {{SIZE}}) {
         return;
     }
     da[i] = sign(a[i] - b[i]) * (dy[0] * {{FACTOR}});
@@ -56,11 +56,11 @@ fn main(
 ) {
     var sum = 0.0;
 //: if FINISH
-    if (lane < {{GROUPS}}u) {
+    if (lane < {{GROUPS}}) {
         sum = sums[lane];
     }
 //: else
-    for (var i = group.x * {{WG}}u + lane; i < {{SIZE}}u; i += {{GROUPS}}u * {{WG}}u) {
+    for (var i = group.x * {{WG}}u + lane; i < {{SIZE}}; i += {{GROUPS}} * {{WG}}u) {
         sum += abs(a[i] - b[i]);
     }
 //: end

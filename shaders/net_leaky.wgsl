@@ -23,13 +23,13 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let first = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (first >= {{SPREAD}}u) {
+    if (first >= {{SPREAD}}) {
         return;
     }
 //: for k in 0..4
     {
-        let i = first + {{k}}u * {{SPREAD}}u;
-        if (i < {{SIZE}}u) {
+        let i = first + {{k}}u * {{SPREAD}};
+        if (i < {{SIZE}}) {
             let value = x[i];
 //: if BACKWARD
             dx[i] = select(value * {{SLOPE}}, value, y[i] >= 0.0);

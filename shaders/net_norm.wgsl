@@ -24,9 +24,10 @@
 //   y        [b, CHANNELS, AREA]           where not BACKWARD
 //   dy, dx   [b, CHANNELS, AREA]           where BACKWARD
 //   before   [b, CHANNELS, AREA]           where ADDED
-//   daffine  [b, 2 * CHANNELS]             where BACKWARD: dscale, then dshift
+//   daffine  [b, 2 * CHANNELS]             where BACKWARD and not APART: dscale, then dshift
+//   dscale, dshift  [b, CHANNELS]          where BACKWARD and APART
 // Template: WG, CHANNELS, AREA, EACH, LANES, ACROSS, CODE, SLOPE, EPSILON, BY_ROW, CODED, BACKWARD,
-// ADDED.
+// ADDED, APART.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 //: if CODED
@@ -43,7 +44,12 @@
 @group(0) @binding({{BEFORE}}) var<storage, read_write> before: array<f32>;
 //: end
 @group(0) @binding({{DX}}) var<storage, read_write> dx: array<f32>;
+//: if APART
+@group(0) @binding({{DSCALE}}) var<storage, read_write> dscale: array<f32>;
+@group(0) @binding({{DSHIFT}}) var<storage, read_write> dshift: array<f32>;
+//: else
 @group(0) @binding({{DAFFINE}}) var<storage, read_write> daffine: array<f32>;
+//: end
 //: else
 @group(0) @binding({{Y}}) var<storage, read_write> y: array<f32>;
 //: end
@@ -77,21 +83,21 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let first = group.x * {{EACH}}u;
-    let start = (group.y * {{CHANNELS}}u + first) * {{AREA}}u;
+    let start = (group.y * {{CHANNELS}} + first) * {{AREA}};
     let own = lane / {{LANES}}u;
     let place = lane % {{LANES}}u;
 
     for (var c = lane; c < {{EACH}}u; c += {{WG}}u) {
 //: if CODED
-        var both = vec2<f32>(1.0 + bias[first + c], bias[{{CHANNELS}}u + first + c]);
-        for (var s = 0u; s < {{CODE}}u; s++) {
-            let at = s * 2u * {{CHANNELS}}u + first + c;
-            both += code[group.y * {{CODE}}u + s] * vec2<f32>(weight[at], weight[at + {{CHANNELS}}u]);
+        var both = vec2<f32>(1.0 + bias[first + c], bias[{{CHANNELS}} + first + c]);
+        for (var s = 0u; s < {{CODE}}; s++) {
+            let at = s * 2u * {{CHANNELS}} + first + c;
+            both += code[group.y * {{CODE}} + s] * vec2<f32>(weight[at], weight[at + {{CHANNELS}}]);
         }
         affine[c] = both;
 //: else
 //: if BY_ROW
-        let at = group.y * {{CHANNELS}}u + first + c;
+        let at = group.y * {{CHANNELS}} + first + c;
 //: else
         let at = first + c;
 //: end
@@ -103,8 +109,8 @@ fn main(
         let channel = block + own;
         var sum = 0.0;
         if (channel < {{EACH}}u) {
-            for (var p = place; p < {{AREA}}u; p += {{LANES}}u) {
-                sum += x[start + channel * {{AREA}}u + p];
+            for (var p = place; p < {{AREA}}; p += {{LANES}}u) {
+                sum += x[start + channel * {{AREA}} + p];
             }
         }
         add_lanes(lane, channel, vec2<f32>(sum, 0.0));
@@ -113,15 +119,15 @@ fn main(
     for (var c = 0u; c < {{EACH}}u; c++) {
         mean += totals[c].x;
     }
-    mean /= f32({{EACH}}u * {{AREA}}u);
+    mean /= f32({{EACH}}u * {{AREA}});
     workgroupBarrier();
 
     for (var block = 0u; block < {{EACH}}u; block += {{ACROSS}}u) {
         let channel = block + own;
         var sum = 0.0;
         if (channel < {{EACH}}u) {
-            for (var p = place; p < {{AREA}}u; p += {{LANES}}u) {
-                let d = x[start + channel * {{AREA}}u + p] - mean;
+            for (var p = place; p < {{AREA}}; p += {{LANES}}u) {
+                let d = x[start + channel * {{AREA}} + p] - mean;
                 sum += d * d;
             }
         }
@@ -131,7 +137,7 @@ fn main(
     for (var c = 0u; c < {{EACH}}u; c++) {
         variance += totals[c].x;
     }
-    variance /= f32({{EACH}}u * {{AREA}}u);
+    variance /= f32({{EACH}}u * {{AREA}});
     let factor = 1.0 / sqrt(variance + {{EPSILON}});
     workgroupBarrier();
 
@@ -141,8 +147,8 @@ fn main(
         var sum = vec2<f32>();
         if (channel < {{EACH}}u) {
             let by = affine[channel];
-            for (var p = place; p < {{AREA}}u; p += {{LANES}}u) {
-                let at = start + channel * {{AREA}}u + p;
+            for (var p = place; p < {{AREA}}; p += {{LANES}}u) {
+                let at = start + channel * {{AREA}} + p;
                 let n = (x[at] - mean) * factor;
                 let g = dy[at] * select({{SLOPE}}, 1.0, n * by.x + by.y >= 0.0);
                 sum += vec2<f32>(g * n, g);
@@ -155,16 +161,22 @@ fn main(
     for (var c = 0u; c < {{EACH}}u; c++) {
         means += totals[c] * affine[c].x;
     }
-    means /= f32({{EACH}}u * {{AREA}}u);
+    means /= f32({{EACH}}u * {{AREA}});
     for (var c = lane; c < {{EACH}}u; c += {{WG}}u) {
-        let at = group.y * 2u * {{CHANNELS}}u + first + c;
+//: if APART
+        let at = group.y * {{CHANNELS}} + first + c;
+        dscale[at] = totals[c].x;
+        dshift[at] = totals[c].y;
+//: else
+        let at = group.y * 2u * {{CHANNELS}} + first + c;
         daffine[at] = totals[c].x;
-        daffine[at + {{CHANNELS}}u] = totals[c].y;
+        daffine[at + {{CHANNELS}}] = totals[c].y;
+//: end
     }
     for (var channel = own; channel < {{EACH}}u; channel += {{ACROSS}}u) {
         let by = affine[channel];
-        for (var p = place; p < {{AREA}}u; p += {{LANES}}u) {
-            let at = start + channel * {{AREA}}u + p;
+        for (var p = place; p < {{AREA}}; p += {{LANES}}u) {
+            let at = start + channel * {{AREA}} + p;
             let n = (x[at] - mean) * factor;
             let g = dy[at] * select({{SLOPE}}, 1.0, n * by.x + by.y >= 0.0);
             var value = (g * by.x - means.y - n * means.x) * factor;
@@ -177,8 +189,8 @@ fn main(
 //: else
     for (var channel = own; channel < {{EACH}}u; channel += {{ACROSS}}u) {
         let by = affine[channel];
-        for (var p = place; p < {{AREA}}u; p += {{LANES}}u) {
-            let at = start + channel * {{AREA}}u + p;
+        for (var p = place; p < {{AREA}}; p += {{LANES}}u) {
+            let at = start + channel * {{AREA}} + p;
             let u = (x[at] - mean) * factor * by.x + by.y;
             y[at] = select(u * {{SLOPE}}, u, u >= 0.0);
         }

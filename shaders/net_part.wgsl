@@ -1,8 +1,11 @@
-// net_part: some of a tensor's planes along an axis, and their gradient, which is zero elsewhere.
+// net_part: some of a tensor's planes along an axis, and their gradient, which is zero elsewhere; or with
+// TWICE a tensor behind itself, and its gradient.
 //
 //   y[o, k, i] = x[o, START + k, i]
 //   BACKWARD: dx[o, k, i] = dy[o, k - START, i] where START <= k < START + COUNT, else 0; on top of `before`
 //   where ADDED
+//   TWICE: y[i] = x[i % INNER], i < SIZE = 2 INNER
+//   TWICE and BACKWARD: dx[i] = dy[i] + dy[INNER + i], i < SIZE = INNER
 //
 // One invocation an element of the result. Axes before and after the one that is cut lie together: OUTER and
 // INNER.
@@ -13,7 +16,7 @@
 //   dy      [OUTER, COUNT, INNER]   in the place of x and y where BACKWARD, with dx
 //   dx      [OUTER, ALL, INNER]
 //   before  [OUTER, ALL, INNER]     where ADDED
-// Template: WG, SIZE, ALL, COUNT, START, INNER, BACKWARD, ADDED.
+// Template: WG, SIZE, ALL, COUNT, START, INNER, BACKWARD, ADDED, TWICE.
 
 //: if BACKWARD
 @group(0) @binding({{DY}}) var<storage, read_write> dy: array<f32>;
@@ -33,24 +36,32 @@ fn main(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let at = (group.y * groups.x + group.x) * {{WG}}u + lane;
-    if (at >= {{SIZE}}u) {
+    if (at >= {{SIZE}}) {
         return;
     }
-    let i = at % {{INNER}}u;
+//: if TWICE
 //: if BACKWARD
-    let k = at / {{INNER}}u % {{ALL}}u;
-    let o = at / {{INNER}}u / {{ALL}}u;
+    dx[at] = dy[at] + dy[{{INNER}} + at];
+//: else
+    y[at] = x[at % {{INNER}}];
+//: end
+//: else
+    let i = at % {{INNER}};
+//: if BACKWARD
+    let k = at / {{INNER}} % {{ALL}};
+    let o = at / {{INNER}} / {{ALL}};
     var value = 0.0;
-    if (k >= {{START}}u && k < {{START}}u + {{COUNT}}u) {
-        value = dy[(o * {{COUNT}}u + k - {{START}}u) * {{INNER}}u + i];
+    if (k >= {{START}} && k < {{START}} + {{COUNT}}) {
+        value = dy[(o * {{COUNT}} + k - {{START}}) * {{INNER}} + i];
     }
 //: if ADDED
     value += before[at];
 //: end
     dx[at] = value;
 //: else
-    let k = at / {{INNER}}u % {{COUNT}}u;
-    let o = at / {{INNER}}u / {{COUNT}}u;
-    y[at] = x[(o * {{ALL}}u + {{START}}u + k) * {{INNER}}u + i];
+    let k = at / {{INNER}} % {{COUNT}};
+    let o = at / {{INNER}} / {{COUNT}};
+    y[at] = x[(o * {{ALL}} + {{START}} + k) * {{INNER}} + i];
+//: end
 //: end
 }

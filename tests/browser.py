@@ -167,18 +167,18 @@ PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
 FIRST = "document.querySelector('#styles img').src"
 
 
-def png(side):
-    """An orange disc on transparency."""
+def png(width, height, ground):
+    """An orange disc on a plain ground."""
     rows = b""
-    for y in range(side):
+    for y in range(height):
         rows += b"\0"
-        for x in range(side):
-            inside = (x - side / 2) ** 2 + (y - side / 2) ** 2 < (0.4 * side) ** 2
-            rows += bytes([240, 130, 30, 255] if inside else [0, 0, 0, 0])
+        for x in range(width):
+            inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.4 * height) ** 2
+            rows += bytes([240, 130, 30, 255] if inside else ground)
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-    head = struct.pack(">IIBBBBB", side, side, 8, 6, 0, 0, 0)
+    head = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -253,7 +253,7 @@ def saving(browser, address, out, folder):
     browser.open(address)
     browser.wait(PICTURES, "the example in every style")
     file = folder / "disc.png"
-    file.write_bytes(png(300))
+    file.write_bytes(png(300, 300, [0, 0, 0, 0]))
     before = browser.value(FIRST)
     node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
     browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
@@ -349,6 +349,15 @@ def exported(browser, binary, runtime, out, folder):
             check("in this browser" in told, told)
             browser.screenshot(out / f"{name}.png")
             print(f"{name}: {told}")
+            # A picture that is not square goes on into the square, and comes back in its own shape.
+            file = folder / "wide.png"
+            file.write_bytes(png(300, 150, [40, 90, 160, 255]))
+            node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
+            browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+            browser.wait("(c => c.width === 2 * c.height)(document.querySelector('#styles canvas'))", "results as wide as the file")
+            corner = browser.value("[...document.getElementById('board').getContext('2d').getImageData(3, 3, 1, 1).data]")
+            check(corner == [40, 90, 160, 255], f"{name}: above the picture stands {corner}, not its ground")
+            browser.screenshot(out / f"{name}-wide.png")
             for event in browser.events:
                 if event.get("method") == "Network.requestWillBeSent":
                     url = event["params"]["request"]["url"]

@@ -71,6 +71,33 @@ def drawing(number, side):
     return picture
 
 
+def plain_colour(line):
+    """The colour of a line of pixels where nine in ten are within 16 of it."""
+    median = numpy.sort(line, 0)[len(line) // 2]
+    has_it = (numpy.abs(line.astype(int) - median) <= 16).all(1)
+    return median if 10 * has_it.sum() >= 9 * len(line) else None
+
+
+def in_square(picture, side, fit, background):
+    """The picture in the middle of a square, and the rest as `data.fit` has it; left and top. Opaque, its longer side `side`."""
+    left, top = (side - picture.width) // 2, (side - picture.height) // 2
+    if fit == "pad":
+        square = Image.new("RGB", (side, side), background)
+        square.paste(picture, (left, top))
+        return numpy.asarray(square), left, top
+    check(fit == "auto", f"no data.fit = {fit} here")
+    around = ((top, side - top - picture.height), (left, side - left - picture.width), (0, 0))
+    square = numpy.pad(numpy.asarray(picture), around, "symmetric")
+    # Rows are what was cut off; a picture that is higher than wide is seen from its side.
+    lying = square if picture.width == side else square.swapaxes(0, 1)
+    start, length = (top, picture.height) if picture.width == side else (left, picture.width)
+    edges = [(start, slice(0, start)), (start + length - 1, slice(start + length, side))]
+    for colour, rest in [(plain_colour(lying[edge]), rest) for edge, rest in edges]:
+        if colour is not None:
+            lying[rest] = colour
+    return square, left, top
+
+
 def weights_in_the_program(binary, folder):
     def run(*arguments):
         subprocess.run([binary, *arguments], check=True, cwd=folder, stdout=subprocess.DEVNULL)
@@ -87,9 +114,7 @@ def weights_in_the_program(binary, folder):
         run("translate", "--to", styles[style], "--device", "flex", "--out", f"out-{style}", "in")
         for number in range(PICTURES):
             picture = Image.open(folder / f"in/{number}.png")
-            square = Image.new("RGB", (side, side), background)
-            left, top = (side - picture.width) // 2, (side - picture.height) // 2
-            square.paste(picture, (left, top))
+            square, left, top = in_square(picture, side, about["fit"], background)
             values = numpy.asarray(square, numpy.float32).transpose(2, 0, 1)[None] / numpy.float32(127.5) - 1
             [drawn] = model.run(None, {"picture": values, "style": numpy.array([style])})
             drawn = ((drawn[0].transpose(1, 2, 0) + 1) * 127.5).round().clip(0, 255)

@@ -1,9 +1,10 @@
-//! Parameters by name: out of a network into plain numbers, and back.
+//! Parameters by name: out of a network into plain numbers, into the bytes of a file, and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// A named array on the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +151,47 @@ pub(crate) fn with_weights<M: Module>(module: M, arrays: &Arrays) -> Result<M, V
     } else {
         Err(replace.problems)
     }
+}
+
+/// The bytes of a safetensors file of these arrays, with a head where there is one.
+pub(crate) fn to_safetensors(arrays: &Arrays, head: Option<HashMap<String, String>>) -> Vec<u8> {
+    let bytes: Vec<(&String, &Array, Vec<u8>)> = arrays
+        .iter()
+        .map(|(name, array)| (name, array, little_endian(array)))
+        .collect();
+    let views = bytes.iter().map(|(name, array, bytes)| {
+        let view =
+            TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
+        (name.as_str(), view)
+    });
+    safetensors::serialize(views, head).expect("names are unique and views are whole")
+}
+
+/// The arrays of a safetensors file.
+///
+/// # Errors
+/// A sentence where the file is damaged or an array is not of single precision.
+pub(crate) fn from_safetensors(bytes: &[u8]) -> Result<Arrays, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+    let mut arrays = Arrays::new();
+    for (name, view) in file.iter() {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("`{name}` is {:?}, expected F32", view.dtype()));
+        }
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        let shape = view.shape().to_vec();
+        arrays.insert(name.to_owned(), Array { shape, values });
+    }
+    Ok(arrays)
+}
+
+/// An array's values as a file has them.
+pub(crate) fn little_endian(array: &Array) -> Vec<u8> {
+    array.values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// A parameter with new numbers, keeping its identity, device and gradient setting.

@@ -41,7 +41,7 @@ pub enum Prior<'a> {
 pub struct Fitted {
     /// `[n, len]`
     means: Vec<f32>,
-    /// Of posteriors, mean over pictures: `[len]`.
+    /// Deviations of posteriors, mean over pictures: `[len]`.
     deviations: Vec<f32>,
 }
 
@@ -61,8 +61,8 @@ impl Fitted {
             let pictures = view.network_pictures(style, items);
             let data = TensorData::new(pictures, shape(items.len()));
             let posterior = generator.encode(Tensor::from_data(data, device));
-            means.extend(values_of(posterior.mean));
-            let log_vars = values_of(posterior.log_var);
+            means.extend(values_of(posterior.mean()));
+            let log_vars = values_of(posterior.log_var());
             let len = log_vars.len() / items.len();
             variances.resize(len, 0.0);
             for log_vars in log_vars.chunks_exact(len) {

@@ -109,7 +109,7 @@ pub struct Column {
 }
 
 impl Column {
-    /// Of names and words, from the left.
+    /// A column of names and words, from the left.
     pub fn text(head: impl Into<String>) -> Self {
         Self {
             head: head.into(),
@@ -119,7 +119,7 @@ impl Column {
         }
     }
 
-    /// Of figures, to the right.
+    /// A column of figures, to the right.
     pub fn figure(head: impl Into<String>) -> Self {
         Self {
             is_figure: true,

@@ -47,14 +47,14 @@ pub fn translate_into_each(
     let data = TensorData::new(picture.to_vec(), [1, generator.channels(), size, size]);
     let picture = Tensor::<4>::from_data(data, device);
     let n = styles.len();
-    let latents = generator.encode(picture.clone()).mean.repeat_dim(0, n);
+    let latents = generator.encode(picture.clone()).mean().repeat_dim(0, n);
     let drawn = generator.decode_as(latents, generator.table_codes(styles));
     crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), drawn))
 }
 
-/// Which of a style's hands a translation is drawn by.
+/// Where the style code of a translation comes from.
 #[derive(Clone, Debug, Default)]
-pub enum Hand {
+pub enum CodeSource {
     /// The style's learned or mean code.
     #[default]
     Typical,
@@ -76,7 +76,7 @@ pub fn style_codes(
     device: &Device,
     style: u32,
     count: usize,
-    hand: &Hand,
+    code_source: &CodeSource,
 ) -> Result<Tensor<2>, Error> {
     let refuse = |what: &str, kinds: &str| {
         Error::Config(vec![format!(
@@ -89,9 +89,9 @@ pub fn style_codes(
         )])
     };
     let styles = vec![style; count];
-    match hand {
-        Hand::Typical => Ok(generator.table_codes(&styles)),
-        Hand::Seed(seed) => {
+    match code_source {
+        CodeSource::Typical => Ok(generator.table_codes(&styles)),
+        CodeSource::Seed(seed) => {
             let dims = config.generator.style_noise_dims;
             let noise = Rng::new(*seed, Stream::STYLE, 0).normals(count * dims);
             let noise = Tensor::from_data(TensorData::new(noise, [count, dims]), device);
@@ -99,7 +99,7 @@ pub fn style_codes(
                 .mapped_codes(noise, &styles)
                 .ok_or_else(|| refuse("a style seed", "latent"))
         }
-        Hand::Picture(values) => {
+        CodeSource::Picture(values) => {
             let size = config.data.size_px as usize;
             let shape = [1, generator.channels(), size, size];
             let picture = Tensor::from_data(TensorData::new(values.clone(), shape), device);
@@ -129,7 +129,7 @@ pub fn translate_as(
     })
 }
 
-/// Pictures coded and drawn again, each in the style of its number, without what `generator.filter` takes
+/// Pictures encoded and decoded, each in the style of its number, without what `generator.filter` takes
 /// from the input.
 ///
 /// # Shapes
@@ -143,7 +143,7 @@ pub fn redraw(
 ) -> Vec<f32> {
     in_chunks(generator, device, pictures, size, |at, pictures| {
         let [n, ..] = pictures.dims();
-        generator.decode(generator.encode(pictures).mean, &styles[at..at + n])
+        generator.decode(generator.encode(pictures).mean(), &styles[at..at + n])
     })
 }
 

@@ -14,7 +14,7 @@ use crate::phrase::{self, FLOOR, Memory, Recall};
 use crate::sample::{Fitted, Prior, sample};
 use crate::train::CheckpointInfo;
 use crate::train::run::{Which, trained};
-use crate::translate::{self, AlphaRule, Framed, Hand, style_codes, to_byte, translate_as};
+use crate::translate::{self, AlphaRule, CodeSource, Framed, style_codes, to_byte, translate_as};
 
 /// A trained generator on a device.
 ///
@@ -79,7 +79,7 @@ impl Translator {
     /// [`Self::open`] on a device by its name, as `--device` takes it: `flex`, `wgpu`, `wgpu:1`.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::open`].
     pub fn open_on(run: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
         Self::open_checkpoint(run, Which::Latest, device)
     }
@@ -87,7 +87,7 @@ impl Translator {
     /// [`Self::open_on`] of another checkpoint than the newest.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::open`].
     pub fn open_checkpoint(
         run: impl AsRef<Path>,
         which: Which,
@@ -138,7 +138,14 @@ impl Translator {
     pub fn to(&self, style: &str) -> Result<IntoStyle<'_>, Error> {
         let number = self.info.style_number(style)?;
         let (config, device) = (&self.info.config, &self.chosen.device);
-        let code = style_codes(&self.generator, config, device, number, 1, &Hand::Typical)?;
+        let code = style_codes(
+            &self.generator,
+            config,
+            device,
+            number,
+            1,
+            &CodeSource::Typical,
+        )?;
         Ok(IntoStyle {
             translator: self,
             style: number,

@@ -187,14 +187,9 @@ impl GridCrf {
         if self.in_use(&emissions.device()) == Implementation::Reference {
             return self.reference_nll(emissions, labels);
         }
-        let share = if self.config.directions == Directions::Both {
-            0.5
-        } else {
-            1.0
-        };
         let call = |emissions, labels, evidence| {
-            self.call(emissions, labels, evidence, share / (h * w).to_f32())
-                .value()
+            let scale = self.share() / (h * w).to_f32();
+            self.call(emissions, labels, evidence, scale).value()
         };
         match self.config.ignore_index {
             None => call(emissions, labels, Evidence::Gold),
@@ -202,6 +197,14 @@ impl GridCrf {
                 call(emissions.clone(), labels.clone(), Evidence::Free)
                     - call(emissions, labels, Evidence::Held { unknown })
             }
+        }
+    }
+
+    /// What a direction counts: both together as much as one alone.
+    fn share(&self) -> f32 {
+        match self.config.directions {
+            Directions::Both => 0.5,
+            Directions::Rows | Directions::Columns => 1.0,
         }
     }
 
@@ -263,8 +266,7 @@ impl GridCrf {
             self.config.directions != Directions::Columns,
             self.config.directions != Directions::Rows,
         );
-        let share = if rows && columns { 0.5 } else { 1.0 };
-        let scale = share / (h * w).to_f32();
+        let scale = self.share() / (h * w).to_f32();
         let mut total: Option<Tensor<1>> = None;
         for (wanted, chains, labels) in [
             (
@@ -311,15 +313,10 @@ impl GridCrf {
     pub fn marginals(&self, emissions: Tensor<4>) -> Tensor<4> {
         let [b, l, h, w] = self.checked(&emissions);
         if self.in_use(&emissions.device()) != Implementation::Reference {
-            let share = if self.config.directions == Directions::Both {
-                0.5
-            } else {
-                1.0
-            };
             // No kernel reads labels in this case: one element, expanded, is enough.
             let labels = Tensor::<3, Int>::zeros([1, 1, 1], &emissions.device()).expand([b, h, w]);
             let (_, unary, _) = self
-                .call(emissions, labels, Evidence::Free, share)
+                .call(emissions, labels, Evidence::Free, self.share())
                 .gradient();
             return unary;
         }

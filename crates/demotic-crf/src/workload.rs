@@ -21,9 +21,9 @@ use crate::op::implementation_in_use;
 /// A row of the tables: loss and all gradients at one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Of chains.
+    /// Work on chains.
     Chains(Case),
-    /// Of grids `[b, l, h, w]`.
+    /// Work on grids `[b, l, h, w]`.
     Grid([usize; 4]),
 }
 
@@ -57,7 +57,7 @@ enum Layer {
     },
 }
 
-/// Of the emissions.
+/// The gradient by the emissions.
 enum Gradient {
     Chains(Tensor<3>),
     Grid(Tensor<4>),
@@ -72,7 +72,7 @@ struct Computed {
     transitions: Vec<Tensor<2>>,
 }
 
-/// The same on the host.
+/// What a device computed, on the host.
 struct Read {
     loss: f32,
     emissions: Vec<f32>,

@@ -102,9 +102,9 @@ fn films(folder: &Path) -> Result<Vec<Film>> {
     let sheet = latest.and_then(|(.., name)| Sheet::of(&fs::read(samples.join(name)).ok()?));
     let has_truths = sheet.is_none_or(|sheet| sheet.names().any(|name| name.ends_with(TRUE)));
     let note = if has_truths {
-        "The same pictures throughout: the input, itself drawn again, and each translation beside the true picture."
+        "The same pictures throughout: the input, its reconstruction, and each translation beside the true picture."
     } else {
-        "The same pictures throughout: the input, itself drawn again, and each translation."
+        "The same pictures throughout: the input, its reconstruction, and each translation."
     };
     Ok(vec![
         film(false, "Translations of held-out pictures", note),

@@ -169,7 +169,7 @@ impl<'a> Samples<'a> {
         sheet::draw(&blocks, size, false)
     }
 
-    /// A block a source style: the input, itself drawn again, and each translation beside the true picture.
+    /// A block a source style: the input, its reconstruction, and each translation beside the true picture.
     /// Where training minds them, pictures of the prior follow, the same latents in every style.
     pub(crate) fn draw(&self, trainer: &Trainer<'_>, chosen: &Chosen) -> Sheet {
         let dataset = self.dataset;

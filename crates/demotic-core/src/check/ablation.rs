@@ -28,7 +28,7 @@ use crate::train::composite::{self, Layout};
 use crate::train::run::{Which, trained};
 use crate::translate::translate;
 
-/// Of the composites that are scored: the same for every variant and seed.
+/// Seed of the composites that are scored: the same for every variant and seed.
 const SEED: u64 = 7;
 /// Real pictures and fakes that composites of one group are put together from.
 const GROUP: usize = 32;
@@ -81,7 +81,7 @@ pub(crate) struct Sweep {
     /// Variants drawn at random, no combination twice; without it, every combination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) random: Option<usize>,
-    /// Of the draws.
+    /// Seed of the draws.
     #[serde(default)]
     pub(crate) seed: u64,
     /// A training of the ablation ends after as many checkpoints without a better validation figure; without
@@ -487,7 +487,7 @@ fn unseen_shape(rng: &mut Rng, grid: usize) -> Vec<bool> {
     use std::f32::consts::TAU;
     let span = grid.to_f32();
     let kind = rng.below(3);
-    // Of patches' middles, in patches.
+    // Whether a patch's middle, in patches, lies inside.
     let inside: Box<dyn Fn(f32, f32) -> bool> = match kind {
         0 => {
             let middle = [0; 2].map(|_| rng.uniform_in(0.25, 0.75) * span);
@@ -613,7 +613,7 @@ fn calibration_error(scored: &[(f32, bool)]) -> f64 {
 pub struct Outcome {
     /// Name of the variant.
     pub variant: String,
-    /// Of the run.
+    /// The run's seed.
     pub seed: u64,
     /// Generator steps.
     pub steps: u64,
@@ -741,7 +741,7 @@ pub(crate) struct OverSeeds {
 }
 
 impl OverSeeds {
-    /// Of values, one per seed; `None` of none.
+    /// The mean of values, one per seed; `None` of none.
     pub(crate) fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
         if n == 0 {
@@ -805,6 +805,17 @@ pub struct VariantMeans {
     pub(crate) means: BTreeMap<String, OverSeeds>,
     /// Differences from the first variant under the same seed: empty for the first.
     pub(crate) differences: BTreeMap<String, OverSeeds>,
+}
+
+impl VariantMeans {
+    /// Means, or differences from the first variant.
+    pub(super) fn figures(&self, is_difference: bool) -> &BTreeMap<String, OverSeeds> {
+        if is_difference {
+            &self.differences
+        } else {
+            &self.means
+        }
+    }
 }
 
 impl Comparison {
@@ -1040,11 +1051,7 @@ impl Comparison {
                 }
                 let _ = writeln!(text, "\n|---|{}", "---|".repeat(columns.len()));
                 for variant in &self.variants {
-                    let row = if is_difference {
-                        &variant.differences
-                    } else {
-                        &variant.means
-                    };
+                    let row = variant.figures(is_difference);
                     if row.is_empty() {
                         continue;
                     }

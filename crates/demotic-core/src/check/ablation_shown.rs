@@ -44,11 +44,7 @@ impl Comparison {
                 let first = Column::text("variant").at_least(8);
                 let mut table = Table::new(std::iter::once(first).chain(figures));
                 for variant in &self.variants {
-                    let row = if is_difference {
-                        &variant.differences
-                    } else {
-                        &variant.means
-                    };
+                    let row = variant.figures(is_difference);
                     if row.is_empty() {
                         continue;
                     }

@@ -27,7 +27,7 @@ const ROUNDS_MAX: u64 = 20;
 /// Steps that are measured phase by phase, after the ones that are timed.
 const PHASE_STEPS: usize = 3;
 
-/// Of the interval around a median ratio.
+/// Confidence of the interval around a median ratio.
 const CONFIDENCE: f64 = 0.99;
 
 /// A device to measure.
@@ -65,7 +65,7 @@ pub struct Outcome {
     pub name: String,
     /// In words; empty where it did not open.
     pub device: String,
-    /// Of its kernels; `none` on the processor, empty where it did not open.
+    /// The language of its kernels; `none` on the processor, empty where it did not open.
     pub shader_language: String,
     /// Why there are no figures.
     pub failure: Option<String>,
@@ -83,7 +83,7 @@ pub struct Measured {
     pub(crate) step_secs: Vec<f64>,
     /// A step of each round: the median of its steps.
     pub(crate) round_secs: Vec<f64>,
-    /// Of the timed steps.
+    /// Spread of the timed steps.
     pub spread: Spread,
     /// Pictures translated a second, by the median.
     pub pictures_per_sec: f64,
@@ -526,7 +526,7 @@ fn losses_of(tick: &Tick) -> Losses {
     losses.map(|(_, value)| value).collect()
 }
 
-/// Of both networks as they stand.
+/// The weights of both networks as they stand.
 fn all_weights(trainer: &Trainer<'_>) -> Vec<f32> {
     [
         weights_of(trainer.generator()),

@@ -95,7 +95,7 @@ fn seconds(config: &Config, dataset: &Dataset, chosen: &Chosen) -> Result<f64, E
     Ok(began.elapsed().as_secs_f64() / f64::from(STEPS))
 }
 
-/// The place of the fastest, and all times in a line. The last one's failure is told where all have failed.
+/// The place of the fastest, and all times in a line. The last one's failure where all have failed.
 fn picked(names: &[&str], timed: Vec<Result<f64, Error>>) -> Result<(usize, String), Error> {
     let mut best: Option<(usize, f64)> = None;
     let mut parts = Vec::new();

@@ -33,7 +33,7 @@ const BLANKS_NAMED: usize = 3;
 /// One copy of a training picture in so many held-out ones passes: of the built-in emoji, a few are drawn
 /// alike in some style.
 const COPIES_PASS: usize = 100;
-/// Of so many pictures of a style, at least one is for validation and one for the test.
+/// A style with as many pictures has at least one for validation and one for the test.
 const SMALL_SET: usize = 20;
 /// Largest side of a picture in a data set.
 const MAX_SIZE_PX: u32 = 4096;
@@ -847,7 +847,7 @@ impl<'a> TrainingView<'a> {
     }
 
     /// Whether pairs of two styles are among those that a setting asks for.
-    pub fn shows_pairs(self, from: usize, to: usize, asked: PairedStyles) -> bool {
+    pub(crate) fn shows_pairs(self, from: usize, to: usize, asked: PairedStyles) -> bool {
         self.dataset.shows_pairs(from, to, asked)
     }
 

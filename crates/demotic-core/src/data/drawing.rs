@@ -11,7 +11,7 @@ use crate::settings::Fit;
 const ENDINGS: [&str; 10] = [
     "png", "jpg", "jpeg", "jpe", "jfif", "webp", "gif", "bmp", "tif", "tiff",
 ];
-/// The same in words.
+/// The endings of pictures and drawings, in words.
 pub const PICTURE_ENDINGS: &str = "png, jpg, jpeg, jpe, jfif, webp, gif, bmp, tif, tiff, svg, svgz";
 
 /// What a file holds, by its name's ending.

@@ -418,7 +418,7 @@ fn plain_colour(line: &[[u8; 4]]) -> Option<[u8; 4]> {
         .then(|| median.map(|v| v.min(alpha)))
 }
 
-/// Of colour that is not multiplied by alpha.
+/// Takes colour that is not multiplied by alpha.
 impl From<RgbaImage> for Picture {
     fn from(straight: RgbaImage) -> Self {
         let (width_px, height_px) = straight.dimensions();

@@ -16,7 +16,7 @@ use demotic_crf::hash::{fnv1a64, fnv1a64_from};
 pub(super) struct Rasterised {
     /// By style.
     pub(super) pixels: Vec<Vec<u8>>,
-    /// Of each style's drawings.
+    /// Hash of each style's drawings.
     pub(super) hashes: Vec<u64>,
     pub(super) left_out: Vec<LeftOut>,
     /// Sentences on what of drawings is not drawn.
@@ -64,11 +64,11 @@ pub(super) fn rasterise(
 /// The pictures of one style, read.
 struct StyleRead {
     pixels: Vec<u8>,
-    /// Of the drawings.
+    /// Hash of the drawings.
     hash: u64,
     /// Items that cannot be read.
     damaged: Vec<(usize, DataError)>,
-    /// Of each drawing in vectors, what is not drawn.
+    /// For each drawing in vectors, what is not drawn.
     not_drawn: Vec<u8>,
 }
 

@@ -16,7 +16,7 @@ use crate::rng::{Rng, Stream};
 /// How training batches are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplerOptions {
-    /// Of the run.
+    /// The run's seed.
     pub seed: u64,
     /// Pictures a batch.
     pub batch_size: usize,

@@ -395,7 +395,7 @@ pub(crate) struct ScannedStyle {
 pub(crate) struct Scan {
     pub(crate) styles: Vec<ScannedStyle>,
     pub(crate) passed_over: Vec<PassedOver>,
-    /// Of a folder that is laid out by split.
+    /// The splits that a folder laid out by split gives.
     splits: Option<GivenSplits>,
 }
 
@@ -544,7 +544,7 @@ fn scan_style(folder: &Path) -> Result<(ScannedStyle, Leftovers), DataError> {
             None => leftovers.add(&file),
         }
     }
-    // Of pictures that differ by their ending alone the plain name goes to the first ending in the list.
+    // Among pictures that differ by their ending alone the first ending in the list gets the plain name.
     let rank = |drawing: &Drawing| {
         PICTURE_ENDINGS
             .split(", ")

@@ -40,7 +40,7 @@ const MAX_LINKS: u64 = 1 << 17;
 const MAX_CIRCLES: usize = 64;
 /// Most steps of one filter.
 const MAX_STEPS: usize = 1024;
-/// Most `use` elements, markers and the like that are laid out to tell.
+/// Most `use` elements, markers and the like that are laid out to find that out.
 const MAX_REPEATS: usize = 1 << 20;
 /// Most of them that point at each other in a row.
 const MAX_DEPTH: usize = 64;
@@ -82,7 +82,7 @@ fn too_much() -> String {
     )
 }
 
-/// Why it cannot be told what a drawing comes to.
+/// Why what a drawing comes to cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     Much,
@@ -187,7 +187,7 @@ impl TargetKind {
 }
 
 struct Extents<'a> {
-    /// Of all nodes before each, in the document's order, nothing laid out.
+    /// The extent of all nodes before each, in the document's order, nothing laid out.
     before: Vec<Laid>,
     /// By node, in order, what stands there and which of the targets it points at.
     repeats: Vec<(u32, Repeat, usize)>,
@@ -197,7 +197,7 @@ struct Extents<'a> {
     last: BTreeMap<&'a str, usize>,
     /// Markers and paints that a line may bear, a set a line of any node; the first is empty.
     marks: Vec<Vec<Mark>>,
-    /// Of targets that are known.
+    /// The extents of targets that are known.
     known: Vec<Option<Laid>>,
     /// Targets that are being laid out, one within the other, and whether each is a `use` or marker of the
     /// one before, which the library knows to stop at.

@@ -211,7 +211,7 @@ impl<'a> Entities<'a> {
                 let quote = declaration[before.len()..].chars().next()?;
                 declaration[before.len() + 1..].split(quote).next()
             });
-            // Of two with one name the parser takes the first.
+            // The parser takes the first of two with one name.
             values.entry(name).or_insert(quoted.unwrap_or_default());
         }
         Self { values }

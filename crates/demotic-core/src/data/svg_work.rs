@@ -1,4 +1,4 @@
-//! What drawing takes, told from the parsed drawing before a pixel is drawn: pixels worked on, and pixels in
+//! What drawing takes, computed from the parsed drawing before it is drawn: pixels worked on, and pixels in
 //! memory at once. A filter of one line can ask for hours, a pattern of one line for terabytes.
 //!
 //! The walk goes where the renderer goes (`resvg`: `render.rs`, `clip.rs`, `mask.rs`, `path.rs`, `image.rs`,
@@ -498,7 +498,7 @@ struct Line {
     length: f64,
     /// Rows of pixels that its edges cross.
     rows: f64,
-    /// Of the triangles that its parts make with its first point, which cover what is filled; in its own
+    /// Area of the triangles that its parts make with its first point, which cover what is filled; in its own
     /// units.
     area: f64,
 }

@@ -110,7 +110,7 @@ pub(super) struct File<'a> {
     decoder: Decoder<AsGrey<'a>>,
     kind: Kind,
     bits: u32,
-    /// Of a pixel.
+    /// Samples of a pixel.
     samples: usize,
     alpha: Alpha,
     /// Whether each sample lies in a picture of its own.

@@ -98,7 +98,7 @@ mod tests {
         for (format, behind) in [
             (ImageFormat::Png, 0),
             (ImageFormat::WebP, 0),
-            // Of a GIF, the mark that no picture follows is not missed.
+            // The mark at a GIF's end may be missing: no picture follows it.
             (ImageFormat::Gif, 1),
         ] {
             let mut whole = Cursor::new(Vec::new());

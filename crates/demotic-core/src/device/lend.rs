@@ -65,8 +65,8 @@ pub enum Visit {
     },
 }
 
-/// Told of visits; called from the network's threads.
-type Told = Arc<dyn Fn(Visit) + Send + Sync>;
+/// Learns of visits; called from the network's threads.
+type OnVisit = Arc<dyn Fn(Visit) + Send + Sync>;
 
 /// Devices that are lent until this is dropped.
 pub struct Lending {
@@ -90,7 +90,7 @@ impl Lending {
         listen: SocketAddr,
         token: &str,
         identity: Option<&Path>,
-        told: impl Fn(Visit) + Send + Sync + 'static,
+        on_visit: impl Fn(Visit) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         Self::greeting_as(
             &greeting(chosen),
@@ -98,7 +98,7 @@ impl Lending {
             listen,
             token,
             identity,
-            Arc::new(told),
+            Arc::new(on_visit),
         )
     }
 
@@ -108,7 +108,7 @@ impl Lending {
         listen: SocketAddr,
         token: &str,
         identity: Option<&Path>,
-        told: Told,
+        on_visit: OnVisit,
     ) -> Result<Self, Error> {
         let identity = match identity {
             None => IrohIdentity::random(),
@@ -116,7 +116,7 @@ impl Lending {
                 .map_err(Error::io("read or make the file of the id", path))?,
         };
         let server =
-            server(chosen, greeting)?.with_authorizer(doorkeeper(token, Arc::clone(&told))?);
+            server(chosen, greeting)?.with_authorizer(doorkeeper(token, Arc::clone(&on_visit))?);
         let runtime = runtime()?;
         let endpoint = runtime
             .block_on(async {
@@ -142,7 +142,7 @@ impl Lending {
             .map_err(|e| Error::Config(vec![format!("device: {e}")]))?;
         let watched = Watched {
             protocol: protocol.into(),
-            told,
+            on_visit,
         };
         let router = {
             let _here = runtime.enter();
@@ -240,13 +240,13 @@ fn server(chosen: &[Chosen], greeting: &Greeting) -> Result<RemoteServer, Error>
 }
 
 /// Lets clients with the token in, and reports them.
-fn doorkeeper(token: &str, told: Told) -> Result<impl PeerAuthorizer + use<>, Error> {
+fn doorkeeper(token: &str, on_visit: OnVisit) -> Result<impl PeerAuthorizer + use<>, Error> {
     let tokens = TokenAuthorizer::new(token)
         .map_err(|_empty| Error::Config(vec!["the token is empty".into()]))?;
     Ok(move |request: AuthorizationRequest<'_>| {
         let (client, device) = (named(request.client), request.device_index);
         let answer = tokens.authorize(request);
-        told(match answer {
+        on_visit(match answer {
             Ok(()) => Visit::Took { client, device },
             Err(_) => Visit::Refused { client },
         });
@@ -264,7 +264,7 @@ fn named(client: ClientId) -> String {
 /// Burn's protocol, with an eye on who comes and goes.
 struct Watched {
     protocol: Box<dyn DynProtocolHandler>,
-    told: Told,
+    on_visit: OnVisit,
 }
 
 impl fmt::Debug for Watched {
@@ -281,14 +281,14 @@ impl ProtocolHandler for Watched {
             .iter()
             .next()
             .map_or_else(String::new, |path| path.remote_addr().to_string());
-        (self.told)(Visit::Came {
+        (self.on_visit)(Visit::Came {
             client: client.clone(),
             from,
         });
         let began = Instant::now();
         let result = self.protocol.accept(connection.clone()).await;
         let (stats, reason) = (connection.stats(), connection.close_reason());
-        (self.told)(Visit::Left {
+        (self.on_visit)(Visit::Left {
             client,
             secs: began.elapsed().as_secs_f64(),
             received_bytes: stats.udp_rx.bytes,

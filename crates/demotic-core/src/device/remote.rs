@@ -47,9 +47,9 @@ const GREETING: &str = "demotic_greeting";
 /// What a server says of itself before anything is computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Greeting {
-    /// Of this program.
+    /// Version of this program.
     pub(super) version: String,
-    /// Of what travels between the machines.
+    /// Version of what travels between the machines.
     pub(super) build: String,
     /// By number.
     pub(super) devices: Vec<Lent>,
@@ -71,7 +71,7 @@ pub struct Lent {
 }
 
 impl Greeting {
-    /// Of this build.
+    /// The greeting of this build.
     pub(super) fn new(devices: Vec<Lent>) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -150,7 +150,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Of a device's whole name.
+    /// Reads a device's whole name.
     fn parse(asked: &str) -> Result<Self, Error> {
         let bad = |what: &str| {
             Error::Config(vec![format!(

@@ -67,8 +67,8 @@ pub struct Terms {
 }
 
 impl Terms {
-    /// Of a run's folder, by its header; of the weights in the program, by their card. A file of weights does
-    /// not say.
+    /// The terms of a run's folder, by its header; of the weights in the program, by their card. A file of
+    /// weights does not say.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -113,6 +113,7 @@ fn facts(checkpoint: &Checkpoint, terms: &Terms) -> Vec<(&'static str, String)> 
         ("channels", data.channels.name().to_owned()),
         ("value_range", "-1 to 1".into()),
         ("background", data.background.clone()),
+        ("fit", data.fit.name().to_owned()),
         ("size_px", data.size_px.to_string()),
         ("size_multiple_px", multiple(generator).to_string()),
         (
@@ -354,6 +355,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
          | input | `{PICTURE}` | float32 [batch, {count}, height, width] | {}, -1 to 1, on {}; sides multiples of {}, best {size} |\n\
          | input | `{STYLE}` | int64 [batch] | number of the style to translate into, as above |\n\
          | output | `{TRANSLATION}` | float32 [batch, {count}, height, width] | as the picture |\n\n\
+         Pictures that are not square came into the square by `data.fit = {}`: bring yours into it likewise.\n\n\
          ```python\nimport json, numpy, onnxruntime\nfrom PIL import Image\n\nmodel = onnxruntime.InferenceSession(\"{}\")\n\
          styles = json.loads(model.get_modelmeta().custom_metadata_map[\"styles\"])\n\
          pixels = numpy.asarray(Image.open(\"picture.png\").convert(\"{}\").resize(({size}, {size})), numpy.float32)\n\
@@ -364,6 +366,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
         channels.name(),
         info.config.data.background,
         multiple(generator),
+        info.config.data.fit.name(),
         Format::Onnx.file(),
         match count {
             1 => "L",
@@ -388,7 +391,7 @@ fn onnx_explained(checkpoint: &Checkpoint) -> String {
     }
     if generator.style != StyleKind::Table {
         text.push_str(
-            "\nIt draws by each style's mean code, as `demotic translate` does without `--style-seed` and `--reference`; other hands of a style \
+            "\nIt draws by each style's mean code, as `demotic translate` does without `--style-seed` and `--reference`; other codes of a style \
              are not in the graph.\n",
         );
     }

@@ -32,7 +32,7 @@ pub struct Evaluation {
     /// Directions without any pair, where only sets of pictures can be compared.
     #[serde(default)]
     pub unpaired: Vec<Unpaired>,
-    /// Pictures drawn without an input, where the run was trained to; one per style.
+    /// Samples, one entry per style.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior: Vec<FromPrior>,
     /// How well the discriminator recognises the styles of real pictures; `None` (`null`) where it was not
@@ -69,10 +69,10 @@ pub struct SetMeasured {
     pub kid: Estimate,
 }
 
-/// Figures of pictures drawn without an input, each with its 95 % interval over families.
+/// Figures of samples, each with its 95 % interval over families.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DrawnMeasured {
+pub struct SampleMeasured {
     /// [`super::kernel_distance`] to held-out pictures of the style; lower is better.
     pub kid: Estimate,
     /// Mean over pictures of the least mean absolute difference from any training picture of the style: 0 is
@@ -84,22 +84,22 @@ pub struct DrawnMeasured {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NearestMeasured {
-    /// As of [`DrawnMeasured`].
+    /// As [`SampleMeasured::nearest_l1`].
     pub nearest_l1: Estimate,
 }
 
-/// Figures of pictures of one style drawn without an input.
+/// Figures of one style's samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FromPrior {
     /// The style.
     pub style: String,
-    /// Pictures drawn, and held-out pictures of the style that they are held against.
+    /// Samples, and as many held-out pictures of the style that they are compared with.
     pub n: usize,
-    /// Drawn from N(0, 1).
-    pub normal: DrawnMeasured,
-    /// Drawn from the density that was fitted to the latents of training pictures.
-    pub fitted: DrawnMeasured,
+    /// Latents from N(0, 1).
+    pub normal: SampleMeasured,
+    /// Latents from the density that was fitted to those of training pictures.
+    pub fitted: SampleMeasured,
     /// As many training pictures of the style in their place: the KID that a perfect sampler comes to.
     pub training: SetMeasured,
     /// The held-out pictures themselves: what new pictures of the style come to.
@@ -319,13 +319,12 @@ fn notes(measured: &[(Direction, ByMethod<Option<Spreads>>)], split: Split) -> V
     note.into_iter().collect()
 }
 
-/// Draws pictures of every style without an input and holds them, as sets, against the held-out pictures of
-/// `split`; a style of fewer than [`LEAST_SET`] held-out pictures has no figures.
+/// Compares samples of every style, as sets, with the held-out pictures of `split`; a style of fewer than
+/// [`LEAST_SET`] held-out pictures has no figures.
 ///
-/// `draw(style, n)` returns two times `n` pictures as the network draws them, `[n, c, side, side]` in [-1,
-/// 1]: from N(0, 1) and from the fitted density. A drawn picture shows nobody's idea: in the intervals the
-/// `i`-th stands or falls with the family of the `i`-th held-out one, as a training picture in its place
-/// does.
+/// `draw(style, n)` returns two times `n` samples as the network generates them, `[n, c, side, side]` in [-1,
+/// 1]: from N(0, 1) and from the fitted density. A sample belongs to no family: in the intervals the `i`-th
+/// stands or falls with the family of the `i`-th held-out picture, as a training picture in its place does.
 ///
 /// # Errors
 /// What `draw` reports.
@@ -372,7 +371,7 @@ pub fn from_prior<E>(
         };
         let drawn = |pictures: &[f32]| {
             let pictures = dataset.shown(pictures);
-            Some(DrawnMeasured {
+            Some(SampleMeasured {
                 kid: measured(&pictures)?.kid,
                 nearest_l1: nearest(&pictures)?,
             })
@@ -713,10 +712,10 @@ impl Evaluation {
         fitted
     }
 
-    /// Pictures drawn without an input: of each style, each figure of every way to draw them.
+    /// Samples: of each style, each figure of every way to sample.
     fn drawn(&self) -> Table {
         let mut table = Table::new([
-            Column::text("drawn without input").at_least(8),
+            Column::text("samples").at_least(8),
             Column::figure("n"),
             Column::text("figure"),
             Column::figure("fitted prior"),
@@ -796,7 +795,7 @@ struct Row {
     to: String,
     kind: String,
     n: String,
-    /// Of so few pictures that an interval would promise too much.
+    /// Whether there are so few pictures that an interval would promise too much.
     is_few: bool,
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }

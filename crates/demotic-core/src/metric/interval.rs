@@ -15,14 +15,14 @@ use crate::rng::{Rng, Stream};
 const TAIL: f64 = 0.025;
 /// Draws behind each interval.
 const RESAMPLES: usize = 500;
-/// Of those draws: the same for every run, so that intervals of two runs are of the same pictures.
+/// Seed of those draws: the same for every run, so that intervals of two runs are of the same pictures.
 const SEED: u64 = 0x0de3_071c;
 
 /// A figure with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Estimate {
-    /// Of all pictures.
+    /// The figure over all pictures.
     pub value: f64,
     /// Lower end of the percentile interval.
     pub low: f64,

@@ -89,7 +89,7 @@ pub(super) struct Grams<'a> {
 }
 
 impl Gram {
-    /// Of a set with itself: no vector counts with itself.
+    /// The Gram matrix of a set with itself: no vector counts with itself.
     pub(super) fn own(a: &[f32], dimension: usize) -> Self {
         let n = a.len() / dimension.max(1);
         let diagonal: Vec<Option<usize>> = (0..n).map(Some).collect();

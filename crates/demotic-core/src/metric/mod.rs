@@ -18,7 +18,7 @@ mod verdict;
 pub use baseline::{Nearest, Remap};
 pub use coloured::Coloured;
 pub use evaluation::{
-    Direction, DrawnMeasured, Evaluation, FromPrior, KindMeans, NearestMeasured, SetMeasured,
+    Direction, Evaluation, FromPrior, KindMeans, NearestMeasured, SampleMeasured, SetMeasured,
     Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
 };
 pub use features::{Seen, pooled, see};
@@ -26,7 +26,7 @@ pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
 pub use measured::Measured;
 pub(crate) use measured::is_lower_better;
-pub use networks::{NO_STYLES_TOLD, evaluate_at_size, evaluate_networks, evaluate_translations};
+pub use networks::{NAMES_NO_STYLE, evaluate_at_size, evaluate_networks, evaluate_translations};
 pub use recognition::{Recognition, Recognized, Recognizer, StyleRecognition, recognition};
 pub(crate) use scores::summed;
 pub use scores::{MAX_PSNR, Scores, l1, mean_scores, psnr, ssim};

@@ -17,7 +17,7 @@ use crate::translate::{AlphaRule, Framed};
 use crate::{recognize, translate};
 
 /// Why some discriminators are not asked for styles.
-pub const NO_STYLES_TOLD: &str = "the discriminator of this run cannot name styles: a loss.adversarial_kind other than \
+pub const NAMES_NO_STYLE: &str = "the discriminator of this run cannot name styles: a loss.adversarial_kind other than \
     `likelihood` only trains the score of a patch's own style against that of fake";
 
 /// Translates and scores every held-out pair, or sets of pictures where there are no pairs, samples from the
@@ -50,7 +50,7 @@ pub fn evaluate_networks(
         let Ok(found) = recognition(dataset, split, &mut recognizer);
         evaluation.recognition = found;
     } else {
-        evaluation.notes.push(NO_STYLES_TOLD.to_owned());
+        evaluation.notes.push(NAMES_NO_STYLE.to_owned());
     }
     if evaluation.directions.is_empty() {
         let lacks = format!("no {split} picture has a counterpart in another style");

@@ -240,7 +240,7 @@ mod tests {
                 "translations look no more like the style than their inputs; colours are often wrong; shapes suffer"
             )
         );
-        // Of styles drawn anew pixels say nothing, and without KID the perceptual distance speaks.
+        // Where styles are drawn anew, pixels say nothing; without KID the perceptual distance speaks.
         let (near, far) = (measured(0.15, None), measured(0.2, None));
         assert_eq!(
             told(near, far, 0.1, PairKind::Loose).as_deref(),

@@ -6,7 +6,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor};
 use demotic_crf::{Directions, GridCrf, GridCrfConfig, Transitions};
 
-use super::layers::{Conv, Domain, Init, halve, leaky, unshuffle};
+use super::layers::{Conv, Domain, Init, leaky};
+use crate::ops::Read;
 use crate::settings::{DiscriminatorConfig, DiscriminatorHead, TransitionKind};
 
 impl DiscriminatorConfig {
@@ -79,8 +80,8 @@ impl DiscriminatorConfig {
                 format!("{chains}, fixed transitions of {}{seen}", self.potts)
             }
             (DiscriminatorHead::Patch, _) => "independent patches".to_owned(),
-            (DiscriminatorHead::Conv, _) => "patches tied by two convolutions".to_owned(),
-            (DiscriminatorHead::Dense, _) => "patches tied by two dense layers".to_owned(),
+            (DiscriminatorHead::Conv, _) => "patches joined by two convolutions".to_owned(),
+            (DiscriminatorHead::Dense, _) => "patches joined by two dense layers".to_owned(),
         }
     }
 }
@@ -128,10 +129,10 @@ impl Discriminator {
     /// was made for); returns `[b, 1 + K, H/4, W/4]`. A patch sees 20 pixels a side, 36 under a conv head,
     /// everything under a dense one and with `global`.
     pub fn emissions(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let x = self.stem.forward_leaky(unshuffle(pictures));
-        let x = halve(self.fine.forward_leaky(x));
-        let x = self.coarse.forward_leaky(x);
-        let x = self.emissions.forward(self.mix.forward_leaky(x));
+        let x = self.stem.read_leaky(Read::unshuffled(pictures));
+        let x = self.fine.read_leaky(x).halved();
+        let x = self.coarse.read_leaky(Read::plain(x));
+        let x = self.emissions.read(self.mix.read_leaky(x));
         match (&self.conv_head, &self.dense_head) {
             (Some(head), _) => head.forward(x),
             (None, Some(head)) => head.forward(x),
@@ -151,7 +152,7 @@ impl Discriminator {
         self.crf.negative_log_likelihood(emissions, labels)
     }
 
-    /// The same with every patch on its own, whatever the head: softmax cross-entropy.
+    /// The likelihood with every patch on its own, whatever the head: softmax cross-entropy.
     pub(crate) fn patch_negative_log_likelihood(
         &self,
         emissions: Tensor<4>,
@@ -207,10 +208,9 @@ impl ConvHead {
     }
 
     fn forward(&self, scores: Tensor<4>) -> Tensor<4> {
-        let tied = self
-            .second
-            .forward(self.first.forward_leaky(scores.clone()));
-        scores + tied
+        let first = self.first.read_leaky(Read::plain(scores.clone()));
+        let joined = self.second.read(first);
+        scores + joined
     }
 }
 

@@ -4,12 +4,11 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::layers::{
-    AdaNorm, AdaResidual, Code, Conv, Domain, Init, Norm, Residual, halve, unshuffle, upsample,
-};
+use super::layers::{AdaNorm, AdaResidual, Code, Conv, Domain, Init, Norm, Residual, SLOPE, halve};
 use super::recurrent::Drawing;
 use super::style::{Mapping, StyleEncoder};
-use crate::ops::{self, Filter, Meeting, halve_meeting, upsample_onto};
+use crate::number::Real;
+use crate::ops::{self, Filter, Meeting, Read, halve_meeting, upsample_onto};
 use crate::settings::{FilterKind, GeneratorConfig, GeneratorKind, StyleKind};
 
 impl GeneratorConfig {
@@ -108,7 +107,7 @@ struct UpStage {
     conv: Conv,
 }
 
-/// Variational auto-encoder over all styles: `encode` knows no style, `decode` is told one.
+/// Variational auto-encoder over all styles: `encode` knows no style, `decode` takes one.
 ///
 /// # Source
 /// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and
@@ -137,32 +136,109 @@ pub struct Generator {
 /// Diagonal normal `q(z | x)` over a grid.
 #[derive(Clone, Debug)]
 pub struct Posterior {
-    /// `[b, z, h, w]`
-    pub mean: Tensor<4>,
-    /// `[b, z, h, w]`, within [-10, 4].
-    pub log_var: Tensor<4>,
+    parameters: Parameters,
+}
+
+/// How means and variances lie.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a step has two of them, and neither is in a list"
+)]
+#[derive(Clone, Debug)]
+enum Parameters {
+    /// `[b, z, h, w]` each; logarithms of variances within [`ops::LOG_VAR_RANGE`].
+    Apart { mean: Tensor<4>, log_var: Tensor<4> },
+    /// `[b, 2z, h, w]` as `ops::latent` reads them, and their meeting: on devices [`ops::is_near_wgsl`].
+    Together(Tensor<4>, Meeting),
 }
 
 impl Posterior {
-    /// `mean + exp(log_var / 2) * noise`; `noise`: standard normal `[b, z, h, w]`.
-    pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
-        self.mean.clone() + self.log_var.clone().mul_scalar(0.5).exp() * noise
+    /// The posterior of means and raw logarithms of variances, one after the other: `[b, 2z, h, w]`.
+    pub fn raw(both: Tensor<4>) -> Self {
+        if ops::is_near_wgsl(&both.device()) {
+            return Self {
+                parameters: Parameters::Together(both, Meeting::default()),
+            };
+        }
+        let [mean, log_var] = ops::halves(both, 1);
+        Self::apart(mean, log_var)
     }
 
-    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats per picture: `[b]`.
+    /// The posterior of means and raw logarithms of variances: `[b, z, h, w]` each.
+    pub(crate) fn apart(mean: Tensor<4>, log_var: Tensor<4>) -> Self {
+        let [least, most] = ops::LOG_VAR_RANGE;
+        let log_var = (log_var + ops::LOG_VAR_START).clamp(least, most);
+        Self {
+            parameters: Parameters::Apart { mean, log_var },
+        }
+    }
+
+    /// `[b, z, h, w]`
+    pub fn mean(&self) -> Tensor<4> {
+        match &self.parameters {
+            Parameters::Apart { mean, .. } => mean.clone(),
+            Parameters::Together(both, _) => {
+                let [mean, _] = ops::halves(both.clone(), 1);
+                mean
+            }
+        }
+    }
+
+    /// `[b, z, h, w]`, within [-10, 4].
+    pub fn log_var(&self) -> Tensor<4> {
+        match &self.parameters {
+            Parameters::Apart { log_var, .. } => log_var.clone(),
+            Parameters::Together(both, _) => {
+                let [mean, log_var] = ops::halves(both.clone(), 1);
+                Self::apart(mean, log_var).log_var()
+            }
+        }
+    }
+
+    /// `[b, z, h, w]`, of a sample.
+    pub fn dims(&self) -> [usize; 4] {
+        match &self.parameters {
+            Parameters::Apart { mean, .. } => mean.dims(),
+            Parameters::Together(both, _) => {
+                let [b, planes, h, w] = both.dims();
+                [b, planes / 2, h, w]
+            }
+        }
+    }
+
+    /// `mean + exp(log_var / 2) * noise`; `noise`: standard normal `[b, z, h, w]`.
+    pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
+        match &self.parameters {
+            Parameters::Apart { mean, log_var } => {
+                mean.clone() + log_var.clone().mul_scalar(0.5).exp() * noise
+            }
+            Parameters::Together(both, meeting) => ops::latent(both.clone(), noise, meeting),
+        }
+    }
+
+    /// `KL(q || N(0, 1)) = 1/2 sum (mean^2 + var - 1 - log var)` in nats a picture, mean over the batch, over
+    /// the values of a picture: `[1]`.
     ///
     /// # Source
     /// Kingma and Welling 2014, appendix B.
-    pub(crate) fn kl(&self) -> Tensor<1> {
-        let [b, z, h, w] = self.mean.dims();
-        let var = self.log_var.clone().exp();
-        let terms = (self.mean.clone().square() + var - 1.0 - self.log_var.clone()).mul_scalar(0.5);
-        terms
-            .reshape([b, z, h * w])
-            .sum_dim(2)
-            .reshape([b, z])
-            .sum_dim(1)
-            .reshape([b])
+    pub(crate) fn divergence(&self, values: usize) -> Tensor<1> {
+        let [b, z, h, w] = self.dims();
+        match &self.parameters {
+            Parameters::Apart { mean, log_var } => {
+                let var = log_var.clone().exp();
+                let terms = (mean.clone().square() + var - 1.0 - log_var.clone()).mul_scalar(0.5);
+                let nats = terms
+                    .reshape([b, z, h * w])
+                    .sum_dim(2)
+                    .reshape([b, z])
+                    .sum_dim(1)
+                    .reshape([b]);
+                nats.mean().div_scalar(values.to_f32())
+            }
+            Parameters::Together(both, meeting) => {
+                ops::divergence(both.clone(), 1.0 / (b * values).to_f32(), meeting)
+            }
+        }
     }
 }
 
@@ -178,28 +254,23 @@ impl Generator {
     /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context
     /// blocks).
     pub fn encode(&self, pictures: Tensor<4>) -> Posterior {
-        let mut x = self.stem.forward(unshuffle(pictures));
+        let mut x = self.stem.read(Read::unshuffled(pictures));
         for down in &self.downs {
-            x = halve(down.forward(super::layers::leaky(x)));
+            x = halve(down.read(Read::leaky(x, SLOPE)));
         }
         for block in &self.encoder {
             x = block.forward(x);
         }
         let features = self.encoder_norm.forward(x);
-        let (mean, log_var) = if let Some(drawing) = &self.drawing {
-            let [b, ..] = features.dims();
-            let [_, dims] = self.style.dims();
-            let neutral = Code::new(Tensor::zeros([b, dims], &features.device()));
-            drawing.read(features, &self.to_posterior, &self.from_latent, &neutral)
-        } else {
-            let both = self.to_posterior.forward(features); // [b, 2z, h, w]
-            ops::halves(both, 1).into()
+        let Some(drawing) = &self.drawing else {
+            return Posterior::raw(self.to_posterior.forward(features));
         };
-        // Starts at a deviation of e^-2: a decoder that sees only noise learns nothing.
-        Posterior {
-            mean,
-            log_var: (log_var - 4.0).clamp(-10.0, 4.0),
-        }
+        let [b, ..] = features.dims();
+        let [_, dims] = self.style.dims();
+        let neutral = Code::new(Tensor::zeros([b, dims], &features.device()));
+        let (mean, log_var) =
+            drawing.read(features, &self.to_posterior, &self.from_latent, &neutral);
+        Posterior::apart(mean, log_var)
     }
 
     /// The pictures of `latent` in the given styles, by the table's codes.
@@ -236,7 +307,7 @@ impl Generator {
             x = block.forward(x, &code);
         }
         for stage in &self.ups {
-            x = stage.conv.forward(upsample(stage.norm.forward(x, &code)));
+            x = stage.conv.read(Read::doubled(stage.norm.forward(x, &code)));
         }
         self.output
             .forward(self.output_norm.forward(x, &code))
@@ -252,11 +323,11 @@ impl Generator {
     /// generator does so.
     ///
     /// # Shapes
-    /// `pictures`, `drawn`: `[b, c, H, W]` in [-1, 1], as the result.
-    pub(crate) fn laid_in(&self, pictures: Tensor<4>, drawn: Tensor<4>) -> Tensor<4> {
+    /// `pictures`, `decoded`: `[b, c, H, W]` in [-1, 1], as the result.
+    pub(crate) fn laid_in(&self, pictures: Tensor<4>, decoded: Tensor<4>) -> Tensor<4> {
         match self.filter {
-            Some(filter) => ops::lay_in(pictures, drawn, filter),
-            None => drawn,
+            Some(filter) => ops::lay_in(pictures, decoded, filter),
+            None => decoded,
         }
     }
 
@@ -265,8 +336,8 @@ impl Generator {
     /// # Shapes
     /// `pictures`: `[b, c, H, W]` in [-1, 1], as the result; `code`: `[b, style_dims]`.
     pub fn translate_as(&self, pictures: Tensor<4>, code: Tensor<2>) -> Tensor<4> {
-        let drawn = self.decode_as(self.encode(pictures.clone()).mean, code);
-        self.laid_in(pictures, drawn)
+        let decoded = self.decode_as(self.encode(pictures.clone()).mean(), code);
+        self.laid_in(pictures, decoded)
     }
 
     /// Codes of styles from noise, `[b, style_noise_dims] -> [b, style_dims]`; `None` without a mapping
@@ -277,7 +348,7 @@ impl Generator {
             .map(|mapping| mapping.forward(noise, styles))
     }
 
-    /// Codes of the hands that drew pictures of the given styles, `[b, c, H, W] -> [b, style_dims]`; `None`
+    /// Codes of the given pictures, as examples of their styles, `[b, c, H, W] -> [b, style_dims]`; `None`
     /// without a style encoder.
     pub(crate) fn picture_codes(&self, pictures: Tensor<4>, styles: &[u32]) -> Option<Tensor<2>> {
         self.style_encoder
@@ -301,7 +372,7 @@ impl Generator {
         one_hot.matmul(table)
     }
 
-    /// The same of [`one_hot_rows`] that are on the device: `[b, styles]`.
+    /// The table's codes of [`one_hot_rows`] that are on the device: `[b, styles]`.
     pub(crate) fn codes_of_rows(&self, rows: Tensor<2>) -> Tensor<2> {
         rows.matmul(self.style.val())
     }

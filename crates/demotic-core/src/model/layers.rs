@@ -4,8 +4,8 @@ use crate::number::Real;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::ops::{self, Meeting, StyleAffine};
-pub(crate) use crate::ops::{halve, upsample};
+pub(crate) use crate::ops::halve;
+use crate::ops::{self, Meeting, Read, StyleAffine};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -111,7 +111,7 @@ impl Conv {
         self.weight.dims()[0]
     }
 
-    /// The same with spectral normalisation (Miyato et al. 2018), after a few power iterations.
+    /// The layer with spectral normalisation (Miyato et al. 2018), after a few power iterations.
     pub(crate) fn spectral(mut self, init: &mut Init) -> Self {
         let [to, ..] = self.weight.dims();
         self.spectral = Some(init.normal([to], 1.0).set_require_grad(false));
@@ -157,9 +157,14 @@ impl Conv {
         ops::conv_onto(base, x, weight, bias, meeting, true)
     }
 
-    /// The same, then leaky ReLU with the house slope.
-    pub(crate) fn forward_leaky(&self, x: Tensor<4>) -> Tensor<4> {
-        ops::conv(x, self.effective_weight(), self.bias.val(), SLOPE, true)
+    /// [`Self::forward`] of what is read.
+    pub(crate) fn read(&self, x: Read) -> Tensor<4> {
+        ops::conv_read(x, self.effective_weight(), self.bias.val(), true)
+    }
+
+    /// [`Self::read`], then leaky ReLU with the house slope, for the next layer to read.
+    pub(crate) fn read_leaky(&self, x: Read) -> Read {
+        ops::conv_read_leaky(x, self.effective_weight(), self.bias.val(), SLOPE, true)
     }
 
     /// The weights, divided by their largest singular value where that is asked for.
@@ -224,9 +229,8 @@ impl Norm {
     /// [`Self::forward`]; `meeting`: that of `x`.
     pub(crate) fn forward_meeting(&self, x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
         let [_, c, ..] = x.dims();
-        let row = |p: &Param<Tensor<1>>| p.val().reshape([1, c]);
-        let (scale, shift) = (row(&self.scale), row(&self.shift));
-        ops::norm_act_meeting(x, scale, shift, groups(c), SLOPE, meeting)
+        let row = [self.scale.val(), self.shift.val()];
+        ops::norm_row(x, row, groups(c), SLOPE, meeting)
     }
 }
 
@@ -342,15 +346,6 @@ impl AdaResidual {
         let y = self.norms[1].forward(self.convs[0].forward(y), code);
         self.convs[1].forward_onto(x, y, &meeting)
     }
-}
-
-/// Every 2x2 patch becomes four channels: `[b, c, 2h, 2w] -> [b, 4c, h, w]`.
-pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
-    ops::meet_resizing(&x, ops::Resize::Unshuffle);
-    let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h / 2, 2, w / 2, 2])
-        .permute([0, 1, 3, 5, 2, 4])
-        .reshape([b, 4 * c, h / 2, w / 2])
 }
 
 /// Leaky ReLU with the house slope.

@@ -7,7 +7,8 @@ use crate::number::Real;
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use super::layers::{Conv, Domain, Init, SLOPE, halve, leaky, unshuffle};
+use super::layers::{Conv, Domain, Init, SLOPE, leaky};
+use crate::ops::Read;
 
 /// `x W + b`
 #[derive(Module, Debug)]
@@ -92,11 +93,11 @@ impl StyleEncoder {
 
     /// `pictures [b, c, H, W] -> [b, dims]`
     pub(crate) fn forward(&self, pictures: Tensor<4>, styles: &[u32]) -> Tensor<2> {
-        let stem = self.stem.forward_leaky(unshuffle(pictures));
-        let x = self
-            .convs
-            .iter()
-            .fold(stem, |x, conv| conv.forward_leaky(halve(x)));
+        let stem = self.stem.read_leaky(Read::unshuffled(pictures));
+        let convs = self.convs.iter();
+        let x = convs
+            .fold(stem, |x, conv| conv.read_leaky(Read::plain(x.halved())))
+            .value();
         let [b, c, h, w] = x.dims();
         let mean = x.reshape([b, c, h * w]).mean_dim(2).reshape([b, c]);
         of_styles(self.output.forward(mean), styles, self.styles)

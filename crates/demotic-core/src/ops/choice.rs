@@ -185,6 +185,16 @@ fn known(device: &Device, layer: Layer) -> Result<Kernels, Store> {
     }
 }
 
+/// Layers that were measured in this process.
+#[cfg(test)]
+static MEASURED: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+/// Layers that were measured in this process.
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) fn measurements() -> usize {
+    MEASURED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 /// Whose kernels compute a layer on a device; `measure` is asked once for each layer.
 fn chosen(device: &Device, layer: Layer, measure: impl FnOnce() -> Kernels) -> Kernels {
     static MEASURING: Mutex<()> = Mutex::new(());
@@ -198,6 +208,8 @@ fn chosen(device: &Device, layer: Layer, measure: impl FnOnce() -> Kernels) -> K
         Err(store) => store,
     };
     let kernels = measure();
+    #[cfg(test)]
+    MEASURED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     store.write(layer, kernels);
     let mut devices = devices();
     if let Some(asked) = devices.iter_mut().find(|asked| asked.device == *device) {

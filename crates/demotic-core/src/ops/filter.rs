@@ -17,10 +17,11 @@ use burn_flex::FlexTensor;
 
 pub use super::filter_cpu::Filter;
 use super::filter_cpu::{self, FilterShape, ROUNDS};
+use super::flex::{dims, host, own, tensor};
+use super::is_served;
 use super::shapes::{Shape, meet};
 #[cfg(feature = "wgpu")]
 use super::{TensorShape, four};
-use super::{dims, host, is_served, own, tensor};
 
 /// `clamp(x + F(y - x), -1, 1)`: F averages within regions, `F(r)_i = sum_j w_ij r_j / sum_j w_ij` along a
 /// line, with `w_ij = exp(-sum of costs between i and j)` and the cost of a step `1 / (reach * side) + edge

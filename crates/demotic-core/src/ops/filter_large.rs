@@ -116,7 +116,7 @@ impl Large<'_> {
     /// The change, smoothed within regions of the guide.
     ///
     /// # Panics
-    /// Of pictures of other than 1, 3 or 4 planes.
+    /// On pictures of other than 1, 3 or 4 planes.
     pub(crate) fn run(&self) -> Change {
         let values = match self.change.channels {
             1 => self.smoothed::<1>(),
@@ -306,7 +306,7 @@ fn walk_row<const C: usize>(
     }
 }
 
-/// The same down `n` columns; `lines`: `[H, c]` slices of as many values.
+/// Walks down `n` columns; `lines`: `[H, c]` slices of as many values.
 fn walk_strip<const C: usize>(
     lines: &mut [&mut [i16]],
     n: usize,

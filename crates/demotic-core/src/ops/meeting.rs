@@ -47,7 +47,7 @@ impl Meeting {
 }
 
 /// True where a parent wants no gradient, or keeps it after the backward pass. An operation's own result
-/// never is a leaf: Burn tells leaves by another requirement than that.
+/// never is a leaf: Burn knows leaves by another requirement than that.
 pub(super) fn is_leaf_or_none<const N: usize>(ops: &Ops<(), N>, parent: usize) -> bool {
     ops.parents[parent]
         .as_ref()

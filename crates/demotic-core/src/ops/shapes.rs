@@ -16,13 +16,13 @@ pub(crate) enum Shape {
         side: usize,
         kernel: usize,
     },
-    /// Of `[b, channels, side, side]`, with leaky ReLU.
+    /// A normalisation of `[b, channels, side, side]`, with leaky ReLU.
     Normalisation {
         channels: usize,
         side: usize,
         groups: usize,
     },
-    /// Of `[b, channels, side, side]`.
+    /// A change of sides of `[b, channels, side, side]`.
     Resizing {
         way: Resize,
         channels: usize,

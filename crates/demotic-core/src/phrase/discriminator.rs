@@ -1,5 +1,5 @@
 //! What the tokens of a text look like: fake, of a real name, of what people really say. Emissions are local
-//! (a token and its neighbours), a linear-chain CRF ties the labels of neighbours.
+//! (a token and its neighbours), a linear-chain CRF scores the labels of neighbours together.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
@@ -91,7 +91,7 @@ impl Example {
                 match rng.below(4) {
                     0 => Self::spliced(&a, &b, rng),
                     1 => Self::spliced(&b, &a, rng),
-                    // Seams alone must not tell.
+                    // Seams alone must not give a fake away.
                     2 => Self::spliced(&a, &any(real, rng), rng),
                     _ => Self::spliced(&b, &any(fake, rng), rng),
                 }

@@ -8,7 +8,7 @@ pub(super) const WIDTH: usize = Seen::POOLED;
 /// Directions that are kept.
 pub(super) const KEPT: usize = 96;
 
-/// A linear map from what the network sees to what tells ideas apart.
+/// A linear map from the network's features to those that distinguish ideas.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Eyes {
     /// `[WIDTH]`
@@ -18,7 +18,7 @@ pub(super) struct Eyes {
 }
 
 impl Eyes {
-    /// What tells the idea of a picture, of length 1: `[KEPT]`.
+    /// What of a picture distinguishes its idea, of length 1: `[KEPT]`.
     pub(super) fn look(&self, seen: &[f32]) -> Vec<f32> {
         let apart: Vec<f32> = seen.iter().zip(&self.mean).map(|(v, m)| v - m).collect();
         let axes = self.basis.chunks_exact(WIDTH);
@@ -26,7 +26,7 @@ impl Eyes {
     }
 }
 
-/// Of length 1.
+/// The vector scaled to length 1.
 pub(super) fn unit(mut values: Vec<f32>) -> Vec<f32> {
     let length = product(&values, &values).sqrt().max(1e-12) as f32;
     for value in &mut values {

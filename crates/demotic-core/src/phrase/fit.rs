@@ -29,7 +29,7 @@ pub struct Blend {
 }
 
 impl Default for Blend {
-    /// Of phrases, where none is held out.
+    /// The blend for phrases where none is held out.
     fn default() -> Self {
         Self {
             network: 1.0,
@@ -57,9 +57,9 @@ impl Blend {
     }
 }
 
-/// How well held-out phrases, or drawings, are told.
+/// How well the right ideas of held-out phrases, or of drawings, are found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Told {
+pub struct Retrieval {
     /// Mean negative log-probability that one of the right ideas has.
     pub nats: f32,
     /// Share whose first idea is right.
@@ -68,8 +68,8 @@ pub struct Told {
     pub five: f32,
 }
 
-impl Told {
-    /// Of scores over ideas, a row each, whose softmax is their probability.
+impl Retrieval {
+    /// Measures scores over ideas, a row each, whose softmax is their probability.
     pub(super) fn of<'a>(rows: impl Iterator<Item = (&'a [f32], &'a [usize])>) -> Option<Self> {
         let (mut n, mut sums) = (0.0_f32, [0.0_f32; 3]);
         for (scores, right) in rows {
@@ -100,14 +100,14 @@ fn nats(scores: &[f32], right: &[usize]) -> f32 {
 }
 
 /// The blend under which what is right is most probable, of those whose weights are tried, and how well it
-/// tells it. `log_probs`, `scores` of recall: rows over ideas; `right`: the right ideas of each row.
+/// finds it. `log_probs`, `scores` of recall: rows over ideas; `right`: the right ideas of each row.
 pub(super) fn fitted(
     log_probs: &[&[f32]],
     scores: &[Vec<f32>],
     right: &[&[usize]],
     networks: &[f32],
     recalls: &[f32],
-) -> Option<(Blend, Told)> {
+) -> Option<(Blend, Retrieval)> {
     let tried = networks.iter().flat_map(|network| {
         let tried = recalls.iter();
         tried.map(move |recall| Blend {
@@ -115,13 +115,13 @@ pub(super) fn fitted(
             recall: *recall,
         })
     });
-    let told = tried.filter_map(|blend| {
+    let retrieval = tried.filter_map(|blend| {
         let rows = log_probs.par_iter().zip(scores);
         let rows: Vec<Vec<f32>> = rows.map(|(p, s)| blend.scores(p, s)).collect();
         let rows = rows.iter().map(Vec::as_slice);
-        Some((blend, Told::of(rows.zip(right.iter().copied()))?))
+        Some((blend, Retrieval::of(rows.zip(right.iter().copied()))?))
     });
-    told.min_by(|(_, a), (_, b)| a.nats.total_cmp(&b.nats))
+    retrieval.min_by(|(_, a), (_, b)| a.nats.total_cmp(&b.nats))
 }
 
 /// Validation phrases, once each language and folded form, with the ideas that have them.
@@ -150,27 +150,27 @@ impl HeldOut {
         Self { texts, right }
     }
 
-    /// How well the encoder tells them, by its log-probabilities `[texts * ideas]` times the weight of those
-    /// tried under which they are most probable: an encoder goes on to learn what is right after it has
-    /// become too sure. `None` where there are none.
-    pub(super) fn told(&self, log_probs: &[f32], ideas: usize) -> Option<Told> {
+    /// How well the encoder finds their ideas, by its log-probabilities `[texts * ideas]` times the weight of
+    /// those tried under which they are most probable: an encoder goes on to learn what is right after it
+    /// has become too sure. `None` where there are none.
+    pub(super) fn retrieval(&self, log_probs: &[f32], ideas: usize) -> Option<Retrieval> {
         let tried = ENCODER.into_iter().filter(|weight| *weight > 0.0);
-        let told = tried.filter_map(|weight| {
+        let retrieval = tried.filter_map(|weight| {
             let scores: Vec<f32> = log_probs.iter().map(|p| weight * p).collect();
             let right = self.right.iter().map(Vec::as_slice);
-            Told::of(scores.chunks_exact(ideas).zip(right))
+            Retrieval::of(scores.chunks_exact(ideas).zip(right))
         });
-        told.min_by(|a, b| a.nats.total_cmp(&b.nats))
+        retrieval.min_by(|a, b| a.nats.total_cmp(&b.nats))
     }
 
-    /// The blend under which they are most probable, of those that are tried, and how well it tells them.
-    /// `recall` knows none of them.
+    /// The blend under which they are most probable, of those that are tried, and how well it finds their
+    /// ideas. `recall` knows none of them.
     pub(super) fn fitted(
         &self,
         recall: &Recall,
         log_probs: &[f32],
         ideas: usize,
-    ) -> Option<(Blend, Told)> {
+    ) -> Option<(Blend, Retrieval)> {
         let texts = self.texts.par_iter();
         let scores: Vec<Vec<f32>> = texts.map(|text| recall.likeness(text).scores).collect();
         let rows: Vec<&[f32]> = log_probs.chunks_exact(ideas).collect();
@@ -187,19 +187,20 @@ mod tests {
     #[test]
     fn right_ideas_are_told_by_their_share_and_their_place() {
         let scores = [0.5_f32.ln(), 0.25_f32.ln(), 0.25_f32.ln()];
-        let told = |right: &[usize]| Told::of([(&scores[..], right)].into_iter()).expect("a row");
-        let one = told(&[0]);
+        let retrieval =
+            |right: &[usize]| Retrieval::of([(&scores[..], right)].into_iter()).expect("a row");
+        let one = retrieval(&[0]);
         assert!(
             (one.nats - 2.0_f32.ln()).abs() < 1e-6 && one.first == 1.0,
             "{one:?}"
         );
-        let two = told(&[1, 2]);
+        let two = retrieval(&[1, 2]);
         assert!((two.nats - 2.0_f32.ln()).abs() < 1e-6, "{two:?}");
         assert_eq!((two.first, two.five), (0.0, 1.0));
         // Far below: finite.
-        let far = Told::of([(&[0.0, -500.0][..], &[1][..])].into_iter()).expect("a row");
+        let far = Retrieval::of([(&[0.0, -500.0][..], &[1][..])].into_iter()).expect("a row");
         assert!((far.nats - 500.0).abs() < 1e-3, "{far:?}");
-        assert_eq!(Told::of(std::iter::empty()), None);
+        assert_eq!(Retrieval::of(std::iter::empty()), None);
     }
 
     /// Ideas `a` and `b` of many phrases; validation phrases are found by their hash.
@@ -237,20 +238,23 @@ mod tests {
             };
             held.right.iter().flat_map(row).collect()
         };
-        let (wrong, told) = held.fitted(&recall, &log_probs(false), 2).expect("phrases");
+        let (wrong, retrieval) = held.fitted(&recall, &log_probs(false), 2).expect("phrases");
         assert_eq!(wrong.network, 0.0);
         assert!(
-            wrong.recall > 0.0 && told.first == 1.0,
-            "{wrong:?} {told:?}"
+            wrong.recall > 0.0 && retrieval.first == 1.0,
+            "{wrong:?} {retrieval:?}"
         );
         // Where TF-IDF knows nothing.
         let nothing = Recall::new(&training.filtered(|_| false));
-        let (right, told) = held.fitted(&nothing, &log_probs(true), 2).expect("phrases");
+        let (right, retrieval) = held.fitted(&nothing, &log_probs(true), 2).expect("phrases");
         assert!(
-            right.network == 1.0 && told.nats < 0.01,
-            "{right:?} {told:?}"
+            right.network == 1.0 && retrieval.nats < 0.01,
+            "{right:?} {retrieval:?}"
         );
-        assert_eq!(held.told(&log_probs(false), 2).map(|t| t.first), Some(0.0));
+        assert_eq!(
+            held.retrieval(&log_probs(false), 2).map(|t| t.first),
+            Some(0.0)
+        );
         let likeness = Likeness {
             similarities: vec![0.3, 0.4],
             scores: vec![0.3, 0.4],

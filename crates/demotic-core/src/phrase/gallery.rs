@@ -16,12 +16,13 @@ use crate::data::{CachePolicy, DataError, Dataset, Split, fnv1a64};
 use crate::metric::pooled;
 
 /// Weight of an idea's most similar drawing beside all of them taken together. Of held-out drawings, the most
-/// similar drawing alone told .335 / .625, the mean alone .393 / .717, both .382 / .713; of drawings that are
+/// similar one alone found .335 / .625, the mean alone .393 / .717, both .382 / .713; of drawings that are
 /// known, .85 are found again by the mean alone and .97 by both.
 const NEAREST: f32 = 1.0;
 /// Similarity of an idea without a drawing.
 const LEAST: f32 = -(1.0 + NEAREST);
-/// Sharpness of probabilities over ideas: of 10, 14 and 20, that under which held-out drawings are told best.
+/// Sharpness of probabilities over ideas: of 10, 14 and 20, that under which the right ideas of held-out
+/// drawings are most probable.
 pub(super) const SHARPNESS: f32 = 10.0;
 /// Pictures looked at in one go.
 const CHUNK: usize = 256;
@@ -68,7 +69,7 @@ impl Gallery {
     /// [`Self::built_in`] without the drawings of some styles.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::built_in`].
     pub(super) fn built_in_but(table: &Phrases, left_out: &[&str]) -> Result<Self, DataError> {
         let keys: Vec<String> = super::emoji_ideas()?
             .into_iter()

@@ -126,7 +126,7 @@ impl Kaomoji {
     }
 
     /// Every face.
-    pub fn faces(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn faces(&self) -> impl Iterator<Item = &str> {
         self.groups
             .iter()
             .flat_map(|group| group.faces.iter().map(String::as_str))

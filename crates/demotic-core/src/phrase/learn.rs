@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::discriminator::{Example, FAKE, TextDiscriminator, real_label};
 use super::encoder::{PhraseEncoder, units_of};
 use super::faces::{Faces, Written};
-use super::fit::{Blend, HeldOut, Told};
+use super::fit::{Blend, HeldOut, Retrieval};
 use super::gallery::{Gallery, drawn_ones};
 use super::looks::Looks;
 use super::networks::{Networks, Scribe, part_of};
@@ -78,7 +78,7 @@ pub enum Part {
 
 impl Part {
     /// All, in order.
-    pub const ALL: [Self; 9] = [
+    const ALL: [Self; 9] = [
         Self::Encoder,
         Self::SpeakerEn,
         Self::SpeakerZh,
@@ -90,7 +90,7 @@ impl Part {
         Self::AdversarialZh,
     ];
 
-    /// As it is told.
+    /// As lines and records have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Encoder => "encoder",
@@ -129,17 +129,17 @@ impl Part {
 /// A step that was done.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LearnTick {
-    /// Of which part.
+    /// The part that learns.
     pub part: Part,
     /// Steps of the part done.
     pub step: u64,
-    /// Of how many.
+    /// Steps of the part in all.
     pub steps: u64,
     /// Nats a phrase, a unit or a token.
     pub loss: f32,
-    /// How well what is held out is told, where it was looked at.
+    /// How well ideas of what is held out are found, where that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_out: Option<Told>,
+    pub held_out: Option<Retrieval>,
 }
 
 /// What was found on what is held out.
@@ -150,17 +150,17 @@ pub struct Found {
     /// Step whose weights the encoder has; 0 before it is learnt.
     pub encoder_step: u64,
     /// Validation phrases by the encoder alone.
-    pub encoder: Option<Told>,
+    pub encoder: Option<Retrieval>,
     /// Validation phrases by the blend.
-    pub blended: Option<Told>,
+    pub blended: Option<Retrieval>,
     /// Drawings that are held out, by the reader.
-    pub reader: Option<Told>,
+    pub reader: Option<Retrieval>,
     /// The same by the other drawings.
-    pub drawings: Option<Told>,
+    pub drawings: Option<Retrieval>,
     /// What reader and drawings are worth beside each other.
     pub sight: Option<Blend>,
     /// Drawings that are held out, by that blend.
-    pub seen: Option<Told>,
+    pub seen: Option<Retrieval>,
 }
 
 /// A folded phrase and whose it is.
@@ -193,8 +193,8 @@ pub struct Learner {
     pub(super) examples: [Vec<Example>; 2],
     pub(super) looks: Option<Looks>,
     held_out: Option<HeldOut>,
-    /// The encoder's best weights so far, how well they tell validation phrases, and looks since.
-    best: Option<(Told, Arrays)>,
+    /// The encoder's best weights so far, how well they find ideas of validation phrases, and looks since.
+    best: Option<(Retrieval, Arrays)>,
     waited: u64,
     pub(super) found: Found,
 }
@@ -206,7 +206,7 @@ pub struct LearnState {
     pub format: u32,
     /// How long to learn.
     pub options: LearnOptions,
-    /// Of the phrases that are learnt.
+    /// Fingerprint of the phrases that are learnt.
     pub fingerprint: String,
     /// Parts done.
     pub part: usize,
@@ -214,9 +214,9 @@ pub struct LearnState {
     pub step: u64,
     /// Updates of its optimiser.
     pub updates: u64,
-    /// How well the best weights of the encoder so far tell validation phrases, and looks since.
+    /// How well the encoder's best weights so far find ideas of validation phrases, and looks since.
     #[serde(default)]
-    pub best: Option<Told>,
+    pub best: Option<Retrieval>,
     /// See [`Self::best`].
     #[serde(default)]
     pub waited: u64,
@@ -248,7 +248,7 @@ fn training(table: &Phrases) -> Phrases {
 }
 
 impl Learner {
-    /// Begins with the training phrases of a table: those held out by [`split_of_phrase`] are never seen.
+    /// Begins with the training phrases of a table: those that are held out are never seen.
     ///
     /// # Errors
     /// [`Error::Config`] where there are no phrases to learn from.
@@ -411,9 +411,9 @@ impl Learner {
         }))
     }
 
-    /// How well the encoder tells validation phrases; keeps its weights where they are the best so far, and
-    /// ends its part where they have not been for long. Nothing where it never looks, or there is none.
-    fn look(&mut self) -> Option<Told> {
+    /// How well the encoder finds ideas of validation phrases; keeps its weights where they are the best so
+    /// far, and ends its part where they have not been for long. Nothing where it never looks.
+    fn look(&mut self) -> Option<Retrieval> {
         if self.options.patience == 0 {
             return None;
         }
@@ -423,13 +423,13 @@ impl Learner {
         let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
         let device = self.device.clone().inner();
         let log_probs = self.networks.encoder.valid().log_probs(&texts, &device);
-        let told = held_out.told(&log_probs, self.ideas)?;
+        let retrieval = held_out.retrieval(&log_probs, self.ideas)?;
         if self
             .best
             .as_ref()
-            .is_none_or(|(best, _)| told.nats < best.nats)
+            .is_none_or(|(best, _)| retrieval.nats < best.nats)
         {
-            self.best = Some((told, weights_of(&self.networks.encoder)));
+            self.best = Some((retrieval, weights_of(&self.networks.encoder)));
             self.found.encoder_step = self.step;
             self.waited = 0;
         } else {
@@ -438,7 +438,7 @@ impl Learner {
                 self.step = self.options.encoder_steps;
             }
         }
-        Some(told)
+        Some(retrieval)
     }
 
     /// Takes the encoder's best weights, and fits what they are worth beside TF-IDF: on validation phrases,
@@ -459,11 +459,11 @@ impl Learner {
         let texts: Vec<&str> = held_out.texts.iter().map(String::as_str).collect();
         let device = self.device.clone().inner();
         let log_probs = self.networks.encoder.valid().log_probs(&texts, &device);
-        self.found.encoder = held_out.told(&log_probs, self.ideas);
+        self.found.encoder = held_out.retrieval(&log_probs, self.ideas);
         let recall = Recall::new(&training(&self.table));
-        if let Some((blend, told)) = held_out.fitted(&recall, &log_probs, self.ideas) {
+        if let Some((blend, retrieval)) = held_out.fitted(&recall, &log_probs, self.ideas) {
             self.found.blend = blend;
-            self.found.blended = Some(told);
+            self.found.blended = Some(retrieval);
         }
     }
 
@@ -658,7 +658,7 @@ impl Learner {
             part: self.part,
             step: self.step,
             updates: self.adam.state().0,
-            best: self.best.as_ref().map(|(told, _)| *told),
+            best: self.best.as_ref().map(|(retrieval, _)| *retrieval),
             waited: self.waited,
             found: self.found,
         }
@@ -715,7 +715,9 @@ impl Learner {
         self.step = state.step;
         self.found = state.found;
         self.waited = state.waited;
-        self.best = state.best.map(|told| (told, part_of(arrays, "best")));
+        self.best = state
+            .best
+            .map(|retrieval| (retrieval, part_of(arrays, "best")));
         if let Some((_, best)) = &self.best {
             // Whether they are whole shows now, not when they are needed.
             with_weights(self.networks.encoder.clone(), best).map_err(damaged)?;
@@ -1096,7 +1098,7 @@ mod tests {
         };
         let mut learner = Learner::new(&table, options, &device).expect("there are phrases");
         let ticks = to_the_end(&mut learner);
-        let looks: Vec<(u64, Told)> = ticks
+        let looks: Vec<(u64, Retrieval)> = ticks
             .iter()
             .filter_map(|tick| Some((tick.step, tick.held_out?)))
             .collect();
@@ -1117,7 +1119,11 @@ mod tests {
         let found = learner.words().found();
         assert_eq!(found.encoder_step, best.0);
         assert_eq!(found.encoder, Some(best.1), "the weights of that step");
-        assert!(found.blended.is_some_and(|told| told.nats <= best.1.nats));
+        assert!(
+            found
+                .blended
+                .is_some_and(|retrieval| retrieval.nats <= best.1.nats)
+        );
         // Without looks the last weights stay.
         let blind = LearnOptions {
             encoder_steps: 5,

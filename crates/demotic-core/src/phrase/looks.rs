@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::fit::{Blend, Told, fitted};
+use super::fit::{Blend, Retrieval, fitted};
 use super::gallery::{Gallery, SHARPNESS};
 use super::table::Phrases;
 use crate::data::{DataError, Split, split_of_family};
@@ -56,22 +56,22 @@ impl Looks {
             .collect()
     }
 
-    /// How well log-probabilities, a row of `ideas` a held-out look, tell them.
-    pub(super) fn told(&self, log_probs: &[f32], ideas: usize) -> Option<Told> {
+    /// How well log-probabilities, a row of `ideas` a held-out look, find their ideas.
+    pub(super) fn retrieval(&self, log_probs: &[f32], ideas: usize) -> Option<Retrieval> {
         let rows = log_probs.chunks_exact(ideas);
-        Told::of(rows.zip(self.right()))
+        Retrieval::of(rows.zip(self.right()))
     }
 
-    /// How well the training drawings tell them.
-    pub(super) fn told_by_drawings(&self) -> Option<Told> {
+    /// How well the training drawings find their ideas.
+    pub(super) fn retrieval_by_drawings(&self) -> Option<Retrieval> {
         let scaled = |row: Vec<f32>| -> Vec<f32> { row.iter().map(|s| SHARPNESS * s).collect() };
         let rows: Vec<Vec<f32>> = self.similarities().into_iter().map(scaled).collect();
-        Told::of(rows.iter().map(Vec::as_slice).zip(self.right()))
+        Retrieval::of(rows.iter().map(Vec::as_slice).zip(self.right()))
     }
 
     /// What the reader's log-probabilities and the drawings are worth beside each other, and how well both
-    /// together tell the held-out looks.
-    pub(super) fn fitted(&self, log_probs: &[f32], ideas: usize) -> Option<(Blend, Told)> {
+    /// together find the ideas of the held-out looks.
+    pub(super) fn fitted(&self, log_probs: &[f32], ideas: usize) -> Option<(Blend, Retrieval)> {
         let rows: Vec<&[f32]> = log_probs.chunks_exact(ideas).collect();
         fitted(
             &rows,
@@ -106,8 +106,11 @@ mod tests {
             let is_known = (0..looks.training.len()).any(|at| looks.training.drawing(at).1 == look);
             assert!(!is_known, "{idea}");
         }
-        let told = looks.told_by_drawings().expect("there are some");
-        assert!(told.first > 0.5 && told.five >= told.first, "{told:?}");
+        let retrieval = looks.retrieval_by_drawings().expect("there are some");
+        assert!(
+            retrieval.first > 0.5 && retrieval.five >= retrieval.first,
+            "{retrieval:?}"
+        );
         // A reader that is always right, and one that knows nothing.
         let ln = |is_right: bool| if is_right { 0.0 } else { -9.0 };
         let knows = |looks: &Looks| -> Vec<f32> {
@@ -115,14 +118,17 @@ mod tests {
             rows.flat_map(|(own, _)| (0..ideas).map(move |idea| ln(idea == *own)))
                 .collect()
         };
-        let (blend, told) = looks.fitted(&knows(&looks), ideas).expect("some");
+        let (blend, retrieval) = looks.fitted(&knows(&looks), ideas).expect("some");
         assert!(
-            told.first == 1.0 && blend.network > 0.0,
-            "{blend:?} {told:?}"
+            retrieval.first == 1.0 && blend.network > 0.0,
+            "{blend:?} {retrieval:?}"
         );
         let nothing = vec![-(ideas as f32).ln(); looks.held_out.len() * ideas];
-        let (blend, told) = looks.fitted(&nothing, ideas).expect("some");
-        let alone = looks.told_by_drawings().expect("some");
-        assert!(blend.recall > 0.0 && told.first == alone.first, "{blend:?}");
+        let (blend, retrieval) = looks.fitted(&nothing, ideas).expect("some");
+        let alone = looks.retrieval_by_drawings().expect("some");
+        assert!(
+            blend.recall > 0.0 && retrieval.first == alone.first,
+            "{blend:?}"
+        );
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Memory<'a> {
     /// drawn it.
     ///
     /// With `real`, the style's own drawing where it has one. Else a drawing of another style of the run,
-    /// translated; then one beside the run's; last, the style's own, drawn again.
+    /// translated; then one beside the run's; last, the style's own, reconstructed.
     pub fn draw(&self, key: &str, code: &Tensor<2>, real: bool) -> Option<Drawn> {
         let own = item_of(self.dataset, key);
         let has = |of: usize| own.is_some_and(|item| self.dataset.has_picture(of, item));

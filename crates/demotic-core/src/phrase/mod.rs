@@ -45,7 +45,7 @@ use std::path::Path;
 
 pub use discriminator::{Labelled, TextDiscriminator};
 pub use faces::{FaceRow, Written};
-pub use fit::{Blend, Told};
+pub use fit::{Blend, Retrieval};
 pub use gallery::Gallery;
 pub use import::{PhraseReport, import};
 pub use kaomoji::Kaomoji;
@@ -54,11 +54,11 @@ pub use memory::{Drawn, Memory, Origin};
 pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
-pub use score::{PictureRow, SPECIFIC, WordRow, WordScores, score};
+pub use score::{PictureRow, WordRow, WordScores, score};
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
 pub use table::{Idea, Language, Phrase, Phrases, Register};
-pub use text::{MAX_PHRASE_CHARS, Token, fold, grams, split_of_phrase, tokens};
+pub use text::{MAX_PHRASE_CHARS, Token, fold, tokens};
 pub use voice::{Said, Wanted, new_phrases, phrases_of};
 
 use crate::data::DataError;

@@ -6,7 +6,7 @@
 //! ```
 //! A column of `P` begins as the mean of the idea's drawings, of length 1. The phrase encoder's codes are no
 //! aim for a network to learn, since pictures that look alike need not be said alike: one hidden layer into
-//! them told .085 / .247 of held-out drawings, where this one tells .46 / .78.
+//! them found .085 / .247 of held-out drawings, where this one finds .46 / .78.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData, activation};

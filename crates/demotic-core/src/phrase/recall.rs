@@ -8,7 +8,7 @@
 //!                   + AROUND * mean similarity of the ideas whose phrases are most like its own
 //!                   + COMMON * ln(1 + its phrases)
 //! ```
-//! Ideas are ranked by score; similarity is what is told of one. Where nothing is shared, both are 0.
+//! Ideas are ranked by score; similarity is what is printed of one. Where nothing is shared, both are 0.
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use crate::data::fnv1a64;
 /// Weight of an idea's phrases taken together beside its nearest phrase.
 const TOGETHER: f32 = 1.0;
 /// Weight of whole words and characters. With the next two, chosen on validation phrases: .372 / .565 of them
-/// where similarity alone tells .348 / .546, and .680 / .817 of the challenge's (development half) for
+/// where similarity alone finds .348 / .546, and .680 / .817 of the challenge's (development half) for
 /// .673 / .813.
 const WHOLE: f32 = 0.8;
 /// Weight of the ideas around, and how many they are.
@@ -54,17 +54,17 @@ pub struct Recalled {
 pub struct Recall {
     /// Letter group -> its column.
     columns: HashMap<u64, u32>,
-    /// Of each column: `ln((1 + n) / (1 + n with it)) + 1` over phrases, and over ideas.
+    /// For each column `ln((1 + n) / (1 + n with it)) + 1`, over phrases and over ideas.
     rarity: Vec<[f32; 2]>,
-    /// Of each column: phrases with it and their weights.
+    /// For each column the phrases with it and their weights.
     phrases: Vec<Vec<(u32, f32)>>,
-    /// Of each column: ideas with it and their weights.
+    /// For each column the ideas with it and their weights.
     ideas: Vec<Vec<(u32, f32)>>,
     /// Whether a column is a whole word or character.
     is_whole: Vec<bool>,
     /// The same of these columns alone.
     wholes: Vec<Vec<(u32, f32)>>,
-    /// Of each idea: those most like it, with weights whose sum is 1.
+    /// For each idea those most like it, with weights whose sum is 1.
     neighbours: Vec<Vec<(u32, f32)>>,
     /// `ln(1 + phrases)` of each idea.
     common: Vec<f32>,
@@ -260,7 +260,7 @@ fn kept(row: &[(u32, f32)], marks: &[bool]) -> Vec<(u32, f32)> {
         .collect()
 }
 
-/// Of rows by column, the sums of what each has of a row's weights.
+/// For rows by column, the sums of what each has of a row's weights.
 fn sums(row: &[(u32, f32)], postings: &[Vec<(u32, f32)>], len: usize) -> Vec<f32> {
     let mut sums = vec![0.0_f32; len];
     for (column, weight) in row {
@@ -271,7 +271,7 @@ fn sums(row: &[(u32, f32)], postings: &[Vec<(u32, f32)>], len: usize) -> Vec<f32
     sums
 }
 
-/// Of each idea, the others whose phrases, taken together, are most like its own, by their share of the
+/// For each idea, the others whose phrases, taken together, are most like its own, by their share of the
 /// cosines.
 fn neighbours(
     together: &[Vec<(u32, f32)>],

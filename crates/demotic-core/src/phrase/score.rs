@@ -1,12 +1,12 @@
 //! How good words are: tables over phrases that training never saw, and over a list of spoken phrases that
-//! another hand wrote. Never averaged over tables.
+//! another author wrote. Never averaged over tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::faces::FaceRow;
-use super::fit::{Blend, Told};
+use super::fit::{Blend, Retrieval};
 use super::import::key_of;
 use super::learn::{Found, Words};
 use super::looks::Looks;
@@ -29,7 +29,7 @@ const SPOKEN_OF: usize = 300;
 /// Temperatures of the curve of quality against diversity.
 const TEMPERATURES: [f32; 4] = [0.3, 0.6, 0.8, 1.0];
 /// Most ideas that a specific phrase is said of.
-pub const SPECIFIC: usize = 20;
+pub(super) const SPECIFIC: usize = 20;
 
 /// One method on one group of phrases.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,7 +80,7 @@ pub struct PictureRow {
     pub pictures: usize,
     /// Share whose phrase is one of the idea that is drawn, with the 95 % interval over drawings.
     pub right: Estimate,
-    /// The same of phrases that at most [`SPECIFIC`] ideas have.
+    /// The same of phrases that at most 20 ideas have.
     pub specific: Estimate,
     /// Share of phrases that no other one repeats but once.
     pub distinct: f64,
@@ -323,7 +323,7 @@ fn rank_of(scores: &[f32], right: &BTreeSet<usize>) -> usize {
 /// Held-out names said as people say them, and the other way round: whether the answer recalls a right idea
 /// first.
 fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64, f64)> {
-    let mut told = Vec::new();
+    let mut rows = Vec::new();
     for (group, to) in [
         ("en name", Register::Colloquial),
         ("zh name", Register::Colloquial),
@@ -349,14 +349,14 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
             }
         }
         if answers > 0.0 {
-            told.push((
+            rows.push((
                 format!("{group} -> {}", to.name()),
                 answers / own.len() as f64,
                 kept / answers,
             ));
         }
     }
-    told
+    rows
 }
 
 /// What is said of the drawings that `split` holds out, whose ideas are known by other drawings: the phrase
@@ -675,14 +675,14 @@ fn table_of_found(found: &Found) -> (String, Table) {
         Column::figure("among five"),
         Column::figure("nats"),
     ]);
-    for (what, by, told) in [
+    for (what, by, retrieval) in [
         ("validation phrases", "encoder", found.encoder),
         ("validation phrases", "encoder + TF-IDF", found.blended),
         ("drawings", "reader", found.reader),
         ("drawings", "other drawings", found.drawings),
         ("drawings", "reader + drawings", found.seen),
     ] {
-        if let Some(Told { nats, first, five }) = told {
+        if let Some(Retrieval { nats, first, five }) = retrieval {
             let figures = [first, five, nats].map(|figure| Cell::from(format!("{figure:.3}")));
             table.push([what, by].map(Cell::from).into_iter().chain(figures));
         }

@@ -16,7 +16,7 @@ use crate::model::Generator;
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 use crate::table::{Cell, Column, Table};
-use crate::translate::{Hand, style_codes};
+use crate::translate::{CodeSource, style_codes};
 
 /// Phrases of each kind that are drawn in each style.
 const PHRASES: usize = 150;
@@ -38,7 +38,7 @@ pub struct DrawnRow {
     pub recalled: f64,
     /// Share whose picture is taken for a right idea first, with the 95 % interval over phrases.
     pub recognised: Estimate,
-    /// The same of the style's own drawings of the recalled ideas: what a perfect hand would reach.
+    /// The same of the style's own drawings of the recalled ideas: what a perfect translation would reach.
     pub real: f64,
     /// Mean of the smallest L1 to a training picture of the style; 0 would be copies.
     pub nearest_l1: f64,
@@ -67,8 +67,15 @@ pub fn score_drawn(
         let Some(from) = memory.source().map(str::to_owned) else {
             continue;
         };
-        let judge = Gallery::built_in_but(&table, &[&info.name, &from])?;
-        let code = style_codes(generator, config, device, number as u32, 1, &Hand::Typical)?;
+        let gallery = Gallery::built_in_but(&table, &[&info.name, &from])?;
+        let code = style_codes(
+            generator,
+            config,
+            device,
+            number as u32,
+            1,
+            &CodeSource::Typical,
+        )?;
         for of in [Split::Train, split] {
             let own: Vec<&str> = table
                 .phrases()
@@ -99,7 +106,7 @@ pub fn score_drawn(
                     continue;
                 };
                 let seen =
-                    |picture: &[f32]| judge.rank(picture, dataset.size_px() as usize)[0].idea;
+                    |picture: &[f32]| gallery.rank(picture, dataset.size_px() as usize)[0].idea;
                 recalled += is_right(idea);
                 hits.push(is_right(seen(&drawn.picture)));
                 nearest += drawn.nearest_l1;

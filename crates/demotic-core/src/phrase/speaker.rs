@@ -93,7 +93,7 @@ impl Units {
         }
     }
 
-    /// Of kaomoji: every sign is one.
+    /// The units of kaomoji: every sign is one.
     pub(crate) fn of_signs<'a>(faces: impl Iterator<Item = &'a str>) -> Self {
         let signs: BTreeSet<char> = faces.flat_map(str::chars).collect();
         Self {
@@ -197,7 +197,7 @@ pub(super) struct Speaker {
 pub(crate) struct Spoken {
     pub(crate) condition: Vec<f32>,
     pub(crate) units: Vec<usize>,
-    /// Of the phrase that is this idea's own: `1 / sqrt(ideas that have it)`.
+    /// The share of the phrase that is this idea's own: `1 / sqrt(ideas that have it)`.
     pub(crate) share: f32,
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData, activation};
 
 use super::discriminator::{Example, FAKE};
 use super::eyes::{KEPT, unit};
-use super::fit::Told;
+use super::fit::Retrieval;
 use super::learn::{Learner, adam, is_discriminating, updated};
 use super::looks::Looks;
 use super::speaker::Spoken;
@@ -100,8 +100,8 @@ impl Learner {
         Ok(loss)
     }
 
-    /// How well the reader tells drawings that are held out; fits what it is worth beside the others.
-    pub(super) fn read_held_out(&mut self) -> Option<Told> {
+    /// How well the reader finds ideas of held-out drawings; fits what it is worth beside the others.
+    pub(super) fn read_held_out(&mut self) -> Option<Retrieval> {
         let (looks, networks) = (self.looks.as_ref()?, self.networks.valid());
         let reader = networks.reader.as_ref()?;
         let device = self.device.clone().inner();
@@ -110,14 +110,14 @@ impl Learner {
             log_probs.extend(reader.log_probs(looks.to_vec(), &device));
         }
         let ideas = self.table().ideas().len();
-        let told = looks.told(&log_probs, ideas);
-        self.found.drawings = looks.told_by_drawings();
-        self.found.reader = told;
-        if let Some((blend, told)) = looks.fitted(&log_probs, ideas) {
+        let retrieval = looks.retrieval(&log_probs, ideas);
+        self.found.drawings = looks.retrieval_by_drawings();
+        self.found.reader = retrieval;
+        if let Some((blend, retrieval)) = looks.fitted(&log_probs, ideas) {
             self.found.sight = Some(blend);
-            self.found.seen = Some(told);
+            self.found.seen = Some(retrieval);
         }
-        told
+        retrieval
     }
 
     /// One step of a speaker against the text discriminator, which learns in every second round.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::SafeTensors;
 
 use super::learn::LearnState;
-use crate::arrays::{Array, Arrays};
+use crate::arrays::{Arrays, from_safetensors, little_endian, to_safetensors};
 use crate::data::fnv1a64;
 use crate::error::Error;
 
@@ -15,32 +15,19 @@ const CHECKSUM: &str = "fnv1a64";
 
 /// The bytes of a file.
 pub fn write_learnt(state: &LearnState, arrays: &Arrays) -> Vec<u8> {
-    let bytes: Vec<(&String, &Array, Vec<u8>)> = arrays
-        .iter()
-        .map(|(name, array)| {
-            let values = array.values.iter().flat_map(|value| value.to_le_bytes());
-            (name, array, values.collect())
-        })
-        .collect();
-    let views = bytes.iter().map(|(name, array, bytes)| {
-        let view =
-            TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
-        (name.as_str(), view)
-    });
-    let sum = checksum(
-        bytes
-            .iter()
-            .map(|(name, _, bytes)| (name.as_str(), fnv1a64(bytes))),
-    );
     let state = serde_json::to_string(state).expect("numbers and names can be written");
-    let head = [(STATE.to_owned(), state), (CHECKSUM.to_owned(), sum)];
-    safetensors::serialize(views, Some(head.into())).expect("names are unique and views are whole")
+    let head = [
+        (STATE.to_owned(), state),
+        (CHECKSUM.to_owned(), checksum(arrays)),
+    ];
+    to_safetensors(arrays, Some(head.into()))
 }
 
-/// Of all arrays, by name.
-fn checksum<'a>(sums: impl Iterator<Item = (&'a str, u64)>) -> String {
-    let lines: Vec<String> = sums
-        .map(|(name, sum)| format!("{name} {sum:016x}"))
+/// Checksum of all arrays, by name.
+fn checksum(arrays: &Arrays) -> String {
+    let lines: Vec<String> = arrays
+        .iter()
+        .map(|(name, array)| format!("{name} {:016x}", fnv1a64(&little_endian(array))))
         .collect();
     format!("{:016x}", fnv1a64(lines.join("\n").as_bytes()))
 }
@@ -68,33 +55,8 @@ fn parse(bytes: &[u8]) -> Result<(LearnState, Arrays), String> {
     };
     let state: LearnState = serde_json::from_str(of(STATE)?).map_err(|e| e.to_string())?;
     let stated = of(CHECKSUM)?;
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-    let mut arrays = Arrays::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("`{name}` is {:?}, expected F32", view.dtype()));
-        }
-        let values = view
-            .data()
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|b| f32::from_le_bytes(*b));
-        let array = Array {
-            shape: view.shape().to_vec(),
-            values: values.collect(),
-        };
-        arrays.insert(name.to_owned(), array);
-    }
-    let sums = arrays.iter().map(|(name, array)| {
-        let bytes: Vec<u8> = array
-            .values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        (name.as_str(), fnv1a64(&bytes))
-    });
-    if checksum(sums) != *stated {
+    let arrays = from_safetensors(bytes)?;
+    if checksum(&arrays) != *stated {
         return Err("its checksum is wrong".into());
     }
     Ok((state, arrays))
@@ -103,6 +65,7 @@ fn parse(bytes: &[u8]) -> Result<(LearnState, Arrays), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arrays::Array;
     use crate::phrase::{Found, LearnOptions};
 
     #[test]

@@ -72,7 +72,7 @@ pub enum Register {
 
 impl Register {
     /// All, the most telling first: where an idea has a phrase twice, the first register stays.
-    pub const ALL: [Self; 4] = [Self::Name, Self::Colloquial, Self::Rude, Self::Tag];
+    const ALL: [Self; 4] = [Self::Name, Self::Colloquial, Self::Rude, Self::Tag];
 
     /// Lower-case name, as in the files.
     pub fn name(self) -> &'static str {
@@ -118,7 +118,7 @@ impl Idea {
 pub struct Phrase {
     /// Index of the idea.
     pub idea: usize,
-    /// Of its words.
+    /// The language of its words.
     pub language: Language,
     /// How it is used.
     pub register: Register,

@@ -64,7 +64,7 @@ pub fn fold(phrase: &str) -> String {
 }
 
 /// The split of a folded phrase, for every idea that has it: apart from the split of pictures.
-pub fn split_of_phrase(folded: &str) -> Split {
+pub(super) fn split_of_phrase(folded: &str) -> Split {
     split_of_family(&format!("phrase:{folded}"))
 }
 
@@ -97,7 +97,7 @@ pub(super) fn line_of(bytes: &[u8], at: usize) -> usize {
 
 /// The letter groups of a phrase, with repetition: a word's stem, the groups of two to five letters of
 /// `<stem>`; characters alone, in twos and in threes; signs.
-pub fn grams(phrase: &str) -> Vec<String> {
+pub(super) fn grams(phrase: &str) -> Vec<String> {
     let mut grams = Vec::new();
     let mut run: Vec<char> = Vec::new();
     let tokens = tokens(phrase);

@@ -20,7 +20,7 @@ const IDEAS: usize = 8;
 pub struct Said {
     /// As people write it.
     pub phrase: String,
-    /// Of its words.
+    /// The language of its words.
     pub language: Language,
     /// How it is used; `None` for one that was made up.
     pub register: Option<Register>,
@@ -107,7 +107,7 @@ pub fn phrases_of(
 const DRAWS: usize = 8;
 /// Temperature of the draws.
 const TEMPERATURE: f32 = 0.7;
-/// The same where no phrase is refused for being known.
+/// Temperature where no phrase is refused for being known.
 const COOL: f32 = 0.5;
 
 /// What people might say of each code: phrases that the speaker draws, known or new, with the mean

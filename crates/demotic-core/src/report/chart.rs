@@ -42,6 +42,19 @@ pub(crate) struct Chart<'a> {
     pub(crate) limit: Option<f64>,
 }
 
+/// A chart without marks, as a figure; nothing where no line has two points.
+pub(crate) fn plain(title: &str, note: &str, axis: &str, series: Vec<Series>) -> String {
+    Chart {
+        title: title.into(),
+        note: note.into(),
+        axis,
+        series,
+        marks: vec![],
+        limit: None,
+    }
+    .html()
+}
+
 impl Chart<'_> {
     /// The chart as a figure; nothing where no line has two points.
     pub(crate) fn html(&self) -> String {

@@ -224,7 +224,7 @@ impl Report {
         body += &words::html(&self.words.0, self.words.1.as_ref());
         body += &self.settings();
         if !self.facts.is_empty() {
-            // Of styles that share nothing there is nothing to say.
+            // A pair of styles that share nothing is left out.
             let is_empty = |fact: &&Fact| {
                 let words: Vec<&str> = fact.text.split_whitespace().collect();
                 fact.topic == "pair"

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use super::chart::{Chart, Series, points};
+use super::chart::{Series, plain, points};
 use super::html::{self, escape, section};
 use super::{Film, place, validation_note};
 use crate::train::{Event, Figure, Record};
@@ -40,7 +40,7 @@ pub struct Table {
 /// A page of several runs.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
-    /// Of the whole.
+    /// The title of the page.
     pub name: String,
     /// How far it is, in a line.
     pub status: String,
@@ -132,7 +132,7 @@ impl Runs {
         let mut validations: Vec<_> = validations.into_iter().collect();
         validations.sort_by_key(|(name, _)| place(name));
         for (name, series) in validations {
-            html += &chart(
+            html += &plain(
                 name,
                 &format!("validation, {}", validation_note(name)),
                 name,
@@ -154,7 +154,7 @@ impl Runs {
             });
             let row = figure.row();
             let (title, note) = row.chart.texts();
-            html += &chart(
+            html += &plain(
                 &format!("{title}: {}", row.series),
                 note,
                 row.chart.axis(),
@@ -176,18 +176,6 @@ impl Runs {
             &format!("{note}<div class=\"charts\">{html}</div>"),
         )
     }
-}
-
-fn chart(title: &str, note: &str, axis: &str, series: Vec<Series>) -> String {
-    Chart {
-        title: title.into(),
-        note: note.into(),
-        axis,
-        series,
-        marks: vec![],
-        limit: None,
-    }
-    .html()
 }
 
 impl Table {

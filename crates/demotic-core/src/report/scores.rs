@@ -99,7 +99,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         let cell = |direction: &Map<String, Value>, method: &str| {
             figure(direction.get(method)?.get(name)?)
         };
-        for (rows, of) in [(&translated, ""), (&drawn, ", drawn without an input")] {
+        for (rows, of) in [(&translated, ""), (&drawn, ", of samples")] {
             let methods: Vec<&str> = methods
                 .iter()
                 .copied()
@@ -172,7 +172,7 @@ fn write_table(
         } else {
             "mean over directions".into()
         };
-        // Of so few pictures a figure is no score: none is the best, and an interval would promise too much.
+        // With so few pictures a figure is no score: none is best, and an interval would promise too much.
         let n = direction.get("n").and_then(Value::as_u64);
         let is_few = n.is_some_and(|n| n < LEAST_SET as u64);
         let mark = if is_few { "*" } else { "" };
@@ -347,7 +347,7 @@ mod tests {
                 && html.contains("<p class=\"note\">no pairs</p>"),
             "{html}"
         );
-        // Of few pictures, nothing is the best.
+        // With few pictures, nothing is the best.
         let html = tables(&serde_json::json!({"directions": [{
             "from": "a", "to": "b", "kind": "loose", "n": 29,
             "model": {"l1": {"value": 0.25, "low": 0.125, "high": 0.5}}, "copy": {"l1": 0.5},

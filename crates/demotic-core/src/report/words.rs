@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::chart::{Chart, Series, points};
+use super::chart::{Series, plain, points};
 use super::html::{escape, section};
 
 /// Tables of the scores: key, title, and the columns.
@@ -120,30 +120,19 @@ fn charts(parts: &[(String, Vec<&Value>)]) -> String {
             .filter_map(|line| Some((line["step"].as_u64()?, value(line))));
         points(values)
     };
-    let chart = |title: String, note: &str, axis: &str, series: Vec<Series>| {
-        Chart {
-            title,
-            note: note.into(),
-            axis,
-            series,
-            marks: vec![],
-            limit: None,
-        }
-        .html()
-    };
     let mut html = String::new();
     for (part, lines) in parts {
         let series = Series {
             name: "loss".into(),
             points: of(lines, &|line| line["loss"].as_f64()),
         };
-        html += &chart(part.clone(), "loss", "nats", vec![series]);
+        html += &plain(part, "loss", "nats", vec![series]);
         let series = ["first", "five"].map(|key| Series {
             name: key.into(),
             points: of(lines, &|line| line["held_out"][key].as_f64()),
         });
-        html += &chart(
-            format!("{part}: held out"),
+        html += &plain(
+            &format!("{part}: held out"),
             "share that is right, first and among five",
             "share",
             series.into(),

@@ -95,7 +95,7 @@ impl Config {
     /// [`Self::resolve`] with these values in place of the defaults.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::resolve`].
     pub fn resolve_over(&self, file: Option<&str>, assignments: &[String]) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut table = self.table();
@@ -161,7 +161,7 @@ impl Config {
     /// [`Self::load`] with these values in place of the defaults.
     ///
     /// # Errors
-    /// As there.
+    /// As of [`Self::load`].
     pub fn load_over(&self, path: &Path, assignments: &[String]) -> Result<Self, Error> {
         let fail = |e: &dyn std::fmt::Display| {
             Error::run(
@@ -561,6 +561,21 @@ mod tests {
             "the key tables are not those of settings/keys.rs; write them by \
              `DEMOTIC_BLESS=1 cargo test --release --lib tables_of_the_guide` and look at the difference"
         );
+    }
+
+    #[test]
+    fn every_key_has_its_place_in_the_page_of_reasons_once() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/keys.md");
+        let page = std::fs::read_to_string(path).expect("the page of reasons");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let mut named: Vec<&str> = rows
+            .filter_map(|row| row.split('|').nth(1))
+            .flat_map(|names| names.split('`').skip(1).step_by(2))
+            .collect();
+        let mut declared: Vec<&str> = keys().iter().map(|key| key.name).collect();
+        named.sort_unstable();
+        declared.sort_unstable();
+        assert_eq!(named, declared);
     }
 
     #[test]

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 
 use crate::number::Whole;
 use burn::module::Module;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::best::Best;
 use super::figures::{Figure, Sums};
 use super::trainer::Trainer;
 use super::window::Window;
-use crate::arrays::{Array, Arrays, trained_names, weights_of, with_weights};
+use crate::arrays::{
+    Array, Arrays, from_safetensors, to_safetensors, trained_names, weights_of, with_weights,
+};
 use crate::data::{DataError, Dataset, fnv1a64};
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
@@ -317,7 +318,7 @@ impl Trainer<'_> {
 
     /// Bytes of a checkpoint of the present state on disk, to a few hundred.
     pub(crate) fn checkpoint_bytes(&self) -> usize {
-        to_safetensors(&self.arrays().0).len() + self.config.to_toml(false).len()
+        to_safetensors(&self.arrays().0, None).len() + self.config.to_toml(false).len()
     }
 
     /// Writes a checkpoint of this step into `folder` and deletes all but the newest `train.checkpoints_kept`
@@ -339,7 +340,7 @@ impl Trainer<'_> {
                 what: format!("`{name}` holds values that are not finite numbers"),
             });
         }
-        let bytes = to_safetensors(&arrays);
+        let bytes = to_safetensors(&arrays, None);
         let info = CheckpointInfo {
             format: FORMAT,
             step: self.step,
@@ -641,48 +642,6 @@ impl Checkpoint {
             )
         })
     }
-}
-
-fn to_safetensors(arrays: &Arrays) -> Vec<u8> {
-    let bytes: Vec<(&String, &Array, Vec<u8>)> = arrays
-        .iter()
-        .map(|(name, array)| {
-            (
-                name,
-                array,
-                array.values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            )
-        })
-        .collect();
-    let views = bytes.iter().map(|(name, array, bytes)| {
-        let view =
-            TensorView::new(Dtype::F32, array.shape.clone(), bytes).expect("four bytes a value");
-        (name.as_str(), view)
-    });
-    safetensors::serialize(views, None).expect("names are unique and views are whole")
-}
-
-fn from_safetensors(bytes: &[u8]) -> Result<Arrays, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-    let mut arrays = Arrays::new();
-    for (name, view) in file.iter() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("`{name}` is {:?}, expected F32", view.dtype()));
-        }
-        let values = view
-            .data()
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        arrays.insert(
-            name.to_owned(),
-            Array {
-                shape: view.shape().to_vec(),
-                values,
-            },
-        );
-    }
-    Ok(arrays)
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Index, IndexMut};
 
+use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::arrays::{Array, Arrays};
 use crate::device::Asked;
-use crate::number::{Real, Whole};
+use crate::ops;
 
 /// How a figure is stored and shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +189,7 @@ impl Chart {
                 "Generator against it",
                 "nats per patch, lower: more convincing",
             ),
-            Self::Errors => ("Drawn again", "mean absolute error of the range 2"),
+            Self::Errors => ("Reconstruction", "mean absolute error of the range 2"),
             Self::Latent => ("Latent", "read back from a sample: mean absolute error"),
             Self::StyleCodes => (
                 "Style codes",
@@ -315,52 +316,62 @@ impl<'de> Deserialize<'de> for Figures {
 /// What one step measured, still on its device.
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
-    figures: Vec<Figure>,
-    /// One a figure, `[figures]`.
-    values: Tensor<1>,
+    /// One a value; none where it is no figure.
+    figures: Vec<Option<Figure>>,
+    /// Vectors, one after the other.
+    values: Vec<Tensor<1>>,
 }
 
 impl Measured {
-    /// Of values `[1]`.
+    /// Figures with values `[1]`.
     pub(crate) fn new(measured: Vec<(Figure, Tensor<1>)>) -> Self {
-        let (figures, values) = measured.into_iter().unzip();
+        let measured = measured.into_iter();
+        let (figures, values) = measured
+            .map(|(figure, value)| (Some(figure), value))
+            .unzip();
         Self::of(figures, values)
     }
 
-    /// Of the values of all figures, one after the other.
-    pub(crate) fn of(figures: Vec<Figure>, values: Vec<Tensor<1>>) -> Self {
-        Self {
-            figures,
-            values: Tensor::cat(values, 0),
-        }
+    /// Figures, and their values one after the other.
+    pub(crate) fn of(figures: Vec<Option<Figure>>, values: Vec<Tensor<1>>) -> Self {
+        let counted: usize = values.iter().map(|values| values.dims()[0]).sum();
+        assert_eq!(counted, figures.len(), "a value for each figure");
+        Self { figures, values }
     }
 
     /// Every value times a part's share of the step.
     pub(crate) fn scaled(self, share: f32) -> Self {
+        let values = self.values.into_iter();
         Self {
-            values: self.values.mul_scalar(share),
+            values: values.map(|values| values.mul_scalar(share)).collect(),
             ..self
         }
     }
 
     pub(crate) fn to_device(&self, device: &Device) -> Self {
+        let values = self.values.iter();
         Self {
             figures: self.figures.clone(),
-            values: self.values.clone().to_device(device),
+            values: values
+                .map(|values| values.clone().to_device(device))
+                .collect(),
         }
     }
 
     /// The sums of two parts; what only one of them measured is that one's.
     pub(crate) fn added(self, other: Self) -> Self {
         if self.figures == other.figures {
+            let sum = ops::join(self.values) + ops::join(other.values);
             return Self {
-                values: self.values + other.values,
-                ..self
+                figures: self.figures,
+                values: vec![sum],
             };
         }
         let mut sums: BTreeMap<Figure, Tensor<1>> = BTreeMap::new();
         for part in [self, other] {
-            for (figure, value) in part.figures.into_iter().zip(part.values.split(1, 0)) {
+            let values = ops::join(part.values).split(1, 0);
+            for (figure, value) in part.figures.into_iter().zip(values) {
+                let Some(figure) = figure else { continue };
                 let sum = match sums.remove(&figure) {
                     Some(sum) => sum + value,
                     None => value,
@@ -373,20 +384,19 @@ impl Measured {
 
     /// What several passes of a step measured, one after the other.
     pub(crate) fn joined(passes: [Self; 3]) -> Self {
-        Self {
-            figures: passes
-                .iter()
-                .flat_map(|pass| pass.figures.clone())
-                .collect(),
-            values: Tensor::cat(passes.map(|pass| pass.values).into(), 0),
+        let (mut figures, mut values) = (Vec::new(), Vec::new());
+        for pass in passes {
+            figures.extend(pass.figures);
+            values.extend(pass.values);
         }
+        Self { figures, values }
     }
 
     /// Begins to read the values: they are waited for when they are looked at.
     pub(crate) fn read(self) -> Reading {
         Reading {
             figures: self.figures,
-            data: Asked::of(self.values),
+            data: Asked::of(ops::join(self.values)),
         }
     }
 }
@@ -394,7 +404,7 @@ impl Measured {
 /// Values on their way to the host.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    figures: Vec<Figure>,
+    figures: Vec<Option<Figure>>,
     data: Asked,
 }
 
@@ -403,7 +413,9 @@ impl Reading {
     pub(crate) fn values(self) -> Vec<(Figure, f32)> {
         let data = self.data.wait();
         let values: Vec<f32> = data.try_into_vec().expect("losses and norms are f32");
-        self.figures.into_iter().zip(values).collect()
+        let all = self.figures.into_iter().zip(values);
+        all.filter_map(|(figure, value)| Some((figure?, value)))
+            .collect()
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// Of a topic.
+    /// A fact on a topic.
     pub fn new(topic: &str, text: impl Into<String>) -> Self {
         Self {
             topic: topic.to_owned(),
@@ -81,7 +81,7 @@ fn fills_differ(config: &Config, dataset: &Dataset) -> Option<String> {
 }
 
 impl Header {
-    /// Of a trainer on its devices, the first of `chosen` first; `further` facts come last.
+    /// The header of a trainer on its devices, the first of `chosen` first; `further` facts come last.
     ///
     /// # Errors
     /// What the CRF refuses.

@@ -31,7 +31,7 @@ pub(crate) struct Inputs {
     pub(crate) composites: Composites,
     /// Standard normal noise of the sources' latents: `[n, z, h, w]`.
     pub(crate) latent_noise: Vec<f32>,
-    /// Of the latents on the way back: `[n, z, h, w]`.
+    /// Standard normal noise of the latents on the way back: `[n, z, h, w]`.
     pub(crate) returned_noise: Vec<f32>,
     /// Latents of the prior: `[n, z, h, w]`; empty where unused.
     pub(crate) prior_noise: Vec<f32>,
@@ -50,7 +50,7 @@ pub(crate) struct Inputs {
     pub(crate) typical: Vec<f32>,
     /// Changes of the real pictures, then the fakes in front of the discriminator: `2n`; none where unused.
     pub(crate) variations: Option<Variations>,
-    /// Of the fakes in the generator's loss: `n`.
+    /// Changes of the fakes in the generator's loss: `n`.
     pub(crate) generator_variations: Option<Variations>,
     /// The styles of all these, as tensors take them.
     pub(crate) conditioning: Conditioning,
@@ -66,7 +66,7 @@ pub(crate) struct Conditioning {
     /// Rows of the styles of all that is generated from the sources: their own, the targets', and the
     /// targets' again for samples from the prior, where there are any: `[2n or 3n, styles]`.
     pub(crate) generated_rows: Vec<f32>,
-    /// Of the sources' own styles, for the way back: `[n, styles]`.
+    /// Rows of the sources' own styles, for the way back: `[n, styles]`.
     pub(crate) own_rows: Vec<f32>,
     /// Label of each patch of every real, fake and mixed picture, in that order: `[3n, h, w]`.
     pub(crate) patch_labels: Vec<i32>,

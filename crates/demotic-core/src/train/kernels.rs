@@ -117,4 +117,75 @@ mod tests {
             assert!(lacking(&less).is_some());
         }
     }
+
+    /// On whatever device is at hand; a software adapter's times say nothing, but choices that hang on them
+    /// are made, kept and found again all the same.
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn a_training_ends_with_either_kernels_and_the_faster_ones_are_measured_once() {
+        use crate::data::Dataset;
+        use crate::train::{Figure, Trainer, adapter, turn};
+
+        let Some(device) = adapter() else { return };
+        let _turn = turn();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = Store {
+            file: Some(folder.path().join("kernels.json")),
+            name: "this adapter".to_owned(),
+        };
+        let config = |kernels: &str| {
+            let kernels = format!("device.kernels={kernels}");
+            let sets = [
+                "data.size_px=16",
+                "data.styles=[\"openmoji-line\", \"openmoji\"]",
+                "generator.channels=8",
+                "generator.channels_min=8",
+                "generator.latent_channels=2",
+                "generator.style_dims=2",
+                "generator.encoder_blocks=1",
+                "generator.decoder_blocks=1",
+                "generator.context_blocks=0",
+                "discriminator.channels=8",
+                "train.batch=2",
+                "train.pairs=none",
+                "train.steps=4",
+                kernels.as_str(),
+            ]
+            .map(str::to_owned);
+            Config::resolve(None, &sets).expect("a configuration of this file")
+        };
+        let first = config("auto");
+        let options = first.data.options(CachePolicy::Platform).expect("options");
+        let dataset = Dataset::load(&first.data.source, &options).expect("the built-in emoji");
+        let train = |kernels: &str| {
+            let mut trainer = Trainer::new(config(kernels), &dataset, &device).expect("a trainer");
+            if kernels == "auto" {
+                // As where the adapter's times count.
+                ops::prefer(&device, Preference::Faster(store.clone()));
+            }
+            for _ in 0..4 {
+                trainer.advance().expect("a step");
+            }
+            let tick = trainer.tick().expect("finite").expect("four steps");
+            [Figure::GReconstruction, Figure::DReal, Figure::GNorm].map(|figure| tick[figure])
+        };
+        let own = train("own");
+        let near = |losses: [f32; 3], what: &str| {
+            for (loss, expected) in losses.into_iter().zip(own) {
+                let apart = (loss - expected).abs() / expected.abs();
+                assert!(apart < 1e-3, "{what}: {losses:?}, expected {own:?}");
+            }
+        };
+        near(train("burn"), "burn");
+        let before = ops::measurements();
+        let chosen = train("auto");
+        near(chosen, "auto");
+        let measured = ops::measurements() - before;
+        let Counts { own: ours, burn } = ops::kept(&store);
+        assert!(measured >= 8 && ours + burn == measured, "{measured}");
+        // Another process: it finds them, and computes the same to the bit.
+        assert_eq!(train("auto"), chosen);
+        assert_eq!(ops::measurements() - before, measured);
+        ops::prefer(&device, Preference::Own);
+    }
 }

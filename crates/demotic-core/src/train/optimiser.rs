@@ -402,8 +402,9 @@ impl Layout {
             .first()
             .expect("a network that is trained has gradients");
         let flat = Tensor::empty([self.length], &first.device());
-        let runs = self.names.chunks(ops::GATHERED);
-        runs.zip(arrays.chunks(ops::GATHERED))
+        let most = ops::gathered_at_once(&first.device());
+        let runs = self.names.chunks(most);
+        runs.zip(arrays.chunks(most))
             .fold(flat, |flat, (names, arrays)| {
                 let places: Vec<(usize, usize)> =
                     names.iter().map(|name| self.starts[name]).collect();

@@ -33,7 +33,7 @@ struct Share<'a> {
     inputs: &'a [Inputs],
     /// Each part's inputs on the device, once they are needed.
     uploads: Vec<OnceCell<Option<Upload>>>,
-    /// Of the whole step, on all devices.
+    /// Parts of the whole step, on all devices.
     parts: usize,
 }
 

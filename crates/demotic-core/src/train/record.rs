@@ -44,7 +44,7 @@ pub enum Event {
         rollbacks: u32,
         /// Both rates over the configured ones from here on.
         rate_scale: f64,
-        /// The same in words.
+        /// What happened, in words.
         text: String,
     },
 }

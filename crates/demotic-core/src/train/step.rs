@@ -5,7 +5,7 @@
 //! of all parts add up to the batch's.
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::figures::Figure;
 use super::inputs::{Inputs, TYPICAL_PROB, repeated};
@@ -27,7 +27,7 @@ pub(crate) struct Part<'a> {
     pub(crate) inputs: &'a Inputs,
     /// The inputs on the device, where they went there in one piece.
     pub(crate) upload: Option<&'a Upload>,
-    /// Of the batch: 1 over the number of parts.
+    /// The part's share of the batch: 1 over the number of parts.
     pub(crate) share: f32,
 }
 
@@ -64,13 +64,15 @@ impl Part<'_> {
         let n = inputs.sources.styles.len();
         let sources = self.pictures(&inputs.sources.images, n);
         let posterior = generator.encode(sources.clone());
-        let noise = self.tensor(&inputs.latent_noise, posterior.mean.dims());
+        let noise = self.tensor(&inputs.latent_noise, posterior.dims());
         let latent = posterior.sample(noise);
         let own = &inputs.sources.styles;
-        let mut latents = vec![latent.clone(), latent.clone()];
-        latents.extend(self.prior_latents(posterior.mean.dims()));
-        let has_prior = latents.len() == 3;
-        let latents = Tensor::cat(latents, 0);
+        let prior = self.prior_latents(posterior.dims());
+        let has_prior = prior.is_some();
+        let latents = match prior {
+            None => ops::twice(latent.clone()),
+            Some(prior) => Tensor::cat(vec![latent.clone(), latent.clone(), prior], 0),
+        };
         let (decoded, own_code, guided) = match generator.picture_codes(sources.clone(), own) {
             None => {
                 let codes = |rows: &[f32], n: usize| {
@@ -115,7 +117,7 @@ impl Part<'_> {
         }
         let way_back = twin(generator);
         let returned = way_back.encode(seen);
-        let noise = self.tensor(&inputs.returned_noise, returned.mean.dims());
+        let noise = self.tensor(&inputs.returned_noise, returned.dims());
         let cycled = way_back.decode_as(returned.sample(noise), own_code);
         clock.mark(Phase::GeneratorForward);
         Generated {
@@ -146,7 +148,7 @@ impl Part<'_> {
         let targets = &self.inputs.targets;
         let sources = self.pictures(&self.inputs.sources.images, targets.len());
         let posterior = generator.encode(sources.clone());
-        let noise = self.tensor(&self.inputs.latent_noise, posterior.mean.dims());
+        let noise = self.tensor(&self.inputs.latent_noise, posterior.dims());
         let mut latent = posterior.sample(noise);
         if let Some(prior) = self.prior_latents(latent.dims()) {
             latent = self.interleave(latent, prior, &self.autodiff());
@@ -225,23 +227,27 @@ impl Part<'_> {
         // Every kind of picture, by the labels of its patches.
         let emissions = discriminator.emissions(pictures);
         let losses = self.discriminator_loss(discriminator, emissions.clone());
-        terms.add_unmeasured(losses.clone().mean());
-        terms.measure_all(
-            &[Figure::DReal, Figure::DFake, Figure::DComposite],
-            losses.inner().reshape([3, n]).mean_dim(1).reshape([3]),
-        );
-        let pure = emissions.clone().inner().narrow(0, 0, 2 * n);
-        let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
-        terms.measure_all(
-            &[Figure::DRealProb, Figure::DFakeProb],
-            probs.reshape([2, n]).mean_dim(1).reshape([2]),
-        );
+        terms.add_unmeasured(1.0, losses.clone());
+        let means = [Figure::DReal, Figure::DFake, Figure::DComposite];
+        let probabilities = [Figure::DRealProb, Figure::DFakeProb];
+        let shown = emissions.clone().inner();
+        if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
+            let figures = ops::figures(losses.inner(), shown);
+            terms.measure_all(&[&means[..], &probabilities[..]].concat(), figures);
+        } else {
+            let losses = losses.inner().reshape([3, n]).mean_dim(1).reshape([3]);
+            terms.measure_all(&means, losses);
+            let pure = shown.narrow(0, 0, 2 * n);
+            let probs = self.real_probability(pure, &styles[..2 * n * grid * grid]);
+            let probs = probs.reshape([2, n]).mean_dim(1).reshape([2]);
+            terms.measure_all(&probabilities, probs);
+        }
         // Each patch by itself.
         let unary = self.config.loss.unary;
         if unary > 0.0 {
             let labels = self.labels(labels, [3 * n, grid, grid]);
             let alone = discriminator.patch_negative_log_likelihood(emissions, labels);
-            terms.add_unmeasured(alone.mean().mul_scalar(unary));
+            terms.add_unmeasured(unary, alone);
         }
         // Its gradient at real pictures, in the steps that measure it.
         let r1 = self.inputs.r1;
@@ -260,15 +266,16 @@ impl Part<'_> {
     fn real_fake_and_mixed(&self, real: Tensor<4>, fake: Tensor<4>) -> Tensor<4> {
         let [n, _, size, _] = real.dims();
         let plan = &self.inputs.composites;
-        let mut pure = Tensor::cat(vec![real, fake], 0);
-        if let Some(variations) = &self.inputs.variations {
-            pure = variations.apply(pure, self.device);
-        }
-        let pick = |indices: &[i32]| pure.clone().select(0, self.whole_numbers(indices, [n]));
         let mask: Tensor<4> = self.constant(&plan.mask, [n, 1, size, size]);
-        let outside = pick(&plan.outside);
-        let mixed = outside.clone() + (pick(&plan.inside) - outside) * mask;
-        Tensor::cat(vec![pure, mixed], 0)
+        let pure = match &self.inputs.variations {
+            None => [real, fake],
+            Some(variations) => {
+                let pure = Tensor::cat(vec![real, fake], 0);
+                ops::halves(variations.apply(pure, self.device), 0)
+            }
+        };
+        let rows = |indices: &[i32]| self.whole_numbers(indices, [n]);
+        ops::mixed(pure, [rows(&plan.inside), rows(&plan.outside)], mask)
     }
 
     /// The generator's loss against a discriminator that stays as it is, and its gradients.
@@ -317,7 +324,7 @@ impl Part<'_> {
                 Some(variations) => variations.apply(pictures, &self.autodiff()),
                 None => pictures,
             };
-            self.generator_loss(&frozen, frozen.emissions(shown)).mean()
+            self.generator_loss(&frozen, frozen.emissions(shown))
         };
         terms.add(
             Figure::GAdversarial,
@@ -346,7 +353,7 @@ impl Part<'_> {
 
         // Samples from the prior: they are to convince, and their latents must be readable from them.
         if let Some(pictures) = prior {
-            let read = generator.encode(pictures.clone()).mean;
+            let read = generator.encode(pictures.clone()).mean();
             let latents = self.tensor(&self.inputs.prior_noise, read.dims());
             terms.add(Figure::GPrior, weights.prior, adversarial(pictures));
             terms.add(
@@ -411,7 +418,7 @@ impl Part<'_> {
             .square()
             .mean();
         terms.add(Figure::GStyle, weights.style, reconstruction);
-        terms.add_unmeasured(strayed);
+        terms.add_unmeasured(1.0, strayed);
         terms.add(
             Figure::GDiversity,
             -(weights.diversity * self.inputs.diversity),
@@ -437,20 +444,14 @@ impl Part<'_> {
         loss::discriminator_loss(kind, Discriminator::real_logits(emissions, styles), real)
     }
 
-    /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. With the likelihood,
-    /// one less that of fake among all labels; with the other losses, which know two sides, the logistic
-    /// function of the logit.
+    /// Probability that a patch is real by its own emissions, mean over patches: `[b]`. Of the losses that
+    /// know two sides: a function of the logit (the likelihood's is `ops::figures`).
     fn real_probability(&self, emissions: Tensor<4>, styles: &[u32]) -> Tensor<1> {
         let [b, _, h, w] = emissions.dims();
-        let probs = if self.config.loss.adversarial_kind == AdversarialKind::Likelihood {
-            let fake = activation::softmax(emissions, 1).narrow(1, 0, 1);
-            (fake.neg() + 1.0).reshape([b, h * w])
-        } else {
-            let styles = style_planes(styles, &emissions);
-            let logits = Discriminator::real_logits(emissions, styles);
-            let kind = self.config.loss.adversarial_kind;
-            kind.real_prob(logits).reshape([b, h * w])
-        };
+        let styles = style_planes(styles, &emissions);
+        let logits = Discriminator::real_logits(emissions, styles);
+        let kind = self.config.loss.adversarial_kind;
+        let probs = kind.real_prob(logits).reshape([b, h * w]);
         probs.mean_dim(1).reshape([b])
     }
 
@@ -461,7 +462,7 @@ impl Part<'_> {
     /// the penalty is needed. With chains as without: the log-odds of all patches real against all
     /// fake are the sum of `e_k - e_0` and a constant, for log Z is the same in both.
     ///
-    /// Of a sum over patches that each see a window, the squared gradient grows with their number (few
+    /// For a sum over patches that each see a window, the squared gradient grows with their number (few
     /// windows overlap), so over `sqrt(P)` it is that of one patch whatever the picture's size: for a single
     /// patch, equation 9 of Mescheder et al. 2018.
     fn realness(&self, discriminator: &Discriminator, pictures: Tensor<4>) -> Tensor<1> {
@@ -519,7 +520,7 @@ impl Part<'_> {
         })
     }
 
-    /// The same of whole numbers.
+    /// A tensor of whole numbers from the inputs.
     fn whole_numbers<const D: usize>(&self, values: &[i32], shape: [usize; D]) -> Tensor<D, Int> {
         let uploaded = self
             .upload

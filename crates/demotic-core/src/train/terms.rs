@@ -5,14 +5,34 @@ use burn::tensor::Tensor;
 
 use super::figures::{Figure, Measured};
 use super::optimiser::Gradients;
+use crate::ops;
 
 /// Terms added so far.
 #[derive(Debug, Default)]
 pub(super) struct Terms {
-    total: Option<Tensor<1>>,
-    measured: Vec<Figure>,
+    parts: Vec<Term>,
+    measured: Vec<Option<Figure>>,
     /// Values of the figures, one after the other.
     values: Vec<Tensor<1>>,
+}
+
+/// One term: the weighted mean of values, and the figure that the mean is.
+#[derive(Debug)]
+struct Term {
+    figure: Option<Figure>,
+    weight: f32,
+    values: Tensor<1>,
+}
+
+impl Term {
+    /// `[1]`
+    fn mean(&self) -> Tensor<1> {
+        if self.values.dims() == [1] {
+            self.values.clone()
+        } else {
+            self.values.clone().mean()
+        }
+    }
 }
 
 /// Gradients of one network, and the figures of the pass.
@@ -22,29 +42,29 @@ pub(crate) struct Computed {
 }
 
 impl Terms {
-    /// Adds `weight * value` to the loss, and measures the value: `[1]`.
-    pub(super) fn add(&mut self, figure: Figure, weight: f32, value: Tensor<1>) {
-        self.measure(figure, value.clone().inner());
-        self.add_unmeasured(value * weight);
-    }
-
-    /// Adds a term that is no figure by itself: `[1]`.
-    pub(super) fn add_unmeasured(&mut self, term: Tensor<1>) {
-        self.total = Some(match self.total.take() {
-            Some(total) => total + term,
-            None => term,
+    /// Adds `weight` times the mean of `values`, a vector, to the loss, and measures the mean.
+    pub(super) fn add(&mut self, figure: Figure, weight: f32, values: Tensor<1>) {
+        let figure = Some(figure);
+        self.parts.push(Term {
+            figure,
+            weight,
+            values,
         });
     }
 
-    /// Measures a value that is no term by itself: `[1]`, without a graph.
-    pub(super) fn measure(&mut self, figure: Figure, value: Tensor<1>) {
-        self.measure_all(&[figure], value);
+    /// Adds a term that is no figure by itself.
+    pub(super) fn add_unmeasured(&mut self, weight: f32, values: Tensor<1>) {
+        self.parts.push(Term {
+            figure: None,
+            weight,
+            values,
+        });
     }
 
     /// Measures several values at once: one a figure, without a graph.
     pub(super) fn measure_all(&mut self, figures: &[Figure], values: Tensor<1>) {
         assert_eq!(values.dims(), [figures.len()], "a value for each figure");
-        self.measured.extend_from_slice(figures);
+        self.measured.extend(figures.iter().copied().map(Some));
         self.values.push(values);
     }
 
@@ -52,18 +72,58 @@ impl Terms {
     /// is trained, and the copies that share its weights.
     ///
     /// # Panics
-    /// If no term was added, or nothing measured.
-    pub(super) fn computed<M: Module>(self, networks: &[&M], share: f32) -> Computed {
-        let total = self.total.expect("a loss has a term");
+    /// If no term was added.
+    pub(super) fn computed<M: Module>(mut self, networks: &[&M], share: f32) -> Computed {
+        let total = self.total(share);
         let measured = Measured::of(self.measured, self.values);
-        let (total, measured) = if share == 1.0 {
-            (total, measured)
+        let measured = if share == 1.0 {
+            measured
         } else {
-            (total.mul_scalar(share), measured.scaled(share))
+            measured.scaled(share)
         };
         Computed {
             gradients: Gradients::new(total.backward(), networks),
             measured,
+        }
+    }
+
+    /// The loss times a share, to begin the backward pass at; its terms' figures are measured.
+    fn total(&mut self, share: f32) -> Tensor<1> {
+        let terms = std::mem::take(&mut self.parts);
+        let first = terms.first().expect("a loss has a term");
+        if terms.len() <= ops::TOTALLED && ops::is_near_wgsl(&first.values.device()) {
+            let weighted: Vec<(Tensor<1>, f32)> = terms
+                .iter()
+                .map(|term| (term.values.clone(), share * term.weight))
+                .collect();
+            let total = ops::total(&weighted);
+            // The loss itself is no figure.
+            self.measured.push(None);
+            self.measured.extend(terms.iter().map(|term| term.figure));
+            self.values.push(total.clone().inner());
+            return total;
+        }
+        let mut total: Option<Tensor<1>> = None;
+        for term in terms {
+            let mean = term.mean();
+            if let Some(figure) = term.figure {
+                self.measure_all(&[figure], mean.clone().inner());
+            }
+            let weighted = if term.weight == 1.0 {
+                mean
+            } else {
+                mean * term.weight
+            };
+            total = Some(match total {
+                Some(total) => total + weighted,
+                None => weighted,
+            });
+        }
+        let total = total.expect("a loss has a term");
+        if share == 1.0 {
+            total
+        } else {
+            total.mul_scalar(share)
         }
     }
 }

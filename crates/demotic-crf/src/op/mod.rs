@@ -82,7 +82,7 @@ fn takes_wgsl(name: &str) -> bool {
     name == "wgpu<wgsl>"
 }
 
-/// Of a device of another machine: what it is there.
+/// What computes on a device; on another machine's device, what computes there.
 fn runtime(device: &DispatchDevice) -> Option<Runtime> {
     #[allow(
         dead_code,

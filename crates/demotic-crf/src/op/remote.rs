@@ -77,7 +77,7 @@ const GRADIENT: &str = "demotic_crf_gradient";
 const VITERBI: &str = "demotic_crf_viterbi";
 const SCALED: &str = "demotic_crf_scaled";
 
-/// Of every choice in a plan, what it can be: its place here is what travels.
+/// Every value of each choice in a plan: its place here is what travels.
 const DIRECTIONS: [Directions; 3] = [Directions::Both, Directions::Rows, Directions::Columns];
 const GROUPS: [Group; 3] = [Group::Picture, Group::Chain, Group::All];
 const ORDERS: [Order; 2] = [Order::Grid, Order::Sequence];

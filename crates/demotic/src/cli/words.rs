@@ -16,7 +16,7 @@ that fits best is drawn: a drawing of it in another \
 style is translated into the style asked for. That is of use where the style has no such drawing. `real` takes the style's own drawing \
 where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
 
-What it draws is a known idea said in another hand: `nearest_l1` is the smallest difference to a training picture of the style \
+What it draws is a known idea in another style: `nearest_l1` is the smallest difference to a training picture of the style \
 (0 is a copy). Sentences, negation (`not happy`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
 so and exits with 1; --anyway draws the nearest.
 
@@ -79,10 +79,10 @@ pub(crate) struct DrawArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A picture is compared with the six drawings of each of 1,551 emoji, and with the run's pictures where --run is given; the \
-phrases of the ideas that it resembles are printed, the most telling first, all `known`: they stand in a list. Where the run has learnt \
+phrases of the ideas that it resembles are printed, the most distinctive first, all `known`: they stand in a list. Where the run has learnt \
 words (`demotic learn-words`), phrases follow that its speaker makes up for the first idea, each `new`, scored by how real the text \
 discriminator takes its words for. \
-Pictures of other things than emoji are told by what they resemble. The first call with a run looks at its pictures; what it saw is \
+Pictures of other things than emoji get the phrases of what they resemble. The first call with a run looks at its pictures; what it saw is \
 kept in the cache.
 
 Examples:
@@ -174,7 +174,7 @@ pub(crate) enum RegisterArg {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The text discriminator of a run says of every word (of every character in Chinese) whether it looks fake (made up by the speaker), of a \
-real name, or as people really say it; a linear-chain conditional random field ties the labels of neighbours. Probabilities are of \
+real name, or as people really say it; a linear-chain conditional random field scores neighbouring labels together. Probabilities are of \
 the token's label; the bar is the heat map: ten signs are surely fake. Only the first 32 tokens of a text are labelled.
 
 Examples:

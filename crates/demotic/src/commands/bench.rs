@@ -121,7 +121,7 @@ struct Timed {
 
 #[derive(Serialize)]
 struct Figures {
-    /// Of whole calls.
+    /// Spread of whole calls.
     #[serde(flatten)]
     spread: Spread,
     calls: usize,

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::draw_kaomoji::Faces;
 use super::draw_pictures::{Target, draw};
 use super::learn_words;
-use super::words::{self, Answer, TOLD, Told, in_words};
+use super::words::{self, Answer, LISTED_LEAST, Listed, in_words};
 use crate::cli::DrawArgs;
 use crate::failure::input;
 use crate::output::{say, show};
@@ -28,9 +28,9 @@ struct Line<'a> {
     listed: bool,
     /// Whether the best idea is near enough.
     known: bool,
-    recalled: Vec<Told<'a>>,
+    recalled: Vec<Listed<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    drawn: Vec<PictureTold<'a>>,
+    drawn: Vec<ListedPicture<'a>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     kaomoji: &'a [String],
     /// Those that are made up.
@@ -38,9 +38,9 @@ struct Line<'a> {
     written: &'a [Written],
 }
 
-/// A picture as it is told.
+/// A picture as it is listed.
 #[derive(Serialize)]
-struct PictureTold<'a> {
+struct ListedPicture<'a> {
     name: &'a str,
     /// `real`, or the style it was translated from.
     from: String,
@@ -109,11 +109,11 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
             phrase: &answer.phrase,
             listed: answer.listed,
             known: answer.is_sure(),
-            recalled: words::told(&table, &answer.ranked, TOLD.max(count)),
+            recalled: words::listed(&table, &answer.ranked, LISTED_LEAST.max(count)),
             drawn: drawn
                 .iter()
                 .zip(&answer.ranked)
-                .map(|(drawn, recalled)| PictureTold {
+                .map(|(drawn, recalled)| ListedPicture {
                     name: &table.ideas()[recalled.idea].name,
                     from: from(&drawn.origin).to_owned(),
                     nearest_l1: drawn.nearest_l1,
@@ -158,7 +158,7 @@ fn shown(
         let ranked = &answer.ranked;
         let also: Vec<String> = ranked
             .iter()
-            .take(TOLD.max(count))
+            .take(LISTED_LEAST.max(count))
             .skip(1)
             .filter(|recalled| recalled.prob >= 0.005)
             .map(|recalled| in_words(table, recalled))

@@ -9,7 +9,7 @@ use demotic_core::files::write_whole;
 use demotic_core::number::Whole;
 use demotic_core::phrase::{Drawn, Memory, Phrases};
 use demotic_core::train::run::trained;
-use demotic_core::translate::{self, Hand};
+use demotic_core::translate::{self, CodeSource};
 use image::ExtendedColorType;
 
 use super::words::Answer;
@@ -71,7 +71,7 @@ pub(super) fn draw(
         &chosen.device,
         style,
         1,
-        &Hand::Typical,
+        &CodeSource::Typical,
     )?;
     let memory = Memory::new(
         &generator,

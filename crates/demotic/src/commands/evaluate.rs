@@ -14,7 +14,7 @@ use crate::failure::input;
 use crate::options::{dataset_options, located};
 use crate::terminal::Terminal;
 
-use super::scored::{STANDARD_OUTPUT, told};
+use super::scored::{STANDARD_OUTPUT, report};
 
 /// Side of another program's translations where it is not said.
 const PICTURES_PX: u32 = 32;
@@ -92,7 +92,7 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -
         )));
     }
     let columns = Terminal::of_table();
-    told(
+    report(
         args,
         &evaluation,
         &format!(
@@ -134,7 +134,7 @@ fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
         checkpoint.info.step,
         chosen.description
     );
-    told(args, &evaluation, &what)
+    report(args, &evaluation, &what)
 }
 
 /// Scores what `translate` makes of pictures of another size than the networks'.
@@ -182,5 +182,5 @@ fn at_size(args: &EvaluateArgs, size_px: u32, split: Split) -> Result<()> {
         info.step,
         chosen.description
     );
-    told(args, &evaluation, &what)
+    report(args, &evaluation, &what)
 }

@@ -8,7 +8,7 @@ use demotic_core::table::{Column, Table};
 use image::RgbaImage;
 use serde::Serialize;
 
-use super::scored::told;
+use super::scored::report;
 use crate::cli::EvaluateArgs;
 use crate::failure::input;
 use crate::inputs;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         .chain(lines)
         .map(|line| line + "\n")
         .collect();
-    told(args, &rows, &text)?;
+    report(args, &rows, &text)?;
     inputs::settle(problems, files.len(), "scored")
 }
 

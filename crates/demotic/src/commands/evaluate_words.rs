@@ -8,7 +8,7 @@ use demotic_core::phrase::{self, DrawnRow, WordScores};
 use demotic_core::train::run::trained;
 use serde::Serialize;
 
-use super::scored::{told, write};
+use super::scored::{report, write};
 use super::{learn_words, words};
 use crate::cli::EvaluateArgs;
 use crate::failure::io;
@@ -72,5 +72,5 @@ pub(super) fn run(args: &EvaluateArgs, split: Split) -> Result<()> {
             .map_err(|e| io("make the folder of words", &folder, &e))?;
         write(&scored, &folder.join("evaluation.json"))?;
     }
-    told(args, &scored, &text)
+    report(args, &scored, &text)
 }

@@ -111,6 +111,7 @@ fn page(
         "size": data.size_px,
         "planes": data.channels.count(),
         "background": background,
+        "fit": data.fit.name(),
         "licence": terms.licence,
         "pictures": terms.pictures,
     });

@@ -8,7 +8,7 @@ use anyhow::Result;
 use demotic_core::data::Picture;
 use demotic_core::device;
 use demotic_core::files::write_whole;
-use demotic_core::metric::NO_STYLES_TOLD;
+use demotic_core::metric::NAMES_NO_STYLE;
 use demotic_core::model::DiscriminatorConfig;
 use demotic_core::number::Real;
 use demotic_core::recognize::{self, Opinion};
@@ -24,7 +24,7 @@ use crate::sheet;
 
 /// What is reported of a picture.
 #[derive(Serialize)]
-struct Told<'a> {
+struct Recognized<'a> {
     picture: String,
     style: &'a str,
     probability: f32,
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     let info = &checkpoint.info;
     if !info.config.loss.adversarial_kind.tells_styles() {
         return Err(input(format!(
-            "{NO_STYLES_TOLD}; train with `likelihood` to ask it: {}",
+            "{NAMES_NO_STYLE}; train with `likelihood` to ask it: {}",
             args.run.display()
         )));
     }
@@ -130,15 +130,15 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
                 write_whole(output, &bytes)?;
             }
             let place = Place::of(picture, data.size_px);
-            let told = told(opinion, &info.styles, place, input, output.as_deref());
+            let recognized = recognized(opinion, &info.styles, place, input, output.as_deref());
             lines.push(format!(
                 "{:width$}  {:5.1} %  fake {:5.1} %  {}",
-                told.style,
-                told.probability * 100.0,
-                told.fake * 100.0,
-                told.picture
+                recognized.style,
+                recognized.probability * 100.0,
+                recognized.fake * 100.0,
+                recognized.picture
             ));
-            records.push(serde_json::to_value(told)?);
+            records.push(serde_json::to_value(recognized)?);
         }
     }
     if args.json {
@@ -159,16 +159,16 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
     inputs::settle(problems, jobs.len(), "recognised")
 }
 
-fn told<'a>(
+fn recognized<'a>(
     opinion: &'a Opinion,
     styles: &'a [String],
     place: Place,
     input: &Path,
     output: Option<&Path>,
-) -> Told<'a> {
+) -> Recognized<'a> {
     let style = opinion.style();
     let names = styles.iter().map(String::as_str);
-    Told {
+    Recognized {
         picture: input.display().to_string(),
         style: &styles[style],
         probability: opinion.styles[style],

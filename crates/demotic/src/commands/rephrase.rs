@@ -4,7 +4,7 @@ use anyhow::Result;
 use demotic_core::phrase::{self, Language, Recall, Said, Wanted};
 use serde::Serialize;
 
-use super::words::{self, Answer, TOLD, Told, in_words};
+use super::words::{self, Answer, LISTED_LEAST, Listed, in_words};
 use crate::cli::RephraseArgs;
 use crate::output::{say, show};
 
@@ -13,7 +13,7 @@ use crate::output::{say, show};
 struct Line<'a> {
     phrase: &'a str,
     known: bool,
-    recalled: Vec<Told<'a>>,
+    recalled: Vec<Listed<'a>>,
     said: Vec<Said>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
         json.push(serde_json::to_string(&Line {
             phrase: &answer.phrase,
             known: answer.is_sure(),
-            recalled: words::told(&table, &answer.ranked, TOLD),
+            recalled: words::listed(&table, &answer.ranked, LISTED_LEAST),
             said,
         })?);
     }

@@ -9,7 +9,7 @@ use demotic_core::model::StyleKind;
 use demotic_core::sample::{self, Fitted, Prior};
 use demotic_core::train::Checkpoint;
 use demotic_core::train::run::trained;
-use demotic_core::translate::{self, Hand};
+use demotic_core::translate::{self, CodeSource};
 
 use crate::cli::{PriorArg, SampleArgs};
 use crate::options::dataset_options;
@@ -46,9 +46,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     };
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
-    let hand = match info.config.generator.style {
-        StyleKind::Latent => Hand::Seed(args.seed),
-        StyleKind::Table | StyleKind::Reference => Hand::Typical,
+    let code_source = match info.config.generator.style {
+        StyleKind::Latent => CodeSource::Seed(args.seed),
+        StyleKind::Table | StyleKind::Reference => CodeSource::Typical,
     };
     let count = args.count as usize;
     let size_px = info.config.data.size_px as usize;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             &chosen.device,
             *style,
             count,
-            &hand,
+            &code_source,
         )?;
         let fitted = dataset.as_ref().map(|dataset| {
             let view = dataset.training();

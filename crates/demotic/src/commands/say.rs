@@ -8,7 +8,7 @@ use demotic_core::train::run::config as config_of;
 use serde::Serialize;
 
 use super::learn_words;
-use super::words::{self, TOLD, Told, in_words};
+use super::words::{self, LISTED_LEAST, Listed, in_words};
 use crate::cli::SayArgs;
 use crate::inputs;
 use crate::options::dataset_options;
@@ -17,11 +17,11 @@ use crate::output::{note, say, show};
 /// Side that pictures are looked at.
 const SIZE_PX: u32 = 64;
 
-/// What is told of a picture.
+/// What is said of a picture.
 #[derive(Serialize)]
 struct Record<'a> {
     picture: String,
-    recalled: Vec<Told<'a>>,
+    recalled: Vec<Listed<'a>>,
     said: Vec<Said>,
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
             lines.extend(said.iter().map(words::line));
             records.push(Record {
                 picture: path.display().to_string(),
-                recalled: words::told(&table, &ranked, TOLD),
+                recalled: words::listed(&table, &ranked, LISTED_LEAST),
                 said,
             });
         }

@@ -14,7 +14,7 @@ pub(super) const STANDARD_OUTPUT: &str = "-";
 
 /// Shows the figures, and writes them where that was asked: neither a file that cannot be written nor a
 /// reader that went away takes them from the other.
-pub(super) fn told(args: &EvaluateArgs, figures: &impl Serialize, text: &str) -> Result<()> {
+pub(super) fn report(args: &EvaluateArgs, figures: &impl Serialize, text: &str) -> Result<()> {
     let written = match args.json.as_deref() {
         Some(file) if file == Path::new(STANDARD_OUTPUT) => {
             return say(&format!("{}\n", serde_json::to_string_pretty(figures)?));

@@ -10,7 +10,7 @@ use demotic_core::data::{Channels, DataError, Picture};
 use demotic_core::device;
 use demotic_core::files::write_whole;
 use demotic_core::train::run::trained;
-use demotic_core::translate::{self, AlphaRule, Framed, Hand};
+use demotic_core::translate::{self, AlphaRule, CodeSource, Framed};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::{AlphaArg, TranslateArgs};
@@ -47,15 +47,8 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let side = data.size_px as usize;
     let framed =
         |picture| Framed::new(picture, data.size_px, background, data.channels).fitted(data.fit);
-    let hand = match (&args.reference, args.style_seed) {
-        (Some(path), _) => {
-            let picture = Picture::open_or_draw(path, info.config.data.size_px)?;
-            Hand::Picture(framed(picture).square())
-        }
-        (None, Some(seed)) => Hand::Seed(seed),
-        (None, None) => Hand::Typical,
-    };
-    let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &hand)?;
+    let source = code_source(args, &framed, data.size_px)?;
+    let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &source)?;
     make_folder(&jobs)?;
 
     let started = Instant::now();
@@ -119,6 +112,22 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     lines.push(String::new());
     show(&lines.join("\n"))?;
     inputs::settle(problems, jobs.len(), "translated")
+}
+
+/// Where the style code comes from: a picture of the style, a seed, or the style's own.
+fn code_source(
+    args: &TranslateArgs,
+    framed: impl Fn(Picture) -> Framed,
+    size_px: u32,
+) -> Result<CodeSource> {
+    Ok(match (&args.reference, args.style_seed) {
+        (Some(path), _) => {
+            let picture = Picture::open_or_draw(path, size_px)?;
+            CodeSource::Picture(framed(picture).square())
+        }
+        (None, Some(seed)) => CodeSource::Seed(seed),
+        (None, None) => CodeSource::Typical,
+    })
 }
 
 /// A picture at its own size, or with a longer side of `longer_px`; a drawing has at least the run's.

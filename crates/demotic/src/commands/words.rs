@@ -1,4 +1,4 @@
-//! What the commands of words share: phrases as they were typed, what they recall, and how that is told.
+//! What the commands of words share: phrases as they were typed, what they recall, and how that is printed.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::failure::{input, io};
 
 /// Most bytes of a file of phrases.
 const MAX_FILE_BYTES: u64 = 16 << 20;
-/// Recalled ideas that are told at least.
-pub(super) const TOLD: usize = 5;
+/// Recalled ideas that are listed at least.
+pub(super) const LISTED_LEAST: usize = 5;
 
 impl From<LanguageArg> for phrase::Language {
     fn from(language: LanguageArg) -> Self {
@@ -152,9 +152,9 @@ impl Answer {
     }
 }
 
-/// A recalled idea as it is told.
+/// A recalled idea as it is listed.
 #[derive(Serialize)]
-pub(super) struct Told<'a> {
+pub(super) struct Listed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     emoji: Option<String>,
     key: &'a str,
@@ -163,10 +163,10 @@ pub(super) struct Told<'a> {
     similarity: f32,
 }
 
-pub(super) fn told<'a>(table: &'a Phrases, ranked: &[Recalled], count: usize) -> Vec<Told<'a>> {
-    let tell = |recalled: &Recalled| {
+pub(super) fn listed<'a>(table: &'a Phrases, ranked: &[Recalled], count: usize) -> Vec<Listed<'a>> {
+    let list = |recalled: &Recalled| {
         let idea = &table.ideas()[recalled.idea];
-        Told {
+        Listed {
             emoji: idea.emoji(),
             key: &idea.key,
             name: &idea.name,
@@ -174,7 +174,7 @@ pub(super) fn told<'a>(table: &'a Phrases, ranked: &[Recalled], count: usize) ->
             similarity: recalled.similarity,
         }
     };
-    ranked.iter().take(count).map(tell).collect()
+    ranked.iter().take(count).map(list).collect()
 }
 
 /// `😴 sleeping face  41 %`

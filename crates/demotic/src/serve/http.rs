@@ -315,7 +315,7 @@ fn accept(listener: &TcpListener, hand_on: &SyncSender<TcpStream>, refuse: &Sync
                     let _ = refuse.try_send(stream);
                 }
             }
-            // Of a client that went away, or too many open files: neither ends the server.
+            // A client that went away, or too many open files: neither ends the server.
             Err(_) => thread::sleep(Duration::from_millis(20)),
         }
     }

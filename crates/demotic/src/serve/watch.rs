@@ -28,7 +28,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Of a run's folder; none of what is no folder.
+    /// Watches a run's folder; nothing where there is none.
     pub(crate) fn of(run: &Path) -> Option<Self> {
         run.is_dir().then(|| Self {
             folder: run.to_owned(),

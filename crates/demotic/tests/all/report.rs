@@ -18,7 +18,7 @@ fn the_page_shows_everything_and_needs_nothing() {
         "Scores on held-out pictures",
         "openmoji-line → openmoji",
         "<b>ssim</b>",
-        "<b>Drawn again</b>",
+        "<b>Reconstruction</b>",
         "Where a step&#39;s time goes",
         "<th>train.steps<td>12",
         "flex (",

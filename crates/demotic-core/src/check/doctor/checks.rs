@@ -10,10 +10,13 @@ use demotic_crf::oracle::Chain;
 
 use super::oracle::{Convolution, EdgeAware, Normalisation, Normalised, product, transposed};
 use crate::loss;
-use crate::model::layers::{SLOPE, groups, halve, leaky, unshuffle, upsample};
+use crate::model::layers::{SLOPE, groups, halve, leaky};
 use crate::model::{DiscriminatorConfig, Posterior};
 use crate::number::{Real, Whole};
-use crate::ops::{self, AdamScalars, Filter, Meeting, Resize, Shape, StyleAffine};
+use crate::ops::{
+    self, AdamScalars, Filter, Meeting, Read, Reading, Resize, Shape, StyleAffine, unshuffle,
+    upsample,
+};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -94,7 +97,22 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
         side,
         config.generator.style_dims,
     ));
+    let few = batch.min(RESIDUAL_PICTURES);
+    for reading in [Reading::Leaky(SLOPE), Reading::Doubled, Reading::Unshuffled] {
+        all.push(convolution_of(
+            reading,
+            few,
+            channels.min(READ_CHANNELS),
+            side,
+        ));
+    }
+    all.push(leaky_halving(few, channels, side));
+    all.push(row_normalisation(few, channels, side));
     all.push(composites(config.data.channels.count(), size));
+    all.push(step_figures(
+        1 + styles,
+        size / DiscriminatorConfig::PATCH_STRIDE,
+    ));
     // The second is that of six styles at 64 px.
     let grid = size / DiscriminatorConfig::PATCH_STRIDE;
     for (labels, side) in BTreeSet::from([(1 + styles, grid), (7, 16)]) {
@@ -225,6 +243,127 @@ fn convolution(shape: Convolution) -> Case {
     }
 }
 
+/// Channels of a convolution that reads what it sees from another tensor, at most.
+const READ_CHANNELS: usize = 48;
+
+/// Where each value of `[b, c, s, s]` is seen, in `[b, c', s', s']`.
+fn seen_at(reading: Reading, s: usize) -> impl Fn(usize) -> Vec<usize> {
+    move |at: usize| {
+        let (plane, i, j) = (at / (s * s), at / s % s, at % s);
+        match reading {
+            Reading::Plain | Reading::Leaky(_) => vec![at],
+            Reading::Doubled => [(0, 0), (0, 1), (1, 0), (1, 1)]
+                .map(|(di, dj)| (plane * 2 * s + 2 * i + di) * 2 * s + 2 * j + dj)
+                .to_vec(),
+            Reading::Unshuffled => {
+                let plane = plane * 4 + i % 2 * 2 + j % 2;
+                vec![(plane * (s / 2) + i / 2) * (s / 2) + j / 2]
+            }
+        }
+    }
+}
+
+/// A 3x3 convolution of what is read otherwise than it lies: [`convolution`] of that.
+fn convolution_of(reading: Reading, b: usize, c: usize, s: usize) -> Case {
+    let (from, side) = match reading {
+        Reading::Plain | Reading::Leaky(_) => (c, s),
+        Reading::Doubled => (c, 2 * s),
+        Reading::Unshuffled => (4 * c, s / 2),
+    };
+    let shape = Convolution {
+        batch: b,
+        channels_in: from,
+        channels_out: c,
+        side,
+        kernel: 3,
+    };
+    let (x, weight) = (numbers(104, b * c * s * s), numbers(105, c * from * 9));
+    let (bias, up) = (numbers(106, c), numbers(107, b * c * side * side));
+    let host_values = (x.clone(), weight.clone(), bias.clone(), up.clone());
+    Case {
+        operation: match reading {
+            Reading::Plain => "convolution",
+            Reading::Leaky(_) => "activated convolution",
+            Reading::Doubled => "doubled convolution",
+            Reading::Unshuffled => "unshuffled convolution",
+        },
+        size: format!("[{b}, {c}, {s}, {s}] to {c} channels"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, c, s, s], &device).require_grad();
+            let weight = tensor(&weight, [c, from, 3, 3], &device).require_grad();
+            let bias = tensor(&bias, [c], &device).require_grad();
+            let read = match reading {
+                Reading::Plain => Read::plain(x.clone()),
+                Reading::Leaky(slope) => Read::leaky(x.clone(), slope),
+                Reading::Doubled => Read::doubled(x.clone()),
+                Reading::Unshuffled => Read::unshuffled(x.clone()),
+            };
+            let y = ops::conv_read(read, weight.clone(), bias.clone(), false);
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs.push(("weight gradient", gradient(&weight, &gradients)));
+            outputs.push(("bias gradient", gradient(&bias, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, weight, bias, up) = &host_values;
+            let factor = |at: usize| match reading {
+                Reading::Leaky(slope) if x[at] < 0.0 => slope,
+                _ => 1.0,
+            };
+            let places = seen_at(reading, s);
+            let mut seen = vec![0.0; b * from * side * side];
+            for (at, value) in x.iter().enumerate() {
+                for to in places(at) {
+                    seen[to] = factor(at) * value;
+                }
+            }
+            let out = shape.run(&seen, weight, bias, up);
+            let dx = (0..x.len()).map(|at| {
+                let sum: f64 = places(at).into_iter().map(|to| out.dx[to]).sum();
+                f64::from(factor(at)) * sum
+            });
+            vec![out.y, dx.collect(), out.dweight, out.dbias]
+        })),
+    }
+}
+
+/// Means of 2x2 patches of a leaky ReLU.
+fn leaky_halving(b: usize, c: usize, s: usize) -> Case {
+    let (x, up) = (numbers(108, b * c * s * s), numbers(109, b * c * s * s / 4));
+    let host_values = (x.clone(), up.clone());
+    Case {
+        operation: "activated halving",
+        size: format!("[{b}, {c}, {s}, {s}]"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, c, s, s], &device).require_grad();
+            let mut outputs = Outputs::new();
+            let y = Read::leaky(x.clone(), SLOPE).halved();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, up) = &host_values;
+            let h = s / 2;
+            let (mut y, mut dx) = (vec![0.0; up.len()], vec![0.0; x.len()]);
+            for at in 0..x.len() {
+                let (plane, i, j) = (at / (s * s), at / s % s, at % s);
+                let to = (plane * h + i / 2) * h + j / 2;
+                let slope = if x[at] < 0.0 { f64::from(SLOPE) } else { 1.0 };
+                y[to] += 0.25 * slope * f64::from(x[at]);
+                dx[at] = 0.25 * slope * f64::from(up[to]);
+            }
+            vec![y, dx]
+        })),
+    }
+}
+
 fn normalisation(b: usize, channels: usize, side: usize, groups: usize) -> Case {
     let shape = Normalisation {
         batch: b,
@@ -263,6 +402,56 @@ fn normalisation(b: usize, channels: usize, side: usize, groups: usize) -> Case 
             let (x, scale, shift, up) = &host_values;
             let out = shape.run(x, scale, shift, up);
             vec![out.y, out.dx, out.dscale, out.dshift]
+        })),
+    }
+}
+
+/// [`normalisation`] with one scale and one shift a channel, parameters as the coder has them.
+fn row_normalisation(b: usize, channels: usize, side: usize) -> Case {
+    let shape = Normalisation {
+        batch: b,
+        channels,
+        area: side * side,
+        groups: groups(channels),
+        slope: f64::from(SLOPE),
+        epsilon: 1e-5,
+    };
+    let x = numbers(100, b * channels * side * side);
+    let scale: Vec<f32> = numbers(101, channels)
+        .iter()
+        .map(|v| 1.0 + 0.3 * v)
+        .collect();
+    let (shift, up) = (numbers(102, channels), numbers(103, x.len()));
+    let host_values = (x.clone(), scale.clone(), shift.clone(), up.clone());
+    Case {
+        operation: "normalisation by rows",
+        size: format!("[{b}, {channels}, {side}, {side}], with leaky ReLU"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, channels, side, side], &device).require_grad();
+            let [scale, shift] =
+                [&scale, &shift].map(|row| tensor(row, [channels], &device).require_grad());
+            let row = [scale.clone(), shift.clone()];
+            let y = ops::norm_row(x.clone(), row, groups(channels), SLOPE, &Meeting::default());
+            let mut outputs = Outputs::new();
+            let gradients = backward(y, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            for (name, row) in [("scale gradient", scale), ("shift gradient", shift)] {
+                // They may come in runs.
+                let sum = row.grad(&gradients).map(|g| ops::whole(g, [channels]));
+                outputs.push((name, sum.map_or_else(Vec::new, host)));
+            }
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, scale, shift, up) = &host_values;
+            let out = shape.run(x, &scale.repeat(b), &shift.repeat(b), up);
+            let summed = |of: &[f64]| -> Vec<f64> {
+                let rows = |c: usize| of.iter().skip(c).step_by(channels).sum();
+                (0..channels).map(rows).collect()
+            };
+            vec![out.y, out.dx, summed(&out.dscale), summed(&out.dshift)]
         })),
     }
 }
@@ -595,55 +784,85 @@ fn filtering(batch: usize, channels: usize, side: usize, filter: Filter) -> Case
     }
 }
 
-/// `tanh(leaky(mean + exp(clamp(log_var) / 2) * noise))`: the element-wise chain that fusion makes one kernel
-/// of.
+/// Means and raw logarithms of variances of pictures, as the posterior takes them together.
+struct Spread {
+    shape: [usize; 4],
+    both: Vec<f32>,
+}
+
+impl Spread {
+    /// A case of samples `[b, c, s, s]`.
+    fn new(step: u64, shape: [usize; 4]) -> Self {
+        let [b, c, h, w] = shape;
+        let planes = c * h * w;
+        let mut both = numbers(step, 2 * b * planes);
+        // Logarithms that the bounds cut on either side.
+        for picture in both.chunks_exact_mut(2 * planes) {
+            for log_var in &mut picture[planes..] {
+                *log_var = 5.0 * *log_var - ops::LOG_VAR_START;
+            }
+        }
+        Self { shape, both }
+    }
+
+    fn tensor(&self, device: &Device) -> Tensor<4> {
+        let [b, c, h, w] = self.shape;
+        tensor(&self.both, [b, 2 * c, h, w], device).require_grad()
+    }
+
+    /// Where the mean of a sample's value lies, that of its variance behind it; the mean, and the logarithm
+    /// within its bounds, if it is.
+    fn at(&self, sample: usize) -> ([usize; 2], f64, f64, bool) {
+        let planes: usize = self.shape[1..].iter().product();
+        let mean = sample + sample / planes * planes;
+        let raw = f64::from(self.both[mean + planes] + ops::LOG_VAR_START);
+        let [least, most] = ops::LOG_VAR_RANGE.map(f64::from);
+        let bounded = raw.clamp(least, most);
+        let places = [mean, mean + planes];
+        (places, f64::from(self.both[mean]), bounded, raw == bounded)
+    }
+}
+
+/// `tanh(leaky(mean + exp(log_var / 2) * noise))`: samples of the posterior, and the element-wise chain that
+/// fusion makes one kernel of.
 fn latent(batch: usize, channels: usize, side: usize) -> Case {
     let shape = [batch, channels, side, side];
     let count: usize = shape.iter().product();
-    let mean = numbers(30, count);
-    let log_var: Vec<f32> = numbers(31, count).iter().map(|v| 4.0 * v).collect();
+    let spread = std::sync::Arc::new(Spread::new(30, shape));
     let (noise, up) = (numbers(32, count), numbers(33, count));
-    let host_values = (mean.clone(), log_var.clone(), noise.clone(), up.clone());
+    let host_values = (spread.clone(), noise.clone(), up.clone());
     Case {
         operation: "element by element",
         size: format!("{shape:?}: sampling, leaky ReLU, tanh"),
         tolerance: SUMS,
         run: Box::new(move |device| {
             let device = device.clone().autodiff();
-            let mean = tensor(&mean, shape, &device).require_grad();
-            let log_var = tensor(&log_var, shape, &device).require_grad();
-            let posterior = Posterior {
-                mean: mean.clone(),
-                log_var: log_var.clone().clamp(-10.0, 4.0),
-            };
+            let both = spread.tensor(&device);
+            let posterior = Posterior::raw(both.clone());
             let y = leaky(posterior.sample(tensor(&noise, shape, &device)));
             let y = activation::tanh(y.mul_scalar(0.25));
             let mut outputs = Outputs::new();
             let gradients = backward(y, &up, &mut outputs);
-            outputs.push(("mean's gradient", gradient(&mean, &gradients)));
-            outputs.push(("deviation's gradient", gradient(&log_var, &gradients)));
+            outputs.push(("posterior's gradient", gradient(&both, &gradients)));
             outputs
         }),
         truth: Some(Box::new(move || {
-            let (mean, log_var, noise, up) = &host_values;
-            let mut out = vec![vec![0.0; count]; 3];
+            let (spread, noise, up) = &host_values;
+            let (mut out, mut dboth) = (vec![0.0; count], vec![0.0; 2 * count]);
             for i in 0..count {
-                let clamped = f64::from(log_var[i]).clamp(-10.0, 4.0);
-                let deviation = (clamped / 2.0).exp();
-                let sample = f64::from(mean[i]) + deviation * f64::from(noise[i]);
+                let ([at_mean, at_log_var], mean, log_var, is_free) = spread.at(i);
+                let deviation = (log_var / 2.0).exp();
+                let sample = mean + deviation * f64::from(noise[i]);
                 let slope = if sample > 0.0 { 1.0 } else { f64::from(SLOPE) };
                 let y = (0.25 * slope * sample).tanh();
                 let d = f64::from(up[i]) * (1.0 - y * y) * 0.25 * slope;
-                let is_free = f64::from(log_var[i]) == clamped;
-                out[0][i] = y;
-                out[1][i] = d;
-                out[2][i] = if is_free {
-                    d * f64::from(noise[i]) * deviation / 2.0
-                } else {
-                    0.0
-                };
+                out[i] = y;
+                dboth[at_mean] = d;
+                if is_free {
+                    dboth[at_log_var] = d * f64::from(noise[i]) * deviation / 2.0;
+                }
             }
-            out
+            vec![out, dboth]
         })),
     }
 }
@@ -653,7 +872,8 @@ fn losses(channels: usize, side: usize) -> Case {
     let shape = [8, channels, side, side];
     let count: usize = shape.iter().product();
     let (a, b) = (numbers(40, count), numbers(41, count));
-    let host_values = (a.clone(), b.clone());
+    let spread = std::sync::Arc::new(Spread::new(43, shape));
+    let host_values = (a.clone(), b.clone(), spread.clone());
     Case {
         operation: "reductions",
         size: format!("{shape:?}: mean absolute error, divergence"),
@@ -664,29 +884,32 @@ fn losses(channels: usize, side: usize) -> Case {
             let error = loss::absolute_error(x.clone(), y.clone());
             let mut outputs: Outputs = vec![("absolute error", host(error.clone().inner()))];
             outputs.push(("its gradient", gradient(&x, &error.backward())));
-            let posterior = Posterior {
-                mean: x.clone(),
-                log_var: y,
-            };
-            let divergence = loss::divergence(&posterior, count / 8);
+            let both = spread.tensor(&device);
+            let divergence = loss::divergence(&Posterior::raw(both.clone()), count / 8);
             outputs.push(("divergence", host(divergence.clone().inner())));
-            outputs.push(("its gradient", gradient(&x, &divergence.backward())));
+            outputs.push(("its gradient", gradient(&both, &divergence.backward())));
             outputs
         }),
         truth: Some(Box::new(move || {
             let (a, b) = (wide(&host_values.0), wide(&host_values.1));
+            let spread = &host_values.2;
             let n = count.to_f64();
             let pairs = || a.iter().zip(&b);
             let error = pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / n;
-            let divergence = pairs()
-                .map(|(mean, log_var)| 0.5 * (mean * mean + log_var.exp() - 1.0 - log_var))
-                .sum::<f64>()
-                / n;
+            let (mut divergence, mut dboth) = (0.0, vec![0.0; 2 * count]);
+            for i in 0..count {
+                let ([at_mean, at_log_var], mean, log_var, is_free) = spread.at(i);
+                divergence += 0.5 * (mean * mean + log_var.exp() - 1.0 - log_var) / n;
+                dboth[at_mean] = mean / n;
+                if is_free {
+                    dboth[at_log_var] = 0.5 * (log_var.exp() - 1.0) / n;
+                }
+            }
             vec![
                 vec![error],
                 pairs().map(|(a, b)| (a - b).signum() / n).collect(),
                 vec![divergence],
-                a.iter().map(|mean| mean / n).collect(),
+                dboth,
             ]
         })),
     }
@@ -748,28 +971,20 @@ fn composites(channels: usize, side: usize) -> Case {
     let host_values = (real.clone(), fake.clone(), mask.clone());
     Case {
         operation: "mixing pictures",
-        size: format!("[{n}, {channels}, {side}, {side}]: select, mask, join, split"),
+        size: format!("[{n}, {channels}, {side}, {side}]: real, fake, mixed"),
         tolerance: ROUNDINGS,
         run: Box::new(move |device| {
             let shape = [n, channels, side, side];
-            let pool = Tensor::cat(
-                vec![tensor(&real, shape, device), tensor(&fake, shape, device)],
-                0,
-            );
-            let pick = |indices: [i32; 4]| {
-                let indices = Tensor::<1, Int>::from_data(TensorData::from(indices), device);
-                pool.clone().select(0, indices)
-            };
-            let below = pick(outside);
-            let mixed =
-                below.clone() + (pick(inside) - below) * tensor(&mask, [n, 1, side, side], device);
-            let mut parts = Tensor::cat(vec![mixed, pool.clone()], 0).split(n, 0);
-            let last = parts.pop().expect("three parts");
-            vec![("mixed", host(parts.swap_remove(0))), ("fake", host(last))]
+            let pictures = [&real, &fake].map(|values| tensor(values, shape, device));
+            let rows = [inside, outside].map(|indices: [i32; 4]| {
+                Tensor::<1, Int>::from_data(TensorData::from(indices), device)
+            });
+            let mask = tensor(&mask, [n, 1, side, side], device);
+            vec![("pictures", host(ops::mixed(pictures, rows, mask)))]
         }),
         truth: Some(Box::new(move || {
             let (real, fake, mask) = &host_values;
-            let all = [wide(real), wide(fake)].concat();
+            let mut all = [wide(real), wide(fake)].concat();
             let mixed = (0..n * picture).map(|at| {
                 let (m, rest) = (at / picture, at % picture);
                 let shown = if mask[m * side * side + rest % (side * side)] == 1.0 {
@@ -779,7 +994,52 @@ fn composites(channels: usize, side: usize) -> Case {
                 };
                 all[shown.to_usize() * picture + rest]
             });
-            vec![mixed.collect(), wide(fake)]
+            let mixed: Vec<f64> = mixed.collect();
+            all.extend(mixed);
+            vec![all]
+        })),
+    }
+}
+
+/// What a discriminator's step shows of itself.
+fn step_figures(labels: usize, side: usize) -> Case {
+    let (n, area) = (8, side * side);
+    let losses = numbers(110, 3 * n);
+    let emissions: Vec<f32> = numbers(111, 3 * n * labels * area)
+        .iter()
+        .map(|v| 3.0 * v)
+        .collect();
+    let host_values = (losses.clone(), emissions.clone());
+    Case {
+        operation: "step figures",
+        size: format!(
+            "[{}, {labels}, {side}, {side}]: losses, probabilities",
+            3 * n
+        ),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let losses = tensor(&losses, [3 * n], device);
+            let emissions = tensor(&emissions, [3 * n, labels, side, side], device);
+            vec![("figures", host(ops::figures(losses, emissions)))]
+        }),
+        truth: Some(Box::new(move || {
+            let (losses, emissions) = &host_values;
+            let losses = losses.chunks_exact(n);
+            let mut out: Vec<f64> = losses
+                .map(|each| each.iter().map(|v| f64::from(*v)).sum::<f64>() / n.to_f64())
+                .collect();
+            for kind in 0..2 {
+                let mut sum = 0.0;
+                for (picture, patch) in (0..n * area).map(|at| (kind * n + at / area, at % area)) {
+                    let weight = |l: usize| {
+                        f64::from(emissions[(picture * labels + l) * area + patch]).exp()
+                    };
+                    let all: f64 = (0..labels).map(weight).sum();
+                    sum += 1.0 - weight(0) / all;
+                }
+                out.push(sum / (n * area).to_f64());
+            }
+            vec![out]
         })),
     }
 }

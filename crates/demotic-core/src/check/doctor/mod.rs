@@ -73,7 +73,7 @@ pub struct StepTime {
 pub struct Diagnosis {
     /// The device in words.
     pub device: String,
-    /// Of its kernels; `none` on the processor.
+    /// The language of its kernels; `none` on the processor.
     pub shader_language: String,
     /// What computes the CRF.
     pub crf: String,
@@ -110,7 +110,7 @@ pub enum Progress<'a> {
 
 /// Multiply-adds of a convolution's forward pass, at most: float64 takes seconds for as many.
 const MULTIPLY_ADDS_MAX: usize = 1 << 30;
-/// The same on a software adapter, which is asked for each many times, to tune them.
+/// Fewer on a software adapter, which is asked for each many times, to tune them.
 const MULTIPLY_ADDS_MAX_SOFTWARE: usize = 1 << 25;
 
 /// Runs every check on a device.
@@ -447,7 +447,7 @@ fn pictures(config: &Config) -> Result<Dataset, Error> {
 struct Trained {
     /// Means over the steps.
     losses: Vec<f32>,
-    /// Of both networks.
+    /// The weights of both networks.
     weights: Vec<f32>,
 }
 
@@ -491,7 +491,7 @@ fn training_steps(
     let here = flat(checked(|| run(device)));
     let secs = started.elapsed().as_secs_f64();
     let there = flat(checked(|| run(&Device::flex())));
-    // Of the way that a weight goes in these steps: Adam's rate a step.
+    // How far a weight goes in these steps: Adam's rate a step.
     let way = STEPS.to_f64() * config.train.generator_rate;
     let (error, note) = match (here, there) {
         (Ok(here), Ok(there)) => training_error(&here, &there, way),

@@ -29,7 +29,7 @@ pub use package::{ImportOptions, ImportedStyle, Selection};
 
 /// Least ink of a kept emoji in every style: see [`ink`].
 const MIN_INK: f32 = 0.08;
-/// Of 255.
+/// Ink differs from white by more, of 255.
 const INK_DISTANCE: u8 = 12;
 /// Size at which ink is measured.
 const INK_SIZE_PX: u32 = 64;

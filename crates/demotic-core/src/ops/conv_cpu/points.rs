@@ -36,7 +36,7 @@ pub(super) fn splat(value: f32) -> f32x8 {
 #[inline(always)]
 pub(super) fn of_input([d0, d1, d2, d3, d4, d5]: [f32x8; SPAN]) -> [f32x8; SPAN] {
     let (minus_sum, product) = (splat(-A * A - B * B), splat(A * A * B * B));
-    // Of x (x +- a) (x^2 - b^2), and with a and b exchanged.
+    // Even and odd parts of x (x +- a) (x^2 - b^2), and with a and b exchanged.
     let even_a = d2.mul_add(splat(-B * B), d4);
     let odd_a = d1.mul_add(splat(-B * B), d3) * splat(A);
     let even_b = d2.mul_add(splat(-A * A), d4);

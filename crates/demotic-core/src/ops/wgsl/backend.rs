@@ -8,13 +8,15 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_edges, net_error,
-    net_filter, net_gather, net_leaky, net_norm, net_part, net_resize, plain,
+    Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence, net_edges,
+    net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed, net_norm,
+    net_part, net_resize, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
-use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, padded};
+use crate::ops::near::{NearOps, Weights};
+use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
-/// Of the texts of the convolutions' shaders: choices between them and Burn's hang on it.
+/// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
 pub(crate) const fn convolution_kernels() -> u64 {
     net_conv::NetConv::HASH
         ^ net_conv_weight::NetConvWeight::HASH.rotate_left(1)
@@ -39,7 +41,8 @@ impl NetOps for CubeBackend {
         slope: f32,
         _: bool,
     ) -> CubeTensor {
-        net_conv::forward(&plain(x), &plain(weight), &plain(bias), None, slope)
+        let (x, weight, bias) = (plain(x), plain(weight), plain(bias));
+        net_conv::forward(&x, &weight, &bias, None, slope, Reading::Plain)
     }
 
     fn conv_onto(
@@ -50,8 +53,8 @@ impl NetOps for CubeBackend {
         _: Meeting,
         _: bool,
     ) -> CubeTensor {
-        let base = plain(base);
-        net_conv::forward(&plain(x), &plain(weight), &plain(bias), Some(&base), 1.0)
+        let (base, x, weight, bias) = (plain(base), plain(x), plain(weight), plain(bias));
+        net_conv::forward(&x, &weight, &bias, Some(&base), 1.0, Reading::Plain)
     }
 
     fn conv_same_data_gradient(weight: CubeTensor, dy: CubeTensor) -> CubeTensor {
@@ -64,7 +67,7 @@ impl NetOps for CubeBackend {
         kernel: usize,
         in_runs: bool,
     ) -> (CubeTensor, CubeTensor) {
-        net_conv_weight::gradients(&plain(x), &plain(dy), kernel, in_runs)
+        net_conv_weight::gradients(&plain(x), &plain(dy), kernel, in_runs, Reading::Plain)
     }
 
     fn norm_act(
@@ -172,7 +175,19 @@ impl NetOps for CubeBackend {
     }
 
     fn part(x: CubeTensor, part: Part, _: Meeting) -> CubeTensor {
-        net_part::forward(&plain(x), part)
+        let x = plain(x);
+        let shape: [usize; 4] = dims(&x);
+        let a_plane: usize = shape[1..].iter().product();
+        let [start, end] = [part.start, part.start + part.count].map(|plane| plane * a_plane);
+        // Pictures that lie where a device can bind them need no copy.
+        if part.axis == 0 && start.is_multiple_of(padded(1)) {
+            let bytes = |elements: usize| (elements * size_of::<f32>()) as u64;
+            let handle = x.handle.clone().offset_start(bytes(start));
+            let handle = handle.offset_end(bytes(shape[0] * a_plane - end));
+            let shape = Shape::new(part.shape(shape));
+            return CubeTensor::new_contiguous(x.client, x.device, shape, handle, x.dtype);
+        }
+        net_part::forward(&x, part)
     }
 
     fn part_gradient(
@@ -199,7 +214,7 @@ impl NetOps for CubeBackend {
     }
 
     fn pool(x: CubeTensor, factor: f32, _: Meeting) -> CubeTensor {
-        net_resize::pool(&plain(x), factor)
+        net_resize::pool(&plain(x), factor, 1.0)
     }
 
     fn spread(x: CubeTensor, factor: f32) -> CubeTensor {
@@ -235,13 +250,8 @@ impl NetOps for CubeBackend {
         g: CubeTensor,
         plan: Gather,
     ) -> CubeTensor {
-        // Written in place where nobody else holds it.
-        let flat = if flat.can_mut() { flat } else { flat.copy() };
-        let mut parts: Vec<CubeTensor> = [a, b, c, d, e, f, g].into_iter().collect();
-        parts.truncate(plan.count);
-        let parts: Vec<CubeTensor> = parts.into_iter().map(plain).collect();
-        net_gather::launch(&flat, plan.start, &parts, &plan.sizes[..plan.count]);
-        flat
+        let parts = [a, b, c, d, e, f, g].into_iter().take(plan.count);
+        gathered(flat, plan.start, parts, &plan.sizes[..plan.count])
     }
 
     fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
@@ -251,6 +261,223 @@ impl NetOps for CubeBackend {
     fn view_int(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
         view_of(flat, start, shape, DType::I32)
     }
+}
+
+impl NearOps for CubeBackend {
+    fn conv_reading(
+        x: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        reading: Reading,
+        _: bool,
+    ) -> CubeTensor {
+        let (x, weight, bias) = (plain(x), plain(weight), plain(bias));
+        net_conv::forward(&x, &weight, &bias, None, 1.0, reading)
+    }
+
+    fn conv_reading_data_gradient(
+        weight: CubeTensor,
+        dy: CubeTensor,
+        x: CubeTensor,
+        reading: Reading,
+    ) -> CubeTensor {
+        let (weight, dy) = (plain(weight), plain(dy));
+        if reading == Reading::Doubled {
+            let seen = net_conv::data_gradient(&weight, &dy);
+            return net_resize::pool(&seen, 1.0, 1.0);
+        }
+        net_conv::reading_gradient(&weight, &dy, &plain(x), reading)
+    }
+
+    fn conv_reading_weight_gradients(
+        x: CubeTensor,
+        dy: CubeTensor,
+        kernel: usize,
+        reading: Reading,
+        in_runs: bool,
+    ) -> (CubeTensor, CubeTensor) {
+        net_conv_weight::gradients(&plain(x), &plain(dy), kernel, in_runs, reading)
+    }
+
+    fn pool_leaky(x: CubeTensor, factor: f32, slope: f32) -> CubeTensor {
+        net_resize::pool(&plain(x), factor, slope)
+    }
+
+    fn pool_leaky_gradient(x: CubeTensor, dy: CubeTensor, factor: f32, slope: f32) -> CubeTensor {
+        net_resize::pool_leaky_gradient(&plain(x), &plain(dy), factor, slope)
+    }
+
+    fn latent(both: CubeTensor, noise: CubeTensor, _: Meeting) -> CubeTensor {
+        net_latent::forward(&plain(both), &plain(noise))
+    }
+
+    fn latent_gradient(
+        both: CubeTensor,
+        noise: CubeTensor,
+        dy: CubeTensor,
+        before: CubeTensor,
+        is_added: bool,
+    ) -> CubeTensor {
+        let before = is_added.then(|| plain(before));
+        net_latent::gradient(&plain(both), &plain(noise), &plain(dy), before.as_ref())
+    }
+
+    fn divergence(both: CubeTensor, share: f32, _: Meeting) -> CubeTensor {
+        net_divergence::forward(&plain(both), share)
+    }
+
+    fn divergence_gradient(
+        both: CubeTensor,
+        dy: CubeTensor,
+        before: CubeTensor,
+        share: f32,
+        is_added: bool,
+    ) -> CubeTensor {
+        let before = is_added.then(|| plain(before));
+        net_divergence::gradient(&plain(both), &plain(dy), before.as_ref(), share)
+    }
+
+    fn mixed(
+        real: CubeTensor,
+        fake: CubeTensor,
+        inside: CubeTensor,
+        outside: CubeTensor,
+        mask: CubeTensor,
+    ) -> CubeTensor {
+        let [inside, outside] = [inside, outside].map(burn_wgpu::into_contiguous);
+        let pictures = [&plain(real), &plain(fake)];
+        net_mixed::launch(pictures, [&inside, &outside], &plain(mask))
+    }
+
+    fn figures(losses: CubeTensor, emissions: CubeTensor) -> CubeTensor {
+        net_figures::launch(&plain(losses), &plain(emissions))
+    }
+
+    fn twice(x: CubeTensor) -> CubeTensor {
+        net_part::twice(&plain(x))
+    }
+
+    fn twice_gradient(dy: CubeTensor) -> CubeTensor {
+        net_part::twice_gradient(&plain(dy))
+    }
+
+    fn gather_pairs(
+        flat: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        g: CubeTensor,
+        h: CubeTensor,
+        i: CubeTensor,
+        j: CubeTensor,
+        k: CubeTensor,
+        l: CubeTensor,
+        m: CubeTensor,
+        n: CubeTensor,
+        start: usize,
+        sizes: Vec<usize>,
+    ) -> CubeTensor {
+        let parts = [a, b, c, d, e, f, g, h, i, j, k, l, m, n];
+        gathered(flat, start, parts.into_iter().take(sizes.len()), &sizes)
+    }
+
+    fn total(
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        count: usize,
+        weights: Weights,
+    ) -> CubeTensor {
+        let terms: Vec<CubeTensor> = [a, b, c, d, e, f].into_iter().map(plain).collect();
+        net_total::forward(&terms[..count], &weights)
+    }
+
+    fn total_gradient(dy: CubeTensor, sizes: Vec<usize>, weights: Weights) -> CubeTensor {
+        net_total::gradient(&plain(dy), &sizes, &weights)
+    }
+
+    fn piece(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
+        view_of(flat, start, shape, DType::F32)
+    }
+
+    fn join(
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        g: CubeTensor,
+        sizes: Vec<usize>,
+    ) -> CubeTensor {
+        let parts: Vec<CubeTensor> = [a, b, c, d, e, f, g].into_iter().map(plain).collect();
+        net_gather::join(&parts[..sizes.len()])
+    }
+
+    fn norm_row(
+        x: CubeTensor,
+        scale: CubeTensor,
+        shift: CubeTensor,
+        groups: usize,
+        slope: f32,
+        _: Meeting,
+    ) -> CubeTensor {
+        let (scale, shift) = (plain(scale), plain(shift));
+        let affine = Affine::Rows {
+            scale: &scale,
+            shift: &shift,
+        };
+        net_norm::forward(&plain(x), &affine, groups, slope)
+    }
+
+    fn norm_row_gradients(
+        x: CubeTensor,
+        scale: CubeTensor,
+        shift: CubeTensor,
+        dy: CubeTensor,
+        before: CubeTensor,
+        groups: usize,
+        slope: f32,
+        is_added: bool,
+        in_runs: bool,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let (x, scale, shift, dy) = (plain(x), plain(scale), plain(shift), plain(dy));
+        let affine = Affine::Rows {
+            scale: &scale,
+            shift: &shift,
+        };
+        let before = is_added.then(|| plain(before));
+        let before = before.as_ref();
+        if in_runs {
+            return net_norm::gradients_apart(&x, &affine, &dy, before, groups, slope);
+        }
+        let (dx, daffine) = net_norm::gradients(&x, &affine, &dy, before, groups, slope);
+        let (dscale, dshift) = net_affine::of_row(&daffine);
+        let flat = |row: CubeTensor| {
+            let shape = Shape::new([row.shape().num_elements()]);
+            CubeTensor::new_contiguous(row.client, row.device, shape, row.handle, row.dtype)
+        };
+        (dx, flat(dscale), flat(dshift))
+    }
+}
+
+/// Arrays in a flat buffer, which is written in place where nobody else holds it.
+fn gathered(
+    flat: CubeTensor,
+    start: usize,
+    parts: impl Iterator<Item = CubeTensor>,
+    sizes: &[usize],
+) -> CubeTensor {
+    let flat = if flat.can_mut() { flat } else { flat.copy() };
+    let parts: Vec<CubeTensor> = parts.map(plain).collect();
+    net_gather::launch(&flat, start, &parts, sizes);
+    flat
 }
 
 /// Part of a flat buffer, its words read as another type of their size.

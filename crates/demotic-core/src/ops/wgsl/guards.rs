@@ -10,22 +10,53 @@ use cubecl::server::Handle;
 const GUARD: usize = 256;
 const SENTINEL: u8 = 0xa5;
 
+/// An allocation, and the bytes of it that kernels write: from where, and how many.
+type Guarded = (Handle, Vec<[usize; 2]>);
+
 thread_local! {
     /// Buffers made since a test on this thread began to look; none while none does.
-    static GUARDED: RefCell<Option<Vec<(Handle, usize)>>> = const { RefCell::new(None) };
+    static GUARDED: RefCell<Option<Vec<Guarded>>> = const { RefCell::new(None) };
 }
 
-/// `size` bytes, between two guards where a test looks; the whole allocation is filled with the sentinel.
-pub(super) fn guarded(client: &Client, size: usize) -> Handle {
-    GUARDED.with_borrow_mut(|guarded| {
-        let Some(guarded) = guarded else {
-            return client.empty(size);
-        };
-        let tail = size.next_multiple_of(GUARD) - size + GUARD;
-        let whole = client.create_from_slice(&vec![SENTINEL; GUARD + size + tail]);
-        guarded.push((whole.clone(), size));
-        whole.offset_start(GUARD as u64).offset_end(tail as u64)
+/// What runs of `sizes` bytes take with guards round them: where each begins, and all together.
+fn laid_out(sizes: &[usize]) -> (Vec<[usize; 2]>, usize) {
+    let mut at = GUARD;
+    let mut places = Vec::new();
+    for size in sizes {
+        places.push([at, *size]);
+        at += size.next_multiple_of(GUARD) + GUARD;
+    }
+    (places, at)
+}
+
+/// New memory for runs of `sizes` bytes each; where a test looks with guards round them, and all of it filled
+/// with the sentinel.
+fn guarded_runs<const N: usize>(client: &Client, sizes: [usize; N]) -> [Handle; N] {
+    let (places, all) = laid_out(&sizes);
+    let whole = GUARDED.with_borrow_mut(|guarded| match guarded {
+        None => client.empty(all),
+        Some(guarded) => {
+            let whole = client.create_from_slice(&vec![SENTINEL; all]);
+            guarded.push((whole.clone(), places.clone()));
+            whole
+        }
+    });
+    std::array::from_fn(|k| {
+        let [at, size] = places[k];
+        let end = (all - at - size) as u64;
+        whole.clone().offset_start(at as u64).offset_end(end)
     })
+}
+
+/// `size` bytes.
+pub(super) fn guarded(client: &Client, size: usize) -> Handle {
+    let [handle] = guarded_runs(client, [size]);
+    handle
+}
+
+/// Two runs of bytes in one allocation.
+pub(super) fn guarded_pair(client: &Client, sizes: [usize; 2]) -> [Handle; 2] {
+    guarded_runs(client, sizes)
 }
 
 /// Runs something, and reads every buffer that it made: written all through, and nowhere outside.
@@ -34,21 +65,21 @@ pub(super) fn within_guards<T>(client: &Client, what: &str, run: impl FnOnce() -
     let result = run();
     let guarded = GUARDED.take().expect("set above");
     assert!(!guarded.is_empty(), "{what}");
-    for (whole, size) in guarded {
+    for (whole, places) in guarded {
         let bytes = client.read_one(whole).expect("the device is alive");
-        let clean = |bytes: &[u8]| bytes.iter().all(|&byte| byte == SENTINEL);
-        assert!(
-            clean(&bytes[..GUARD]),
-            "written before {size} bytes, {what}"
-        );
-        assert!(
-            clean(&bytes[GUARD + size..]),
-            "written behind {size} bytes, {what}"
-        );
-        let unwritten = [SENTINEL; 4];
-        let floats = bytes[GUARD..GUARD + size].chunks_exact(4);
-        let missing = floats.filter(|word| *word == unwritten).count();
-        assert_eq!(missing, 0, "floats never written of {size} bytes, {what}");
+        let mut end = 0;
+        for [at, size] in places.into_iter().chain([[bytes.len(), 0]]) {
+            let outside = &bytes[end..at];
+            assert!(
+                outside.iter().all(|&byte| byte == SENTINEL),
+                "written between {end} and {at}, {what}"
+            );
+            let unwritten = [SENTINEL; 4];
+            let floats = bytes[at..at + size].chunks_exact(4);
+            let missing = floats.filter(|word| *word == unwritten).count();
+            assert_eq!(missing, 0, "floats never written of {size} bytes, {what}");
+            end = at + size;
+        }
     }
     result
 }

@@ -1,6 +1,7 @@
 //! The networks' kernels in WGSL: what their launches share. Each file `net_*.rs` launches the shader of
-//! the same name in `shaders/`. Sizes are constants of a kernel's text: a launch then uploads nothing, and
-//! divisions cost nothing.
+//! the same name in `shaders/`. What shapes a kernel's work (tiles, unrolled loops, workgroup memory) are
+//! constants of its text. Sizes that only count what there is come beside it, so that layers share a kernel;
+//! the driver keeps them from the first launch on, so that later ones upload nothing.
 
 mod backend;
 #[cfg(test)]
@@ -9,14 +10,19 @@ mod net_affine;
 mod net_conv;
 mod net_conv_sum;
 mod net_conv_weight;
+mod net_divergence;
 mod net_edges;
 mod net_error;
+mod net_figures;
 mod net_filter;
 mod net_gather;
+mod net_latent;
 mod net_leaky;
+mod net_mixed;
 mod net_norm;
 mod net_part;
 mod net_resize;
+mod net_total;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
@@ -29,9 +35,12 @@ use burn_cubecl::tensor::CubeTensor;
 use burn_wgpu::{KernelSource, SourceKernel, SourceTemplate};
 use cubecl::client::Client;
 use cubecl::prelude::{CubeCount, CubeDim, KernelId};
-use cubecl::server::{Handle, KernelArguments};
+use cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use demotic_crf::hash::fnv1a64;
 use demotic_crf::template::{Values, expand};
+
+#[cfg(not(test))]
+use crate::ops::padded;
 
 pub(crate) use backend::convolution_kernels;
 pub(crate) use net_conv_weight::runs as weight_gradient_runs;
@@ -49,7 +58,7 @@ const SHARED_BYTES: usize = 16 << 10;
 trait Shader: Debug + Copy + Eq + std::hash::Hash + Send + Sync + 'static {
     /// Its text, a template.
     const SOURCE: &'static str;
-    /// Of the text: caches on disk do not hold the text, and an edit must not find its old kernel.
+    /// Hash of the text: caches on disk do not hold the text, and an edit must not find its old kernel.
     const HASH: u64 = fnv1a64(Self::SOURCE.as_bytes());
     /// Invocations of a workgroup, where it has no reason for another number.
     const WORKGROUP: u32 = 64;
@@ -75,22 +84,32 @@ macro_rules! shader {
 }
 use shader;
 
-/// A constant of a kernel's text.
+/// What a name in a kernel's text stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Constant {
     Number(u32),
     /// The bits of an f32.
     Real(u32),
+    /// The place of a number among those that come beside the text.
+    Size(usize),
+    /// The same of an f32.
+    RealSize(usize),
 }
 
-/// The constants of a kernel, and the numbers of its bindings.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-struct Constants(Vec<(&'static str, Constant)>);
+/// The names in a kernel's text, the numbers of its bindings among them; and the numbers that come beside it.
+#[derive(Debug, Clone, Default)]
+struct Constants {
+    named: Vec<(&'static str, Constant)>,
+    sizes: Vec<u32>,
+}
+
+fn word(value: usize) -> u32 {
+    u32::try_from(value).expect("sizes of tensors on a device fit u32")
+}
 
 impl Constants {
     fn with(mut self, name: &'static str, value: usize) -> Self {
-        let value = u32::try_from(value).expect("sizes of tensors on a device fit u32");
-        self.0.push((name, Constant::Number(value)));
+        self.named.push((name, Constant::Number(word(value))));
         self
     }
 
@@ -99,34 +118,77 @@ impl Constants {
     }
 
     fn real(mut self, name: &'static str, value: f32) -> Self {
-        self.0.push((name, Constant::Real(value.to_bits())));
+        self.named.push((name, Constant::Real(value.to_bits())));
         self
     }
 
-    fn values(&self) -> Values {
-        let all = self.0.iter();
-        all.fold(Values::default(), |values, (name, constant)| {
-            match constant {
-                Constant::Number(number) => values.with(name, number),
-                // As WGSL writes it: with a point or an exponent.
-                Constant::Real(bits) => values.with(name, format!("{:?}", f32::from_bits(*bits))),
-            }
-        })
+    /// A number that comes beside the text: kernels that differ in it are one.
+    fn size(mut self, name: &'static str, value: usize) -> Self {
+        self.named.push((name, Constant::Size(self.sizes.len())));
+        self.sizes.push(word(value));
+        self
     }
+
+    /// Four words beside the text, a row of `sizes` that the text knows by its number; before all named ones.
+    fn row(mut self, words: [u32; 4]) -> Self {
+        debug_assert!(self.sizes.len().is_multiple_of(4), "rows come first");
+        self.sizes.extend(words);
+        self
+    }
+
+    /// [`Self::size`] of a real number.
+    fn real_size(mut self, name: &'static str, value: f32) -> Self {
+        self.named
+            .push((name, Constant::RealSize(self.sizes.len())));
+        self.sizes.push(value.to_bits());
+        self
+    }
+}
+
+/// Where a number beside the text stands in it.
+fn place(at: usize) -> String {
+    format!("sizes[{}][{}]", at / 4, at % 4)
 }
 
 /// A shader and the constants that make it one kernel.
 #[derive(Debug, Clone)]
 struct Kernel<S> {
-    constants: Constants,
+    named: Vec<(&'static str, Constant)>,
+    /// Numbers that come beside the text, and buffers.
+    counts: [usize; 2],
     workgroup: u32,
     shader: PhantomData<S>,
 }
 
 impl<S: Shader> Kernel<S> {
+    fn new(constants: &Constants, buffers: usize, workgroup: u32) -> Self {
+        Self {
+            named: constants.named.clone(),
+            counts: [constants.sizes.len(), buffers],
+            workgroup,
+            shader: PhantomData,
+        }
+    }
+
     fn text(&self) -> String {
-        let values = self.constants.values().with("WG", self.workgroup);
-        expand(S::SOURCE, &values)
+        let values = Values::default().with("WG", self.workgroup);
+        let named = self.named.iter();
+        let values = named.fold(values, |values, (name, constant)| match constant {
+            Constant::Number(number) => values.with(name, number),
+            // As WGSL writes it: with a point or an exponent.
+            Constant::Real(bits) => values.with(name, format!("{:?}", f32::from_bits(*bits))),
+            Constant::Size(at) => values.with(name, place(*at)),
+            Constant::RealSize(at) => values.with(name, format!("bitcast<f32>({})", place(*at))),
+        });
+        let text = expand(S::SOURCE, &values);
+        let [sizes, buffers] = self.counts;
+        if sizes == 0 {
+            return text;
+        }
+        let fours = sizes.div_ceil(4);
+        format!(
+            "@group(0) @binding({buffers}) var<uniform> sizes: array<vec4<u32>, {fours}>;\n{text}"
+        )
     }
 }
 
@@ -137,7 +199,7 @@ impl<S: Shader> KernelSource for Kernel<S> {
 
     fn id(&self) -> KernelId {
         KernelId::new::<Self>()
-            .info((S::HASH, self.constants.clone()))
+            .info((S::HASH, self.named.clone()))
             .cube_dim(CubeDim::new_1d(self.workgroup).0)
     }
 
@@ -180,15 +242,6 @@ impl<S: Shader> Launch<S> {
         self.bind(name, &tensor.handle)
     }
 
-    fn kernel(self) -> (Kernel<S>, Vec<Handle>) {
-        let kernel = Kernel {
-            constants: self.constants,
-            workgroup: self.workgroup,
-            shader: PhantomData,
-        };
-        (kernel, self.handles)
-    }
-
     /// Launches one invocation an element.
     fn over(self, client: &Client, elements: usize) {
         let groups = elements.div_ceil(self.workgroup as usize);
@@ -199,14 +252,31 @@ impl<S: Shader> Launch<S> {
 
     /// Launches a grid of workgroups.
     fn groups(self, client: &Client, [x, y, z]: [u32; 3]) {
-        let (kernel, handles) = self.kernel();
+        let kernel = Kernel::<S>::new(&self.constants, self.handles.len(), self.workgroup);
         let dim = CubeDim::new_1d(kernel.workgroup);
+        let buffers = self.handles.into_iter().map(Handle::binding).collect();
+        // As the text reads them: fours of words.
+        let mut sizes = self.constants.sizes;
+        sizes.resize(sizes.len().next_multiple_of(4), 0);
+        let pairs = sizes.as_chunks::<2>().0.iter();
+        let pairs = pairs.map(|[low, high]| u64::from(*low) | (u64::from(*high) << 32));
         client.launch(
             Box::new(SourceKernel::new(kernel, dim)),
             CubeCount::Static(x, y, z),
-            KernelArguments::new().with_buffers(handles.into_iter().map(Handle::binding).collect()),
+            KernelArguments::new()
+                .with_buffers(buffers)
+                .with_info(MetadataBindingInfo::custom(pairs.collect())),
         );
     }
+}
+
+/// Elements that an invocation sums before another workgroup is worth its while.
+const SUMMED_EACH: usize = 16;
+
+/// Workgroups that sum an array: as many as one workgroup can add up, at most.
+fn sums_of(size: usize, workgroup: u32) -> usize {
+    let workgroup = workgroup as usize;
+    size.div_ceil(workgroup * SUMMED_EACH).clamp(1, workgroup)
 }
 
 /// A workgroup count.
@@ -234,6 +304,38 @@ fn floats(client: &Client, count: usize) -> Handle {
 #[cfg(test)]
 fn floats(client: &Client, count: usize) -> Handle {
     guards::guarded(client, count.max(1) * size_of::<f32>())
+}
+
+#[cfg(not(test))]
+fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
+    let [first, second] = counts.map(|count| count * size_of::<f32>());
+    let gap = padded(counts[0]) * size_of::<f32>();
+    let whole = client.empty(gap + second);
+    [
+        whole.clone().offset_end((gap + second - first) as u64),
+        whole.offset_start(gap as u64),
+    ]
+}
+
+/// The same between guards.
+#[cfg(test)]
+fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
+    guards::guarded_pair(client, counts.map(|count| count * size_of::<f32>()))
+}
+
+/// Two new tensors in one buffer, which `net_gather` reads by one binding.
+fn pair<const M: usize, const N: usize>(
+    like: &CubeTensor,
+    first: [usize; M],
+    second: [usize; N],
+) -> (CubeTensor, CubeTensor) {
+    let counts = [first.iter().product(), second.iter().product()];
+    let [a, b] = pair_of_floats(&like.client, counts);
+    let tensor = |handle: Handle, shape: Shape| {
+        let (client, device) = (like.client.clone(), like.device.clone());
+        CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
+    };
+    (tensor(a, Shape::new(first)), tensor(b, Shape::new(second)))
 }
 
 /// A new tensor on the device of another.

@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, Shader, dims, empty, shader};
+use super::{Constants, Launch, Shader, dims, empty, pair, shader};
 
 shader! {
     /// `net_affine.wgsl`.
@@ -35,8 +35,7 @@ pub(super) fn of_code(
     let [b, width] = dims(daffine);
     let [_, s] = dims(code);
     let dcode = empty(code, [b, s]);
-    let dweight = empty(weight, [s, width]);
-    let dbias = empty(weight, [width]);
+    let (dweight, dbias) = pair(weight, [s, width], [width]);
     let launch = Launch::<NetAffine>::new(constants(b, width, Some(s), before.is_some()))
         .bind_tensor("DAFFINE", daffine)
         .bind_tensor("CODE_AT", code)
@@ -61,12 +60,12 @@ pub(super) fn constants(
 ) -> Constants {
     let entries = code.unwrap_or(0);
     Constants::default()
-        .with("BATCH", batch)
-        .with("WIDTH", width)
-        .with("CHANNELS", width / 2)
-        .with("CODE", entries)
-        .with("WEIGHTS", entries * width)
-        .with("CODES", batch * entries)
+        .size("BATCH", batch)
+        .size("WIDTH", width)
+        .size("CHANNELS", width / 2)
+        .size("CODE", entries)
+        .size("WEIGHTS", entries * width)
+        .size("CODES", batch * entries)
         .flag("CODED", code.is_some())
         .flag("ADDED", is_added)
 }

@@ -5,7 +5,8 @@ use burn_cubecl::tensor::CubeTensor;
 use super::{
     Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
 };
-use crate::ops::ConvShape;
+use crate::ops::Reading;
+use crate::ops::conv_cpu::ConvShape;
 
 shader! {
     /// `net_conv.wgsl`.
@@ -124,15 +125,15 @@ impl Tile {
             .with("K", s.kernel)
             .with("TAPS", taps)
             .with("HALO", s.kernel / 2)
-            .with("INPUTS", inputs)
-            .with("OUTPUTS", outputs)
-            .with("H", s.height)
-            .with("W", s.width)
+            .size("INPUTS", inputs)
+            .size("OUTPUTS", outputs)
+            .size("H", s.height)
+            .size("W", s.width)
             .with("TY", self.rows)
             .with("PX", self.pixels)
             .with("ROWS", rows)
             .with("COLUMNS", columns)
-            .with("TILES_X", s.width.div_ceil(self.pixels))
+            .size("TILES_X", s.width.div_ceil(self.pixels))
             .with("OUTS", self.outputs)
             .with("OUT_QUADS", self.outputs / 4)
             .with("QUADS", self.quads)
@@ -152,6 +153,29 @@ impl Tile {
     }
 }
 
+/// How a kernel reads its pictures, or with `is_written` leaves the gradient by what was read.
+pub(super) fn reading_constants(
+    constants: Constants,
+    reading: Reading,
+    is_written: bool,
+) -> Constants {
+    let slope = match reading {
+        Reading::Leaky(slope) => slope,
+        _ => 1.0,
+    };
+    let is = |way: bool, written: bool| way && written == is_written;
+    let is_leaky = matches!(reading, Reading::Leaky(_));
+    let is_unshuffled = reading == Reading::Unshuffled;
+    constants
+        .flag("FROM_LEAKY", is(is_leaky, false))
+        .flag("FROM_DOUBLED", is(reading == Reading::Doubled, false))
+        .flag("FROM_UNSHUFFLED", is(is_unshuffled, false))
+        .flag("TO_LEAKY", is(is_leaky, true))
+        .flag("TO_UNSHUFFLED", is(is_unshuffled, true))
+        .with("STEP", if is(is_unshuffled, true) { 2 } else { 1 })
+        .real("READ_SLOPE", slope)
+}
+
 /// The convolution of pictures on either side of it, `[batch, any, H, W]`, by weights `[out, in, k, k]`.
 fn shape_of(pictures: [usize; 4], weight: [usize; 4]) -> ConvShape {
     let [batch, _, height, width] = pictures;
@@ -166,18 +190,20 @@ fn shape_of(pictures: [usize; 4], weight: [usize; 4]) -> ConvShape {
     }
 }
 
-/// `leaky(conv(x) + bias)`, and on top of `base` where there is one; all tensors plain.
+/// `leaky(conv(x) + bias)`, and on top of `base` where there is one; `x` as it is read. All tensors plain.
 pub(super) fn forward(
     x: &CubeTensor,
     weight: &CubeTensor,
     bias: &CubeTensor,
     base: Option<&CubeTensor>,
     slope: f32,
+    reading: Reading,
 ) -> CubeTensor {
-    let s = shape_of(dims(x), dims(weight));
+    let s = shape_of(reading.seen(dims(x)), dims(weight));
     let y = empty(x, [s.batch, s.channels_out, s.height, s.width]);
     let tile = Tile::for_shape(s, s.channels_out);
-    let launch = Launch::<NetConv>::new(forward_constants(&tile, s, slope, base.is_some()))
+    let constants = forward_constants(&tile, s, slope, base.is_some(), reading);
+    let launch = Launch::<NetConv>::new(constants)
         .workgroup(tile.invocations())
         .bind_tensor("X", x)
         .bind_tensor("WEIGHT", weight)
@@ -197,34 +223,70 @@ pub(super) fn forward_constants(
     s: ConvShape,
     slope: f32,
     is_added: bool,
+    reading: Reading,
 ) -> Constants {
-    tile.constants(s, s.channels_in, s.channels_out)
+    let constants = tile
+        .constants(s, s.channels_in, s.channels_out)
         .flag("BIASED", true)
         .flag("ADDED", is_added)
         .flag("TURNED", false)
         .flag("LEAKY", slope != 1.0)
-        .real("SLOPE", slope)
+        .real("SLOPE", slope);
+    reading_constants(constants, reading, false)
 }
 
-/// The gradient by the input; both tensors plain.
+/// The gradient by the input as the convolution saw it; both tensors plain.
 pub(super) fn data_gradient(weight: &CubeTensor, dy: &CubeTensor) -> CubeTensor {
+    gradient(weight, dy, None)
+}
+
+/// The gradient by the input `x` as it was, plain; not of one that was doubled.
+pub(super) fn reading_gradient(
+    weight: &CubeTensor,
+    dy: &CubeTensor,
+    x: &CubeTensor,
+    reading: Reading,
+) -> CubeTensor {
+    debug_assert!(
+        reading != Reading::Doubled,
+        "four values meet in one invocation of `net_resize`"
+    );
+    gradient(weight, dy, Some((x, reading)))
+}
+
+fn gradient(
+    weight: &CubeTensor,
+    dy: &CubeTensor,
+    read: Option<(&CubeTensor, Reading)>,
+) -> CubeTensor {
     let s = shape_of(dims(dy), dims(weight));
-    let dx = empty(dy, [s.batch, s.channels_in, s.height, s.width]);
+    let dx = match read {
+        Some((x, _)) => empty(dy, dims::<4>(x)),
+        None => empty(dy, [s.batch, s.channels_in, s.height, s.width]),
+    };
     let tile = Tile::for_shape(s, s.channels_in);
-    Launch::<NetConv>::new(gradient_constants(&tile, s))
+    let reading = read.map_or(Reading::Plain, |(_, reading)| reading);
+    let launch = Launch::<NetConv>::new(gradient_constants(&tile, s, reading))
         .workgroup(tile.invocations())
         .bind_tensor("X", dy)
-        .bind_tensor("WEIGHT", weight)
+        .bind_tensor("WEIGHT", weight);
+    let launch = match read {
+        Some((x, Reading::Leaky(_))) => launch.bind_tensor("READ", x),
+        _ => launch,
+    };
+    launch
         .bind_tensor("Y", &dx)
         .groups(&dy.client, tile.workgroups(s, s.channels_in).map(count));
     dx
 }
 
-pub(super) fn gradient_constants(tile: &Tile, s: ConvShape) -> Constants {
-    tile.constants(s, s.channels_out, s.channels_in)
+pub(super) fn gradient_constants(tile: &Tile, s: ConvShape, reading: Reading) -> Constants {
+    let constants = tile
+        .constants(s, s.channels_out, s.channels_in)
         .flag("BIASED", false)
         .flag("ADDED", false)
         .flag("TURNED", true)
         .flag("LEAKY", false)
-        .real("SLOPE", 1.0)
+        .real("SLOPE", 1.0);
+    reading_constants(constants, reading, true)
 }

@@ -23,7 +23,7 @@ pub(super) fn launch([dw, db]: [&CubeTensor; 2], runs: usize, [sum_w, sum_b]: [&
 
 pub(super) fn constants(runs: usize, weights: usize, biases: usize) -> Constants {
     Constants::default()
-        .with("RUNS", runs)
-        .with("WEIGHTS", weights)
-        .with("BIASES", biases)
+        .size("RUNS", runs)
+        .size("WEIGHTS", weights)
+        .size("BIASES", biases)
 }

@@ -2,10 +2,9 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{
-    Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
-};
-use crate::ops::ConvShape;
+use super::{Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, pair, shader};
+use crate::ops::Reading;
+use crate::ops::conv_cpu::ConvShape;
 
 shader! {
     /// `net_conv_weight.wgsl`.
@@ -68,34 +67,35 @@ impl Plan {
         [self.blocks[0], self.blocks[1], self.runs()]
     }
 
-    pub(super) fn constants(&self, s: ConvShape) -> Constants {
+    pub(super) fn constants(&self, s: ConvShape, reading: Reading) -> Constants {
         let taps = s.kernel * s.kernel;
         let inputs = IN_LANES * self.each;
         let (rows, columns) = (self.rows + s.kernel - 1, 8 + s.kernel - 1);
         let (tile, slopes) = (inputs * rows * columns, self.rows * 8 * OUTPUTS / 4);
         debug_assert!(4 * tile + 16 * slopes <= SHARED_BYTES, "{self:?}");
-        Constants::default()
+        let constants = Constants::default()
             .with("K", s.kernel)
             .with("TAPS", taps)
             .with("HALO", s.kernel / 2)
-            .with("INPUTS", s.channels_in)
-            .with("OUTPUTS", s.channels_out)
-            .with("H", s.height)
-            .with("W", s.width)
+            .size("INPUTS", s.channels_in)
+            .size("OUTPUTS", s.channels_out)
+            .size("H", s.height)
+            .size("W", s.width)
             .with("TY", self.rows)
             .with("PIXELS", self.rows * 8)
             .with("ROWS", rows)
             .with("COLUMNS", columns)
-            .with("TILES_X", s.width.div_ceil(8))
-            .with("TILES", s.height.div_ceil(self.rows) * s.width.div_ceil(8))
+            .size("TILES_X", s.width.div_ceil(8))
+            .size("TILES", s.height.div_ceil(self.rows) * s.width.div_ceil(8))
             .with("OUTS", OUTPUTS)
             .with("INS", inputs)
             .with("COUNT", self.each)
             .with("OUT_QUADS", OUTPUTS / 4)
             .with("TILE", tile)
             .with("SLOPES", slopes)
-            .with("PIECES", self.pieces)
-            .with("RUNS", self.runs())
+            .size("PIECES", self.pieces)
+            .size("RUNS", self.runs());
+        super::net_conv::reading_constants(constants, reading, false)
     }
 }
 
@@ -112,14 +112,16 @@ pub(crate) fn runs(channels_in: usize, channels_out: usize, kernel: usize) -> us
     Plan::new(shape).runs()
 }
 
-/// By the weights and by the bias, `in_runs` along the first axis or added up; both tensors plain.
+/// By the weights and by the bias, `in_runs` along the first axis or added up; both tensors plain, `x` as it
+/// was read.
 pub(super) fn gradients(
     x: &CubeTensor,
     dy: &CubeTensor,
     kernel: usize,
     in_runs: bool,
+    reading: Reading,
 ) -> (CubeTensor, CubeTensor) {
-    let [batch, channels_in, height, width] = dims(x);
+    let [batch, channels_in, height, width] = reading.seen(dims(x));
     let [_, channels_out, ..] = dims::<4>(dy);
     let s = ConvShape {
         batch,
@@ -131,13 +133,14 @@ pub(super) fn gradients(
     };
     let plan = Plan::new(s);
     let of = |runs: usize| {
-        (
-            empty(x, [runs * channels_out, channels_in, kernel, kernel]),
-            empty(x, [runs * channels_out]),
+        pair(
+            x,
+            [runs * channels_out, channels_in, kernel, kernel],
+            [runs * channels_out],
         )
     };
     let (dw, db) = of(plan.runs());
-    Launch::<NetConvWeight>::new(plan.constants(s))
+    Launch::<NetConvWeight>::new(plan.constants(s, reading))
         .bind_tensor("X", x)
         .bind_tensor("DY", dy)
         .bind_tensor("DW", &dw)

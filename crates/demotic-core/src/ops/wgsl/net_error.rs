@@ -3,15 +3,12 @@
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, Shader, count, dims, empty, floats, shader};
+use super::{Constants, Launch, Shader, count, dims, empty, floats, shader, sums_of};
 
 shader! {
     /// `net_error.wgsl`.
     NetError = "net_error", 256
 }
-
-/// Elements that an invocation sums before another workgroup is worth its while.
-const EACH: usize = 16;
 
 /// Which of its three kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +20,10 @@ pub(super) enum Part {
     Backward,
 }
 
-/// Workgroups that sum: as many as one workgroup can add up, at most.
-pub(super) fn groups(size: usize) -> usize {
-    let workgroup = NetError::WORKGROUP as usize;
-    size.div_ceil(workgroup * EACH).clamp(1, workgroup)
-}
-
 /// `1/n sum |a - b|`: `[1]`; both plain.
 pub(super) fn forward(a: &CubeTensor, b: &CubeTensor) -> CubeTensor {
     let size = a.shape().num_elements();
-    let groups = groups(size);
+    let groups = sums_of(size, NetError::WORKGROUP);
     let e = empty(a, [1]);
     let launch = Launch::<NetError>::new(constants(size, Part::Sums))
         .bind_tensor("A", a)
@@ -66,12 +57,12 @@ pub(super) fn gradient(a: &CubeTensor, b: &CubeTensor, dy: &CubeTensor) -> CubeT
 }
 
 pub(super) fn constants(size: usize, part: Part) -> Constants {
-    let groups = groups(size);
+    let groups = sums_of(size, NetError::WORKGROUP);
     Constants::default()
         .with("HALF", NetError::WORKGROUP as usize / 2)
-        .with("SIZE", size)
-        .with("GROUPS", groups)
-        .real("FACTOR", 1.0 / size as f32)
+        .size("SIZE", size)
+        .size("GROUPS", groups)
+        .real_size("FACTOR", 1.0 / size as f32)
         .flag("WHOLE", groups == 1)
         .flag("FINISH", part == Part::Finish)
         .flag("BACKWARD", part == Part::Backward)

@@ -43,8 +43,8 @@ fn like(tensor: &CubeTensor) -> CubeTensor {
 
 pub(super) fn constants(size: usize, slope: f32, is_backward: bool) -> Constants {
     Constants::default()
-        .with("SIZE", size)
-        .with("SPREAD", size.div_ceil(4))
+        .size("SIZE", size)
+        .size("SPREAD", size.div_ceil(4))
         .real("SLOPE", slope)
         .flag("BACKWARD", is_backward)
 }

@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, Shader, count, dims, empty, shader};
+use super::{Constants, Launch, Shader, count, dims, empty, pair, shader};
 use crate::ops::norm_cpu::EPSILON;
 
 shader! {
@@ -12,7 +12,7 @@ shader! {
 
 /// Where scale and shift come from; all tensors plain.
 pub(super) enum Affine<'a> {
-    /// Rows `[1 or b, c]` each.
+    /// Rows `[1 or b, c]` each, or `[c]`.
     Rows {
         scale: &'a CubeTensor,
         shift: &'a CubeTensor,
@@ -28,6 +28,7 @@ pub(super) enum Affine<'a> {
 impl Affine<'_> {
     fn source(&self) -> Source {
         match self {
+            Self::Rows { scale, .. } if scale.meta.shape().rank() == 1 => Source::OneRow,
             Self::Rows { scale, .. } if dims::<2>(scale)[0] == 1 => Source::OneRow,
             Self::Rows { .. } => Source::Rows,
             Self::Coded { code, .. } => Source::Code(dims::<2>(code)[1]),
@@ -52,7 +53,7 @@ impl Affine<'_> {
 pub(super) enum Source {
     OneRow,
     Rows,
-    /// Of this many entries.
+    /// A style code of this many entries.
     Code(usize),
 }
 
@@ -96,15 +97,49 @@ pub(super) fn gradients(
     groups: usize,
     slope: f32,
 ) -> (CubeTensor, CubeTensor) {
+    let [b, channels, ..] = dims::<4>(x);
+    let daffine = empty(x, [b, 2 * channels]);
+    let results = [("DAFFINE", &daffine)];
+    let dx = gradients_to(x, affine, dy, before, groups, slope, &results);
+    (dx, daffine)
+}
+
+/// [`gradients`] with those by scale and by shift apart: a run of `[c]` a picture each, `[b c]`.
+pub(super) fn gradients_apart(
+    x: &CubeTensor,
+    affine: &Affine<'_>,
+    dy: &CubeTensor,
+    before: Option<&CubeTensor>,
+    groups: usize,
+    slope: f32,
+) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let [b, channels, ..] = dims::<4>(x);
+    let (dscale, dshift) = pair(x, [b * channels], [b * channels]);
+    let results = [("DSCALE", &dscale), ("DSHIFT", &dshift)];
+    let dx = gradients_to(x, affine, dy, before, groups, slope, &results);
+    (dx, dscale, dshift)
+}
+
+/// By `x`; those by scale and shift go to `results`, by their names.
+fn gradients_to(
+    x: &CubeTensor,
+    affine: &Affine<'_>,
+    dy: &CubeTensor,
+    before: Option<&CubeTensor>,
+    groups: usize,
+    slope: f32,
+    results: &[(&'static str, &CubeTensor)],
+) -> CubeTensor {
     let [b, channels, h, w] = dims(x);
     let sizes = Sizes {
         channels,
         area: h * w,
         groups,
     };
-    let (dx, daffine) = (empty(x, [b, channels, h, w]), empty(x, [b, 2 * channels]));
+    let dx = empty(x, [b, channels, h, w]);
     let way = Way::Backward {
         is_added: before.is_some(),
+        is_apart: results.len() == 2,
     };
     let launch = Launch::<NetNorm>::new(constants(sizes, affine.source(), slope, way));
     let launch = affine
@@ -114,20 +149,24 @@ pub(super) fn gradients(
         Some(before) => launch.bind_tensor("BEFORE", before),
         None => launch,
     };
-    launch
-        .bind_tensor("DX", &dx)
-        .bind_tensor("DAFFINE", &daffine)
+    let launch = launch.bind_tensor("DX", &dx);
+    results
+        .iter()
+        .fold(launch, |launch, (name, result)| {
+            launch.bind_tensor(name, result)
+        })
         .groups(&x.client, [count(groups), count(b), 1]);
-    (dx, daffine)
+    dx
 }
 
 /// Which way a kernel goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Forward,
-    /// `is_added`: on top of a gradient that came before.
+    /// `is_added`: on top of a gradient that came before. `is_apart`: those by scale and shift apart.
     Backward {
         is_added: bool,
+        is_apart: bool,
     },
 }
 
@@ -137,12 +176,12 @@ pub(super) fn constants(s: Sizes, source: Source, slope: f32, way: Way) -> Const
     // A power of two, for the tree.
     let lanes = (workgroup / each.next_power_of_two()).max(1);
     Constants::default()
-        .with("CHANNELS", s.channels)
-        .with("AREA", s.area)
+        .size("CHANNELS", s.channels)
+        .size("AREA", s.area)
         .with("EACH", each)
         .with("LANES", lanes)
         .with("ACROSS", workgroup / lanes)
-        .with(
+        .size(
             "CODE",
             match source {
                 Source::Code(entries) => entries,
@@ -154,5 +193,6 @@ pub(super) fn constants(s: Sizes, source: Source, slope: f32, way: Way) -> Const
         .flag("BY_ROW", source == Source::Rows)
         .flag("CODED", matches!(source, Source::Code(_)))
         .flag("BACKWARD", way != Way::Forward)
-        .flag("ADDED", way == Way::Backward { is_added: true })
+        .flag("ADDED", matches!(way, Way::Backward { is_added: true, .. }))
+        .flag("APART", matches!(way, Way::Backward { is_apart: true, .. }))
 }

@@ -60,11 +60,46 @@ pub(super) fn constants(shape: [usize; 4], part: Part, way: Way) -> Constants {
         Way::Backward { .. } => shape,
     };
     Constants::default()
-        .with("SIZE", result.iter().product())
-        .with("ALL", shape[part.axis])
-        .with("COUNT", part.count)
-        .with("START", part.start)
-        .with("INNER", shape[part.axis + 1..].iter().product())
+        .size("SIZE", result.iter().product())
+        .size("ALL", shape[part.axis])
+        .size("COUNT", part.count)
+        .size("START", part.start)
+        .size("INNER", shape[part.axis + 1..].iter().product())
         .flag("BACKWARD", way != Way::Forward)
         .flag("ADDED", way == Way::Backward { is_added: true })
+        .flag("TWICE", false)
+}
+
+/// A plain tensor behind itself along its first axis.
+pub(super) fn twice(x: &CubeTensor) -> CubeTensor {
+    let [b, c, h, w] = dims(x);
+    let y = empty(x, [2 * b, c, h, w]);
+    let size = b * c * h * w;
+    Launch::<NetPart>::new(twice_constants(size, false))
+        .bind_tensor("X", x)
+        .bind_tensor("Y", &y)
+        .over(&x.client, 2 * size);
+    y
+}
+
+/// By what was doubled; plain.
+pub(super) fn twice_gradient(dy: &CubeTensor) -> CubeTensor {
+    let [b, c, h, w] = dims(dy);
+    let dx = empty(dy, [b / 2, c, h, w]);
+    let size = b / 2 * c * h * w;
+    Launch::<NetPart>::new(twice_constants(size, true))
+        .bind_tensor("DY", dy)
+        .bind_tensor("DX", &dx)
+        .over(&dy.client, size);
+    dx
+}
+
+/// `size`: of one of the two.
+pub(super) fn twice_constants(size: usize, is_backward: bool) -> Constants {
+    Constants::default()
+        .size("SIZE", if is_backward { size } else { 2 * size })
+        .size("INNER", size)
+        .flag("BACKWARD", is_backward)
+        .flag("ADDED", false)
+        .flag("TWICE", true)
 }

@@ -9,12 +9,13 @@ shader! {
     NetResize = "net_resize", 256
 }
 
-/// Sums of 2x2 patches times `factor`: `[b, c, 2h, 2w] -> [b, c, h, w]`, plain.
-pub(super) fn pool(x: &CubeTensor, factor: f32) -> CubeTensor {
+/// Sums of 2x2 patches, of their leaky ReLU with this slope, times `factor`: `[b, c, 2h, 2w] -> [b, c, h,
+/// w]`, plain. A slope of 1 leaves the activation out.
+pub(super) fn pool(x: &CubeTensor, factor: f32, slope: f32) -> CubeTensor {
     let [b, c, h, w] = dims(x);
     let (size, width) = (b * c * (h / 2) * (w / 2), w / 2);
     let y = empty(x, [b, c, h / 2, w / 2]);
-    Launch::<NetResize>::new(constants(size, width, factor, Way::Pool))
+    Launch::<NetResize>::new(constants(size, width, factor, Way::Pool { slope }))
         .bind_tensor("X", x)
         .bind_tensor("Y", &y)
         .over(&x.client, size);
@@ -39,22 +40,48 @@ pub(super) fn spread(x: &CubeTensor, base: Option<&CubeTensor>, factor: f32) -> 
     y
 }
 
-/// Which way a kernel goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    Pool,
-    /// `is_added`: on top of another tensor.
-    Spread {
-        is_added: bool,
-    },
+/// What [`pool`] with a slope leaves of a gradient `dy` by its `x`; both plain.
+pub(super) fn pool_leaky_gradient(
+    x: &CubeTensor,
+    dy: &CubeTensor,
+    factor: f32,
+    slope: f32,
+) -> CubeTensor {
+    let [b, c, h, w] = dims(dy);
+    let size = b * c * h * w;
+    let dx = empty(x, dims::<4>(x));
+    let way = Way::Unpool { slope };
+    Launch::<NetResize>::new(constants(size, w, factor, way))
+        .bind_tensor("X", dy)
+        .bind_tensor("READ", x)
+        .bind_tensor("Y", &dx)
+        .over(&x.client, size);
+    dx
 }
 
-/// Of `size` patches, `width` of them across.
+/// Which way a kernel goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Way {
+    /// `slope`: of a leaky ReLU before; 1 leaves it out.
+    Pool { slope: f32 },
+    /// The gradient of that.
+    Unpool { slope: f32 },
+    /// `is_added`: on top of another tensor.
+    Spread { is_added: bool },
+}
+
+/// Constants for `size` patches, `width` of them across.
 pub(super) fn constants(size: usize, width: usize, factor: f32, way: Way) -> Constants {
+    let slope = match way {
+        Way::Pool { slope } | Way::Unpool { slope } => slope,
+        Way::Spread { .. } => 1.0,
+    };
     Constants::default()
-        .with("SIZE", size)
-        .with("W", width)
+        .size("SIZE", size)
+        .size("W", width)
         .real("FACTOR", factor)
-        .flag("WIDEN", way != Way::Pool)
+        .real("SLOPE", slope)
+        .flag("LEAKY", slope != 1.0 || matches!(way, Way::Unpool { .. }))
+        .flag("WIDEN", !matches!(way, Way::Pool { .. }))
         .flag("ADDED", way == Way::Spread { is_added: true })
 }

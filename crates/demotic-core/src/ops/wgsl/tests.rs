@@ -17,13 +17,17 @@ use super::net_conv::{NetConv, Tile};
 use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
-    Constants, Kernel, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv,
-    net_conv_sum, net_conv_weight, net_edges, net_error, net_filter, net_gather, net_leaky,
-    net_norm, net_part, net_resize,
+    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv, net_conv_sum,
+    net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
+    net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
-use crate::ops::{ConvShape, Filter, GATHERED, Gather, Meeting, NetOps, Part, padded};
+use crate::ops::near::{NearOps, Weights};
+use crate::ops::{
+    Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part, Reading, padded,
+};
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
 
@@ -445,6 +449,25 @@ fn parts_and_their_gradients_are_exact_within_their_buffers() {
     let (x, before) = (numbers(60, 180), numbers(61, 180));
     let here = bench.tensor(&x, &shape);
     let before_here = bench.tensor(&before, &shape);
+    let doubled = [wide(&x), wide(&x)].concat();
+    bench.check("twice", &[&doubled], || {
+        vec![CubeBackend::twice(here.clone())]
+    });
+    let halves: Vec<f64> = (0..90)
+        .map(|at| f64::from(x[at]) + f64::from(x[90 + at]))
+        .collect();
+    bench.check("its gradient", &[&halves], || {
+        vec![CubeBackend::twice_gradient(here.clone())]
+    });
+    // Pictures that begin where a device can bind them are seen where they lie.
+    let pictures = bench.tensor(&numbers(63, 3 * 128), &[3, 2, 8, 8]);
+    let part = Part {
+        axis: 0,
+        start: 1,
+        count: 2,
+    };
+    let seen = CubeBackend::part(pictures, part, Meeting::default());
+    assert_eq!(bench.values(seen), numbers(63, 3 * 128)[128..]);
     for part in
         [(0, 1, 1), (1, 0, 2), (1, 2, 4)].map(|(axis, start, count)| Part { axis, start, count })
     {
@@ -560,6 +583,417 @@ fn leaky_resizing_gathering_and_views_are_exact_within_their_buffers() {
     assert_eq!(gathered, [vec![7.0; 65], vec![11.0, 22.0, 33.0]]);
 }
 
+#[test]
+fn means_of_a_leaky_relu_are_exact_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let [b, c, h, w] = [2, 3, 6, 10];
+    let (x, up) = (numbers(23, b * c * h * w), numbers(24, b * c * h * w / 4));
+    let leaky = |v: &f32, sign: &f32| f64::from(if *sign >= 0.0 { *v } else { *v * 0.2 });
+    let here = bench.tensor(&x, &[b, c, h, w]);
+    let mut pooled_leaky = vec![0.0; x.len() / 4];
+    let mut unpooled = vec![0.0; x.len()];
+    for (at, value) in x.iter().enumerate() {
+        let (plane, i, j) = (at / (h * w), at / w % h, at % w);
+        let to = (plane * (h / 2) + i / 2) * (w / 2) + j / 2;
+        pooled_leaky[to] += 0.25 * leaky(value, value);
+        unpooled[at] = 0.25 * leaky(&up[to], value);
+    }
+    let small = bench.tensor(&up, &[b, c, h / 2, w / 2]);
+    bench.check("pool of leaky", &[&pooled_leaky, &unpooled], || {
+        let (x, dy) = (here.clone(), small.clone());
+        vec![
+            CubeBackend::pool_leaky(x.clone(), 0.25, 0.2),
+            CubeBackend::pool_leaky_gradient(x, dy, 0.25, 0.2),
+        ]
+    });
+}
+
+#[test]
+fn arrays_are_gathered_in_pairs_and_alone() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // More than one launch has bindings, runs among them.
+    let pairs: Vec<(CubeTensor, CubeTensor)> = (0..5)
+        .map(|step| {
+            let (dw, db) = CubeBackend::conv_same_weight_gradients(
+                bench.tensor(&numbers(170 + step, 60), &[1, 3, 4, 5]),
+                bench.tensor(&numbers(180 + step, 40), &[1, 2, 4, 5]),
+                3,
+                true,
+            );
+            assert_eq!(
+                dw.handle.memory.descriptor().id,
+                db.handle.memory.descriptor().id
+            );
+            (dw, db)
+        })
+        .collect();
+    let mut parts: Vec<CubeTensor> = vec![];
+    let mut sizes = vec![];
+    for (dw, db) in pairs {
+        parts.extend([dw, db, bench.tensor(&[4.0; 3], &[3])]);
+        sizes.extend([54, 2, 3]);
+    }
+    parts.truncate(14);
+    sizes.truncate(14);
+    let mut truth = vec![7.0; 64];
+    for (part, size) in parts.iter().zip(&sizes) {
+        let values = wide(&bench.values(part.clone()));
+        truth.extend(summed(&values, *size));
+        truth.resize(truth.len().next_multiple_of(64), 0.0);
+    }
+    let flat = bench.tensor(&vec![7.0; truth.len()], &[truth.len()]);
+    let part = |k: usize| parts[k].clone();
+    let gathered = CubeBackend::gather_pairs(
+        flat,
+        part(0),
+        part(1),
+        part(2),
+        part(3),
+        part(4),
+        part(5),
+        part(6),
+        part(7),
+        part(8),
+        part(9),
+        part(10),
+        part(11),
+        part(12),
+        part(13),
+        64,
+        sizes,
+    );
+    for (got, expected) in bench.values(gathered).into_iter().zip(&truth) {
+        assert!(
+            (f64::from(got) - expected).abs() < 1e-4,
+            "{got}, expected {expected}"
+        );
+    }
+}
+
+/// Ways in which a convolution reads what it sees from a tensor that is otherwise.
+const READINGS: [Reading; 3] = [Reading::Leaky(0.2), Reading::Doubled, Reading::Unshuffled];
+
+/// Where each value of a tensor `[b, c, h, w]` is seen, and the factor on it.
+fn seen_at(reading: Reading, [h, w]: [usize; 2], at: usize, value: f32) -> (Vec<usize>, f32) {
+    let (plane, i, j) = (at / (h * w), at / w % h, at % w);
+    match reading {
+        Reading::Plain => (vec![at], 1.0),
+        Reading::Leaky(slope) => (vec![at], if value >= 0.0 { 1.0 } else { slope }),
+        Reading::Doubled => {
+            let corner = (plane * 2 * h + 2 * i) * 2 * w + 2 * j;
+            let patch = [0, 1, 2 * w, 2 * w + 1];
+            (patch.map(|by| corner + by).to_vec(), 1.0)
+        }
+        Reading::Unshuffled => {
+            let plane = 4 * plane + i % 2 * 2 + j % 2;
+            (vec![(plane * (h / 2) + i / 2) * (w / 2) + j / 2], 1.0)
+        }
+    }
+}
+
+#[test]
+fn convolutions_of_what_is_read_otherwise_agree_with_float64_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    for (reading, b, c, o, s, k) in [
+        (Reading::Leaky(0.2), 2, 5, 7, 9, 3),
+        (Reading::Leaky(0.2), 3, 33, 10, 8, 1),
+        (Reading::Doubled, 2, 6, 9, 5, 3),
+        (Reading::Unshuffled, 3, 3, 40, 10, 3),
+        (Reading::Unshuffled, 2, 5, 6, 6, 1),
+    ] {
+        let x = numbers(110, b * c * s * s);
+        let [_, seen_c, side, _] = reading.seen([b, c, s, s]);
+        let mut seen = vec![0.0; b * seen_c * side * side];
+        for (at, value) in x.iter().enumerate() {
+            let (places, factor) = seen_at(reading, [s, s], at, *value);
+            for place in places {
+                seen[place] = factor * value;
+            }
+        }
+        let shape = Convolution {
+            batch: b,
+            channels_in: seen_c,
+            channels_out: o,
+            side,
+            kernel: k,
+        };
+        let w = numbers(111, o * seen_c * k * k);
+        let (bias, up) = (numbers(112, o), numbers(113, b * o * side * side));
+        let truth = shape.run(&seen, &w, &bias, &up);
+        let dx: Vec<f64> = x
+            .iter()
+            .enumerate()
+            .map(|(at, value)| {
+                let (places, factor) = seen_at(reading, [s, s], at, *value);
+                let sum: f64 = places.into_iter().map(|place| truth.dx[place]).sum();
+                f64::from(factor) * sum
+            })
+            .collect();
+        let what = format!("{reading:?} of [{b}, {c}, {s}, {s}] to {o}, kernel {k}");
+        let x = bench.tensor(&x, &[b, c, s, s]);
+        let w = bench.tensor(&w, &[o, seen_c, k, k]);
+        let bias = bench.tensor(&bias, &[o]);
+        let up = bench.tensor(&up, &[b, o, side, side]);
+        bench.check(&what, &[&truth.y], || {
+            let (x, w, bias) = (x.clone(), w.clone(), bias.clone());
+            vec![CubeBackend::conv_reading(x, w, bias, reading, false)]
+        });
+        bench.check(&what, &[&dx], || {
+            let (w, up, x) = (w.clone(), up.clone(), x.clone());
+            vec![CubeBackend::conv_reading_data_gradient(w, up, x, reading)]
+        });
+        bench.check(&what, &[&truth.dweight, &truth.dbias], || {
+            let (x, up) = (x.clone(), up.clone());
+            let (dw, db) = CubeBackend::conv_reading_weight_gradients(x, up, k, reading, false);
+            vec![dw, db]
+        });
+    }
+}
+
+#[test]
+fn rows_of_a_normalisation_have_gradients_a_picture_or_summed() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let (b, c, s, groups) = (3, 12, 5, 2);
+    let shape = Normalisation {
+        batch: b,
+        channels: c,
+        area: s * s,
+        groups,
+        slope: f64::from(0.2_f32),
+        epsilon: 1e-5,
+    };
+    let (x, up) = (numbers(120, b * c * s * s), numbers(121, b * c * s * s));
+    let before = numbers(122, x.len());
+    let rows = [123, 124].map(|step| numbers(step, c));
+    let truth = shape.run(&x, &rows[0].repeat(b), &rows[1].repeat(b), &up);
+    let sum = added(&truth.dx, &before);
+    let (dscale, dshift) = (summed(&truth.dscale, c), summed(&truth.dshift, c));
+    let [x, up, before] = [x, up, before].map(|v| bench.tensor(&v, &[b, c, s, s]));
+    let rows = rows.map(|v| bench.tensor(&v, &[c]));
+    let run = || {
+        let [scale, shift] = rows.clone();
+        let x = x.clone();
+        vec![CubeBackend::norm_row(
+            x,
+            scale,
+            shift,
+            groups,
+            0.2,
+            Meeting::default(),
+        )]
+    };
+    bench.check("rows", &[&truth.y], run);
+    for (is_added, in_runs) in [(false, true), (true, true), (true, false)] {
+        let dx = if is_added { &sum } else { &truth.dx };
+        let rows_truth: [&[f64]; 2] = if in_runs {
+            [&truth.dscale, &truth.dshift]
+        } else {
+            [&dscale, &dshift]
+        };
+        bench.check(
+            "their gradients",
+            &[dx, rows_truth[0], rows_truth[1]],
+            || {
+                let [scale, shift] = rows.clone();
+                let (x, up, before) = (x.clone(), up.clone(), before.clone());
+                let (dx, ds, dh) = CubeBackend::norm_row_gradients(
+                    x, scale, shift, up, before, groups, 0.2, is_added, in_runs,
+                );
+                vec![dx, ds, dh]
+            },
+        );
+    }
+}
+
+#[test]
+fn posteriors_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let [least, most] = LOG_VAR_RANGE.map(f64::from);
+    // One workgroup's values, and several workgroups'.
+    for shape in [[2, 3, 4, 5], [3, 4, 24, 20]] {
+        let [b, z, h, w] = shape;
+        let (planes, count) = (z * h * w, b * z * h * w);
+        let mut both = numbers(130, 2 * count);
+        for picture in both.chunks_exact_mut(2 * planes) {
+            for log_var in &mut picture[planes..] {
+                *log_var = 5.0 * *log_var - LOG_VAR_START;
+            }
+        }
+        let (noise, up) = (numbers(131, count), numbers(132, count));
+        let (before, dy, share) = (numbers(133, 2 * count), -0.7_f32, 0.01_f32);
+        let (mut y, mut divergence) = (vec![], 0.0);
+        let mut dlatent = vec![0.0; 2 * count];
+        let mut ddivergence = vec![0.0; 2 * count];
+        for i in 0..count {
+            let at = i + i / planes * planes;
+            let (mean, raw) = (f64::from(both[at]), both[at + planes] + LOG_VAR_START);
+            let log_var = f64::from(raw).clamp(least, most);
+            let is_free = f64::from(raw) == log_var;
+            let (deviation, noise) = ((log_var / 2.0).exp(), f64::from(noise[i]));
+            y.push(mean + deviation * noise);
+            let share = f64::from(share);
+            divergence += share * 0.5 * (mean * mean + log_var.exp() - 1.0 - log_var);
+            dlatent[at] = f64::from(up[i]);
+            ddivergence[at] = f64::from(dy) * share * mean;
+            if is_free {
+                dlatent[at + planes] = 0.5 * f64::from(up[i]) * noise * deviation;
+                ddivergence[at + planes] = 0.5 * f64::from(dy) * share * (log_var.exp() - 1.0);
+            }
+        }
+        let sums = [&dlatent, &ddivergence].map(|truth| added(truth, &before));
+        let [both, before] = [both, before].map(|v| bench.tensor(&v, &[b, 2 * z, h, w]));
+        let [noise, up] = [noise, up].map(|v| bench.tensor(&v, &shape));
+        let dy = bench.tensor(&[dy], &[1]);
+        let unmet = Meeting::default;
+        let what = format!("the posterior of {shape:?}");
+        bench.check(&what, &[&y, &[divergence]], || {
+            vec![
+                CubeBackend::latent(both.clone(), noise.clone(), unmet()),
+                CubeBackend::divergence(both.clone(), share, unmet()),
+            ]
+        });
+        for (is_added, truths) in [(false, [&dlatent, &ddivergence]), (true, sums.each_ref())] {
+            bench.check(&what, &[truths[0], truths[1]], || {
+                let (noise, up, dy) = (noise.clone(), up.clone(), dy.clone());
+                let both = || both.clone();
+                let before = || before.clone();
+                vec![
+                    CubeBackend::latent_gradient(both(), noise, up, before(), is_added),
+                    CubeBackend::divergence_gradient(both(), dy, before(), share, is_added),
+                ]
+            });
+        }
+    }
+}
+
+#[test]
+fn mixtures_and_figures_agree_with_float64_within_their_buffers() {
+    use burn::backend::ops::IntTensorOps;
+
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let [n, c, h, w] = [3, 2, 4, 5];
+    let picture = c * h * w;
+    let (real, fake) = (numbers(140, n * picture), numbers(141, n * picture));
+    let mask = numbers(142, n * h * w);
+    let rows = [[5_i32, 0, 2], [1_i32, 4, 3]];
+    let mut truth = [wide(&real), wide(&fake)].concat();
+    for m in 0..n {
+        for at in 0..picture {
+            let [inside, outside] = rows.map(|rows| truth[rows[m] as usize * picture + at]);
+            let share = f64::from(mask[m * h * w + at % (h * w)]);
+            truth.push(outside + (inside - outside) * share);
+        }
+    }
+    let [real, fake] = [real, fake].map(|v| bench.tensor(&v, &[n, c, h, w]));
+    let mask = bench.tensor(&mask, &[n, 1, h, w]);
+    let [inside, outside] =
+        rows.map(|rows| CubeBackend::int_from_data(TensorData::from(rows), &bench.device));
+    bench.check("mixed pictures", &[&truth], || {
+        let (real, fake, mask) = (real.clone(), fake.clone(), mask.clone());
+        vec![CubeBackend::mixed(
+            real,
+            fake,
+            inside.clone(),
+            outside.clone(),
+            mask,
+        )]
+    });
+
+    let (labels, area) = (4, 7 * 50);
+    let losses = numbers(143, 3 * n);
+    let emissions = numbers(144, 3 * n * labels * area);
+    let mut truth: Vec<f64> = wide(&losses)
+        .chunks(n)
+        .map(|each| each.iter().sum::<f64>() / n as f64)
+        .collect();
+    for kind in 0..2 {
+        let mut sum = 0.0;
+        for at in 0..n * area {
+            let (picture, patch) = (kind * n + at / area, at % area);
+            let weight =
+                |l: usize| f64::from(emissions[(picture * labels + l) * area + patch]).exp();
+            sum += 1.0 - weight(0) / (0..labels).map(weight).sum::<f64>();
+        }
+        truth.push(sum / (n * area) as f64);
+    }
+    let losses = bench.tensor(&losses, &[3 * n]);
+    let emissions = bench.tensor(&emissions, &[3 * n, labels, 7, 50]);
+    bench.check("figures", &[&truth], || {
+        vec![CubeBackend::figures(losses.clone(), emissions.clone())]
+    });
+}
+
+#[test]
+fn totals_and_joined_vectors_agree_with_float64_within_their_buffers() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let sizes = [1, 24, 130];
+    let weights = Weights([2.0, -0.5, 0.25, 9.0, 9.0, 9.0]);
+    let terms: Vec<Vec<f32>> = (150..)
+        .zip(sizes)
+        .map(|(step, n)| numbers(step, n))
+        .collect();
+    let means = terms
+        .iter()
+        .map(|t| wide(t).iter().sum::<f64>() / t.len() as f64);
+    let means: Vec<f64> = means.collect();
+    let weighted = means
+        .iter()
+        .zip(weights.0)
+        .map(|(mean, w)| mean * f64::from(w));
+    let truth = [&[weighted.sum()][..], &means].concat();
+    let here: Vec<CubeTensor> = terms.iter().map(|t| bench.tensor(t, &[t.len()])).collect();
+    let last = || here[2].clone();
+    bench.check("a total", &[&truth], || {
+        let (a, b) = (here[0].clone(), here[1].clone());
+        vec![CubeBackend::total(
+            a,
+            b,
+            last(),
+            last(),
+            last(),
+            last(),
+            3,
+            weights,
+        )]
+    });
+    // What comes to the means themselves does not count.
+    let dy = bench.tensor(&[-0.7, 5.0, 5.0, 5.0], &[4]);
+    let mut gradients = vec![];
+    for (size, weight) in sizes.into_iter().zip(weights.0) {
+        gradients.extend(vec![f64::from(-0.7_f32 * weight) / size as f64; size]);
+        gradients.resize(gradients.len().next_multiple_of(64), 0.0);
+    }
+    bench.check("its gradients", &[&gradients], || {
+        vec![CubeBackend::total_gradient(
+            dy.clone(),
+            sizes.to_vec(),
+            weights,
+        )]
+    });
+    let joined: Vec<f64> = terms.iter().flat_map(|t| wide(t)).collect();
+    bench.check("joined", &[&joined], || {
+        let (a, b) = (here[0].clone(), here[1].clone());
+        let sizes = sizes.to_vec();
+        vec![CubeBackend::join(
+            a,
+            b,
+            last(),
+            last(),
+            last(),
+            last(),
+            last(),
+            sizes,
+        )]
+    });
+}
+
 /// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
 const RECIPES: [(usize, usize, usize, usize); 20] = [
     // quickstart, paired: 32 px, 48 channels
@@ -627,14 +1061,7 @@ fn text<S: Shader>(constants: Constants, workgroup: u32, bindings: &[&'static st
         .iter()
         .enumerate()
         .fold(constants, |constants, (at, name)| constants.with(name, at));
-    let (kernel, _) = Launch::<S> {
-        handles: vec![],
-        constants,
-        workgroup,
-        shader: std::marker::PhantomData,
-    }
-    .kernel();
-    Kernel::<S>::text(&kernel)
+    Kernel::<S>::new(&constants, bindings.len(), workgroup).text()
 }
 
 /// Parses, validates and translates one kernel to every language that a wgpu platform takes; its workgroup
@@ -694,20 +1121,28 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     for s in (0..RECIPES.len()).map(recipe) {
         let tile = Tile::for_shape(s, s.channels_out);
         for slope in [1.0, 0.2] {
-            let constants = net_conv::forward_constants(&tile, s, slope, false);
+            let constants = net_conv::forward_constants(&tile, s, slope, false, Reading::Plain);
             conv(constants, &tile, &["X", "WEIGHT", "BIAS", "Y"]);
         }
-        let constants = net_conv::forward_constants(&tile, s, 1.0, true);
+        let constants = net_conv::forward_constants(&tile, s, 1.0, true, Reading::Plain);
         conv(constants, &tile, &["X", "WEIGHT", "BIAS", "BASE", "Y"]);
-        let tile = Tile::for_shape(s, s.channels_in);
-        conv(
-            net_conv::gradient_constants(&tile, s),
-            &tile,
-            &["X", "WEIGHT", "Y"],
-        );
-        for batch in [8, 1] {
+        let back = Tile::for_shape(s, s.channels_in);
+        let turned = |reading| net_conv::gradient_constants(&back, s, reading);
+        conv(turned(Reading::Plain), &back, &["X", "WEIGHT", "Y"]);
+        let bindings = ["X", "WEIGHT", "READ", "Y"];
+        conv(turned(Reading::Leaky(0.2)), &back, &bindings);
+        conv(turned(Reading::Unshuffled), &back, &["X", "WEIGHT", "Y"]);
+        for reading in READINGS {
+            let constants = net_conv::forward_constants(&tile, s, 1.0, false, reading);
+            conv(constants, &tile, &["X", "WEIGHT", "BIAS", "Y"]);
+        }
+        for (batch, reading) in [8, 1]
+            .map(|batch| (batch, Reading::Plain))
+            .into_iter()
+            .chain(READINGS.map(|reading| (8, reading)))
+        {
             let s = ConvShape { batch, ..s };
-            let constants = Plan::new(s).constants(s);
+            let constants = Plan::new(s).constants(s, reading);
             translate(&text::<net_conv_weight::NetConvWeight>(
                 constants,
                 64,
@@ -725,6 +1160,7 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
 
 #[test]
 fn every_normalisation_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let back = |is_added, is_apart| net_norm::Way::Backward { is_added, is_apart };
     for (channels, groups) in [(48, 6), (12, 1), (600, 1)] {
         for source in [Source::OneRow, Source::Rows, Source::Code(32)] {
             let sizes = Sizes {
@@ -738,14 +1174,9 @@ fn every_normalisation_translates_to_spirv_msl_and_hlsl_in_16_kib() {
             };
             for (way, rest) in [
                 (net_norm::Way::Forward, &["Y"][..]),
-                (
-                    net_norm::Way::Backward { is_added: false },
-                    &["DY", "DX", "DAFFINE"][..],
-                ),
-                (
-                    net_norm::Way::Backward { is_added: true },
-                    &["DY", "BEFORE", "DX", "DAFFINE"][..],
-                ),
+                (back(false, false), &["DY", "DX", "DAFFINE"][..]),
+                (back(true, false), &["DY", "BEFORE", "DX", "DAFFINE"][..]),
+                (back(false, true), &["DY", "DX", "DSCALE", "DSHIFT"][..]),
             ] {
                 let constants = net_norm::constants(sizes, source, 0.2, way);
                 let bindings = [&["X"][..], from, rest].concat();
@@ -773,7 +1204,12 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         translate(&text::<net_leaky::NetLeaky>(constants, 256, bindings));
     }
     for (way, bindings) in [
-        (net_resize::Way::Pool, &["X", "Y"][..]),
+        (net_resize::Way::Pool { slope: 1.0 }, &["X", "Y"][..]),
+        (net_resize::Way::Pool { slope: 0.2 }, &["X", "Y"][..]),
+        (
+            net_resize::Way::Unpool { slope: 0.2 },
+            &["X", "READ", "Y"][..],
+        ),
         (net_resize::Way::Spread { is_added: false }, &["X", "Y"][..]),
         (
             net_resize::Way::Spread { is_added: true },
@@ -800,6 +1236,10 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         ),
     ] {
         let constants = net_part::constants([2, 6, 8, 8], part, way);
+        translate(&text::<net_part::NetPart>(constants, 256, bindings));
+    }
+    for (is_backward, bindings) in [(false, &["X", "Y"][..]), (true, &["DY", "DX"][..])] {
+        let constants = net_part::twice_constants(960, is_backward);
         translate(&text::<net_part::NetPart>(constants, 256, bindings));
     }
     for (size, part, bindings) in [
@@ -833,14 +1273,73 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
             constants, workgroup, &bindings,
         ));
     }
-    for sizes in [&[5][..], &[5, 64, 130, 1, 2, 3, 4][..]] {
-        let constants = net_gather::constants(64, sizes, &[1, 3, 1, 1, 1, 1, 1][..sizes.len()]);
+    let arrays = |from: usize, begin: u64| net_gather::Array {
+        from,
+        size: 5,
+        runs: 3,
+        begin,
+    };
+    for count in [1, 7] {
+        let buffers = vec![[arrays(0, 0), arrays(64, 256)]; count];
+        let constants = net_gather::constants(64, &buffers, 128);
         let mut bindings = vec![
             "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "PART_5", "PART_6",
         ];
-        bindings.truncate(sizes.len());
+        bindings.truncate(count);
         bindings.push("FLAT");
         translate(&text::<net_gather::NetGather>(constants, 256, &bindings));
+    }
+}
+
+#[test]
+fn every_kernel_of_posteriors_and_figures_translates_in_16_kib() {
+    let constants = net_mixed::constants([8, 3, 32, 32]);
+    let bindings = ["REAL", "FAKE", "INSIDE", "OUTSIDE", "MASK", "Y"];
+    translate(&text::<net_mixed::NetMixed>(constants, 256, &bindings));
+    let weights = Weights([1.0, 0.5, 2.0, 0.0, 0.0, 0.0]);
+    for (is_backward, bindings) in [
+        (false, &["TERM_0", "TERM_1", "TERM_2", "Y"][..]),
+        (true, &["DY", "DTERMS"][..]),
+    ] {
+        let constants = net_total::constants(&[1, 24, 80], &weights, is_backward);
+        translate(&text::<net_total::NetTotal>(constants, 64, bindings));
+    }
+    let constants = net_figures::constants([24, 3, 8, 8]);
+    let bindings = ["LOSSES", "EMISSIONS", "Y"];
+    translate(&text::<net_figures::NetFigures>(constants, 256, &bindings));
+    for (way, bindings) in [
+        (net_latent::Way::Forward, &["BOTH", "NOISE", "Y"][..]),
+        (
+            net_latent::Way::Backward { is_added: false },
+            &["BOTH", "NOISE", "DY", "DBOTH"][..],
+        ),
+        (
+            net_latent::Way::Backward { is_added: true },
+            &["BOTH", "NOISE", "DY", "BEFORE", "DBOTH"][..],
+        ),
+    ] {
+        let constants = net_latent::constants([8, 16, 16, 16], way);
+        translate(&text::<net_latent::NetLatent>(constants, 256, bindings));
+    }
+    for (planes, part, bindings) in [
+        (2, net_divergence::Part::Sums, &["BOTH", "E"][..]),
+        (200, net_divergence::Part::Sums, &["BOTH", "SUMS"][..]),
+        (200, net_divergence::Part::Finish, &["SUMS", "E"][..]),
+        (
+            200,
+            net_divergence::Part::Backward { is_added: false },
+            &["BOTH", "DY", "DBOTH"][..],
+        ),
+        (
+            200,
+            net_divergence::Part::Backward { is_added: true },
+            &["BOTH", "DY", "BEFORE", "DBOTH"][..],
+        ),
+    ] {
+        let constants = net_divergence::constants([8, planes, 8, 8], 0.001, part);
+        translate(&text::<net_divergence::NetDivergence>(
+            constants, 256, bindings,
+        ));
     }
 }
 
@@ -861,9 +1360,16 @@ fn shader_launch_file_and_row_share_a_stem() {
     let launched = stems(&root.join("src/ops/wgsl"), ".rs");
     assert_eq!(stems(&shaders, ".wgsl"), launched);
     let readme = std::fs::read_to_string(shaders.join("README.md")).unwrap();
+    let benches = std::fs::read_to_string(root.join("../../benches/blocks.rs")).unwrap();
     let rows = readme.lines().filter_map(|line| {
-        let stem = line.strip_prefix("| `")?.split_once(".wgsl`")?.0;
-        stem.starts_with("net_").then(|| stem.to_owned())
+        let (stem, rest) = line.strip_prefix("| `")?.split_once(".wgsl`")?;
+        if !stem.starts_with("net_") {
+            return None;
+        }
+        let timed_by = rest.trim_end_matches("` |").rsplit_once("| `").unwrap().1;
+        let label = format!("\"{timed_by}\"");
+        assert!(benches.contains(&label), "{stem} is timed by {timed_by}");
+        Some(stem.to_owned())
     });
     assert_eq!(rows.collect::<BTreeSet<_>>(), launched);
 }

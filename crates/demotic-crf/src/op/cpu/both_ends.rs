@@ -36,7 +36,7 @@ pub(super) struct BothEnds<'a, const L: usize> {
     kept: &'a mut [[f32x8; L]],
     /// M in the left lanes, its transpose in the right ones.
     m: &'a mut [[f32x8; L]],
-    /// Of a chunk's steps: the vectors where pairs begin, those where they end, and the marginals.
+    /// A chunk's steps: the vectors where pairs begin, those where they end, and the marginals.
     a: &'a mut [[f32x8; L]],
     v: &'a mut [[f32x8; L]],
     u: &'a mut [[f32x8; L]],
@@ -254,7 +254,7 @@ impl<'a, const L: usize> BothEnds<'a, L> {
             if let Some(exists) = reach.exists(step) {
                 z = exists.select(z, one);
             }
-            // Of an even length, the right side's last sum is part of what the two make where they meet.
+            // In an even length, the right side's last sum is part of what the two make where they meet.
             let split = !odd && step + 1 == met;
             logs.add(if split { reach.left.select(z, one) } else { z });
             if step % BLOCK == BLOCK - 1 || step + 1 == met {
