@@ -1003,7 +1003,7 @@ fn sources_that_are_no_data_set_say_the_way_out() {
     );
     says(
         &write(folder.path(), "x.tgz", b""),
-        &["data import", "tar xzf"],
+        &["data import", "tar xf"],
     );
     says(&write(folder.path(), "x.zip", b""), &["unzip"]);
     let deep = folder.path().join("deep");
