@@ -506,23 +506,31 @@ impl Dataset {
                         pairs.len()
                     )
                 });
-                let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
-                    let numbered = pairs.iter().filter(|item| {
-                        let name = &self.items[item.index()].key;
-                        pairing::is_numbered(name)
-                    });
-                    let names = if 2 * numbered.count() > pairs.len() {
-                        ", and the names are numbers"
-                    } else {
-                        ""
-                    };
-                    format!(
-                        "{} and {}: equal names may mean nothing: their pictures are no more alike than shuffled ones (likeness \
-                         {own:.2}, shuffled {shuffled:.2}){names}; where they are no pairs, say data.pairs = \"none\": figures against \
-                         counterparts are chance",
-                        self.styles[a].name, self.styles[b].name
-                    )
-                });
+                let are_numbers = || {
+                    let keys = pairs.iter().map(|item| &self.items[item.index()].key);
+                    2 * keys.filter(|key| pairing::is_numbered(key)).count() > pairs.len()
+                };
+                let styles = format!("{} and {}", self.styles[a].name, self.styles[b].name);
+                let warning = match pairing::no_better_than_shuffled(&looks) {
+                    Some([own, shuffled]) => {
+                        let names = if are_numbers() {
+                            ", and the names are numbers"
+                        } else {
+                            ""
+                        };
+                        Some(format!(
+                            "{styles}: equal names may mean nothing: their pictures are no more alike than shuffled ones (likeness \
+                             {own:.2}, shuffled {shuffled:.2}){names}; where they are no pairs, say data.pairs = \"none\": figures against \
+                             counterparts are chance"
+                        ))
+                    }
+                    None if (1..pairing::LEAST_PAIRS).contains(&pairs.len()) && are_numbers() => Some(format!(
+                        "{styles}: the names are numbers, and {} training pairs are too few to tell whether equal ones are pairs; where \
+                         they are none, say data.pairs = \"none\"",
+                        pairs.len()
+                    )),
+                    None => None,
+                };
                 (overlap, copied.into_iter().chain(warning).collect())
             })
             .collect();

@@ -1189,6 +1189,21 @@ fn equal_names_that_are_no_pairs_are_warned_about_and_can_be_switched_off() {
             }
         }
     }
+    // Of a few, nothing can be told by their looks; of what says more than a number, nothing need be.
+    for (i, kind) in ["0", "thing-"].into_iter().enumerate() {
+        let few = folder.path().join(kind);
+        for number in 0..6_u8 {
+            for style in ["a", "b"] {
+                let picture = RgbaImage::from_pixel(9, 9, Rgba([9 * number, 90, 200, 255]));
+                save(&picture, &few.join(format!("{style}/{kind}{number}.png")));
+            }
+        }
+        let warnings = load(&few, &options()).unwrap().summary().warnings;
+        let told = warnings
+            .iter()
+            .filter(|warning| warning.contains("a and b: the names are numbers, and"));
+        assert_eq!(told.count(), 1 - i, "{warnings:?}");
+    }
     // The built-in emoji are pairs, and no copies of each other.
     assert_eq!(emoji().summary().warnings, [""; 0]);
 }
