@@ -30,6 +30,7 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
         if path.is_dir() {
             let found = in_folder(path, &mut others)?;
             if found.is_empty() {
+                others.add(path);
                 refused.get_or_insert_with(|| {
                     format!(
                         "no picture ({PICTURE_ENDINGS}) in this folder: {}",
