@@ -119,6 +119,29 @@ pub fn picture(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
+/// A colour profile on a picture of four pixels: in grey, RGB or inks, as the first byte says. In the files
+/// that `picture` reads, profiles are packed, and mutations break the packing.
+pub fn profile(bytes: &[u8]) -> Result<(), String> {
+    let (kind, rest) = bytes.split_first().ok_or("nothing")?;
+    let tiff = match kind % 3 {
+        0 => with_profile(1, 1, rest),
+        1 => with_profile(2, 3, rest),
+        _ => with_profile(5, 4, rest),
+    };
+    let picture = Picture::decode(&tiff, Path::new(ORIGIN)).map_err(message)?;
+    whole(&picture);
+    assert_eq!((picture.width_px, picture.height_px), (2, 2));
+    assert!(
+        picture
+            .premultiplied
+            .iter()
+            .skip(3)
+            .step_by(4)
+            .all(|alpha| *alpha == 255)
+    );
+    Ok(())
+}
+
 /// SVG, with its text and the pictures inside it; and what of it is told as not drawn.
 pub fn drawing(bytes: &[u8]) -> Result<(), String> {
     assert!(data::svg_text::not_drawn(bytes) < 1 << 5);
@@ -144,11 +167,12 @@ pub fn package(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// Phrases: a folder's own list after `0`, the source of an import after `1` (a list, an npm archive, a
-/// wheel), an unpacked table after `2`.
+/// wheel), an unpacked table after `2`, the files of a wheel after `3`, as [`package`] has those of an
+/// archive; the list in it is packed here.
 pub fn phrases(bytes: &[u8]) -> Result<(), String> {
     let (kind, rest) = bytes.split_first().ok_or("nothing")?;
     let origin = Path::new(ORIGIN);
-    match kind % 3 {
+    match kind % 4 {
         0 => {
             let place = |name: &str| ["cat", "dog"].iter().position(|known| *known == name);
             let found = phrase::own::read_own(rest, origin, place).map_err(message)?;
@@ -158,6 +182,7 @@ pub fn phrases(bytes: &[u8]) -> Result<(), String> {
             }
         }
         1 => drop(phrase::import::read_source(rest, origin).map_err(message)?),
+        3 => drop(phrase::import::read_source(&wheel(rest), origin).map_err(message)?),
         _ => {
             let idea = |key: &str| phrase::table::Idea {
                 key: key.into(),
@@ -267,4 +292,67 @@ fn tarred(bytes: &[u8]) -> Vec<u8> {
             .expect("memory takes everything");
     }
     archive.into_inner().expect("memory takes everything")
+}
+
+/// A zip archive of files one after the other, each `name NUL content SOH`; what ends in `.gz` is packed.
+fn wheel(bytes: &[u8]) -> Vec<u8> {
+    let (mut archive, mut directory) = (Vec::<u8>::new(), Vec::<u8>::new());
+    let mut count = 0_u16;
+    for file in bytes.split(|byte| *byte == 1).take(64) {
+        let mut parts = file.splitn(2, |byte| *byte == 0);
+        let name = parts.next().unwrap_or_default();
+        let name = &name[..name.len().min(100)];
+        let mut content = parts.next().unwrap_or_default().to_vec();
+        if name.ends_with(b".gz") {
+            content = zipped(&content);
+        }
+        // Version, no flags, not packed, no time; checksum, both sizes, lengths of name and extra field.
+        let mut about = b"\x14\0\0\0\0\0\0\0\0\0".to_vec();
+        about.extend(crc32fast::hash(&content).to_le_bytes());
+        about.extend((content.len() as u32).to_le_bytes().repeat(2));
+        about.extend((name.len() as u32).to_le_bytes());
+        let start = (archive.len() as u32).to_le_bytes();
+        archive.extend([b"PK\x03\x04", &about[..], name, &content].concat());
+        directory.extend([b"PK\x01\x02\x14\0", &about[..], &[0; 10], &start, name].concat());
+        count += 1;
+    }
+    let (size, start) = (directory.len() as u32, archive.len() as u32);
+    archive.extend(directory);
+    archive.extend(b"PK\x05\x06\0\0\0\0");
+    archive.extend(count.to_le_bytes().repeat(2));
+    archive.extend([size.to_le_bytes(), start.to_le_bytes()].concat());
+    archive.extend([0; 2]);
+    archive
+}
+
+/// A TIFF of 2 x 2 pixels, not packed, with this colour profile.
+fn with_profile(kind: u32, samples: u32, profile: &[u8]) -> Vec<u8> {
+    const BYTES: u16 = 7;
+    const SHORT: u16 = 3;
+    const LONG: u16 = 4;
+    // Behind the directory of ten entries: bits a sample, pixels, profile.
+    let bits = 8 + 2 + 10 * 12 + 4;
+    let (pixels, size) = (bits + 8, 4 * samples);
+    let entries = [
+        (256, LONG, 1, 2),
+        (257, LONG, 1, 2),
+        (258, SHORT, samples, if samples == 1 { 8 } else { bits }),
+        (259, SHORT, 1, 1),
+        (262, SHORT, 1, kind),
+        (273, LONG, 1, pixels),
+        (277, SHORT, 1, samples),
+        (278, LONG, 1, 2),
+        (279, LONG, 1, size),
+        (34675, BYTES, profile.len() as u32, pixels + size),
+    ];
+    let mut file = b"II*\0\x08\0\0\0\x0a\0".to_vec();
+    for (tag, kind, count, value) in entries {
+        file.extend([u16::to_le_bytes(tag), kind.to_le_bytes()].concat());
+        file.extend([u32::to_le_bytes(count), value.to_le_bytes()].concat());
+    }
+    file.extend([0; 4]);
+    file.extend([8_u16; 4].map(u16::to_le_bytes).concat());
+    file.extend((0..size).map(|at| (16 * at) as u8));
+    file.extend(profile);
+    file
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 type Target = fn(&[u8]) -> Result<(), String>;
 
-const TARGETS: [(&str, Target); 7] = [
+const TARGETS: [(&str, Target); 8] = [
     ("checkpoint", demotic_fuzz::checkpoint),
     ("configuration", demotic_fuzz::configuration),
     ("drawing", demotic_fuzz::drawing),
@@ -13,10 +13,11 @@ const TARGETS: [(&str, Target); 7] = [
     ("package", demotic_fuzz::package),
     ("phrases", demotic_fuzz::phrases),
     ("picture", demotic_fuzz::picture),
+    ("profile", demotic_fuzz::profile),
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 39] = [
+const REFUSED: [(&str, &str); 41] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
@@ -52,6 +53,10 @@ const REFUSED: [(&str, &str); 39] = [
     ("phrases/source-rude", "rude: expected 0 or 1"),
     ("phrases/source-wheel", "not a complete wheel"),
     ("phrases/table-language", "language: expected en or zh"),
+    (
+        "phrases/wheel-of-others",
+        "not the wheel of kaomoji-dataset",
+    ),
     ("picture/bomb.png", "at most 64 megapixels"),
     ("picture/cut.jpg", "a JPEG without its end"),
     ("picture/cut.tif", "a part of its pixels is missing"),
@@ -62,6 +67,7 @@ const REFUSED: [(&str, &str); 39] = [
         "its colour profile is damaged",
     ),
     ("picture/vast.tif", "60000 x 60000 pixels"),
+    ("profile/damaged", "its colour profile is damaged"),
 ];
 
 #[test]

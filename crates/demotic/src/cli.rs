@@ -609,6 +609,9 @@ pub(crate) struct DataExportArgs {
     /// Folder to write; new or empty
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Go on without damaged pictures, and say which
+    #[arg(long)]
+    pub(crate) skip_damaged: bool,
     /// Side that pictures are fitted to, in pixels
     #[arg(long, default_value_t = 32, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
     pub(crate) size_px: u32,

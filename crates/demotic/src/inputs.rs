@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use demotic_core::data::{DataError, Leftovers, PICTURE_ENDINGS, Picture};
+use demotic_core::data::{DataError, Leftovers, PICTURE_ENDINGS, Picture, is_archive};
 use demotic_core::files::refuse_existing;
 
 use crate::failure::{input, io};
@@ -30,6 +30,7 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
         if path.is_dir() {
             let found = in_folder(path, &mut others)?;
             if found.is_empty() {
+                others.add(path);
                 refused.get_or_insert_with(|| {
                     format!(
                         "no picture ({PICTURE_ENDINGS}) in this folder: {}",
@@ -43,10 +44,12 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
         } else if path.exists() {
             others.add(path);
             refused.get_or_insert_with(|| {
-                format!(
-                    "not a picture by its name; expected {PICTURE_ENDINGS}: {}",
-                    path.display()
-                )
+                let problem = if is_archive(path) {
+                    "this is an archive: unpack it first (tar xf, unzip) and name its folder".into()
+                } else {
+                    format!("not a picture by its name; expected {PICTURE_ENDINGS}")
+                };
+                format!("{problem}: {}", path.display())
             });
         } else if path.is_symlink() {
             others.add(path);

@@ -28,8 +28,8 @@ const ALIGNED_OVERLAP: f32 = 0.8;
 const OVERLAP_PAIRS: usize = 256;
 /// Difference of two styles' bars, as a share of the square, from which on they are warned about.
 const BARS_DIFFER: f32 = 0.1;
-/// Styles of flat pictures that have a warning of their own; the others are listed in one.
-const BLANKS_NAMED: usize = 3;
+/// Warnings of one kind; what more there are is told in one.
+const NAMED: usize = 3;
 /// One copy of a training picture in so many held-out ones passes: of the built-in emoji, a few are drawn
 /// alike in some style.
 const COPIES_PASS: usize = 100;
@@ -477,7 +477,7 @@ impl Dataset {
         let directions: Vec<(usize, usize)> = (0..k)
             .flat_map(|a| (a + 1..k).map(move |b| (a, b)))
             .collect();
-        let seen: Vec<(Option<f32>, Vec<String>)> = directions
+        let seen: Vec<(Option<f32>, [Option<String>; 3])> = directions
             .par_iter()
             .map(|&(a, b)| {
                 let pairs = self.training().pairs(a, b);
@@ -506,31 +506,50 @@ impl Dataset {
                         pairs.len()
                     )
                 });
-                let warning = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
-                    let numbered = pairs.iter().filter(|item| {
-                        let name = &self.items[item.index()].key;
-                        pairing::is_numbered(name)
-                    });
-                    let names = if 2 * numbered.count() > pairs.len() {
+                let are_numbers = || {
+                    let keys = pairs.iter().map(|item| &self.items[item.index()].key);
+                    2 * keys.filter(|key| pairing::is_numbered(key)).count() > pairs.len()
+                };
+                let styles = format!("{} and {}", self.styles[a].name, self.styles[b].name);
+                let meaningless = pairing::no_better_than_shuffled(&looks).map(|[own, shuffled]| {
+                    let names = if are_numbers() {
                         ", and the names are numbers"
                     } else {
                         ""
                     };
                     format!(
-                        "{} and {}: equal names may mean nothing: their pictures are no more alike than shuffled ones (likeness \
+                        "{styles}: equal names may mean nothing: their pictures are no more alike than shuffled ones (likeness \
                          {own:.2}, shuffled {shuffled:.2}){names}; where they are no pairs, say data.pairs = \"none\": figures against \
-                         counterparts are chance",
-                        self.styles[a].name, self.styles[b].name
+                         counterparts are chance"
                     )
                 });
-                (overlap, copied.into_iter().chain(warning).collect())
+                let are_few = (1..pairing::LEAST_PAIRS).contains(&pairs.len());
+                let unknown = (are_few && are_numbers()).then(|| {
+                    format!(
+                        "{styles}: the names are numbers, and {} training pairs are too few to tell whether equal ones are pairs; where \
+                         they are none, say data.pairs = \"none\"",
+                        pairs.len()
+                    )
+                });
+                (overlap, [copied, meaningless, unknown])
             })
             .collect();
         self.overlaps = vec![None; k * k];
-        for ((a, b), (overlap, warnings)) in directions.into_iter().zip(seen) {
+        let mut kinds: [Vec<String>; 3] = [vec![], vec![], vec![]];
+        for ((a, b), (overlap, found)) in directions.into_iter().zip(seen) {
             self.overlaps[a * k + b] = overlap;
             self.overlaps[b * k + a] = overlap;
-            self.warnings.extend(warnings);
+            for (kind, warning) in kinds.iter_mut().zip(found) {
+                kind.extend(warning);
+            }
+        }
+        let more = [
+            "pairs of styles are the same pictures",
+            "pairs of styles have equal names that may mean nothing",
+            "pairs of styles have numbers for names",
+        ];
+        for (kind, more) in kinds.into_iter().zip(more) {
+            self.warnings.extend(few(kind, more));
         }
     }
 
@@ -573,6 +592,7 @@ impl Dataset {
 
     /// Warns of held-out pictures that training has, to the pixel, in the same style.
     fn look_for_copies(&mut self) {
+        let mut warnings = Vec::new();
         for style in 0..self.styles.len() {
             let trained: BTreeMap<&[u8], usize> = self
                 .items(style, Split::Train)
@@ -589,7 +609,7 @@ impl Dataset {
             if let Some(&[held_out, trained]) = copies.first()
                 && copies.len() * COPIES_PASS > all
             {
-                self.warnings.push(format!(
+                warnings.push(format!(
                     "{}: {} of {} held-out pictures are in training under another name, such as {} as {}; remove copies, or \
                      figures are too good",
                     self.styles[style].name,
@@ -600,6 +620,8 @@ impl Dataset {
                 ));
             }
         }
+        let more = "styles have held-out pictures in training, too";
+        self.warnings.extend(few(warnings, more));
     }
 
     /// Warns of styles whose pictures show nothing on the background.
@@ -620,14 +642,14 @@ impl Dataset {
                 found.push((style, blank, all.len()));
             }
         }
-        for &(style, blank, all) in found.iter().take(BLANKS_NAMED) {
+        for &(style, blank, all) in found.iter().take(NAMED) {
             self.warnings.push(format!(
                 "{}: {blank} of {all} pictures are one flat colour on the background #{r:02x}{g:02x}{b:02x}; another shows them: \
                  data.background = \"#808080\", say",
                 self.styles[style].name,
             ));
         }
-        if let Some(more) = found.get(BLANKS_NAMED..).filter(|more| !more.is_empty()) {
+        if let Some(more) = found.get(NAMED..).filter(|more| !more.is_empty()) {
             let names: Vec<&str> = more
                 .iter()
                 .map(|&(style, ..)| &*self.styles[style].name)
@@ -762,7 +784,17 @@ fn without_pairs(contents: Contents) -> Contents {
     }
 }
 
-/// A warning for every two styles of which names are nearly equal.
+/// The first warnings of one kind, and in one what more there are.
+fn few(mut warnings: Vec<String>, what: &str) -> Vec<String> {
+    let more = warnings.len().saturating_sub(NAMED);
+    warnings.truncate(NAMED);
+    if more > 0 {
+        warnings.push(format!("{more} more {what}"));
+    }
+    warnings
+}
+
+/// Warnings of two styles each of which names are nearly equal.
 fn near_misses(contents: &Contents) -> Vec<String> {
     let mut warnings = Vec::new();
     for (i, a) in contents.styles.iter().enumerate() {
@@ -789,7 +821,10 @@ fn near_misses(contents: &Contents) -> Vec<String> {
             }
         }
     }
-    warnings
+    few(
+        warnings,
+        "pairs of styles have names that differ by as little",
+    )
 }
 
 fn fingerprint(contents: &Contents, style_hashes: &[u64]) -> u64 {

@@ -51,6 +51,6 @@ pub(crate) use picture::multiplied;
 pub use picture::{MAX_PICTURE_PIXELS, Picture, signed_png};
 pub(crate) use sampler::MixedBatch;
 pub use sampler::{Batch, PairedBatch, Sampler, SamplerOptions};
-pub use source::StyleInfo;
+pub use source::{StyleInfo, is_archive};
 pub use split::{Split, emoji_family, split_of_family};
 pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

@@ -98,7 +98,22 @@ pub(super) fn is_numbered(name: &str) -> bool {
         .filter(|c| !c.is_ascii_digit() && !matches!(c, '_' | '-' | '.' | ' '))
         .collect();
     let plain = [
-        "", "img", "image", "dsc", "dscn", "dscf", "pic", "picture", "photo", "frame", "scan", "p",
+        "",
+        "img",
+        "image",
+        "dsc",
+        "dscn",
+        "dscf",
+        "pic",
+        "picture",
+        "photo",
+        "frame",
+        "scan",
+        "p",
+        // Before the names of folders that are laid out by split.
+        "train",
+        "validation",
+        "test",
     ];
     name.bytes().any(|byte| byte.is_ascii_digit())
         && plain.contains(&letters.to_ascii_lowercase().as_str())
@@ -196,8 +211,8 @@ mod tests {
         for (a, b) in [("10", "100"), ("a1", "a2"), ("a", "b")] {
             assert_eq!(near_misses([a].into_iter(), [b].into_iter()), None);
         }
-        let numbered = ["0001", "IMG_20", "dsc-3", "17"].map(is_numbered);
+        let numbered = ["0001", "IMG_20", "dsc-3", "17", "train-0001"].map(is_numbered);
         let named = ["cat", "1f600", "cat-2", "route66", "p", ""].map(is_numbered);
-        assert!(numbered == [true; 4] && named == [false; 6]);
+        assert!(numbered == [true; 5] && named == [false; 6]);
     }
 }

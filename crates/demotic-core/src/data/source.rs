@@ -19,6 +19,12 @@ use super::{DataError, Split, split_of_family};
 pub(crate) const PHRASES_FILE: &str = "phrases.tsv";
 /// Name of the data set that is compiled in.
 const EMBEDDED: &str = "emoji";
+/// Endings of archives, of which packages of emoji are imported.
+const ARCHIVES: [&str; 2] = [".tgz", ".tar.gz"];
+/// Endings of other archives.
+const UNREAD_ARCHIVES: [&str; 10] = [
+    ".zip", ".tar", ".7z", ".rar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+];
 /// Most bytes that the drawings of one style may have together: they are kept in memory.
 const MAX_STYLE_BYTES: u64 = 4 << 30;
 
@@ -101,7 +107,7 @@ impl DataSource {
                 Ok(Self::Imported(Store::Folder(folder.to_path_buf())))
             }
             Ok(_) if is_archive(path) => fail(
-                "this is an archive: unpack a folder of pictures first (tar xzf, unzip); a package of emoji becomes a data set \
+                "this is an archive: unpack a folder of pictures first (tar xf, unzip); a package of emoji becomes a data set \
                      by `demotic data import`",
             ),
             Ok(_) => fail("this is a file"),
@@ -196,12 +202,20 @@ fn has_index(folder: &Path) -> bool {
     is_own || !has_style()
 }
 
-fn is_archive(path: &Path) -> bool {
+/// Whether a file is an archive by its name: pictures are read from folders.
+pub fn is_archive(path: &Path) -> bool {
+    ends_in(path, &ARCHIVES) || is_unread_archive(path)
+}
+
+/// Whether it is one of which nothing is read, packages of emoji neither.
+pub(crate) fn is_unread_archive(path: &Path) -> bool {
+    ends_in(path, &UNREAD_ARCHIVES)
+}
+
+fn ends_in(path: &Path, endings: &[&str]) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.to_ascii_lowercase();
-    [".tgz", ".tar.gz", ".tar", ".zip", ".7z", ".rar"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
+    endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Positions of the styles asked for among those known.

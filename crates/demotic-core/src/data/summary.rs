@@ -149,11 +149,23 @@ impl DatasetSummary {
                 .into_iter()
                 .map(|line| ("pair", line)),
         );
+        facts.extend(self.left_lines().into_iter().map(|line| ("left", line)));
         facts.extend(
-            self.passed_over
+            self.warnings
                 .iter()
-                .map(|passed_over| ("left", passed_over.to_string())),
+                .map(|warning| ("warn", warning.clone())),
         );
+        facts
+    }
+
+    /// What of the source was left out, a line each.
+    pub fn left(&self) -> String {
+        let lines = self.left_lines().into_iter();
+        lines.fold(String::new(), |all, line| all + "left   " + &line + "\n")
+    }
+
+    fn left_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.passed_over.iter().map(ToString::to_string).collect();
         for style in &self.styles {
             let of_style = self.left_out.iter().filter(|d| d.style == style.info.name);
             let names: Vec<&str> = of_style.map(|damaged| &*damaged.name).collect();
@@ -163,21 +175,15 @@ impl DatasetSummary {
                 } else {
                     ""
                 };
-                let damaged = format!(
+                lines.push(format!(
                     "of {}, damaged: {} pictures: {}{more}",
                     style.info.name,
                     names.len(),
                     names[..names.len().min(NAMES_SHOWN)].join(", ")
-                );
-                facts.push(("left", damaged));
+                ));
             }
         }
-        facts.extend(
-            self.warnings
-                .iter()
-                .map(|warning| ("warn", warning.clone())),
-        );
-        facts
+        lines
     }
 
     /// A line a style.

@@ -17,6 +17,7 @@ use super::table::{Language, Phrase, Phrases, Register, SEPARATOR, check_phrase,
 use super::text::line_of;
 use crate::data::DataError;
 use crate::data::archive::read_tar_gz;
+use crate::number::Whole;
 
 /// Table of phrases in its folder.
 pub(super) const TABLE_FILE: &str = "phrases.tsv.gz";
@@ -28,10 +29,12 @@ const NOTICE: &str = "NOTICE";
 const LIST_HEADER: &str = "emoji\tlanguage\trude\tphrase";
 /// The source of phrases that a list of one's own brings.
 const OWN: &str = "own";
+/// Most bytes of a source as a file.
+const MAX_SOURCE_BYTES: u64 = 256 << 20;
 /// Most bytes of a package that are kept; the largest known has 4 MB.
 const MAX_PACKAGE_BYTES: u64 = 64 << 20;
 /// Most bytes of the kaomoji list, unpacked; the known one has 80 MB.
-const MAX_LIST_BYTES: u64 = 512 << 20;
+const MAX_LIST_BYTES: u64 = 256 << 20;
 /// Widest kaomoji kept, in columns of a terminal.
 const MAX_FACE_WIDTH: u64 = 7;
 
@@ -108,8 +111,7 @@ pub fn import(sources: &[PathBuf], out: &Path, replace: bool) -> Result<PhraseRe
     }
     let mut packages = Vec::new();
     for source in sources {
-        let bytes = fs::read(source).map_err(DataError::io("open a source of phrases", source))?;
-        packages.push(read_source(&bytes, source)?);
+        packages.push(read_source(&read_file(source)?, source)?);
     }
     // One order whatever was typed first; where two packages know a phrase, the earlier one is named.
     packages.sort_by(|a, b| (a.id, &a.named).cmp(&(b.id, &b.named)));
@@ -138,6 +140,24 @@ pub fn import(sources: &[PathBuf], out: &Path, replace: bool) -> Result<PhraseRe
         return Err(fail("no source has a phrase of a built-in emoji"));
     }
     write(out, &packages, &table, &faces)
+}
+
+/// The bytes of a source.
+fn read_file(source: &Path) -> Result<Vec<u8>, DataError> {
+    let fail = || DataError::io("open a source of phrases", source);
+    let mut bytes = Vec::new();
+    fs::File::open(source)
+        .map_err(fail())?
+        .take(MAX_SOURCE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail())?;
+    if bytes.len().to_u64() > MAX_SOURCE_BYTES {
+        return Err(DataError::Archive {
+            problem: format!("a file of more than {MAX_SOURCE_BYTES} bytes; no more are read"),
+            path: source.to_path_buf(),
+        });
+    }
+    Ok(bytes)
 }
 
 /// Reads one source by what it is: an npm archive, a wheel, a list. `path` is for messages.
@@ -373,7 +393,7 @@ struct KaomojiEntry {
     display_width: u64,
 }
 
-/// Files of a wheel that are wanted, by name.
+/// Files of a wheel that are wanted, by name; all together have at most [`MAX_PACKAGE_BYTES`].
 fn wheel_files(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Vec<u8>>, DataError> {
     let fail = |problem: String| DataError::Archive {
         problem,
@@ -386,6 +406,7 @@ fn wheel_files(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Vec<u8>>, D
     };
     let archive = rawzip::ZipArchive::from_slice(bytes).map_err(damaged)?;
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let mut left = MAX_PACKAGE_BYTES;
     let mut entries = archive.entries();
     while let Some(entry) = entries.next_entry().map_err(damaged)? {
         let name = String::from_utf8_lossy(entry.file_path().as_ref()).into_owned();
@@ -398,7 +419,7 @@ fn wheel_files(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Vec<u8>>, D
         let method = entry.compression_method();
         let found = archive.get_entry(entry.wayfinder()).map_err(damaged)?;
         let mut content = Vec::new();
-        let limit = MAX_PACKAGE_BYTES + 1;
+        let limit = left + 1;
         let read = if method == rawzip::CompressionMethod::Store {
             found
                 .verifying_reader(found.data())
@@ -416,11 +437,12 @@ fn wheel_files(bytes: &[u8], path: &Path) -> Result<BTreeMap<String, Vec<u8>>, D
                 "entry `{name}` is damaged ({e}); fetch the wheel again"
             ))
         })?;
-        if content.len() as u64 > MAX_PACKAGE_BYTES {
-            return Err(fail(format!(
-                "entry `{name}` has more than {MAX_PACKAGE_BYTES} bytes"
-            )));
-        }
+        // Entries may share their bytes: a small file may stand for any number of large ones.
+        left = left.checked_sub(content.len().to_u64()).ok_or_else(|| {
+            fail(format!(
+                "its files have more than {MAX_PACKAGE_BYTES} bytes together, with entry `{name}`"
+            ))
+        })?;
         files.insert(name, content);
     }
     Ok(files)
@@ -449,13 +471,18 @@ fn read_wheel(bytes: &[u8], path: &Path) -> Result<Package, DataError> {
     };
     let mut list = String::new();
     GzDecoder::new(&file("/kaomoji.jsonl.gz")?[..])
-        .take(MAX_LIST_BYTES)
+        .take(MAX_LIST_BYTES + 1)
         .read_to_string(&mut list)
         .map_err(|e| {
             fail(format!(
                 "kaomoji.jsonl.gz is damaged ({e}); fetch the wheel again"
             ))
         })?;
+    if list.len().to_u64() > MAX_LIST_BYTES {
+        return Err(fail(format!(
+            "kaomoji.jsonl.gz unpacks to more than {MAX_LIST_BYTES} bytes"
+        )));
+    }
     let mut faces = Vec::new();
     for (number, line) in list.lines().enumerate() {
         let entry: KaomojiEntry = serde_json::from_str(line)
@@ -781,6 +808,94 @@ mod tests {
             .err()
             .map(|e| e.to_string());
         assert!(said.is_some_and(|said| said.contains("not the wheel of kaomoji-dataset")));
+    }
+
+    /// A zip archive of these files, packed.
+    fn wheel(files: &[(&str, &[u8])]) -> Vec<u8> {
+        use std::io::Write as _;
+        let mut bytes = Vec::new();
+        let mut zip = rawzip::ZipArchiveWriter::new(&mut bytes);
+        for (name, content) in files {
+            let file = zip
+                .new_file(name)
+                .compression_method(rawzip::CompressionMethod::Deflate);
+            let (mut entry, config) = file.start().expect("memory takes all");
+            let pack = flate2::write::DeflateEncoder::new(&mut entry, Compression::fast());
+            let mut writer = config.wrap(pack);
+            writer.write_all(content).expect("memory takes all");
+            let (pack, end) = writer.finish().expect("memory takes all");
+            pack.finish().expect("memory takes all");
+            entry.finish(end).expect("memory takes all");
+        }
+        zip.finish().expect("memory takes all");
+        bytes
+    }
+
+    #[test]
+    fn a_wheel_is_read_within_bounds() {
+        let line = r#"{"text":"(^_^)","category":"happy","tier":"core","keywords":{"en":["happy"],"zh":["开心"]},"display_width":5}"#;
+        let gzipped = |times: usize, text: &[u8]| {
+            use std::io::Write as _;
+            let mut zip = GzBuilder::new().write(Vec::new(), Compression::fast());
+            for _ in 0..times {
+                zip.write_all(text).expect("memory takes all");
+            }
+            zip.finish().expect("memory takes all")
+        };
+        let list = gzipped(1, line.as_bytes());
+        let large = vec![b' '; 33 << 20];
+        let files = |list: &[u8], more: &[(&str, &[u8])]| {
+            let common: [(&str, &[u8]); 4] = [
+                ("k/kaomoji.jsonl.gz", list),
+                (
+                    "k.dist-info/METADATA",
+                    b"Version: 1.2\nLicense-Expression: MIT\n",
+                ),
+                ("k.dist-info/licenses/NOTICE", b"notice"),
+                ("k.dist-info/licenses/LICENSE", b"licence"),
+            ];
+            read_source(&wheel(&[&common[..], more].concat()), Path::new("x.whl"))
+                .map_err(|e| e.to_string())
+        };
+        let whole = files(&list, &[]).expect("it is whole");
+        assert_eq!(
+            (whole.faces.len(), whole.named.as_str()),
+            (1, "kaomoji-dataset 1.2 (PyPI)")
+        );
+        let one: (&str, &[u8]) = ("k.dist-info/licenses/a", &large);
+        let other: (&str, &[u8]) = ("k.dist-info/licenses/b", &large);
+        assert!(files(&list, &[one]).is_ok(), "33 MiB are not too much");
+        let begun = std::time::Instant::now();
+        let said = files(&list, &[one, other]).err().expect("66 MiB are");
+        assert!(
+            said.contains("more than 67108864 bytes together, with entry"),
+            "{said}"
+        );
+        // A little that unpacks without end.
+        let bomb = gzipped(257, &vec![b'\n'; 1 << 20]);
+        let said = files(&bomb, &[]).err().expect("257 MiB");
+        assert!(
+            said.contains("unpacks to more than 268435456 bytes"),
+            "{said}"
+        );
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_source_is_measured_before_it_is_kept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sparse = folder.path().join("list.tsv");
+        let file = fs::File::create(&sparse).expect("it can be written");
+        file.set_len(MAX_SOURCE_BYTES + 1)
+            .expect("it takes no room");
+        let out = folder.path().join("out");
+        let said = import(&[sparse], &out, false).expect_err("too large");
+        assert!(
+            said.to_string()
+                .contains("a file of more than 268435456 bytes"),
+            "{said}"
+        );
+        assert!(!out.exists());
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! key names.
 //!
 //! `keys.rs` declares the keys, `choices.rs` the words they choose between, `declare.rs` what follows from a
-//! declaration, `quality.rs` networks by name, `tables.rs` the tables of `configs/README.md`.
+//! declaration, `lines.rs` which line of a file a problem is about, `quality.rs` networks by name, `tables.rs`
+//! the tables of `configs/README.md`.
 
 mod choices;
 mod declare;
 mod keys;
+mod lines;
 mod quality;
 mod tables;
 
@@ -26,6 +28,7 @@ pub use keys::{
     LossConfig, TrainConfig, WordsConfig,
 };
 use keys::{REMOVED, keys};
+use lines::Lines;
 pub use tables::key_tables;
 
 impl DataConfig {
@@ -66,9 +69,6 @@ impl Augmentation {
     }
 }
 
-/// What begins the message for a file that is no TOML.
-const NO_TOML: &str = "not valid TOML";
-
 /// One key of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,15 +97,32 @@ impl Config {
     /// # Errors
     /// As of [`Self::resolve`].
     pub fn resolve_over(&self, file: Option<&str>, assignments: &[String]) -> Result<Self, Error> {
+        self.resolved(file, None, assignments)
+    }
+
+    /// [`Self::resolve_over`]; problems of a text that is that of the file at `origin` are told with their
+    /// lines.
+    fn resolved(
+        &self,
+        file: Option<&str>,
+        origin: Option<&Path>,
+        assignments: &[String],
+    ) -> Result<Self, Error> {
         let mut problems = Vec::new();
         let mut table = self.table();
         let known = table.clone();
+        let mut lines = Lines::default();
         if let Some(text) = file {
             // Editors of some systems begin a file with a mark.
-            match text.trim_start_matches('\u{feff}').parse::<Table>() {
+            let text = text.trim_start_matches('\u{feff}');
+            match text.parse::<Table>() {
                 Ok(mut given) => {
-                    problems.extend(drop_removed(&mut given));
-                    merge(&mut table, &given, "", &mut problems);
+                    if let Some(origin) = origin {
+                        lines = Lines::of(text, origin);
+                    }
+                    let mut of_file = drop_removed(&mut given);
+                    merge(&mut table, &given, "", &mut of_file);
+                    problems.extend(of_file.into_iter().map(|problem| lines.told(problem)));
                 }
                 Err(error) => {
                     let error = error.to_string();
@@ -114,8 +131,10 @@ impl Config {
                     } else {
                         ""
                     };
+                    let file =
+                        origin.map_or_else(String::new, |path| format!("{}: ", path.display()));
                     return Err(Error::Config(vec![format!(
-                        "{NO_TOML}: {}{way_out}",
+                        "{file}not valid TOML: {}{way_out}",
                         error.trim_end()
                     )]));
                 }
@@ -124,6 +143,9 @@ impl Config {
         for assignment in assignments {
             match parse_assignment(assignment, &known) {
                 Ok(mut given) => {
+                    if let Some((key, _)) = assignment.split_once('=') {
+                        lines.forget(key.trim());
+                    }
                     problems.extend(drop_removed(&mut given));
                     merge(&mut table, &given, "", &mut problems);
                 }
@@ -132,11 +154,12 @@ impl Config {
         }
         let mut table = Value::Table(table);
         if table.clone().try_into::<Self>().is_err() {
-            problems.extend(reset_unreadable(&mut table, &Value::Table(known)));
+            problems.extend(reset_unreadable(&mut table, &Value::Table(known), &lines));
         }
         match table.try_into::<Self>() {
             Ok(config) => {
-                problems.extend(config.problems());
+                let found = config.problems().into_iter();
+                problems.extend(found.map(|problem| lines.told(problem)));
                 if problems.is_empty() {
                     Ok(config)
                 } else {
@@ -174,16 +197,7 @@ impl Config {
             return Err(fail(&"it is saved as UTF-16; save it as UTF-8"));
         }
         let text = String::from_utf8(bytes).map_err(|e| fail(&e.utf8_error()))?;
-        match self.resolve_over(Some(&text), assignments) {
-            Err(Error::Config(mut problems)) if problems.iter().any(|p| p.starts_with(NO_TOML)) => {
-                // A line and a column want their file.
-                for problem in &mut problems {
-                    *problem = format!("{}: {problem}", path.display());
-                }
-                Err(Error::Config(problems))
-            }
-            resolved => resolved,
-        }
+        self.resolved(Some(&text), Some(path), assignments)
     }
 
     fn table(&self) -> Table {
@@ -275,10 +289,14 @@ impl Config {
         // The run's own copy of the settings marks them line by line.
         let is_one_line = |text: &String| !text.chars().any(char::is_control);
         check(
-            is_one_line(&d.source) && d.styles.iter().all(is_one_line),
-            "data.source and data.styles: expected names without line breaks or other control characters; a backslash in \"...\" begins an \
-             escape: write a path in '...' or with /"
+            is_one_line(&d.source),
+            "data.source: expected a name without line breaks or other control characters; a backslash in \"...\" begins an escape: \
+             write a path in '...' or with /"
                 .into(),
+        );
+        check(
+            d.styles.iter().all(is_one_line),
+            "data.styles: expected names without line breaks or other control characters".into(),
         );
         if let Err(problem) = d.background_rgb() {
             check(false, problem);
@@ -326,7 +344,7 @@ impl Config {
 
 /// Puts every key whose value cannot be read, such as a word that it does not know, back to its default;
 /// returns what was wrong with each.
-fn reset_unreadable(table: &mut Value, known: &Value) -> Vec<String> {
+fn reset_unreadable(table: &mut Value, known: &Value, lines: &Lines) -> Vec<String> {
     fn at<'a>(table: &'a mut Value, path: &[String]) -> &'a mut Value {
         path.iter().fold(table, |table, key| &mut table[key])
     }
@@ -346,7 +364,8 @@ fn reset_unreadable(table: &mut Value, known: &Value) -> Vec<String> {
         let place = at(&mut alone, &path);
         let default = std::mem::replace(place, at(table, &path).clone());
         if let Err(error) = alone.try_into::<Config>() {
-            problems.push(error.to_string().trim_end().replace('\n', " "));
+            let problem = error.to_string().trim_end().replace('\n', " ");
+            problems.push(lines.at(&path.join("."), problem));
             *at(table, &path) = default;
         }
     }
@@ -636,11 +655,49 @@ mod tests {
                 assert!(told.contains(part), "{part} in {told}");
             }
         }
+        // Escapes that there are make it two lines; the path is wrong all the same.
+        let told = refused(b"[data]\r\nsource = \"C:\\new\"\r\n");
+        for part in ["own.toml, line 2: data.source", "write a path in '...'"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
         let wide: Vec<u8> = "\u{feff}seed = 3"
             .encode_utf16()
             .flat_map(u16::to_le_bytes)
             .collect();
         assert!(refused(&wide).contains("UTF-16; save it as UTF-8"));
+    }
+
+    #[test]
+    fn a_problem_of_a_file_is_told_with_its_line_whatever_ends_its_lines() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("own.toml");
+        let text = "\u{feff}# mine\r\nsed = 1\r\n[train]\r\nbacth = 4\r\nsteps = \"many\"\r\npairs = \"some\"\r\nbatch = 0\r\n\
+                    [generator]\r\nkind = \"foo\"\r\nlatent_stride = 3\r\n[loss]\r\nsmoothness = 2\r\nkl = -1\r\n";
+        for text in [text.to_owned(), text.replace("\r\n", "\n")] {
+            std::fs::write(&file, text).expect("it can be written");
+            // What is given on the command line is not the file's fault, nor is what follows from it.
+            let sets = ["train.batch=-1".to_owned(), "augment.flip=1".to_owned()];
+            let told = Config::load(&file, &sets).expect_err("all of it is wrong");
+            let told = told.to_string();
+            for (line, problem) in [
+                (2, "unknown key `sed`"),
+                (4, "unknown key `train.bacth`"),
+                (5, "train.steps: expected integer"),
+                (6, "train.pairs: expected none"),
+                (9, "unknown variant `foo`"),
+                (10, "generator.latent_stride: expected 2, 4 or 8"),
+                (12, "loss.smoothness: this version"),
+                (13, "loss.kl: expected 0 or more"),
+            ] {
+                let expected = format!("own.toml, line {line}: {problem}");
+                assert!(told.contains(&expected), "{expected} in {told}");
+            }
+            assert!(
+                told.contains("configuration: unknown key `augment.flip`"),
+                "{told}"
+            );
+            assert_eq!(told.matches(", line ").count(), 8, "{told}");
+        }
     }
 
     #[test]

@@ -1003,7 +1003,7 @@ fn sources_that_are_no_data_set_say_the_way_out() {
     );
     says(
         &write(folder.path(), "x.tgz", b""),
-        &["data import", "tar xzf"],
+        &["data import", "tar xf"],
     );
     says(&write(folder.path(), "x.zip", b""), &["unzip"]);
     let deep = folder.path().join("deep");
@@ -1188,6 +1188,21 @@ fn equal_names_that_are_no_pairs_are_warned_about_and_can_be_switched_off() {
                 assert!(apart.rgba(style, x) == shuffled.rgba(style, y));
             }
         }
+    }
+    // Of a few, nothing can be told by their looks; of what says more than a number, nothing need be.
+    for (i, kind) in ["0", "thing-"].into_iter().enumerate() {
+        let few = folder.path().join(kind);
+        for number in 0..6_u8 {
+            for style in ["a", "b"] {
+                let picture = RgbaImage::from_pixel(9, 9, Rgba([9 * number, 90, 200, 255]));
+                save(&picture, &few.join(format!("{style}/{kind}{number}.png")));
+            }
+        }
+        let warnings = load(&few, &options()).unwrap().summary().warnings;
+        let told = warnings
+            .iter()
+            .filter(|warning| warning.contains("a and b: the names are numbers, and"));
+        assert_eq!(told.count(), 1 - i, "{warnings:?}");
     }
     // The built-in emoji are pairs, and no copies of each other.
     assert_eq!(emoji().summary().warnings, [""; 0]);
@@ -2138,8 +2153,31 @@ fn the_summary_of_thirty_styles_stays_short() {
     let summary = load(&set, &options()).unwrap().summary();
     let text = summary.to_string();
     assert_says(&text, &["pair   435 of styles: ", "style  style-29"]);
-    assert!(text.lines().count() < 40, "{text}");
+    assert!(text.lines().count() < 45, "{text}");
     assert_eq!(summary.pairs.len(), 435);
+    // Whatever is wrong with all of them: numbers for names, of the next style with other zeros.
+    for i in 0..30_u8 {
+        for number in 0..5_usize {
+            let picture = RgbaImage::from_pixel(4, 4, Rgba([8 * i, 50 * number as u8, 200, 255]));
+            let width = 2 + usize::from(i % 2);
+            save(
+                &picture,
+                &set.join(format!("style-{i:02}/{number:0width$}.png")),
+            );
+        }
+    }
+    let warnings = load(&set, &options()).unwrap().summary().warnings;
+    let text = warnings.join("\n");
+    assert_says(
+        &text,
+        &[
+            "style-00 and style-01: 5 names differ by letters' case",
+            "222 more pairs of styles have names that differ by as little",
+            "style-00 and style-02: the names are numbers",
+            "more pairs of styles have numbers for names",
+        ],
+    );
+    assert!(warnings.len() < 16, "{text}");
 }
 
 // ---- cache

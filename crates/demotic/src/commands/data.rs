@@ -121,6 +121,7 @@ fn export(args: &DataExportArgs) -> Result<()> {
         size_px: args.size_px,
         styles: args.styles.clone(),
         cache: CachePolicy::Platform,
+        damaged: damaged(args.skip_damaged),
         ..DatasetOptions::default()
     };
     let dataset = Dataset::load(&args.source, &options)?;
@@ -137,10 +138,8 @@ fn export(args: &DataExportArgs) -> Result<()> {
             }
         }
     }
-    show(&format!(
-        "{count} pictures of {size} px: {}\n",
-        args.out.display()
-    ))
+    let (left, out) = (dataset.summary().left(), args.out.display());
+    show(&format!("{left}{count} pictures of {size} px: {out}\n"))
 }
 
 /// Refuses a place that holds anything.

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 
+use demotic_core::data::signed_png;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{Rgba, RgbaImage};
@@ -127,6 +128,18 @@ fn settings() -> Vec<Case> {
             b"[data]\nsource = \"\xff\xfe\"\n",
         ),
         file("a section that does not exist", b"[trian]\nsteps = 3\n"),
+        file(
+            "a wrong key in a file of Windows",
+            b"\xef\xbb\xbf[train]\r\nsteps = 5\r\nbacth = 4\r\n",
+        ),
+        file(
+            "a path of Windows between double quotes",
+            b"[data]\r\nsource = \"C:\\pictures\"\r\n",
+        ),
+        file(
+            "a path of Windows that becomes two lines",
+            b"[data]\r\nsource = \"C:\\new\"\r\n",
+        ),
         file("a value where a section belongs", b"augment = 3\n"),
         file(
             "several faults at once",
@@ -196,6 +209,28 @@ fn vast_bitmap() -> Vec<u8> {
     ];
     let words = words.iter().flat_map(|word| word.to_le_bytes());
     b"BM".iter().copied().chain(words).collect()
+}
+
+/// A GIF of 60,000 x 60,000 pixels, of which one is there.
+fn vast_gif() -> Vec<u8> {
+    let mut file = b"GIF89a\x60\xea\x60\xea\x80\0\0\x10\x80\xf0\xff\xff\xff".to_vec();
+    file.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0;");
+    file
+}
+
+/// A JPEG of 60,000 x 60,000 pixels, of which none is there.
+fn vast_jpeg() -> Vec<u8> {
+    let mut file =
+        b"\xff\xd8\xff\xc0\0\x11\x08\xea\x60\xea\x60\x03\x01\x11\0\x02\x11\0\x03\x11\0".to_vec();
+    file.extend(b"\xff\xda\0\x0c\x03\x01\0\x02\0\x03\0\0\x3f\0\xff\xd9");
+    file
+}
+
+/// A WebP of as many pixels as that format has: 16,383 a side.
+fn vast_webp() -> Vec<u8> {
+    let mut file = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xfe\xbf\xff\x0f".to_vec();
+    file.extend([0; 9]);
+    file
 }
 
 /// A TIFF in grey of these sides and bits a sample, its pixels behind its end.
@@ -391,6 +426,21 @@ fn damaged_pictures() -> Vec<Case> {
         ),
         beside("the beginning of a photograph", "set/one/bad.jpg", vec![0xff, 0xd8, 0xff, 0xe0, 0, 16]),
         beside("a damaged WebP", "set/one/bad.webp", webp),
+        beside(
+            "a WebP cut off",
+            "set/one/bad.webp",
+            include_bytes!("../../../../fuzz/seeds/picture/cut.webp").to_vec(),
+        ),
+        beside("a WebP that claims too much", "set/one/bad.webp", vast_webp()),
+        beside("a photograph that claims too much", "set/one/bad.jpg", vast_jpeg()),
+        beside("a GIF that claims too much", "set/one/bad.gif", vast_gif()),
+        beside("a bitmap cut off", "set/one/bad.bmp", {
+            let mut bytes = vast_bitmap();
+            bytes[18..26].copy_from_slice(&[9, 0, 0, 0, 9, 0, 0, 0]);
+            bytes
+        }),
+        beside("a gzipped drawing cut off", "set/one/bad.svgz", zipped(SVG)[..30].to_vec()),
+        beside("a drawing in UTF-16 cut off", "set/one/bad.svg", b"\xff\xfe<\0s\0v\0g\0>\0".to_vec()),
         beside("a drawing that does not end", "set/one/bad.svg", b"<svg><g>".to_vec()),
         beside("a drawing that is not UTF-8", "set/one/bad.svg", b"<svg>\xff</svg>".to_vec()),
         beside(
@@ -444,6 +494,16 @@ fn folders() -> Vec<Case> {
             "a folder of pictures, zipped",
             vec![("set.zip", vec![])],
             &["data", "inspect", "set.zip"],
+        ),
+        case(
+            "a folder of pictures, as tar.gz",
+            vec![("set.tar.gz", archive(&[("set/one/a.png", &whole)]))],
+            &["data", "inspect", "set.tar.gz"],
+        ),
+        case(
+            "a folder of pictures, packed in another way",
+            vec![("set.tar.xz", vec![])],
+            &["data", "inspect", "set.tar.xz"],
         ),
         case(
             "pictures of kinds that are not read",
@@ -502,6 +562,14 @@ fn layouts() -> Vec<Case> {
                 ("set/config.toml", vec![]),
                 ("set/samples/a.png", whole.clone()),
                 ("set/checkpoints/a.json", vec![]),
+            ],
+            &inspect,
+        ),
+        case(
+            "translations in place of a style",
+            vec![
+                ("set/one/a.png", whole.clone()),
+                ("set/two/a.png", signed_png(&whole)),
             ],
             &inspect,
         ),
@@ -645,6 +713,11 @@ fn packages() -> Vec<Case> {
         raw(
             "an archive of something else",
             archive(&[("package/README.md", b"hello")]),
+        ),
+        case(
+            "a folder of pictures to import, as tar.gz",
+            vec![("a.tar.gz", archive(&[("set/one/a.png", &small_picture())]))],
+            &["data", "import", "--out", "new", "a.tar.gz"],
         ),
         raw(
             "an entry that leads outside",
@@ -953,6 +1026,98 @@ fn ablations() -> Vec<Case> {
     ]
 }
 
+/// What `translate` is given beside pictures, and checkpoints that a run does not have.
+fn translations() -> Vec<Case> {
+    let whole = small_picture;
+    let translate = |name, files: Vec<(&'static str, Vec<u8>)>, typed: &[&'static str]| {
+        let start = ["translate", "--run", "run", "--device", "flex"];
+        let to = ["--to", "openmoji", "--out", "o"];
+        case(name, files, &[&start[..], &to, typed].concat())
+    };
+    vec![
+        translate(
+            "an archive to translate",
+            vec![("a.zip", b"PK".to_vec())],
+            &["a.zip"],
+        ),
+        translate(
+            "two pictures of one name to translate",
+            vec![("a/x.png", whole()), ("b/x.png", whole())],
+            &["a", "b"],
+        ),
+        translate(
+            "translations that are there",
+            vec![("x.png", whole()), ("o/x.png", b"mine".to_vec())],
+            &["x.png"],
+        ),
+        translate(
+            "translations to keep and to replace",
+            vec![("x.png", whole())],
+            &["--force", "--skip-existing", "x.png"],
+        ),
+        translate(
+            "a checkpoint that the run does not keep",
+            vec![("x.png", whole())],
+            &["--checkpoint", "7", "x.png"],
+        ),
+        case(
+            "the best of weights without a run",
+            vec![("x.png", whole())],
+            &["recognize", "--checkpoint", "best", "x.png"],
+        ),
+        case(
+            "other pictures for a run that does not go on",
+            vec![],
+            &["train", "tiny.toml", "--data-changed"],
+        ),
+    ]
+}
+
+/// Data sets that cannot be trained on as it is asked.
+fn unfit_sets() -> Vec<Case> {
+    let set = |shared: u8| -> Vec<(&'static str, Vec<u8>)> {
+        let of = |style: &str, number: u8, start: &str| {
+            let file = format!("set/{style}/{start}{number:02}.png");
+            let colour = Rgba([9 * number, 90, 200, 255]);
+            // Shared by all cases of the corpus: made once, never freed.
+            let file: &'static str = Box::leak(file.into_boxed_str());
+            (file, png(&RgbaImage::from_pixel(9, 9, colour)))
+        };
+        let pictures = (0..24).flat_map(|number| {
+            let start = if number < shared { "img_" } else { "IMG_" };
+            [of("one", number, "img_"), of("two", number, start)]
+        });
+        let settings = ("own.toml", b"[data]\nsize_px = 16\n".to_vec());
+        pictures.chain([settings]).collect()
+    };
+    let train = |name, files, sets: &[&'static str]| {
+        let start = ["train", "own.toml", "--device", "flex", "--data", "set"];
+        case(name, files, &[&start[..], sets].concat())
+    };
+    vec![
+        train(
+            "pairs that are hardly there",
+            set(2),
+            &["--set", "train.pairs=all"],
+        ),
+        train(
+            "pairs that are not there",
+            set(0),
+            &["--set", "train.pairs=0.5"],
+        ),
+        train(
+            "a best checkpoint by counterparts that are not there",
+            set(0),
+            &["--set", "train.best_metric=ssim"],
+        ),
+        train(
+            "a best checkpoint by sets that are too small",
+            set(24),
+            &["--set", "train.best_metric=kid"],
+        ),
+    ]
+}
+
 /// What was typed, its middle left out where it is very long; signs that cannot be seen are spelled.
 fn shortened(typed: &str) -> String {
     let spelled = |letter: char| {
@@ -1101,6 +1266,11 @@ fn lists_of_phrases() -> Vec<Case> {
         ),
         list("a list to import of another shape", b"so tired\n"),
         case(
+            "a wheel of phrases cut off",
+            vec![("k.whl", b"PK\x03\x04 cut".to_vec())],
+            &["data", "import", "--phrases", "--out", "o", "k.whl"],
+        ),
+        case(
             "a package without phrases to import",
             vec![(
                 "p.tgz",
@@ -1133,6 +1303,8 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(pages());
     cases.extend(exports());
     cases.extend(ablations());
+    cases.extend(translations());
+    cases.extend(unfit_sets());
     cases.extend(phrases());
     cases.extend(lists_of_phrases());
     assert!(cases.len() >= LEAST, "{} inputs", cases.len());

@@ -103,6 +103,20 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
         .run(&words("data import --skip-damaged --out made set"))
         .done();
     assert!(said.out.contains("disc-05.png"), "{said:#?}");
+    place.refuses(
+        &words("data export --out seen set"),
+        2,
+        "2 pictures cannot be read",
+    );
+    let said = place
+        .run(&words("data export --skip-damaged --out seen set"))
+        .done();
+    for expected in [
+        "left   of hollow, damaged: 1 pictures: disc-05",
+        "38 pictures of 32 px",
+    ] {
+        assert!(said.out.contains(expected), "{said:#?}");
+    }
 
     place.write(
         "own.toml",

@@ -20,7 +20,7 @@ use super::archive::read_tar_gz;
 use super::drawing::Drawing;
 use super::index::{FORMAT, Index, IndexItem, IndexStyle, SCHEMA_VERSION};
 use super::passed_over::PassedOver;
-use super::source::scan_style_folders;
+use super::source::{is_unread_archive, scan_style_folders};
 use super::split::emoji_family;
 use crate::number::Real;
 use crate::settings::{Damaged, Fit};
@@ -34,8 +34,6 @@ const INK_DISTANCE: u8 = 12;
 /// Size at which ink is measured.
 const INK_SIZE_PX: u32 = 64;
 
-/// Endings of archives that are not read.
-const UNREAD_ARCHIVES: [&str; 4] = ["zip", "7z", "rar", "tar"];
 /// Most bytes of a package that are kept; the largest known has 50 MB of drawings, names and codepoints.
 const MAX_PACKAGE_BYTES: u64 = 512 << 20;
 
@@ -206,10 +204,9 @@ fn drop_damaged(ideas: &mut Vec<Idea>) -> Vec<DataError> {
 
 fn read_archive(path: &Path) -> Result<Vec<Package>, DataError> {
     let file = File::open(path).map_err(DataError::io("open archive", path))?;
-    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-    if UNREAD_ARCHIVES.iter().any(|unread| ending == *unread) {
+    if is_unread_archive(path) {
         return Err(DataError::Archive {
-            problem: "of archives, .tgz is read; unpack this one first (unzip) and name its folder"
+            problem: "of archives, .tgz is read; unpack this one first (unzip, tar xf) and name its folder"
                 .into(),
             path: path.to_path_buf(),
         });
