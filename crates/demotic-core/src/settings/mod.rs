@@ -125,7 +125,8 @@ impl Config {
                     problems.extend(of_file.into_iter().map(|problem| lines.told(problem)));
                 }
                 Err(error) => {
-                    let error = error.to_string();
+                    // It shows the line, with what ends it.
+                    let error = error.to_string().replace('\r', "");
                     let way_out = if error.contains("escape") || error.contains("unicode") {
                         "\na backslash begins an escape in \"...\": write a path in '...', such as 'C:\\pictures', or with /"
                     } else {
@@ -650,7 +651,8 @@ mod tests {
                 .to_string()
         };
         for path in ["C:\\pictures\\own", "C:\\Users\\own"] {
-            let told = refused(format!("[data]\nsource = \"{path}\"\n").as_bytes());
+            let told = refused(format!("[data]\r\nsource = \"{path}\"\r\n").as_bytes());
+            assert!(!told.contains('\r'), "{told:?}");
             for part in ["own.toml", "line 2", "write a path in '...'"] {
                 assert!(told.contains(part), "{part} in {told}");
             }

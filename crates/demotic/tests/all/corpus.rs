@@ -1097,7 +1097,7 @@ fn unfit_sets() -> Vec<Case> {
     vec![
         train(
             "pairs that are hardly there",
-            set(2),
+            set(1),
             &["--set", "train.pairs=all"],
         ),
         train(
