@@ -25,6 +25,13 @@ mod filter_cpu;
 mod filter_large;
 mod flex;
 mod meeting;
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(
+        unused_variables,
+        reason = "without wgpu no backend is left that takes them"
+    )
+)]
 mod near;
 mod norm_cpu;
 mod reading;
@@ -461,7 +468,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// The shape of this part of a tensor.
-    #[cfg(any(feature = "wgpu", test))]
+    #[cfg(feature = "wgpu")]
     fn shape(self, mut whole: [usize; 4]) -> [usize; 4] {
         whole[self.axis] = self.count;
         whole
