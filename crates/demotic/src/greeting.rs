@@ -68,13 +68,16 @@ pub(crate) fn greeting(
         let columns = terminal.width().min(SETTINGS);
         lines.push(listed("set    ", &settings, columns));
     }
-    let warnings = of("warn");
-    if let Some(first) = warnings.first() {
-        let more = match warnings.len() - 1 {
-            0 => String::new(),
-            more => format!("({more} more in log.txt) "),
-        };
-        lines.push(format!("warn   {more}{first}"));
+    // What was left out of the pictures, and what may be wrong with them.
+    for topic in ["left", "warn"] {
+        let told = of(topic);
+        if let Some(first) = told.first() {
+            let more = match told.len() - 1 {
+                0 => String::new(),
+                more => format!("({more} more in log.txt) "),
+            };
+            lines.push(format!("{topic}   {more}{first}"));
+        }
     }
     lines.push(
         "more   --explain says what everything here and below means; log.txt has it, too".into(),

@@ -262,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn an_archive_that_unpacks_without_end_is_refused_soon() {
+        // Behind the end of an empty archive, in parts that gzip joins: 8 GiB and a little of nothing.
+        let bytes = zipped(&vec![0; 16 << 20]).repeat(513);
+        let begun = std::time::Instant::now();
+        let refused = read(&bytes, 100).expect_err("more than 8 GiB");
+        assert!(
+            refused.contains("it unpacks to more than 8589934592 bytes"),
+            "{refused}"
+        );
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn a_header_is_refused_by_the_size_it_claims() {
         for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
             let bytes = zipped(header(kind, 2 << 30).as_bytes());

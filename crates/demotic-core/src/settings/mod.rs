@@ -2,8 +2,8 @@
 //! key names.
 //!
 //! `keys.rs` declares the keys, `choices.rs` the words they choose between, `declare.rs` what follows from a
-//! declaration, `lines.rs` which line of a file a problem is about, `quality.rs` networks by name, `tables.rs`
-//! the tables of `configs/README.md`.
+//! declaration, `lines.rs` which line of a file a problem is about, `quality.rs` networks by name,
+//! `tables.rs` the tables of `configs/README.md`.
 
 mod choices;
 mod declare;

@@ -129,9 +129,15 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
         2,
         "--skip-damaged",
     );
-    place
+    place.write("set/hollow/disc-06.heic", b"not read");
+    let said = place
         .train(&[&train[..], &["--skip-damaged", "--steps", "2"]].concat())
         .done();
+    assert!(
+        said.out
+            .contains("left   (2 more in log.txt) of hollow, not read: 1 heic"),
+        "{said:#?}"
+    );
     assert!(
         place
             .text("run/log.txt")
