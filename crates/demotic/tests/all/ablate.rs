@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, said, tiny_on_discs};
+use crate::support::{Place, tiny_on_discs};
 
 /// Two variants, two seeds, a few milliseconds a step.
 fn plan() -> String {
@@ -222,7 +222,7 @@ fn a_sweep_trains_every_combination_and_ends_what_does_not_improve() {
     );
     let mut command = place.command(&arguments);
     command.env("COLUMNS", "80");
-    let shown = said(command).done().out;
+    let shown = crate::support::said(command).done().out;
     assert!(shown.contains(&heading), "{shown}");
     let told = format!("s002  {metric} ");
     let line = shown.lines().find(|line| line.starts_with(&told));
