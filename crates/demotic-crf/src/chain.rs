@@ -291,7 +291,7 @@ impl LinearChainCrf {
         let (_, unary, _) = self
             .call(emissions, None, lengths, Evidence::Free, Group::All, 1.0)
             .gradient();
-        unary.permute([0, 2, 3, 1]).reshape(dims) // [1, l, n, t] -> [n, t, l]
+        unary.swap_dims(1, 2).swap_dims(2, 3).reshape(dims) // [1, l, n, t] -> [n, t, l]
     }
 
     /// Posterior probability of every pair of neighbouring labels, differentiable; zero past a chain's
@@ -446,7 +446,10 @@ impl LinearChainCrf {
                 .map(|scores| scores.val().reshape([1, l])),
         );
         Call {
-            emissions: emissions.reshape([1, n, t, l]).permute([0, 3, 1, 2]), // [n, t, l] -> [1, l, n, t]
+            emissions: emissions
+                .reshape([1, n, t, l])
+                .swap_dims(2, 3)
+                .swap_dims(1, 2), // [n, t, l] -> [1, l, n, t]
             labels: match labels {
                 Some(labels) => labels.reshape([1, n, t]),
                 // No kernel reads labels in this case: one element, expanded, is enough.

@@ -323,11 +323,11 @@ impl GridCrf {
         let (row, column) = self.transitions_on(&emissions.device());
         let rows = |emissions| {
             let (unary, _) = row_chains(emissions, row).marginals();
-            unary.reshape([b, h, w, l]).permute([0, 3, 1, 2])
+            unary.reshape([b, h, w, l]).swap_dims(2, 3).swap_dims(1, 2)
         };
         let columns = |emissions| {
             let (unary, _) = column_chains(emissions, column).marginals();
-            unary.reshape([b, w, h, l]).permute([0, 3, 2, 1])
+            unary.reshape([b, w, h, l]).swap_dims(1, 3)
         };
         match self.config.directions {
             Directions::Both => (rows(emissions.clone()) + columns(emissions)).mul_scalar(0.5),
@@ -367,7 +367,10 @@ impl GridCrf {
 fn row_chains(emissions: Tensor<4>, transitions: Tensor<2>) -> Chains {
     let [b, l, h, w] = emissions.dims();
     Chains {
-        emissions: emissions.permute([0, 2, 3, 1]).reshape([b * h, w, l]), // [b, l, h, w] -> [b*h, w, l]
+        emissions: emissions
+            .swap_dims(1, 2)
+            .swap_dims(2, 3)
+            .reshape([b * h, w, l]), // [b, l, h, w] -> [b*h, w, l]
         transitions,
         lengths: None,
     }
@@ -376,7 +379,7 @@ fn row_chains(emissions: Tensor<4>, transitions: Tensor<2>) -> Chains {
 fn column_chains(emissions: Tensor<4>, transitions: Tensor<2>) -> Chains {
     let [b, l, h, w] = emissions.dims();
     Chains {
-        emissions: emissions.permute([0, 3, 2, 1]).reshape([b * w, h, l]), // [b, l, h, w] -> [b*w, h, l]
+        emissions: emissions.swap_dims(1, 3).reshape([b * w, h, l]), // [b, l, h, w] -> [b*w, h, l]
         transitions,
         lengths: None,
     }

@@ -131,6 +131,12 @@ pub fn test_adapter() -> Option<Device> {
     found.clone()
 }
 
+/// None: a build without `wgpu` has no adapters.
+#[cfg(not(feature = "wgpu"))]
+pub fn test_adapter() -> Option<Device> {
+    None
+}
+
 /// Bytes a second of one element-wise pass over 128 MiB that lie in the device's memory already, out of reach
 /// of most caches, reads and writes counted: what a perfect kernel could move.
 ///

@@ -76,8 +76,12 @@ impl Read {
 pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Unshuffle);
     let [b, c, h, w] = x.dims();
+    // [b, c, h, 2, w, 2] -> [b, c, 2, 2, h, w]. By swaps: Burn 0.22.1 sends a permutation of floats to another
+    // machine as one of whole numbers, which is refused there.
     x.reshape([b, c, h / 2, 2, w / 2, 2])
-        .permute([0, 1, 3, 5, 2, 4])
+        .swap_dims(2, 3)
+        .swap_dims(3, 5)
+        .swap_dims(4, 5)
         .reshape([b, 4 * c, h / 2, w / 2])
 }
 

@@ -1,7 +1,7 @@
 //! The adversarial loop: resuming, freezing, and the same numbers on every backend.
 
 use burn::module::Module;
-use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use demotic_core::arrays::{Arrays, weights_of};
 use demotic_core::check::doctor::SMALL;
 use demotic_core::data::{Dataset, DatasetOptions, Split};
@@ -535,14 +535,17 @@ fn freezing_the_discriminator_leaves_the_gradient_to_the_picture_as_it_is() {
     assert_eq!(free, gradient(&discriminator.clone().no_grad()));
 }
 
+#[cfg(feature = "wgpu")]
 #[test]
 fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
     if demotic_core::device::tested_adapters().is_empty() {
         eprintln!("skipped: no wgpu adapter");
         return;
     }
-    let gpu = demotic_core::device::open("wgpu")
-        .map_or_else(|_| Device::wgpu(DeviceKind::Cpu), |chosen| chosen.device);
+    let gpu = demotic_core::device::open("wgpu").map_or_else(
+        |_| Device::wgpu(burn::tensor::DeviceKind::Cpu),
+        |chosen| chosen.device,
+    );
     // Few shapes: a software adapter tunes each for seconds.
     let config = config(&[
         "train.pairs=all",
