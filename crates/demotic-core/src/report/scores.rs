@@ -320,9 +320,9 @@ mod tests {
         }], "prior": [{"style": "b", "n": 9, "normal": of(0.3), "fitted": of(0.2)}]}));
         let captions = [
             "KID x 1000 ",
-            "KID x 1000, drawn",
+            "KID x 1000, of samples",
             "L1, mean absolute difference ",
-            "L1 from the nearest training picture, drawn",
+            "L1 from the nearest training picture, of samples",
         ];
         let [kid, drawn, l1, nearest] = captions.map(|name| {
             let (_, rest) = html.split_once(&format!("<caption>{name}")).expect(name);
