@@ -76,8 +76,8 @@ impl Read {
 pub(crate) fn unshuffle(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Unshuffle);
     let [b, c, h, w] = x.dims();
-    // [b, c, h, 2, w, 2] -> [b, c, 2, 2, h, w]. By swaps: Burn 0.22.1 sends a permutation of floats to another
-    // machine as one of whole numbers, which is refused there.
+    // [b, c, h, 2, w, 2] -> [b, c, 2, 2, h, w]. By swaps: Burn 0.22.1 sends a permutation of floats to
+    // another machine as one of whole numbers, which is refused there.
     x.reshape([b, c, h / 2, 2, w / 2, 2])
         .swap_dims(2, 3)
         .swap_dims(3, 5)

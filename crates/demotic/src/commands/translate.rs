@@ -47,7 +47,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let side = data.size_px as usize;
     let framed =
         |picture| Framed::new(picture, data.size_px, background, data.channels).fitted(data.fit);
-    let source = code_source(args, &framed, data.size_px)?;
+    let source = code_source(args, framed, data.size_px)?;
     let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &source)?;
     make_folder(&jobs)?;
 
