@@ -22,7 +22,7 @@ impl Stream {
     pub(crate) const INIT: Self = Self(1 << 16);
     /// Order in which training pictures are drawn.
     pub(crate) const SHUFFLE: Self = Self(2 << 16);
-    /// Flips, shifts, turns and colour changes of training pictures.
+    /// Flips, shifts, turns and stroke widths of training pictures.
     pub(crate) const AUGMENT: Self = Self(3 << 16);
     /// Noise of the latent posterior and of `loss.cycle_noise`; latents of `loss.prior`.
     pub(crate) const LATENT: Self = Self(4 << 16);

@@ -272,7 +272,7 @@ pub(crate) struct TranslateArgs {
     /// Replace translations that are already there
     #[arg(long, conflicts_with = "skip_existing")]
     pub(crate) force: bool,
-    /// Leave translations that are already there, and their pictures, alone
+    /// Skip pictures whose translation is there already
     #[arg(long)]
     pub(crate) skip_existing: bool,
     #[command(flatten)]
@@ -303,7 +303,7 @@ pub(crate) struct SampleArgs {
     /// Style to draw in; may be repeated; without it, all of the run
     #[arg(long, value_name = "STYLE")]
     pub(crate) style: Vec<String>,
-    /// Pictures a style
+    /// Pictures per style
     #[arg(short = 'n', long = "count", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) count: u32,
     /// Another seed draws other pictures
@@ -312,7 +312,7 @@ pub(crate) struct SampleArgs {
     /// Where latents come from: fitted to those of training pictures, or N(0, 1)
     #[arg(long, value_enum, default_value_t = PriorArg::Fitted, value_name = "PRIOR")]
     pub(crate) prior: PriorArg,
-    /// Scale of their distance from the middle: below 1, more ordinary pictures
+    /// Scale of the latents' distance from the mean: below 1, more ordinary pictures
     #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     pub(crate) temperature: f32,
     /// Sheet to write; without it, `samples/prior-<seed>.png` in the run
@@ -362,7 +362,7 @@ itself, lower is better); both look through EfficientNet-Lite0, a network traine
 the 95 % interval over families of pictures. Beside the model stand `copy` (the input unchanged), `remap` (the best affine \
 colour map) and `nearest` (the counterpart of the nearest training picture). Pairs are `aligned` (drawn over the same outlines) \
 or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well the discriminator recognises the styles of real \
-held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are chance.
+held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are not reliable.
 
 Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
 (alpha_l1). docs/scoring.md explains every figure and the JSON.
@@ -501,7 +501,7 @@ pub(crate) enum FormatArg {
 #[command(after_help = "\
 Asks the discriminator of a run: the style that a picture is most likely in, the probability of that among the run's \
 styles, and how fake it looks: the mean over its patches of the probability that they are fake rather than real. Pictures of \
-any size are fitted to the run's square and laid on its background; patches beside a picture have no say. With --out, \
+any size are fitted to the run's square and laid on its background; patches outside the picture are ignored. With --out, \
 OUT/<name>.png shows the picture in grey with the patches that look fake in red. --json prints all of it, every patch's \
 probability too.
 

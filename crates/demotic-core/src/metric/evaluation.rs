@@ -10,7 +10,7 @@ use super::baseline::{Nearest, Remap};
 use super::features::{Seen, pooled, see};
 use super::interval::{Bootstrap, Estimate, families};
 use super::kid::{Gram, Grams, LEAST_SET};
-use super::measured::{FIGURES, Measure, Measured, Spreads};
+use super::measured::{FIGURES, Measure, Measured, Spreads, name_of};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
@@ -695,14 +695,12 @@ impl std::fmt::Display for Evaluation {
 impl Evaluation {
     /// The figures of translations.
     fn figures(&self, width: usize) -> Fitted {
-        // Only networks that draw transparency have the last figure.
-        let has_alpha = self.directions.iter().any(|d| d.copy.alpha_l1.is_some());
-        let figures = &FIGURES[..FIGURES.len() - usize::from(!has_alpha)];
         let directions = self.directions.len() + self.unpaired.len();
         let rows = self.rows(directions <= DIRECTIONS_SHOWN);
-        let mut fitted = table(&rows, figures).fitted(width);
+        let shown = shown(&rows);
+        let mut fitted = table(&rows, &shown).fitted(width);
         if !fitted.left_out.is_empty() {
-            fitted.lines = below_headings(&rows, figures);
+            fitted.lines = below_headings(&rows, &shown);
             fitted.left_out.truncate(1);
         }
         if directions > DIRECTIONS_SHOWN {
@@ -729,7 +727,7 @@ impl Evaluation {
             table.push([
                 p.style.clone().into(),
                 p.n.to_string().into(),
-                "kid x1000".into(),
+                name_of("kid").into(),
                 cell(&p.fitted.kid, 1),
                 cell(&p.normal.kid, 1),
                 cell(&p.training.kid, 1),
@@ -800,16 +798,29 @@ struct Row {
     methods: ByMethod<Option<[Option<Estimate>; FIGURES.len()]>>,
 }
 
-/// A line per method, every figure with its interval.
-fn table(rows: &[Row], figures: &[Measure]) -> Table {
+/// Places in [`FIGURES`] of those that a row has, and of KID: a note says why sets have none.
+fn shown(rows: &[Row]) -> Vec<usize> {
+    let has = |place: usize| {
+        let mut values = rows.iter().flat_map(|row| row.methods.0.iter().flatten());
+        FIGURES[place].key == "kid" || values.any(|values| values[place].is_some())
+    };
+    (0..FIGURES.len()).filter(|&place| has(place)).collect()
+}
+
+/// A line per method, each figure of `shown` with its interval.
+fn table(rows: &[Row], shown: &[usize]) -> Table {
     let mut columns = ["from", "to", "kind"].map(Column::text).to_vec();
     columns.extend([Column::figure("n "), Column::text("method")]);
-    columns.extend(figures.iter().map(|figure| Column::figure(figure.name)));
+    columns.extend(
+        shown
+            .iter()
+            .map(|&place| Column::figure(FIGURES[place].name)),
+    );
     let mut table = Table::new(columns);
     for row in rows {
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
-            let figures = values.iter().zip(figures);
+            let figures = shown.iter().map(|&place| (values[place], &FIGURES[place]));
             let cells =
                 [&row.from, &row.to, &row.kind, &row.n].map(|text| Cell::from(text.clone()));
             let figures = figures.map(|(estimate, figure)| match estimate {
@@ -825,7 +836,7 @@ fn table(rows: &[Row], figures: &[Measure]) -> Table {
 }
 
 /// A heading a direction, and values alone: the intervals have no room.
-fn below_headings(rows: &[Row], figures: &[Measure]) -> Vec<String> {
+fn below_headings(rows: &[Row], shown: &[usize]) -> Vec<String> {
     let mut lines = Vec::new();
     for row in rows {
         // A mean has no pictures of its own, and is no direction.
@@ -839,17 +850,17 @@ fn below_headings(rows: &[Row], figures: &[Measure]) -> Vec<String> {
         ));
         let line = |method: &str, figure: &dyn Fn(usize) -> String| {
             let start = format!("  {method:7}");
-            let places = figures.iter().enumerate();
-            places.fold(start, |line, (place, Measure { name, digits, .. })| {
+            shown.iter().fold(start, |line, &place| {
+                let Measure { name, digits, .. } = &FIGURES[place];
                 let text = figure(place);
                 format!("{line}  {text:>0$}", name.len().max(digits + 3))
             })
         };
-        lines.push(line("", &|place| figures[place].name.to_owned()));
+        lines.push(line("", &|place| FIGURES[place].name.to_owned()));
         for (method, values) in Method::ALL.into_iter().zip(&row.methods.0) {
             let Some(values) = values else { continue };
             lines.push(line(method.name(), &|place| {
-                let digits = figures[place].digits;
+                let digits = FIGURES[place].digits;
                 values[place].map_or_else(|| "-".into(), |e| format!("{:.digits$}", e.value))
             }));
         }

@@ -25,7 +25,7 @@ pub use features::{Seen, pooled, see};
 pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
 pub use measured::Measured;
-pub(crate) use measured::is_lower_better;
+pub(crate) use measured::{FIGURES, is_lower_better};
 pub use networks::{NAMES_NO_STYLE, evaluate_at_size, evaluate_networks, evaluate_translations};
 pub use recognition::{Recognition, Recognized, Recognizer, StyleRecognition, recognition};
 pub(crate) use scores::summed;

@@ -3,18 +3,22 @@
 use super::evaluation::{Direction, Evaluation};
 use super::interval::Estimate;
 use super::kid::LEAST_SET;
-use super::measured::Measured;
+use super::measured::{Measured, is_lower_better};
 use crate::data::PairKind;
 
-/// A figure: its name, its value in [`Measured`], and whether a lower one is better.
-type Compared = (&'static str, fn(&Measured) -> Option<Estimate>, bool);
+/// A figure: its key, its name in a sentence, and its value in [`Measured`].
+type Compared = (
+    &'static str,
+    &'static str,
+    fn(&Measured) -> Option<Estimate>,
+);
 
 /// What a translation is held against its input in; PSNR says what L1 and SSIM say.
 const COMPARED: [Compared; 4] = [
-    ("L1", |m| Some(m.l1), true),
-    ("SSIM", |m| Some(m.ssim), false),
-    ("perceptual distance", |m| Some(m.perceptual), true),
-    ("KID", |m| m.kid, true),
+    ("l1", "L1", |m| Some(m.l1)),
+    ("ssim", "SSIM", |m| Some(m.ssim)),
+    ("perceptual", "perceptual distance", |m| Some(m.perceptual)),
+    ("kid", "KID", |m| m.kid),
 ];
 /// Shortfalls that are named one by one.
 const NAMED: usize = 3;
@@ -95,12 +99,12 @@ impl Evaluation {
             let Some(model) = &direction.model else {
                 continue;
             };
-            for (name, figure, is_lower_better) in COMPARED {
+            for (key, name, figure) in COMPARED {
                 let (Some(model), Some(copy)) = (figure(model), figure(&direction.copy)) else {
                     continue;
                 };
                 all += 1;
-                let is_ahead = if is_lower_better {
+                let is_ahead = if is_lower_better(key) == Some(true) {
                     model.value < copy.value
                 } else {
                     model.value > copy.value

@@ -7,22 +7,13 @@ use std::fmt::Write;
 use serde_json::{Map, Value};
 
 use super::html::escape;
-use crate::metric::{LEAST_SET, is_lower_better};
+use crate::metric::{FIGURES, LEAST_SET, is_lower_better};
 
-/// Figures beside those of [`crate::metric::Measured`] that are better the lower they are; all others are
-/// better the higher.
-const LOWER_IS_BETTER: [&str; 2] = ["lpips", "cycle_l1"];
 /// The figure that is no better either way.
 const NEAREST: &str = "nearest_l1";
-/// What keys of an evaluation are called on the page, in the order of its tables; others stand as they are,
-/// behind these.
-const NAMES: [(&str, &str); 14] = [
-    ("l1", "L1, mean absolute difference"),
-    ("psnr", "PSNR in dB"),
-    ("ssim", "SSIM, structural similarity"),
-    ("perceptual", "Perceptual distance"),
-    ("kid", "KID x 1000"),
-    ("alpha_l1", "L1 of transparency"),
+/// What the page calls the keys of an evaluation beside those of [`FIGURES`], in the order of its tables,
+/// behind those; any other stands as it is, behind these.
+const NAMES: [(&str, &str); 8] = [
     (NEAREST, "L1 from the nearest training picture"),
     ("fitted", "fitted prior"),
     ("normal", "N(0, 1)"),
@@ -35,16 +26,22 @@ const NAMES: [(&str, &str); 14] = [
 /// Keys that hold the middle of an interval.
 const MIDDLES: [&str; 3] = ["mean", "value", "estimate"];
 
+/// Keys and what the page calls them, in the order of its tables.
+fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let figures = FIGURES.iter().map(|figure| (figure.key, figure.title));
+    figures.chain(NAMES)
+}
+
 /// The name of a key on the page.
 fn named(key: &str) -> String {
-    let known = NAMES.iter().find(|(known, _)| *known == key);
-    escape(known.map_or(key, |(_, name)| *name))
+    let known = names().find(|(known, _)| *known == key);
+    escape(known.map_or(key, |(_, name)| name))
 }
 
 /// Where a key stands among others.
 fn rank(key: &str) -> (usize, &str) {
-    let known = NAMES.iter().position(|(known, _)| *known == key);
-    (known.unwrap_or(NAMES.len()), key)
+    let known = names().position(|(known, _)| known == key);
+    (known.unwrap_or(usize::MAX), key)
 }
 
 /// Tables of an evaluation: one per figure, a row per direction, a column per method.
@@ -130,7 +127,7 @@ fn write_table(
     directions: &[&Map<String, Value>],
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
 ) {
-    let lower = is_lower_better(name).unwrap_or(LOWER_IS_BETTER.contains(&name));
+    let lower = is_lower_better(name).unwrap_or(name == "cycle_l1");
     // Pairs are of a kind; sets are not.
     let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(

@@ -224,7 +224,7 @@ settings! {
         paired: f32 = 10.0, not_negative(), only with("train.pairs above 0", |c| c.train.pairs.share() > 0.0);
         /// Mean absolute change of the canvas: of those pixels of an input without ink from which a way
         /// without ink leads to the border. Where styles fill the square differently, the discriminator asks
-        /// for colour beside a drawing; this holds against it, where shapes are to stay.
+        /// for colour beside a drawing; this term prevents that. Use it if shapes should stay.
         canvas: f32 = 0.0, not_negative();
         /// Mean absolute error of the style code encoded from a translation against the one it was generated
         /// with.

@@ -1,4 +1,4 @@
-//! The sizes that keep the code readable: CONTRIBUTING.md names them.
+//! The sizes that keep the code readable; CONTRIBUTING.md names those of comments and commands.
 
 use std::fs;
 use std::path::{Path, PathBuf};

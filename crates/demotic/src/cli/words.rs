@@ -21,7 +21,7 @@ What it draws is a known idea in another style: `nearest_l1` is the smallest dif
 so and exits with 1; --anyway draws the nearest.
 
 --style kaomoji answers with pictures made of characters, and needs no run. With a run that has learnt words, `new` ones follow that \
-are made up for the same, with how real a conditional random field takes their signs for; --json has every sign.
+are made up for the same, each with the CRF's probability that its signs are real; --json has every sign.
 
 Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>language<tab>register<tab>phrase`, or a text \
 <name>.txt beside a picture, one phrase a line.
@@ -47,7 +47,7 @@ pub(crate) struct DrawArgs {
     /// A file with one phrase a line
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Ideas a phrase, the best first
+    /// Ideas per phrase, the best first
     #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) count: u32,
     /// Picture to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
@@ -99,7 +99,7 @@ pub(crate) struct SayArgs {
     /// In this register alone
     #[arg(long, value_enum, value_name = "REGISTER")]
     pub(crate) register: Option<RegisterArg>,
-    /// Phrases a picture
+    /// Phrases per picture
     #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) count: u32,
     /// As JSON:
@@ -112,7 +112,7 @@ pub(crate) struct SayArgs {
     pub(crate) rude: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Pictures (png, jpg, webp, svg), or folders of pictures
+    /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
     #[arg(required = true, value_name = "PICTURE")]
     pub(crate) inputs: Vec<PathBuf>,
 }

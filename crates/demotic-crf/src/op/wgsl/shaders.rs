@@ -1,4 +1,4 @@
-//! The only place that reads `shaders/`: each kernel's source, its constants, and what names it in the
+//! The only place that reads the CRF's shaders: each kernel's source, its constants, and what names it in the
 //! runtime's caches.
 
 use std::sync::LazyLock;
