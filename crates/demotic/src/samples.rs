@@ -9,7 +9,7 @@ use demotic_core::sample::{self, Prior};
 use demotic_core::train::Trainer;
 use demotic_core::translate;
 
-use crate::sheet::{self, Block, Sheet, TRUE};
+use crate::sheet::{self, Block, Names, Sheet, TRUE};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
@@ -53,8 +53,10 @@ impl<'a> Samples<'a> {
         } else {
             ""
         };
+        let legend = sheet_names(dataset).legend();
+        let legend = legend.map_or_else(String::new, |legend| format!("; in them, {legend}"));
         let what = format!(
-            "samples/ translates {} {split} pictures{note}",
+            "samples/ translates {} {split} pictures{note}{legend}",
             inputs.len()
         );
         Self {
@@ -166,7 +168,7 @@ impl<'a> Samples<'a> {
                 ],
             },
         ];
-        sheet::draw(&blocks, size, false)
+        sheet::draw(&blocks, size, false, &sheet_names(dataset))
     }
 
     /// A block a source style: the input, its reconstruction, and each translation beside the true picture.
@@ -262,7 +264,7 @@ impl<'a> Samples<'a> {
                     .collect(),
             });
         }
-        sheet::draw(&blocks, size, styles <= 3)
+        sheet::draw(&blocks, size, styles <= 3, &sheet_names(dataset))
     }
 
     /// Pictures of the prior, a row per style: `[styles, PRIOR, c, size, size]`; none where training does not
@@ -302,5 +304,15 @@ pub(crate) fn reals(dataset: &Dataset) -> Sheet {
             rows: vec![row.iter().map(|picture| Some(picture.as_slice())).collect()],
         })
         .collect();
-    sheet::draw(&blocks, dataset.size_px() as usize, false)
+    sheet::draw(
+        &blocks,
+        dataset.size_px() as usize,
+        false,
+        &sheet_names(dataset),
+    )
+}
+
+/// The names of a data set's styles, as sheets have them.
+pub(crate) fn sheet_names(dataset: &Dataset) -> Names {
+    Names::of(dataset.styles().iter().map(|style| style.name.as_str()))
 }

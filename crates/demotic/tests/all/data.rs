@@ -76,6 +76,50 @@ fn a_sheet_shows_every_style_without_gaps() {
 }
 
 #[test]
+fn styles_whose_letters_the_sheet_lacks_are_numbered_and_the_output_says_which() {
+    let place = Place::new();
+    let fill = |set: &str, styles: [&str; 3]| {
+        for (i, style) in styles.into_iter().enumerate() {
+            for name in ["f1", "f2", "f4"] {
+                let picture = RgbaImage::from_pixel(8, 8, Rgba([90 * i as u8, 100, 0, 255]));
+                place.write(&format!("{set}/{style}/{name}.png"), &png(&picture));
+            }
+        }
+    };
+    let sheet = |set: &str| {
+        let file = format!("{set}.png");
+        let said = place
+            .run(&["data", "inspect", "--size-px", "8", "--sheet", &file, set])
+            .done();
+        let sheet = image::load_from_memory(&place.read(&file)).expect("a PNG");
+        (said.out, sheet.into_rgb8())
+    };
+    // One style in letters that are drawn, two in letters that are not.
+    fill(
+        "mixed",
+        ["caf\u{e9}", "\u{65e5}\u{672c}", "\u{65e5}\u{672c}\u{753b}"],
+    );
+    let (out, mixed) = sheet("mixed");
+    let legend = "sheet  style 2 is \u{65e5}\u{672c}, style 3 is \u{65e5}\u{672c}\u{753b}\n";
+    assert!(out.contains(legend), "{out}");
+    let without = place.run(&words("data inspect --size-px 8 mixed")).done();
+    assert!(!without.out.contains("style 2 is"), "{without:#?}");
+    // The same sheet as of styles that are called so.
+    fill("plain", ["caf\u{e9}", "style 2", "style 3"]);
+    let (out, plain) = sheet("plain");
+    assert!(!out.contains("sheet  "), "{out}");
+    assert!(mixed == plain);
+    // Accents, Greek and Cyrillic are written, each name as itself.
+    fill(
+        "greek",
+        ["cafe", "\u{3b1}\u{3b2}\u{3b3}", "\u{430}\u{431}\u{432}"],
+    );
+    let (out, greek) = sheet("greek");
+    assert!(!out.contains("sheet  "), "{out}");
+    assert!(greek != plain);
+}
+
+#[test]
 fn damaged_pictures_are_named_together_and_can_be_left_out() {
     let place = Place::new();
     place.discs("set", 20);
