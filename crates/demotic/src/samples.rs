@@ -6,7 +6,7 @@ use demotic_core::device::Chosen;
 use demotic_core::number::{Real, Whole};
 use demotic_core::report::labels::{self, Kind, LabelMap};
 use demotic_core::sample::{self, Prior};
-use demotic_core::train::Trainer;
+use demotic_core::train::{Fact, Trainer};
 use demotic_core::translate;
 
 use crate::sheet::{self, Block, Names, Sheet, TRUE};
@@ -26,6 +26,8 @@ pub(crate) struct Samples<'a> {
     pictures: Vec<f32>,
     /// For the header line.
     pub(crate) what: String,
+    /// Which styles the pictures show by number, where there are any.
+    pub(crate) names: Option<Fact>,
 }
 
 impl<'a> Samples<'a> {
@@ -53,10 +55,8 @@ impl<'a> Samples<'a> {
         } else {
             ""
         };
-        let legend = sheet_names(dataset).legend();
-        let legend = legend.map_or_else(String::new, |legend| format!("; in them, {legend}"));
         let what = format!(
-            "samples/ translates {} {split} pictures{note}{legend}",
+            "samples/ translates {} {split} pictures{note}",
             inputs.len()
         );
         Self {
@@ -64,6 +64,9 @@ impl<'a> Samples<'a> {
             inputs,
             pictures,
             what,
+            names: sheet_names(dataset)
+                .legend()
+                .map(|legend| Fact::new("names", format!("in samples/, {legend}"))),
         }
     }
 
