@@ -989,13 +989,13 @@ fn profiles_in_files_are_read_as_they_mean_their_colours() {
     ];
     let adobe: &[u8] = include_bytes!("../../../../fuzz/seeds/picture/adobe-rgb.png");
     let p3: &[u8] = include_bytes!("../../../../fuzz/seeds/picture/p3.jpg");
-    // A JPEG has losses of its own.
-    for (name, file, most) in [("adobe-rgb.png", adobe, 2), ("p3.jpg", p3, 3)] {
+    // Rounding in the files themselves is worth up to 2.2, in a dark green of Adobe RGB.
+    for (name, file) in [("adobe-rgb.png", adobe), ("p3.jpg", p3)] {
         let picture = Picture::decode(file, Path::new(name)).unwrap();
         assert_eq!((picture.width_px, picture.height_px), (64, 64));
         for (x, y, expected) in places {
             let got = &picture.premultiplied[4 * (64 * y + x)..][..4];
-            let is_near = got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= most);
+            let is_near = got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3);
             assert!(
                 is_near && got[3] == 255,
                 "{name} at {x}, {y}: {got:?}, expected {expected:?}"

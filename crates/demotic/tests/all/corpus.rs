@@ -767,6 +767,11 @@ fn runs() -> Vec<Case> {
             &["evaluate", "--run", "nowhere"],
         ),
         case(
+            "a run of almost that name to go on with",
+            young(),
+            &["train", "--resume", "--out", "yuong"],
+        ),
+        case(
             "a folder that is no run",
             vec![("mine/file", vec![])],
             &["recognize", "--run", "mine", "a.png"],

@@ -209,6 +209,34 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
 }
 
 #[test]
+fn every_command_that_reads_a_set_says_what_it_left_out() {
+    let place = Place::new();
+    place.discs("set", 20);
+    place.write("set/hollow/a.heic", b"not read");
+    place.write("set/hollow/more/b.png", b"not read");
+    place.write("set/of-other-programs/c.psd", b"not read");
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    for line in [
+        "data inspect set",
+        "data import --out made set",
+        "data export --out seen set",
+        "train own.toml --device flex --dry-run --data set",
+    ] {
+        let said = place.run(&words(line)).done();
+        for expected in [
+            "of hollow, not read: 1 heic, 1 nested folders",
+            "of-other-programs is no style, as nothing in it is read: 1 psd",
+        ] {
+            assert!(said.out.contains(expected), "{line}: {said:#?}");
+        }
+    }
+}
+
+#[test]
 fn pairs_that_are_hardly_there_are_not_trained_on() {
     let place = Place::new();
     place.discs("discs", 30);
@@ -242,6 +270,20 @@ fn pairs_that_are_hardly_there_are_not_trained_on() {
         "{said:#?}"
     );
     place.run(&[&train[..], &["discs"]].concat()).done();
+    // Enough of them to train on, and not all: how many is said.
+    for i in 0..30 {
+        let [filled, hollow] =
+            ["filled", "hollow"].map(|style| place.read(&format!("discs/{style}/disc-{i:02}.png")));
+        let name = if i < 12 { "disc" } else { "ring" };
+        place.write(&format!("half/filled/disc-{i:02}.png"), &filled);
+        place.write(&format!("half/hollow/{name}-{i:02}.png"), &hollow);
+    }
+    let said = place.run(&[&train[..], &["half"]].concat()).done();
+    assert!(
+        said.out
+            .contains("training pictures have a counterpart; the others are not trained on"),
+        "{said:#?}"
+    );
     let none = words(
         "train own.toml --device flex --dry-run --set train.pairs=all --set data.pairs=none --data discs",
     );
