@@ -69,6 +69,7 @@ fn laid_out(letters: &[char], width_px: usize, height_px: usize) -> Option<usvg:
         match letter {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
             letter => escaped.push(*letter),
         }
     }

@@ -1615,13 +1615,22 @@ fn drawings_are_read_in_any_encoding_and_what_is_not_drawn_is_told() {
     zip.write_all(svg.as_bytes()).unwrap();
     write(&set, "a/plain.svg", svg.as_bytes());
     write(&set, "a/wide.svg", &wide);
-    write(&set, "a/zipped.svgz", &zip.finish().unwrap());
+    let zip = zip.finish().unwrap();
+    write(&set, "a/zipped.svgz", &zip);
+    write(&set, "a/packed.svg", &zip);
+    let latin = format!("<?xml version='1.0' encoding='ISO-8859-1'?>{svg}");
+    let latin = latin.replace("<path", "<title>Caf#</title><path");
+    let latin: Vec<u8> = latin
+        .bytes()
+        .map(|byte| if byte == b'#' { 0xe9 } else { byte })
+        .collect();
+    write(&set, "a/latin.svg", &latin);
     let foreign = svg.replace("<path", "<foreignObject><p>a</p></foreignObject><path");
     write(&set, "a/foreign.svg", foreign.as_bytes());
     let set = load(&set, &options()).unwrap();
     let pixels = |key| set.rgba(0, item_of(&set, key));
     assert!(pixels("plain").iter().any(|&value| value > 0));
-    for key in ["wide", "zipped", "foreign"] {
+    for key in ["wide", "zipped", "packed", "latin", "foreign"] {
         assert!(pixels(key) == pixels("plain"), "{key}");
     }
     let warnings = set.summary().warnings.join("\n");
