@@ -38,8 +38,8 @@ pub(crate) struct Block<'a> {
     pub(crate) rows: Vec<Row<'a>>,
 }
 
-/// What a sheet writes for the names of styles: the built-in font has Latin, Greek and Cyrillic letters, and a
-/// style whose name has others is shown by its number.
+/// What a sheet writes for the names of styles: the built-in font has Latin, Greek and Cyrillic letters, and
+/// a style whose name has others is shown by its number.
 #[derive(Default)]
 pub(crate) struct Names {
     /// Each such name, and what stands for it.

@@ -31,8 +31,8 @@ pub fn has_letters(text: &str) -> bool {
     text.nfc().all(font::has)
 }
 
-/// Writes a text onto a line of these sides. It begins at the left edge and is cut behind the last letter that
-/// fits; a letter that the font lacks becomes `?`.
+/// Writes a text onto a line of these sides. It begins at the left edge and is cut behind the last letter
+/// that fits; a letter that the font lacks becomes `?`.
 #[must_use]
 pub fn lettering(text: &str, width_px: usize, height_px: usize) -> Lettering {
     let letter = |letter: char| match letter {
