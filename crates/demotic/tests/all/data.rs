@@ -120,6 +120,35 @@ fn styles_whose_letters_the_sheet_lacks_are_numbered_and_the_output_says_which()
 }
 
 #[test]
+fn a_run_says_which_style_a_number_on_its_samples_is() {
+    let place = Place::new();
+    place.discs("set", 20);
+    let name = "\u{65e5}\u{672c}";
+    std::fs::rename(place.path("set/hollow"), place.path(&format!("set/{name}")))
+        .expect("a rename");
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let train = words("own.toml --data set --out run --steps 2");
+    let said = place.train(&train).done();
+    let legend = format!("names  in samples/, style 2 is {name}\n");
+    assert!(said.out.contains(&legend), "{said:#?}");
+    assert!(place.text("run/log.txt").contains(&legend));
+    // The page has letters of its own.
+    assert!(
+        place
+            .text("run/report.html")
+            .contains(&format!(">from {name}, step 0<"))
+    );
+    let sample = words("sample --run run --device flex --prior normal -n 2 -o s.png");
+    let said = place.run(&sample).done();
+    let legend = format!("in it, style 2 is {name}\n");
+    assert!(said.out.contains(&legend), "{said:#?}");
+}
+
+#[test]
 fn damaged_pictures_are_named_together_and_can_be_left_out() {
     let place = Place::new();
     place.discs("set", 20);
