@@ -41,8 +41,8 @@ pub fn lettering(text: &str, width_px: usize, height_px: usize) -> Lettering {
         _ => LACKING,
     };
     let mut ink = vec![0; width_px * height_px];
-    // No letter is narrower than a seventh of the line's height: more of them need not be tried.
-    let most = 7 * width_px / height_px.max(1);
+    // No letter is narrower than a tenth of the line's height: more of them need not be tried.
+    let most = 10 * width_px / height_px.max(1);
     let mut letters: Vec<char> = text.nfc().map(letter).take(most).collect();
     while !letters.is_empty() && !ink.is_empty() {
         // Text that leaves nothing to draw, such as spaces alone, makes an empty tree or none.
