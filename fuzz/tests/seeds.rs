@@ -17,7 +17,7 @@ const TARGETS: [(&str, Target); 8] = [
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 41] = [
+const REFUSED: [(&str, &str); 42] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
@@ -65,6 +65,10 @@ const REFUSED: [(&str, &str); 41] = [
     (
         "picture/profile-damaged.png",
         "its colour profile is damaged",
+    ),
+    (
+        "picture/profile-packed.png",
+        "its colour profile unpacks to more than",
     ),
     ("picture/vast.tif", "60000 x 60000 pixels"),
     ("profile/damaged", "its colour profile is damaged"),

@@ -676,7 +676,8 @@ pub(crate) struct InspectArgs {
     /// The summary as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Write a contact sheet: one row per item, one column per style
+    /// Write a contact sheet: one row per item, one column per style, shown by its number where its name has
+    /// letters beyond Latin, Greek and Cyrillic
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
     /// Replace the contact sheet

@@ -68,6 +68,7 @@ pub(crate) fn greeting(
         let columns = terminal.width().min(SETTINGS);
         lines.push(listed("set    ", &settings, columns));
     }
+    lines.extend(of("names").into_iter().map(|text| format!("names  {text}")));
     // What was left out of the pictures, and what may be wrong with them.
     for topic in ["left", "warn"] {
         let told = of(topic);

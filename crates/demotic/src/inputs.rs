@@ -1,6 +1,7 @@
 //! Pictures named on the command line: found, opened a few at a time, and the files that are made of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
@@ -22,12 +23,15 @@ pub(crate) struct Job {
 }
 
 /// Every picture named, and those in the folders named. Also counts what else was named or is in folders:
-/// `DIR/*` stands for as much as `DIR`.
+/// `DIR/*` stands for as much as `DIR`, so the folders in `DIR` are counted and left alone.
 pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
     let (mut pictures, mut others) = (Vec::new(), Leftovers::default());
     let mut refused = None;
+    let nested = nested(inputs);
     for path in inputs {
-        if path.is_dir() {
+        if nested.contains(path.as_path()) {
+            others.add(path);
+        } else if path.is_dir() {
             let found = in_folder(path, &mut others)?;
             if found.is_empty() {
                 others.add(path);
@@ -70,6 +74,48 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
         Some(refused) if pictures.is_empty() => Err(input(refused)),
         _ => Ok((pictures, others)),
     }
+}
+
+/// Folders that a shell named with everything else that lies beside them, pictures among it, as it writes out
+/// `DIR/*`. One that is named with a slash at its end, which no shell does of itself, is meant.
+fn nested(inputs: &[PathBuf]) -> BTreeSet<&Path> {
+    let mut named: BTreeMap<&Path, BTreeSet<&OsStr>> = BTreeMap::new();
+    for path in inputs {
+        if let Some((folder, name)) = path.parent().zip(path.file_name()) {
+            named.entry(folder).or_default().insert(name);
+        }
+    }
+    named.retain(|folder, names| {
+        let here = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            *folder
+        };
+        let has_picture = names.iter().any(|name| {
+            let file = here.join(name);
+            is_picture(&file) && file.is_file()
+        });
+        has_picture
+            && fs::read_dir(here).is_ok_and(|entries| {
+                let mut shown = entries
+                    .flatten()
+                    .map(|entry| entry.file_name())
+                    .filter(|name| !name.as_encoded_bytes().starts_with(b"."));
+                shown.all(|name| names.contains(name.as_os_str()))
+            })
+    });
+    let is_meant = |path: &Path| {
+        let last = path.as_os_str().as_encoded_bytes().last();
+        last.is_some_and(|byte| std::path::is_separator(char::from(*byte)))
+    };
+    let folders = inputs.iter().map(PathBuf::as_path);
+    folders
+        .filter(|path| path.is_dir() && !is_meant(path))
+        .filter(|path| {
+            path.parent()
+                .is_some_and(|folder| named.contains_key(folder))
+        })
+        .collect()
 }
 
 /// The pictures in a folder, by name.
@@ -271,4 +317,57 @@ fn ending(path: &Path) -> Option<String> {
 
 fn is_picture(path: &Path) -> bool {
     ending(path).is_some_and(|ending| PICTURE_ENDINGS.split(", ").any(|known| known == ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_shell_writes_out_for_a_folder_is_what_the_folder_is() {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        for file in [
+            "a.png",
+            "b.svg",
+            "notes.txt",
+            "more/c.png",
+            ".hidden",
+            "none/d.txt",
+        ] {
+            let path = place.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+            fs::write(path, b"").expect("it can be written");
+        }
+        let of = |names: &[&str]| {
+            let inputs: Vec<PathBuf> = names.iter().map(|name| place.path().join(name)).collect();
+            let (pictures, others) = find(&inputs).expect("pictures are among them");
+            let pictures: Vec<String> = pictures
+                .iter()
+                .map(|path| {
+                    path.file_name()
+                        .expect("a name")
+                        .to_string_lossy()
+                        .into_owned()
+                })
+                .collect();
+            (pictures.join(" "), others.words(|_| false).join(", "))
+        };
+        let written_out = ["a.png", "b.svg", "more", "none", "notes.txt"];
+        let (pictures, left) = of(&[""]);
+        assert_eq!(
+            (pictures.as_str(), left.as_str()),
+            ("a.png b.svg", "1 txt, 2 nested folders, 1 hidden")
+        );
+        // A shell does not name what is hidden.
+        let (pictures, left) = of(&written_out);
+        assert_eq!(
+            (pictures.as_str(), left.as_str()),
+            ("a.png b.svg", "1 txt, 2 nested folders")
+        );
+        // Folders that are chosen, or named with a slash, are looked into.
+        assert_eq!(of(&["a.png", "more"]).0, "a.png c.png");
+        assert_eq!(of(&["more", "none"]).0, "c.png");
+        let meant = ["a.png", "b.svg", "more/", "none", "notes.txt"];
+        assert_eq!(of(&meant).0, "a.png b.svg c.png");
+    }
 }

@@ -6,10 +6,10 @@ use demotic_core::device::Chosen;
 use demotic_core::number::{Real, Whole};
 use demotic_core::report::labels::{self, Kind, LabelMap};
 use demotic_core::sample::{self, Prior};
-use demotic_core::train::Trainer;
+use demotic_core::train::{Fact, Trainer};
 use demotic_core::translate;
 
-use crate::sheet::{self, Block, Sheet, TRUE};
+use crate::sheet::{self, Block, Names, Sheet, TRUE};
 
 /// Pictures of each kind on a sheet of labels.
 const LABELLED: usize = 3;
@@ -26,6 +26,8 @@ pub(crate) struct Samples<'a> {
     pictures: Vec<f32>,
     /// For the header line.
     pub(crate) what: String,
+    /// Which styles the pictures show by number, where there are any.
+    pub(crate) names: Option<Fact>,
 }
 
 impl<'a> Samples<'a> {
@@ -62,6 +64,9 @@ impl<'a> Samples<'a> {
             inputs,
             pictures,
             what,
+            names: sheet_names(dataset)
+                .legend()
+                .map(|legend| Fact::new("names", format!("in samples/, {legend}"))),
         }
     }
 
@@ -166,7 +171,7 @@ impl<'a> Samples<'a> {
                 ],
             },
         ];
-        sheet::draw(&blocks, size, false)
+        sheet::draw(&blocks, size, false, &sheet_names(dataset))
     }
 
     /// A block a source style: the input, its reconstruction, and each translation beside the true picture.
@@ -262,7 +267,7 @@ impl<'a> Samples<'a> {
                     .collect(),
             });
         }
-        sheet::draw(&blocks, size, styles <= 3)
+        sheet::draw(&blocks, size, styles <= 3, &sheet_names(dataset))
     }
 
     /// Pictures of the prior, a row per style: `[styles, PRIOR, c, size, size]`; none where training does not
@@ -302,5 +307,15 @@ pub(crate) fn reals(dataset: &Dataset) -> Sheet {
             rows: vec![row.iter().map(|picture| Some(picture.as_slice())).collect()],
         })
         .collect();
-    sheet::draw(&blocks, dataset.size_px() as usize, false)
+    sheet::draw(
+        &blocks,
+        dataset.size_px() as usize,
+        false,
+        &sheet_names(dataset),
+    )
+}
+
+/// The names of a data set's styles, as sheets have them.
+pub(crate) fn sheet_names(dataset: &Dataset) -> Names {
+    Names::of(dataset.styles().iter().map(|style| style.name.as_str()))
 }

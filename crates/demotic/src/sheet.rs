@@ -1,10 +1,11 @@
 //! Pictures side by side with their names on, as PNG: sample grids and contact sheets.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::data::signed_png;
+use demotic_core::data::{Lettering, has_letters, lettering, signed_png};
 use demotic_core::files::write_whole;
 use demotic_core::number::Whole;
 use demotic_core::report;
@@ -15,12 +16,10 @@ use crate::failure::io;
 
 /// Pixels between pictures.
 const GAP: usize = 4;
-/// Letters are 3 x 5 dots; dots are this many pixels wide.
-const DOT: usize = 2;
-/// Height of a line of text, with the space below it.
-const LINE: usize = 5 * DOT + GAP;
-/// Width of a letter, with the space after it.
-const ADVANCE: usize = 4 * DOT;
+/// Height of a line of text.
+const LINE: usize = 14;
+/// How dark letters are: 0 is black.
+const INK: u32 = 60;
 /// Sides of pictures on a sheet are enlarged to at least this.
 const SHOWN_PX: usize = 96;
 
@@ -37,6 +36,57 @@ pub(crate) struct Block<'a> {
     pub(crate) columns: Vec<String>,
     /// `[rows][columns]` of `[3, size, size]` in [-1, 1].
     pub(crate) rows: Vec<Row<'a>>,
+}
+
+/// What a sheet writes for the names of styles: the built-in font has Latin, Greek and Cyrillic letters, and
+/// a style whose name has others is shown by its number.
+#[derive(Default)]
+pub(crate) struct Names {
+    /// Each such name, and what stands for it.
+    numbered: Vec<(String, String)>,
+}
+
+impl Names {
+    /// Of styles in the order of their data set, which numbers them from 1.
+    pub(crate) fn of<'a>(styles: impl IntoIterator<Item = &'a str>) -> Self {
+        let styles: Vec<&str> = styles.into_iter().collect();
+        let lacking = styles
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| !has_letters(name));
+        let numbered = lacking.map(|(at, name)| {
+            let mut label = format!("style {}", at + 1);
+            while styles.contains(&label.as_str()) {
+                label.push('*');
+            }
+            ((*name).to_owned(), label)
+        });
+        Self {
+            numbered: numbered.collect(),
+        }
+    }
+
+    /// What numbers stand for, for the command's output; nothing where every name is shown.
+    pub(crate) fn legend(&self) -> Option<String> {
+        let each: Vec<String> = self
+            .numbered
+            .iter()
+            .map(|(name, label)| format!("{label} is {name}"))
+            .collect();
+        (!each.is_empty()).then(|| each.join(", "))
+    }
+
+    /// A text with numbers in place of the names whose letters are lacking.
+    fn shown(&self, text: &str) -> String {
+        // One name may begin another.
+        let mut longest_first: Vec<&(String, String)> = self.numbered.iter().collect();
+        longest_first.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        longest_first
+            .into_iter()
+            .fold(text.to_owned(), |text, (name, label)| {
+                text.replace(name, label)
+            })
+    }
 }
 
 /// A picture of pictures, and where they are in it.
@@ -60,8 +110,8 @@ impl Sheet {
     }
 }
 
-/// Draws blocks beside (`across`) or below each other.
-pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet {
+/// Draws blocks beside (`across`) or below each other. The layout in the sheet has the names as they are.
+pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool, names: &Names) -> Sheet {
     let scale = SHOWN_PX.div_ceil(size_px).max(1);
     let cell = size_px * scale + GAP;
     let extent = |block: &Block<'_>| {
@@ -86,6 +136,10 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet 
         height.max(1).to_u32(),
         image::Rgb([255; 3]),
     );
+    let mut pen = Pen {
+        names,
+        written: BTreeMap::new(),
+    };
     let mut layout = report::Sheet {
         cell,
         side: size_px * scale,
@@ -94,10 +148,9 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet 
     };
     let (mut left, mut top) = (GAP, GAP);
     for (block, extent) in blocks.iter().zip(extents) {
-        text(
+        pen.write(
             &mut sheet,
-            left,
-            top,
+            [left, top],
             &block.title,
             block.columns.len() * cell,
         );
@@ -106,7 +159,8 @@ pub(crate) fn draw(blocks: &[Block<'_>], size_px: usize, across: bool) -> Sheet 
                 .iter()
                 .take_while(|next| next.is_empty())
                 .count();
-            text(&mut sheet, left + c * cell, top + LINE, name, free * cell);
+            let place = [left + c * cell, top + LINE];
+            pen.write(&mut sheet, place, name, free * cell);
         }
         for (r, row) in block.rows.iter().enumerate() {
             for (c, picture) in row.iter().enumerate() {
@@ -213,76 +267,34 @@ fn paste(
     }
 }
 
-/// Writes a text, cut where it would run over `width` pixels.
-fn text(sheet: &mut RgbImage, left: usize, top: usize, text: &str, width: usize) {
-    let fits = text.chars().take(width.saturating_sub(GAP) / ADVANCE);
-    for (i, letter) in fits.enumerate() {
-        let dots = glyph(letter);
-        for dot in (0..15).filter(|dot| dots >> (14 - dot) & 1 == 1) {
-            for (dy, dx) in (0..DOT * DOT).map(|k| (k / DOT, k % DOT)) {
-                let (x, y) = (
-                    left + i * ADVANCE + dot % 3 * DOT + dx,
-                    top + dot / 3 * DOT + dy,
-                );
-                if x.to_u32() < sheet.width() && y.to_u32() < sheet.height() {
-                    sheet.put_pixel(x.to_u32(), y.to_u32(), image::Rgb([60; 3]));
-                }
-            }
-        }
-    }
+/// Writes the texts of one sheet. Most come several times, and each is laid out once.
+struct Pen<'a> {
+    names: &'a Names,
+    /// By the text and the pixels that it may take.
+    written: BTreeMap<(String, usize), Lettering>,
 }
 
-/// Dots of a letter: five rows of three, the top left one highest. Capitals look like small letters; a box is
-/// 0, and what is not here.
-fn glyph(letter: char) -> u16 {
-    match letter.to_ascii_lowercase() {
-        ' ' => 0,
-        'a' => 0b010_101_111_101_101,
-        'b' => 0b110_101_110_101_110,
-        'c' => 0b011_100_100_100_011,
-        'd' => 0b110_101_101_101_110,
-        'e' => 0b111_100_110_100_111,
-        'f' => 0b111_100_110_100_100,
-        'g' => 0b011_100_101_101_011,
-        'h' => 0b101_101_111_101_101,
-        'i' => 0b111_010_010_010_111,
-        'j' => 0b001_001_001_101_010,
-        'k' => 0b101_110_100_110_101,
-        'l' => 0b100_100_100_100_111,
-        'm' => 0b101_111_111_101_101,
-        'n' => 0b110_101_101_101_101,
-        'o' => 0b010_101_101_101_010,
-        'p' => 0b110_101_110_100_100,
-        'q' => 0b010_101_101_110_011,
-        'r' => 0b110_101_110_101_101,
-        's' => 0b011_100_010_001_110,
-        't' => 0b111_010_010_010_010,
-        'u' => 0b101_101_101_101_111,
-        'v' => 0b101_101_101_101_010,
-        'w' => 0b101_101_111_111_101,
-        'x' => 0b101_101_010_101_101,
-        'y' => 0b101_101_010_010_010,
-        'z' => 0b111_001_010_100_111,
-        '1' => 0b010_110_010_010_111,
-        '2' => 0b110_001_010_100_111,
-        '3' => 0b110_001_010_001_110,
-        '4' => 0b101_101_111_001_001,
-        '5' => 0b111_100_110_001_110,
-        '6' => 0b011_100_111_101_111,
-        '7' => 0b111_001_010_010_010,
-        '8' => 0b111_101_111_101_111,
-        '9' => 0b111_101_111_001_110,
-        '-' => 0b000_000_111_000_000,
-        '_' => 0b000_000_000_000_111,
-        '.' => 0b000_000_000_000_010,
-        ',' => 0b000_000_000_010_100,
-        ':' => 0b000_010_000_010_000,
-        ';' => 0b000_010_000_010_100,
-        '+' => 0b000_010_111_010_000,
-        '/' => 0b001_001_010_100_100,
-        '(' => 0b001_010_010_010_001,
-        ')' => 0b100_010_010_010_100,
-        _ => 0b111_101_101_101_111,
+impl Pen<'_> {
+    /// Writes a text with its upper left corner at a place, cut where it would run over `width` pixels.
+    fn write(&mut self, sheet: &mut RgbImage, [left, top]: [usize; 2], text: &str, width: usize) {
+        let width = width.saturating_sub(GAP);
+        if text.is_empty() || width == 0 {
+            return;
+        }
+        let names = self.names;
+        let line = self
+            .written
+            .entry((text.to_owned(), width))
+            .or_insert_with(|| lettering(&names.shown(text), width, LINE));
+        for (at, ink) in line.ink.iter().enumerate().filter(|(_, ink)| **ink > 0) {
+            let (x, y) = (left + at % line.width_px, top + at / line.width_px);
+            let (x, y) = (x.to_u32(), y.to_u32());
+            if x < sheet.width() && y < sheet.height() {
+                // On white.
+                let grey = 255 - ((255 - INK) * u32::from(*ink) + 127) / 255;
+                sheet.put_pixel(x, y, image::Rgb([grey.to_u8(); 3]));
+            }
+        }
     }
 }
 
@@ -298,7 +310,7 @@ mod tests {
             columns: vec![String::new(); 2],
             rows: vec![vec![None, Some(&black[..])], vec![Some(&black[..]), None]],
         };
-        let sheet = draw(&[block], 2, false).image;
+        let sheet = draw(&[block], 2, false, &Names::default()).image;
         let cell = 2 * 48 + GAP;
         let at = |c: usize, r: usize| {
             sheet
@@ -311,13 +323,53 @@ mod tests {
         assert_eq!([at(0, 0), at(1, 0), at(0, 1), at(1, 1)], [255, 0, 0, 255]);
     }
 
+    fn named(title: &str, column: &str, names: &Names) -> Sheet {
+        let block = Block {
+            title: title.to_owned(),
+            columns: vec![column.to_owned()],
+            rows: vec![vec![None]],
+        };
+        draw(&[block], 96, false, names)
+    }
+
     #[test]
-    fn letters_are_told_apart() {
-        let letters: std::collections::BTreeSet<u16> =
-            "abcdefghijklmnopqrstuvwxyz0123456789-_.,:+/()"
-                .chars()
-                .map(glyph)
-                .collect();
-        assert_eq!(letters.len(), 45);
+    fn names_are_written_in_their_own_letters() {
+        let plain = Names::default();
+        let sheets = ["", "A", "a", "\u{e9}", "\u{df}", "\u{3a9}", "\u{416}"]
+            .map(|name| named(name, "", &plain).image.into_raw());
+        for (i, one) in sheets.iter().enumerate() {
+            assert!(sheets[..i].iter().all(|other| other != one), "{i}");
+        }
+        // The darkest pixel of a stem is nearly the ink's own.
+        let darkest = named("H", "", &plain).image.into_raw().into_iter().min();
+        assert!((60..130).contains(&darkest.expect("pixels")), "{darkest:?}");
+    }
+
+    #[test]
+    fn a_style_whose_letters_are_lacking_is_shown_by_its_number() {
+        let styles = [
+            "photo",
+            "\u{65e5}\u{672c}",
+            "\u{65e5}\u{672c}\u{753b}",
+            "caf\u{e9}",
+        ];
+        let names = Names::of(styles);
+        assert_eq!(
+            names.legend().as_deref(),
+            Some("style 2 is \u{65e5}\u{672c}, style 3 is \u{65e5}\u{672c}\u{753b}")
+        );
+        let sheet = named(
+            "from \u{65e5}\u{672c}\u{753b}, step 5",
+            "\u{65e5}\u{672c} / true",
+            &names,
+        );
+        let plain = named("from style 3, step 5", "style 2 / true", &Names::default());
+        assert!(sheet.image == plain.image);
+        // The page has letters of its own: it is told the names.
+        assert_eq!(sheet.layout.blocks[0].columns, ["\u{65e5}\u{672c} / true"]);
+        // Numbers that are names already, and styles that need none.
+        let taken = Names::of(["\u{65e5}", "style 1"]);
+        assert_eq!(taken.legend().as_deref(), Some("style 1* is \u{65e5}"));
+        assert_eq!(Names::of(["photo", "caf\u{e9}"]).legend(), None);
     }
 }

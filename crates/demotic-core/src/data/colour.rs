@@ -1,5 +1,7 @@
 //! Colours of a file as its profile means them -> sRGB, 8 bits: what the networks and the results are in.
 
+use std::io::Read as _;
+
 use crate::number::Real;
 use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use moxcms::{
@@ -117,6 +119,26 @@ pub(super) fn check_profile_bytes(bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
+/// Refuses a PNG whose packed colour profile comes to more than is read, without keeping what it unpacks to:
+/// the decoder would hold all of it.
+pub(super) fn check_packed_profile(png: &[u8]) -> Result<(), String> {
+    for (_, content) in chunks_before_pixels(png).filter(|(kind, _)| *kind == b"iCCP") {
+        // Its name, ended by a zero, and one byte on how it is packed.
+        let name = content.iter().position(|byte| *byte == 0);
+        let packed = name.and_then(|end| content.get(end + 2..));
+        let unpacked = flate2::read::ZlibDecoder::new(packed.unwrap_or_default());
+        let mut bounded = unpacked.take(MAX_PROFILE_BYTES as u64 + 1);
+        // One that is damaged before that is left to the decoder.
+        let bytes = std::io::copy(&mut bounded, &mut std::io::sink()).unwrap_or(0);
+        if bytes > MAX_PROFILE_BYTES as u64 {
+            return Err(format!(
+                "its colour profile unpacks to more than {MAX_PROFILE_BYTES} bytes; no more are read: save the picture as sRGB"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn parsed(bytes: &[u8]) -> Result<ColorProfile, String> {
     check_profile_bytes(bytes.len() as u64)?;
     let options = ParsingOptions {
@@ -167,25 +189,15 @@ fn png_meaning(bytes: &[u8]) -> Meaning {
         f64::from(word) / 100_000.0
     };
     let (mut gamma, mut chromaticities) = (None, None);
-    let mut rest = bytes.get(8..).unwrap_or_default();
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_be_bytes(*length) as usize;
-        let Some((kind, after)) = after.split_first_chunk::<4>() else {
-            break;
-        };
-        let Some(content) = after.get(..length) else {
-            break;
-        };
+    for (kind, content) in chunks_before_pixels(bytes) {
         match kind {
             b"sRGB" => return Meaning::Srgb,
-            b"gAMA" if length == 4 => gamma = Some(number(content)),
-            b"cHRM" if length == 32 => {
+            b"gAMA" if content.len() == 4 => gamma = Some(number(content)),
+            b"cHRM" if content.len() == 32 => {
                 chromaticities = Some(std::array::from_fn(|i| number(&content[i * 4..i * 4 + 4])));
             }
-            b"IDAT" | b"IEND" => break,
             _ => {}
         }
-        rest = after.get(length + 4..).unwrap_or_default();
     }
     let Some(gamma) = gamma.filter(|gamma| (0.1..=10.0).contains(gamma)) else {
         return Meaning::Srgb;
@@ -206,6 +218,20 @@ fn png_meaning(bytes: &[u8]) -> Meaning {
         return Meaning::Srgb;
     }
     Meaning::Gamma(gamma, chromaticities)
+}
+
+/// The chunks of a PNG before its pixels: kind and content of each, as far as they are whole.
+fn chunks_before_pixels(png: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    let mut rest = png.get(8..).unwrap_or_default();
+    let chunks = std::iter::from_fn(move || {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let content = after.get(..length)?;
+        rest = after.get(length + 4..).unwrap_or_default();
+        Some((kind, content))
+    });
+    chunks.take_while(|(kind, _)| !matches!(*kind, b"IDAT" | b"IEND"))
 }
 
 /// Whether the primaries span a triangle.
@@ -315,6 +341,35 @@ mod tests {
         assert!(large.is_err_and(|e| e.contains("has 10485760 bytes")));
         let damaged = Meaning::Icc(vec![7; 300]).to_srgb(one([1; 4]));
         assert!(damaged.is_err_and(|e| e.contains("is damaged")));
+    }
+
+    #[test]
+    fn a_packed_profile_is_refused_by_what_it_unpacks_to() {
+        use std::io::Write as _;
+        let png = |bytes: usize| {
+            let mut zip = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+            zip.write_all(&vec![7; bytes])
+                .expect("memory takes everything");
+            let zip = zip.finish().expect("memory takes everything");
+            let content = [&b"of mine\0\0"[..], &zip].concat();
+            let length = content.len().to_u32().to_be_bytes();
+            [
+                &b"\x89PNG\r\n\x1a\n"[..],
+                &length,
+                b"iCCP",
+                &content,
+                &[0; 4],
+            ]
+            .concat()
+        };
+        assert_eq!(check_packed_profile(&png(MAX_PROFILE_BYTES)), Ok(()));
+        let large = check_packed_profile(&png(MAX_PROFILE_BYTES + 1));
+        assert!(large.is_err_and(|e| e.contains("unpacks to more than 4194304 bytes")));
+        // Cut off, or none at all: nothing to refuse by its size.
+        let whole = png(300);
+        for end in 0..whole.len() {
+            assert_eq!(check_packed_profile(&whole[..end]), Ok(()));
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbaImage};
 
-use super::colour::Meaning;
+use super::colour::{Meaning, check_packed_profile};
 use super::{DataError, foreign, jpeg, tif, whole};
 use crate::number::Whole;
 use crate::settings::{Channels, Fit};
@@ -120,6 +120,9 @@ impl Picture {
             let file = tif::File::open(bytes)?;
             check_size(file.width, file.height, max_pixels)?;
             return Ok(file.srgb(max_pixels)?.into());
+        }
+        if format == Some(ImageFormat::Png) {
+            check_packed_profile(bytes)?;
         }
         let mut decoder = reader.into_decoder().map_err(|source| {
             const EXPECTED: &str = "expected a PNG, JPEG, WebP, GIF, BMP or TIFF file";

@@ -5,6 +5,7 @@
 //! evaluation.json  report.html  tensorboard/
 //! ```
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use crate::settings::Config;
 
 /// Most runs that a message lists, the newest first.
 const RUNS_LISTED: usize = 10;
+/// Where numbered runs are by default.
+const RUNS: &str = "runs";
 /// Held by the process that trains; it stays behind, and alone it is no run.
 const LOCK: &str = ".lock";
 /// What a run is.
@@ -279,23 +282,13 @@ pub fn newest(root: &Path, name: &str) -> Result<PathBuf, Error> {
     if let Some(run) = known.iter().find(|path| named(path)) {
         return Ok(run.clone());
     }
-    let mut others: Vec<String> = known
-        .iter()
-        .filter(|path| path.join("config.toml").is_file())
-        .map(|path| path.display().to_string())
-        .collect();
+    let others: Vec<PathBuf> = known.into_iter().filter(|path| is_run(path)).collect();
     let way_out = if others.is_empty() {
         "name its folder by --out, or start one without --resume".to_owned()
     } else {
-        let more = if others.len() > RUNS_LISTED {
-            ", ..."
-        } else {
-            ""
-        };
-        others.truncate(RUNS_LISTED);
         format!(
-            "runs that can go on, by --resume --out RUN: {}{more}",
-            others.join(", ")
+            "runs that can go on, by --resume --out RUN: {}",
+            listed(&others)
         )
     };
     Err(Error::Input(format!(
@@ -339,15 +332,57 @@ pub fn require_unused(path: &Path) -> Result<(), Error> {
 pub fn require_run(folder: &Path) -> Result<(), Error> {
     let problem = if !folder.exists() {
         "there is no such run folder"
-    } else if !folder.join("config.toml").is_file() {
+    } else if !is_run(folder) {
         "this folder is no run: it has no config.toml"
     } else {
         return Ok(());
     };
+    let near = runs_near(folder);
+    let way_out = if near.is_empty() {
+        format!("`demotic train` makes one, by default {RUNS}/<number>-<config name>")
+    } else {
+        format!("runs that are there: {}", listed(&near))
+    };
     Err(Error::Input(format!(
-        "{problem}; `demotic train` makes one, by default runs/<number>-<config name>: {}",
+        "{problem}; {way_out}: {}",
         folder.display()
     )))
+}
+
+/// Whether a folder is a run: with its settings, it can go on.
+fn is_run(folder: &Path) -> bool {
+    folder.join("config.toml").is_file()
+}
+
+/// Runs that may be meant by a folder that is none: in it, beside it and where runs are by default, the last
+/// by name first.
+fn runs_near(folder: &Path) -> Vec<PathBuf> {
+    let mut found = BTreeSet::new();
+    let places = [Some(folder), folder.parent(), Some(Path::new(RUNS))];
+    for place in places.into_iter().flatten() {
+        let here = if place.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            place
+        };
+        // A place that cannot be looked into has none to offer.
+        let entries = fs::read_dir(here).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| place.join(entry.file_name()));
+        found.extend(paths.filter(|path| is_run(path)));
+    }
+    found.into_iter().rev().collect()
+}
+
+/// The first of some runs, in words.
+fn listed(runs: &[PathBuf]) -> String {
+    let first = runs.iter().take(RUNS_LISTED);
+    let names: Vec<String> = first.map(|path| path.display().to_string()).collect();
+    let more = if runs.len() > RUNS_LISTED {
+        ", ..."
+    } else {
+        ""
+    };
+    names.join(", ") + more
 }
 
 /// Shortens a file of lines to at most `end` bytes, and by a line that was cut while it was written; an

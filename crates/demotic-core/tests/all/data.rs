@@ -721,6 +721,44 @@ fn any_picture_is_fitted_widened_and_composed() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_lies_among_pictures_is_counted_by_kind() {
+    let folder = TempDir::new().unwrap();
+    let set = two_styles(folder.path());
+    // Endings of other programs' pictures are read.
+    let photo = RgbImage::from_pixel(8, 8, Rgb([90, 80, 70]));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    photo.write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    for ending in ["jfif", "JPE"] {
+        write(&set, &format!("a/telephone.{ending}"), jpeg.get_ref());
+    }
+    // Others are counted, each by its kind.
+    for name in ["1.heic", "2.HEIC", "3.avif", "more/4.png", ".5.png", "6"] {
+        write(&set, &format!("a/{name}"), b"x");
+    }
+    std::os::unix::fs::symlink("/nowhere.png", set.join("a/7.png")).unwrap();
+    write(&set, "b/8.psd", b"x");
+    write(&set, "of-telephones/9.heic", b"x");
+    let set = load(&set, &options()).unwrap();
+    let pictures: Vec<usize> = set.styles().iter().map(|style| style.pictures).collect();
+    assert_eq!(pictures, [42, 40]);
+    let left: Vec<String> = set
+        .summary()
+        .passed_over
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        left,
+        [
+            "of a, not read: 1 avif, 2 heic, 1 nested folders, 1 broken links, 1 files without an ending, 1 hidden",
+            "of b, not read: 1 psd",
+            "of-telephones is no style, as nothing in it is read: 1 heic",
+        ]
+    );
+}
+
+#[test]
 fn shrinking_averages_and_transparent_colour_does_not_bleed() {
     // Alternating black and white columns, 16 to a pixel of the result.
     let stripes = RgbaImage::from_fn(512, 512, |x, _| {
@@ -936,6 +974,33 @@ fn colours_are_read_as_their_file_means_them() {
     let linear = read(&chunk(b"gAMA", &100_000_u32.to_be_bytes()));
     for (got, expected) in linear.into_iter().zip([188_u8, 133, 229, 255]) {
         assert!(got.abs_diff(expected) <= 2, "{linear:?}");
+    }
+}
+
+#[test]
+fn profiles_in_files_are_read_as_they_mean_their_colours() {
+    // Squares and a triangle of known sRGB colours, stored in other colours by another program's conversion.
+    let places = [
+        (10, 10, [200_u8, 40, 40]),
+        (60, 10, [40, 170, 60]),
+        (10, 50, [50, 70, 200]),
+        (50, 50, [230, 230, 230]),
+        (44, 28, [20, 20, 20]),
+    ];
+    let adobe: &[u8] = include_bytes!("../../../../fuzz/seeds/picture/adobe-rgb.png");
+    let p3: &[u8] = include_bytes!("../../../../fuzz/seeds/picture/p3.jpg");
+    // Rounding in the files themselves is worth up to 2.2, in a dark green of Adobe RGB.
+    for (name, file) in [("adobe-rgb.png", adobe), ("p3.jpg", p3)] {
+        let picture = Picture::decode(file, Path::new(name)).unwrap();
+        assert_eq!((picture.width_px, picture.height_px), (64, 64));
+        for (x, y, expected) in places {
+            let got = &picture.premultiplied[4 * (64 * y + x)..][..4];
+            let is_near = got.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 3);
+            assert!(
+                is_near && got[3] == 255,
+                "{name} at {x}, {y}: {got:?}, expected {expected:?}"
+            );
+        }
     }
 }
 
@@ -1550,13 +1615,22 @@ fn drawings_are_read_in_any_encoding_and_what_is_not_drawn_is_told() {
     zip.write_all(svg.as_bytes()).unwrap();
     write(&set, "a/plain.svg", svg.as_bytes());
     write(&set, "a/wide.svg", &wide);
-    write(&set, "a/zipped.svgz", &zip.finish().unwrap());
+    let zip = zip.finish().unwrap();
+    write(&set, "a/zipped.svgz", &zip);
+    write(&set, "a/packed.svg", &zip);
+    let latin = format!("<?xml version='1.0' encoding='ISO-8859-1'?>{svg}");
+    let latin = latin.replace("<path", "<title>Caf#</title><path");
+    let latin: Vec<u8> = latin
+        .bytes()
+        .map(|byte| if byte == b'#' { 0xe9 } else { byte })
+        .collect();
+    write(&set, "a/latin.svg", &latin);
     let foreign = svg.replace("<path", "<foreignObject><p>a</p></foreignObject><path");
     write(&set, "a/foreign.svg", foreign.as_bytes());
     let set = load(&set, &options()).unwrap();
     let pixels = |key| set.rgba(0, item_of(&set, key));
     assert!(pixels("plain").iter().any(|&value| value > 0));
-    for key in ["wide", "zipped", "foreign"] {
+    for key in ["wide", "zipped", "packed", "latin", "foreign"] {
         assert!(pixels(key) == pixels("plain"), "{key}");
     }
     let warnings = set.summary().warnings.join("\n");

@@ -4,12 +4,13 @@ use std::convert::Infallible;
 
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
-    Bootstrap, Evaluation, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen, Spread, evaluate,
-    evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled, psnr,
-    recognition, see, ssim,
+    Bootstrap, Evaluation, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen, Spread, Validator,
+    evaluate, evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled,
+    psnr, recognition, see, ssim,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
+use demotic_core::settings::BestMetric;
 use image::{Rgba, RgbaImage};
 use tempfile::TempDir;
 
@@ -29,6 +30,42 @@ fn small_set() -> Dataset {
 fn noise(len: usize, step: u64) -> Vec<f32> {
     let mut rng = Rng::new(1, Stream::TEST, step);
     (0..len).map(|_| rng.uniform_in(-1.0, 1.0)).collect()
+}
+
+#[test]
+fn the_best_is_chosen_by_what_this_data_set_has() {
+    let folder = TempDir::new().unwrap();
+    let set = |name: &str, counts: [u8; 2], stems: [&str; 2]| {
+        for (style, (count, stem)) in counts.into_iter().zip(stems).enumerate() {
+            let path = folder.path().join(format!("{name}/{style}"));
+            std::fs::create_dir_all(&path).unwrap();
+            for i in 0..count {
+                let picture = RgbaImage::from_pixel(4, 4, Rgba([i, 90 * style as u8, 3, 255]));
+                picture
+                    .save(path.join(format!("{stem}{i:03}.png")))
+                    .unwrap();
+            }
+        }
+        let options = DatasetOptions {
+            size_px: 16,
+            cache: CachePolicy::Off,
+            ..DatasetOptions::default()
+        };
+        let path = folder.path().join(name);
+        Dataset::load(path.to_str().unwrap(), &options).unwrap()
+    };
+    let chosen = |set: &Dataset| {
+        let validator = Validator::new(set, BestMetric::Auto).unwrap();
+        validator.map(|validator| validator.metric())
+    };
+    // Thirty pictures and eight of other names: no pairs, and no sets that a distance could be told of.
+    let few = set("few", [30, 8], ["p", "s"]);
+    assert_eq!(chosen(&few), Some(BestMetric::CycleL1));
+    // Pairs, of which few are held out for validation.
+    let paired = set("paired", [40, 40], ["p", "p"]);
+    assert_eq!(chosen(&paired), Some(BestMetric::Perceptual));
+    let refused = Validator::new(&few, BestMetric::Kid).err().unwrap();
+    assert!(refused.to_string().contains("`kid` needs"), "{refused}");
 }
 
 #[test]

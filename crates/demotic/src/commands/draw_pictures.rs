@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::data::{CachePolicy, Dataset, DatasetOptions};
+use demotic_core::data::{CachePolicy, Dataset, DatasetOptions, has_letters};
 use demotic_core::device::Chosen;
 use demotic_core::files::write_whole;
 use demotic_core::number::Whole;
@@ -15,7 +15,7 @@ use image::ExtendedColorType;
 use super::words::Answer;
 use crate::cli::DrawArgs;
 use crate::options::dataset_options;
-use crate::sheet::{self, Block};
+use crate::sheet::{self, Block, Names};
 
 /// Foundries whose drawings stand in for what a run's pictures lack, the first one first.
 const BESIDE: [&str; 2] = ["openmoji", "twemoji"];
@@ -115,7 +115,8 @@ pub(super) fn draw(
                 rows.map(|(answer, drawn)| block(table, answer, drawn))
                     .collect()
             };
-            sheet::save(&sheet::draw(&blocks, side, false), out)?;
+            let sheet = sheet::draw(&blocks, side, false, &Names::default());
+            sheet::save(&sheet, out)?;
         }
     }
     let count = match pictures.len() {
@@ -135,7 +136,7 @@ pub(super) fn draw(
 /// letters cannot be drawn.
 fn line<'a>(table: &Phrases, row: &[(&Answer, &'a Vec<Drawn>)]) -> Block<'a> {
     let name = |answer: &Answer| {
-        if answer.phrase.is_ascii() {
+        if has_letters(&answer.phrase) {
             answer.phrase.clone()
         } else {
             table.ideas()[answer.ranked[0].idea].name.clone()
@@ -155,7 +156,7 @@ fn line<'a>(table: &Phrases, row: &[(&Answer, &'a Vec<Drawn>)]) -> Block<'a> {
 /// A row of a sheet: the phrase, where its letters can be drawn, and the ideas' names.
 fn block<'a>(table: &Phrases, answer: &Answer, drawn: &'a [Drawn]) -> Block<'a> {
     let name = |i: usize| table.ideas()[answer.ranked[i].idea].name.clone();
-    let title = if answer.phrase.is_ascii() {
+    let title = if has_letters(&answer.phrase) {
         answer.phrase.clone()
     } else {
         String::new()

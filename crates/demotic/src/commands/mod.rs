@@ -7,6 +7,7 @@ mod bench;
 mod compare;
 mod completions;
 mod configs;
+mod contact_sheet;
 mod data;
 mod devices;
 mod doctor;

@@ -14,7 +14,7 @@ use demotic_core::translate::{self, CodeSource};
 use crate::cli::{PriorArg, SampleArgs};
 use crate::options::dataset_options;
 use crate::output::show;
-use crate::sheet::{self, Block};
+use crate::sheet::{self, Block, Names};
 
 /// Pictures side by side.
 const COLUMNS: usize = 8;
@@ -94,9 +94,12 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
     let blocks: Vec<Block<'_>> = drawn
         .map(|(name, pictures)| block(format!("{name}, from {prior}"), pictures, size_px))
         .collect();
-    sheet::save(&sheet::draw(&blocks, size_px, false), &out)?;
+    let names = Names::of(info.styles.iter().map(String::as_str));
+    sheet::save(&sheet::draw(&blocks, size_px, false, &names), &out)?;
+    let legend = names.legend();
+    let legend = legend.map_or_else(String::new, |legend| format!("in it, {legend}\n"));
     show(&format!(
-        "{} pictures from {prior} of step {} of {}, seed {}, on {}: {}\n",
+        "{} pictures from {prior} of step {} of {}, seed {}, on {}: {}\n{legend}",
         count * styles.len(),
         info.step,
         args.run.display(),

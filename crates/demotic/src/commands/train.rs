@@ -54,6 +54,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 
     // What the run is.
     let mut facts = vec![Fact::new("show", &samples.what), best(validator.as_ref())];
+    facts.extend(samples.names.clone());
     facts.splice(
         0..0,
         chosen_by.into_iter().chain(origin.into_iter().flatten()),
@@ -138,7 +139,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome> {
     let (run, steps) = (recorder.run, trainer.config().train.steps);
     recorder.journal.say(&format!(
-        "end    step {steps}: held-out pictures (test) against their counterparts"
+        "end    step {steps}: translations of held-out pictures (test) are scored"
     ))?;
     let evaluation = evaluated(trainer, recorder.chosen);
     scored::write(&evaluation, &run.evaluation_file())?;

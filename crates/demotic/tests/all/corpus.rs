@@ -53,15 +53,15 @@ fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
     zip.finish().expect("memory takes everything")
 }
 
-fn zipped(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zipped(bytes: &[u8]) -> Vec<u8> {
     let mut zip = GzEncoder::new(Vec::new(), Compression::best());
     zip.write_all(bytes).expect("memory takes everything");
     zip.finish().expect("memory takes everything")
 }
 
 /// A PNG with this colour profile behind its header, packed as PNG packs it.
-fn with_profile(png: &[u8], profile: &[u8]) -> Vec<u8> {
-    let mut zip = flate2::write::ZlibEncoder::new(Vec::new(), Compression::best());
+pub(crate) fn with_profile(png: &[u8], profile: &[u8]) -> Vec<u8> {
+    let mut zip = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
     zip.write_all(profile).expect("memory takes everything");
     let zip = zip.finish().expect("memory takes everything");
     let body = [b"iCCPof mine\0\0", &zip[..]].concat();
@@ -191,7 +191,7 @@ fn settings() -> Vec<Case> {
 }
 
 /// The head of a bitmap of 60,000 x 60,000 pixels.
-fn vast_bitmap() -> Vec<u8> {
+pub(crate) fn vast_bitmap() -> Vec<u8> {
     let words = [
         54_u32,
         0,
@@ -212,14 +212,14 @@ fn vast_bitmap() -> Vec<u8> {
 }
 
 /// A GIF of 60,000 x 60,000 pixels, of which one is there.
-fn vast_gif() -> Vec<u8> {
+pub(crate) fn vast_gif() -> Vec<u8> {
     let mut file = b"GIF89a\x60\xea\x60\xea\x80\0\0\x10\x80\xf0\xff\xff\xff".to_vec();
     file.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0;");
     file
 }
 
 /// A JPEG of 60,000 x 60,000 pixels, of which none is there.
-fn vast_jpeg() -> Vec<u8> {
+pub(crate) fn vast_jpeg() -> Vec<u8> {
     let mut file =
         b"\xff\xd8\xff\xc0\0\x11\x08\xea\x60\xea\x60\x03\x01\x11\0\x02\x11\0\x03\x11\0".to_vec();
     file.extend(b"\xff\xda\0\x0c\x03\x01\0\x02\0\x03\0\0\x3f\0\xff\xd9");
@@ -227,14 +227,14 @@ fn vast_jpeg() -> Vec<u8> {
 }
 
 /// A WebP of as many pixels as that format has: 16,383 a side.
-fn vast_webp() -> Vec<u8> {
+pub(crate) fn vast_webp() -> Vec<u8> {
     let mut file = b"RIFF\x1a\0\0\0WEBPVP8L\x0d\0\0\0\x2f\xfe\xbf\xff\x0f".to_vec();
     file.extend([0; 9]);
     file
 }
 
 /// A TIFF in grey of these sides and bits a sample, its pixels behind its end.
-fn tiff(side: u32, bits: u32) -> Vec<u8> {
+pub(crate) fn tiff(side: u32, bits: u32) -> Vec<u8> {
     let entries = [
         [256, 4, side],
         [257, 4, side],
@@ -265,7 +265,7 @@ fn beside(name: &'static str, file: &'static str, bytes: Vec<u8>) -> Case {
     case(name, files, &["data", "inspect", "set"])
 }
 
-fn small_picture() -> Vec<u8> {
+pub(crate) fn small_picture() -> Vec<u8> {
     png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])))
 }
 
@@ -765,6 +765,11 @@ fn runs() -> Vec<Case> {
             "a run that is not there",
             vec![],
             &["evaluate", "--run", "nowhere"],
+        ),
+        case(
+            "a run of almost that name to go on with",
+            young(),
+            &["train", "--resume", "--out", "yuong"],
         ),
         case(
             "a folder that is no run",

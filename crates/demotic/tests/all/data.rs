@@ -76,6 +76,79 @@ fn a_sheet_shows_every_style_without_gaps() {
 }
 
 #[test]
+fn styles_whose_letters_the_sheet_lacks_are_numbered_and_the_output_says_which() {
+    let place = Place::new();
+    let fill = |set: &str, styles: [&str; 3]| {
+        for (i, style) in styles.into_iter().enumerate() {
+            for name in ["f1", "f2", "f4"] {
+                let picture = RgbaImage::from_pixel(8, 8, Rgba([90 * i as u8, 100, 0, 255]));
+                place.write(&format!("{set}/{style}/{name}.png"), &png(&picture));
+            }
+        }
+    };
+    let sheet = |set: &str| {
+        let file = format!("{set}.png");
+        let said = place
+            .run(&["data", "inspect", "--size-px", "8", "--sheet", &file, set])
+            .done();
+        let sheet = image::load_from_memory(&place.read(&file)).expect("a PNG");
+        (said.out, sheet.into_rgb8())
+    };
+    // One style in letters that are drawn, two in letters that are not.
+    fill(
+        "mixed",
+        ["caf\u{e9}", "\u{65e5}\u{672c}", "\u{65e5}\u{672c}\u{753b}"],
+    );
+    let (out, mixed) = sheet("mixed");
+    let legend = "sheet  style 2 is \u{65e5}\u{672c}, style 3 is \u{65e5}\u{672c}\u{753b}\n";
+    assert!(out.contains(legend), "{out}");
+    let without = place.run(&words("data inspect --size-px 8 mixed")).done();
+    assert!(!without.out.contains("style 2 is"), "{without:#?}");
+    // The same sheet as of styles that are called so.
+    fill("plain", ["caf\u{e9}", "style 2", "style 3"]);
+    let (out, plain) = sheet("plain");
+    assert!(!out.contains("sheet  "), "{out}");
+    assert!(mixed == plain);
+    // Accents, Greek and Cyrillic are written, each name as itself.
+    fill(
+        "greek",
+        ["cafe", "\u{3b1}\u{3b2}\u{3b3}", "\u{430}\u{431}\u{432}"],
+    );
+    let (out, greek) = sheet("greek");
+    assert!(!out.contains("sheet  "), "{out}");
+    assert!(greek != plain);
+}
+
+#[test]
+fn a_run_says_which_style_a_number_on_its_samples_is() {
+    let place = Place::new();
+    place.discs("set", 20);
+    let name = "\u{65e5}\u{672c}";
+    std::fs::rename(place.path("set/hollow"), place.path(&format!("set/{name}")))
+        .expect("a rename");
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let train = words("own.toml --data set --out run --steps 2");
+    let said = place.train(&train).done();
+    let legend = format!("names  in samples/, style 2 is {name}\n");
+    assert!(said.out.contains(&legend), "{said:#?}");
+    assert!(place.text("run/log.txt").contains(&legend));
+    // The page has letters of its own.
+    assert!(
+        place
+            .text("run/report.html")
+            .contains(&format!(">from {name}, step 0<"))
+    );
+    let sample = words("sample --run run --device flex --prior normal -n 2 -o s.png");
+    let said = place.run(&sample).done();
+    let legend = format!("in it, style 2 is {name}\n");
+    assert!(said.out.contains(&legend), "{said:#?}");
+}
+
+#[test]
 fn damaged_pictures_are_named_together_and_can_be_left_out() {
     let place = Place::new();
     place.discs("set", 20);
@@ -165,6 +238,34 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
 }
 
 #[test]
+fn every_command_that_reads_a_set_says_what_it_left_out() {
+    let place = Place::new();
+    place.discs("set", 20);
+    place.write("set/hollow/a.heic", b"not read");
+    place.write("set/hollow/more/b.png", b"not read");
+    place.write("set/of-other-programs/c.psd", b"not read");
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    for line in [
+        "data inspect set",
+        "data import --out made set",
+        "data export --out seen set",
+        "train own.toml --device flex --dry-run --data set",
+    ] {
+        let said = place.run(&words(line)).done();
+        for expected in [
+            "of hollow, not read: 1 heic, 1 nested folders",
+            "of-other-programs is no style, as nothing in it is read: 1 psd",
+        ] {
+            assert!(said.out.contains(expected), "{line}: {said:#?}");
+        }
+    }
+}
+
+#[test]
 fn pairs_that_are_hardly_there_are_not_trained_on() {
     let place = Place::new();
     place.discs("discs", 30);
@@ -198,6 +299,20 @@ fn pairs_that_are_hardly_there_are_not_trained_on() {
         "{said:#?}"
     );
     place.run(&[&train[..], &["discs"]].concat()).done();
+    // Enough of them to train on, and not all: how many is said.
+    for i in 0..30 {
+        let [filled, hollow] =
+            ["filled", "hollow"].map(|style| place.read(&format!("discs/{style}/disc-{i:02}.png")));
+        let name = if i < 12 { "disc" } else { "ring" };
+        place.write(&format!("half/filled/disc-{i:02}.png"), &filled);
+        place.write(&format!("half/hollow/{name}-{i:02}.png"), &hollow);
+    }
+    let said = place.run(&[&train[..], &["half"]].concat()).done();
+    assert!(
+        said.out
+            .contains("training pictures have a counterpart; the others are not trained on"),
+        "{said:#?}"
+    );
     let none = words(
         "train own.toml --device flex --dry-run --set train.pairs=all --set data.pairs=none --data discs",
     );

@@ -19,6 +19,8 @@ mod gpu_run;
 mod help;
 #[cfg(feature = "remote")]
 mod lend;
+#[cfg(target_os = "linux")]
+mod memory;
 mod recipes;
 mod recognize;
 mod release;

@@ -109,11 +109,13 @@ fn one_file_one_name_and_what_is_there_already() {
         .expect("JPEG can be encoded");
     place.write("in/a.JPG", jpeg.get_ref());
     place.write("in/notes.txt", b"litter");
+    place.write("in/more/a.png", &picture(50));
     let by_folder = translate("--out out in").done();
-    let by_name = translate("--out named in/a.JPG in/a.png in/notes.txt").done();
+    let by_name = translate("--out named in/a.JPG in/a.png in/more in/notes.txt").done();
     for (said, out) in [(by_folder, "out"), (by_name, "named")] {
         assert!(said.out.contains("2 of 2 pictures"), "{said:#?}");
-        assert!(said.out.contains("passed over: 1 txt;"), "{said:#?}");
+        let left = "passed over: 1 txt, 1 nested folders;";
+        assert!(said.out.contains(left), "{said:#?}");
         assert_eq!(open(&place, &format!("{out}/a.png")).dimensions(), (20, 12));
         assert_eq!(
             open(&place, &format!("{out}/a.JPG.png")).dimensions(),
