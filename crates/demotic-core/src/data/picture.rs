@@ -13,7 +13,7 @@ use crate::number::Whole;
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
-pub const MAX_PICTURE_PIXELS: u64 = 64 << 20;
+pub(crate) const MAX_PICTURE_PIXELS: u64 = 64 << 20;
 
 /// Most bytes of a picture's file: pixels of 8 bytes, not packed at all.
 const MAX_FILE_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
@@ -86,7 +86,7 @@ impl Picture {
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
-    /// or has more than [`MAX_PICTURE_PIXELS`].
+    /// or has more than 64 Mi pixels.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         Self::decode(&read_file(path)?, path)
     }
@@ -205,7 +205,7 @@ impl Picture {
     /// # Panics
     /// If `size_px` is 0.
     #[must_use]
-    pub fn fitted(&self, size_px: u32, fit: Fit) -> Self {
+    pub(crate) fn fitted(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
             Fit::Auto => self.continued(size_px).unwrap_or_else(|| self.fit(size_px)),
             Fit::Pad => self.fit(size_px),

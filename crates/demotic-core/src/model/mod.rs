@@ -7,11 +7,9 @@ pub(crate) mod layers;
 mod recurrent;
 mod style;
 
-pub use crate::settings::{
-    AugmentProb, DiscriminatorConfig, DiscriminatorHead, GeneratorConfig, GeneratorKind, StyleKind,
-    TransitionKind,
+pub(crate) use crate::settings::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, StyleKind, TransitionKind,
 };
-pub use demotic_crf::Directions;
 pub use discriminator::Discriminator;
 pub(crate) use generator::one_hot_rows;
 pub use generator::{Generator, Posterior};

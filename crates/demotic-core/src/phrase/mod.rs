@@ -58,7 +58,7 @@ pub use score::{PictureRow, WordRow, WordScores, score};
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
 pub use table::{Idea, Language, Phrase, Phrases, Register};
-pub use text::{MAX_PHRASE_CHARS, Token, fold, tokens};
+pub use text::{MAX_PHRASE_CHARS, Token, tokens};
 pub use voice::{Said, Wanted, new_phrases, phrases_of};
 
 use crate::data::DataError;
