@@ -168,11 +168,13 @@ fn in_chunks(
 }
 
 /// [-1, 1] to 0..=255.
+#[doc(hidden)]
 pub fn to_byte(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round().clamp(0.0, 255.0).to_u8()
 }
 
 /// Planes `[3, size, size]` of pictures as a person sees them, one after another.
+#[doc(hidden)]
 pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
     pictures.chunks_exact(3 * size * size)
 }

@@ -25,6 +25,7 @@ pub(crate) const OWN_MARK: &[u8; 24] = b"\0\0\0\x10tEXtSoftware\0demotic";
 
 /// A PNG with two chunks behind its header: that demotic generated it, so that it is not taken for a picture
 /// to train on, and that its colours are sRGB.
+#[doc(hidden)]
 #[must_use]
 pub fn signed_png(png: &[u8]) -> Vec<u8> {
     let (header, rest) = png.split_at(PNG_HEADER_BYTES.min(png.len()));

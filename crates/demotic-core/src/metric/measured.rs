@@ -91,11 +91,11 @@ figures! {
         psnr = "psnr", 2, higher;
         /// Structural similarity, at most 1; higher is better.
         ssim = "ssim", 4, higher;
-        /// [`Seen::perceptual`](super::Seen::perceptual), 0 to 16; lower is better.
+        /// Perceptual distance, 0 (alike) to 16; lower is better.
         perceptual = "perceptual", 3, lower;
     }
     sometimes {
-        /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
+        /// Kernel distance of the two sets; lower is better, 0 or a little below for sets of one
         /// distribution. `None` (`null`) of fewer than [`super::LEAST_SET`] pictures.
         kid = "kid x1000", 1, lower;
         /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none

@@ -13,6 +13,7 @@ pub(crate) use crate::settings::{
 pub use discriminator::Discriminator;
 pub(crate) use generator::one_hot_rows;
 pub use generator::{Generator, Posterior};
+#[doc(hidden)]
 pub use layers::{Domain, Init, Residual};
 
 /// Pictures through a network at a time: bounds memory, and is enough to keep a device busy.

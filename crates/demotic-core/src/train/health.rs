@@ -101,6 +101,7 @@ impl Condition {
 }
 
 /// Follows a run tick by tick and says when a state begins.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Watch {
     config: Config,

@@ -34,7 +34,9 @@ pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
 pub(crate) use composite::{Composites, Layout, plan};
 pub use figures::{Chart, Column, Figure, Figures, Row};
 pub use header::{Fact, Header};
+#[doc(hidden)]
 pub use kernels::measured_on;
+#[doc(hidden)]
 pub use launches::Launches;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use launches::{adapter, turn};
