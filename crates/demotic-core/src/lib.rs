@@ -38,7 +38,8 @@
 //! # Ok::<(), demotic_core::Error>(())
 //! ```
 //!
-//! What only the launcher, the tests or the benches need is public, hidden here, and may change at any time.
+//! Modules that only the launcher, the tests or the benches need are public, hidden here, and may change at
+//! any time.
 
 #[doc(hidden)]
 pub mod allocation;
