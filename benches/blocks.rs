@@ -19,11 +19,10 @@ use std::time::Duration;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation, module};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use demotic_core::model::{
-    DiscriminatorConfig, Domain, GeneratorConfig, Init, Posterior, Residual,
-};
+use demotic_core::model::{Domain, Init, Posterior, Residual};
 use demotic_core::number::Real;
 use demotic_core::rng::{Rng, Stream};
+use demotic_core::settings::{DiscriminatorConfig, GeneratorConfig};
 use demotic_core::{device, loss, ops};
 
 /// Styles of the benched networks.

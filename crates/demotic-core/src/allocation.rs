@@ -78,7 +78,7 @@ pub fn peak_of<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 /// Highest resident memory of this process in bytes; 0 where the system does not say.
-pub fn peak_memory_bytes() -> u64 {
+pub(crate) fn peak_memory_bytes() -> u64 {
     memory_bytes("VmHWM:")
 }
 

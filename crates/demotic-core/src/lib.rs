@@ -1,12 +1,21 @@
 //! Teaches a network how pictures are drawn in other styles: data, models, losses, training, metrics.
 //!
-//! The data's way: [`data`] (pictures on disk to batches) -> [`model`] (generator and discriminator) ->
-//! [`loss`] -> [`train`] (the adversarial loop and its checkpoints) -> [`translate`], [`sample`](mod@sample)
-//! and [`metric`] (what came out, and how good it is), [`export`] (taken away) -> [`report`] (a run as one
-//! page) -> [`check`] (devices and choices against each other). Nothing here knows a terminal; the launcher
-//! `demotic` does.
+//! What a user needs:
 //!
-//! Pictures into a style, samples and drawings of phrases: [`Translator`]. Training and scoring:
+//! - [`Translator`]: pictures into a style, samples and drawings of phrases by what is trained; what it rests
+//!   on: [`translate`], [`sample`](mod@sample), [`phrase`]
+//! - [`recognize`]: which style a picture has
+//! - [`data`]: a [`data::Dataset`] of pictures on disk and its options
+//! - [`settings`]: a [`settings::Config`] with every key
+//! - [`device`]: what computes
+//! - [`train`]: a [`train::Trainer`] steps, a [`train::Session`] drives it to its end in a run's folder, with
+//!   checkpoints and figures beside
+//! - [`model`]: the two networks that are trained
+//! - [`metric`]: how good they are
+//! - [`export`]: the network for other programs
+//! - [`Error`]: what can go wrong
+//!
+//! Nothing here knows a terminal; the launcher `demotic` does. Training and scoring:
 //!
 //! ```
 //! use burn::tensor::Device;
@@ -29,12 +38,14 @@
 //! # Ok::<(), demotic_core::Error>(())
 //! ```
 //!
-//! [`train::Session`] keeps a run's folder with checkpoints and figures beside. Modules that only the
-//! launcher and the benches need are public, and not in this list.
+//! Modules that only the launcher, the tests or the benches need are public, hidden here, and may change at
+//! any time.
 
 #[doc(hidden)]
 pub mod allocation;
+#[doc(hidden)]
 pub mod arrays;
+#[doc(hidden)]
 pub mod check;
 pub mod data;
 pub mod device;
@@ -42,17 +53,21 @@ mod error;
 pub mod export;
 #[doc(hidden)]
 pub mod files;
+#[doc(hidden)]
 pub mod loss;
 pub mod metric;
 pub mod model;
 #[doc(hidden)]
 pub mod number;
+#[doc(hidden)]
 pub mod ops;
 pub mod phrase;
 #[doc(hidden)]
 pub mod protobuf;
 pub mod recognize;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod rng;
 pub mod sample;
 pub mod settings;

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, activation};
 
 use crate::model::Posterior;
 use crate::ops;
-pub use crate::settings::AdversarialKind;
+use crate::settings::AdversarialKind;
 
 /// Mean absolute error, `1/n sum |a - b|` over every value: the Laplace likelihood up to constants. Shape
 /// `[1]`.

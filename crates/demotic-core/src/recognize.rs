@@ -108,7 +108,7 @@ pub fn posteriors(
 }
 
 /// Opinions of whole square pictures: see [`posteriors`].
-pub fn opinions(
+pub(crate) fn opinions(
     discriminator: &Discriminator,
     device: &Device,
     pictures: &[f32],

@@ -1,4 +1,4 @@
-//! Pictures through a trained generator, and grids of pictures to look at.
+//! Pictures through a trained generator.
 
 use std::ops::Range;
 
@@ -167,40 +167,14 @@ fn in_chunks(
     out
 }
 
-/// Lays pictures out in rows: `rows[r][c]` is `[3, size, size]` in [-1, 1]; gaps are white.
-///
-/// Returns `(width, height, RGB bytes)`.
-pub fn grid(rows: &[Vec<Option<&[f32]>>], size: usize) -> (u32, u32, Vec<u8>) {
-    const GAP: usize = 2;
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let (width, height) = (
-        columns * (size + GAP) + GAP,
-        rows.len() * (size + GAP) + GAP,
-    );
-    let mut bytes = vec![255; 3 * width * height];
-    for (r, row) in rows.iter().enumerate() {
-        for (c, picture) in row.iter().enumerate() {
-            let Some(picture) = picture else { continue };
-            let (top, left) = (GAP + r * (size + GAP), GAP + c * (size + GAP));
-            for y in 0..size {
-                for x in 0..size {
-                    for channel in 0..3 {
-                        let value = picture[(channel * size + y) * size + x];
-                        bytes[3 * ((top + y) * width + left + x) + channel] = to_byte(value);
-                    }
-                }
-            }
-        }
-    }
-    (width.to_u32(), height.to_u32(), bytes)
-}
-
 /// [-1, 1] to 0..=255.
+#[doc(hidden)]
 pub fn to_byte(value: f32) -> u8 {
     ((value + 1.0) * 127.5).round().clamp(0.0, 255.0).to_u8()
 }
 
 /// Planes `[3, size, size]` of pictures as a person sees them, one after another.
+#[doc(hidden)]
 pub fn planes(pictures: &[f32], size: usize) -> impl Iterator<Item = &[f32]> {
     pictures.chunks_exact(3 * size * size)
 }

@@ -395,13 +395,8 @@ impl Reals {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.styles.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.styles.is_empty()
     }
 
     /// Each picture in another style.
@@ -617,7 +612,7 @@ pub struct Outcome {
     pub seed: u64,
     /// Generator steps.
     pub steps: u64,
-    /// Figures: see [`FIGURES`]. None where the training diverged for good; none of finding fake patches
+    /// Figures by name. None where the training diverged for good; none of finding fake patches
     /// where the variant's loss does not train the labels of styles against each other.
     pub figures: BTreeMap<String, f64>,
     /// How often it went back to a checkpoint because something was not a finite number: its rates are
@@ -692,10 +687,10 @@ impl Outcome {
 }
 
 /// A figure's name, its heading and the digits it is shown with.
-pub type Column = (&'static str, &'static str, usize);
+pub(crate) type Column = (&'static str, &'static str, usize);
 
 /// The table's columns in three groups.
-pub const FIGURES: [(&str, &[Column]); 3] = [
+pub(crate) const FIGURES: [(&str, &[Column]); 3] = [
     (
         "Fake patches found in unseen composites; translations of all variants, the same for each",
         &[

@@ -216,7 +216,7 @@ impl Dataset {
     }
 
     /// Channels that a network sees.
-    pub fn channels(&self) -> Channels {
+    pub(crate) fn channels(&self) -> Channels {
         self.channels
     }
 
@@ -852,27 +852,27 @@ pub struct TrainingView<'a> {
 
 impl<'a> TrainingView<'a> {
     /// The styles, in the order of their indices.
-    pub fn styles(self) -> &'a [StyleInfo] {
+    pub(crate) fn styles(self) -> &'a [StyleInfo] {
         &self.dataset.styles
     }
 
     /// Side of a picture.
-    pub fn size_px(self) -> u32 {
+    pub(crate) fn size_px(self) -> u32 {
         self.dataset.size_px
     }
 
     /// What transparent pixels show.
-    pub fn background(self) -> [u8; 3] {
+    pub(crate) fn background(self) -> [u8; 3] {
         self.dataset.background
     }
 
     /// Channels that a network sees.
-    pub fn channels(self) -> Channels {
+    pub(crate) fn channels(self) -> Channels {
         self.dataset.channels
     }
 
     /// Floats of one composed picture.
-    pub fn picture_len(self) -> usize {
+    pub(crate) fn picture_len(self) -> usize {
         self.dataset.picture_len()
     }
 
@@ -898,7 +898,7 @@ impl<'a> TrainingView<'a> {
     ///
     /// # Panics
     /// If the item has no picture in the style, or is of another data set and not for training here.
-    pub fn rgba(self, style: usize, item: TrainItem) -> &'a [u8] {
+    pub(crate) fn rgba(self, style: usize, item: TrainItem) -> &'a [u8] {
         assert_eq!(
             self.dataset.items[item.0].split,
             Split::Train,
@@ -911,7 +911,7 @@ impl<'a> TrainingView<'a> {
     ///
     /// # Panics
     /// As [`Self::rgba`].
-    pub fn network_pictures(self, style: usize, items: &[TrainItem]) -> Vec<f32> {
+    pub(crate) fn network_pictures(self, style: usize, items: &[TrainItem]) -> Vec<f32> {
         let items: Vec<usize> = items
             .iter()
             .inspect(|item| {
@@ -925,7 +925,7 @@ impl<'a> TrainingView<'a> {
     /// A picture as a person sees it: see [`Dataset::picture`].
     ///
     /// # Panics
-    /// As [`Self::rgba`].
+    /// If the item has no picture in the style, or is of another data set and not for training here.
     pub fn picture(self, style: usize, item: TrainItem) -> Vec<f32> {
         let mut planes = vec![0.0; self.picture_len()];
         self.dataset

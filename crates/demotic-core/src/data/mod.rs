@@ -43,15 +43,17 @@ pub use crate::error::DataError;
 pub use crate::settings::{Augmentation, Channels, Counterparts, Damaged, Fit, PairedStyles};
 pub use cache::CachePolicy;
 pub use dataset::{Dataset, TrainItem, TrainingView};
+#[doc(hidden)]
 pub use demotic_crf::hash::fnv1a64;
 pub use drawing::PICTURE_ENDINGS;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
 pub use lettering::{Lettering, has_letters, lettering};
 pub use options::DatasetOptions;
 pub use passed_over::{Leftovers, PassedOver};
-pub(crate) use picture::multiplied;
-pub use picture::{MAX_PICTURE_PIXELS, Picture, signed_png};
+pub(crate) use picture::{MAX_PICTURE_PIXELS, multiplied};
+pub use picture::{Picture, signed_png};
 pub(crate) use sampler::MixedBatch;
+#[doc(hidden)]
 pub use sampler::{Batch, PairedBatch, Sampler, SamplerOptions};
 pub use source::{StyleInfo, is_archive};
 pub use split::{Split, emoji_family, split_of_family};

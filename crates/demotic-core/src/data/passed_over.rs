@@ -34,6 +34,7 @@ impl std::fmt::Display for PassedOver {
 }
 
 /// Counts of what is not read in a folder, or of what was named.
+#[doc(hidden)]
 #[derive(Debug, Clone, Default)]
 pub struct Leftovers {
     by_ending: BTreeMap<String, usize>,

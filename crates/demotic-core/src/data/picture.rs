@@ -13,7 +13,7 @@ use crate::number::Whole;
 use crate::settings::{Channels, Fit};
 
 /// Most pixels of a picture that is decoded; decided from its header, before any memory is taken.
-pub const MAX_PICTURE_PIXELS: u64 = 64 << 20;
+pub(crate) const MAX_PICTURE_PIXELS: u64 = 64 << 20;
 
 /// Most bytes of a picture's file: pixels of 8 bytes, not packed at all.
 const MAX_FILE_BYTES: u64 = 8 * MAX_PICTURE_PIXELS;
@@ -25,6 +25,7 @@ pub(crate) const OWN_MARK: &[u8; 24] = b"\0\0\0\x10tEXtSoftware\0demotic";
 
 /// A PNG with two chunks behind its header: that demotic generated it, so that it is not taken for a picture
 /// to train on, and that its colours are sRGB.
+#[doc(hidden)]
 #[must_use]
 pub fn signed_png(png: &[u8]) -> Vec<u8> {
     let (header, rest) = png.split_at(PNG_HEADER_BYTES.min(png.len()));
@@ -86,7 +87,7 @@ impl Picture {
     ///
     /// # Errors
     /// [`DataError::Io`] if the file cannot be read; [`DataError::Picture`] if it is no picture, is cut off
-    /// or has more than [`MAX_PICTURE_PIXELS`].
+    /// or has more than 64 Mi pixels.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         Self::decode(&read_file(path)?, path)
     }
@@ -208,7 +209,7 @@ impl Picture {
     /// # Panics
     /// If `size_px` is 0.
     #[must_use]
-    pub fn fitted(&self, size_px: u32, fit: Fit) -> Self {
+    pub(crate) fn fitted(&self, size_px: u32, fit: Fit) -> Self {
         match fit {
             Fit::Auto => self.continued(size_px).unwrap_or_else(|| self.fit(size_px)),
             Fit::Pad => self.fit(size_px),

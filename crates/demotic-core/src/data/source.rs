@@ -203,6 +203,7 @@ fn has_index(folder: &Path) -> bool {
 }
 
 /// Whether a file is an archive by its name: pictures are read from folders.
+#[doc(hidden)]
 pub fn is_archive(path: &Path) -> bool {
     ends_in(path, &ARCHIVES) || is_unread_archive(path)
 }

@@ -37,6 +37,7 @@ impl std::fmt::Display for Split {
 }
 
 /// The split of a family: test if `fnv1a64(family) % 10 == 0`, validation if `== 1`, else training.
+#[doc(hidden)]
 pub fn split_of_family(family: &str) -> Split {
     match fnv1a64(family.as_bytes()) % 10 {
         0 => Split::Test,
@@ -51,6 +52,7 @@ pub fn split_of_family(family: &str) -> Split {
 /// man, woman and person with the same object are near-copies.
 ///
 /// `codepoints`: without variation selectors.
+#[doc(hidden)]
 pub fn emoji_family(codepoints: &[u32]) -> String {
     const ZERO_WIDTH_JOINER: u32 = 0x200d;
     const KEYCAP: u32 = 0x20e3;

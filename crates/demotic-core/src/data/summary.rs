@@ -21,7 +21,7 @@ pub enum PairKind {
 
 impl PairKind {
     /// Lower-case name, as in the files.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Aligned => "aligned",
             Self::Loose => "loose",

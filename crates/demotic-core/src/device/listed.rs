@@ -17,6 +17,7 @@ pub(super) struct Driver {
 }
 
 /// The processor, as Flex uses it.
+#[doc(hidden)]
 #[derive(Clone, Debug, Serialize)]
 pub struct Processor {
     /// The processor's own name; empty where the system does not say.
@@ -28,6 +29,7 @@ pub struct Processor {
 }
 
 /// This machine's processor.
+#[doc(hidden)]
 pub fn processor() -> Processor {
     let field = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).ok()?;
@@ -82,6 +84,7 @@ pub struct Adapter {
 }
 
 /// An adapter that no `wgpu:N` reaches.
+#[doc(hidden)]
 #[derive(Clone, Debug, Serialize)]
 pub struct Unused {
     /// The device's own name.
@@ -97,6 +100,7 @@ pub struct Unused {
 }
 
 /// A device of a backend that a cargo feature adds.
+#[doc(hidden)]
 #[derive(Clone, Debug, Serialize)]
 pub struct Further {
     /// For `--device`.

@@ -8,6 +8,7 @@ use crate::error::Error;
 mod asked;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[doc(hidden)]
 #[cfg(feature = "remote")]
 pub mod lend;
 mod listed;
@@ -28,6 +29,7 @@ mod wgpu;
 pub(crate) use asked::Asked;
 use listed::Driver;
 pub use listed::{Adapter, Chosen, Further, Processor, Unused, processor};
+#[doc(hidden)]
 #[cfg(feature = "remote")]
 pub use remote::{Lent, TOKEN_VARIABLE, attended, leave, lent};
 
@@ -44,6 +46,7 @@ const DRIVERS: &[Driver] = &[
 ];
 
 /// A backend that this crate knows, in the build or not.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Backend {
     /// First part of a `--device` name, or the shader language that a cargo feature adds.
@@ -55,6 +58,7 @@ pub struct Backend {
 }
 
 /// Every backend, those of this build and those that a cargo feature of the same name adds.
+#[doc(hidden)]
 pub const BACKENDS: [Backend; 8] = [
     Backend {
         name: "flex",
@@ -100,6 +104,7 @@ pub const BACKENDS: [Backend; 8] = [
 
 /// The adapter that `auto` takes: the first discrete GPU, else the first integrated or virtual one. A
 /// software adapter is never taken unasked: Flex is faster.
+#[doc(hidden)]
 pub fn auto_adapter(adapters: &[Adapter]) -> Option<&Adapter> {
     ["discrete", "integrated", "virtual"]
         .iter()
@@ -179,6 +184,7 @@ pub fn open_all(asked: &str) -> Result<Vec<Chosen>, Error> {
 
 /// The shader language that kernels for this device are compiled to: `wgsl`, `spirv`, `msl`, `cuda`, `hip`;
 /// `none` where they are not compiled at run time.
+#[doc(hidden)]
 pub fn shader_language(device: &Device) -> String {
     let name = demotic_crf::runtime_name(device);
     match name.split_once('<') {
@@ -221,11 +227,13 @@ pub fn tested_adapters() -> Vec<Adapter> {
 
 /// Every adapter that wgpu sees through an interface that is not used: mostly the same devices by other
 /// names.
+#[doc(hidden)]
 pub fn unused_adapters() -> Vec<Unused> {
     wgpu::unused()
 }
 
 /// Every device of `cuda`, `rocm` and `tch`, where this build has them; those of the first two are opened.
+#[doc(hidden)]
 pub fn further_devices() -> Vec<Further> {
     DRIVERS
         .iter()

@@ -86,11 +86,13 @@ impl Error {
 ///
 /// # Errors
 /// [`panic_line`] of the panic.
+#[doc(hidden)]
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| panic_line(&*payload))
 }
 
 /// What a caught panic said.
+#[doc(hidden)]
 pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
     payload
         .downcast_ref::<String>()
@@ -101,6 +103,7 @@ pub fn panic_message(payload: &(dyn Any + Send)) -> &str {
 
 /// A panic's message as one line: its first, or all where that is only a banner (`=== Tensor Operation Error
 /// ===`).
+#[doc(hidden)]
 pub fn panic_line(payload: &(dyn Any + Send)) -> String {
     let lines = panic_message(payload).lines().map(str::trim);
     let mut lines = lines.filter(|line| !line.is_empty()).peekable();

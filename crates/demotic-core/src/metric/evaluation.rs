@@ -146,17 +146,6 @@ pub struct KindMeans {
     pub nearest: Option<Measured>,
 }
 
-/// Means of the figures of some translations against the true pictures; `None` of no picture.
-///
-/// # Shapes
-/// - `translations`, `truths`: `[n, 3, side_px, side_px]`, in [-1, 1]
-///
-/// # Panics
-/// If the lengths differ or are not those of pictures.
-pub fn evaluate_pairs(translations: &[f32], truths: &[f32], side_px: usize) -> Option<Scores> {
-    super::mean_scores(translations, truths, side_px)
-}
-
 /// Takes pictures as the network sees them, `[n, c, side, side]` in [-1, 1], their items, their style and the
 /// style wanted; returns translations of the same shape, or nothing where it does not translate in this
 /// direction.
@@ -331,6 +320,7 @@ fn notes(measured: &[(Direction, ByMethod<Option<Spreads>>)], split: Split) -> V
 ///
 /// # Panics
 /// If `draw` returns another number of values.
+#[doc(hidden)]
 pub fn from_prior<E>(
     dataset: &Dataset,
     split: Split,

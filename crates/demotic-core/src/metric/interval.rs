@@ -31,6 +31,7 @@ pub struct Estimate {
 }
 
 /// Families drawn with replacement, as many as there are, again and again.
+#[doc(hidden)]
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
     /// `[resample][family]`, how often it was drawn.
@@ -38,6 +39,7 @@ pub struct Bootstrap {
 }
 
 /// A figure and what became of it in every resample.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spread {
     value: f64,

@@ -29,6 +29,7 @@ const THOUSANDTHS: f64 = 1000.0;
 /// # Source
 /// Binkowski, Sutherland, Arbel, Gretton, *Demystifying MMD GANs*, ICLR 2018 (KID); Gretton et al., *A Kernel
 /// Two-Sample Test*, JMLR 2012, equation 3 for sets drawn independently, 4 for sets of pairs.
+#[doc(hidden)]
 pub fn kernel_distance(
     a: &[f32],
     b: &[f32],
@@ -46,6 +47,7 @@ pub fn kernel_distance(
 ///
 /// # Panics
 /// As [`kernel_distance`], and if there are not as many families as vectors.
+#[doc(hidden)]
 pub fn kernel_spread(
     a: &[f32],
     b: &[f32],

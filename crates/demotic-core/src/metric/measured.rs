@@ -94,11 +94,11 @@ figures! {
         psnr = "psnr", "PSNR in dB", 2, higher;
         /// Structural similarity, at most 1; higher is better.
         ssim = "ssim", "SSIM, structural similarity", 4, higher;
-        /// [`Seen::perceptual`](super::Seen::perceptual), 0 to 16; lower is better.
+        /// Perceptual distance, 0 (alike) to 16; lower is better.
         perceptual = "perceptual", "Perceptual distance", 3, lower;
     }
     sometimes {
-        /// [`super::kernel_distance`] of the two sets; lower is better, 0 or a little below for sets of one
+        /// Kernel distance of the two sets; lower is better, 0 or a little below for sets of one
         /// distribution. `None` (`null`) of fewer than [`super::LEAST_SET`] pictures.
         kid = "kid x1000", "KID x 1000", 1, lower;
         /// Mean absolute difference of transparency, 0 to 1; lower is better. Absent where networks draw none

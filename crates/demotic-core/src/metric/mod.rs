@@ -15,12 +15,15 @@ mod scores;
 mod validation;
 mod verdict;
 
+#[doc(hidden)]
 pub use baseline::{Nearest, Remap};
+#[doc(hidden)]
 pub use coloured::Coloured;
 pub use evaluation::{
     Direction, Evaluation, FromPrior, KindMeans, NearestMeasured, SampleMeasured, SetMeasured,
-    Translate, Unpaired, evaluate, evaluate_pairs, from_prior,
+    Translate, Unpaired, evaluate, from_prior,
 };
+#[doc(hidden)]
 pub use features::{Seen, pooled, see};
 pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{LEAST_SET, kernel_distance, kernel_spread};

@@ -17,6 +17,7 @@ use crate::translate::{AlphaRule, Framed};
 use crate::{recognize, translate};
 
 /// Why some discriminators are not asked for styles.
+#[doc(hidden)]
 pub const NAMES_NO_STYLE: &str = "the discriminator of this run cannot name styles: a loss.adversarial_kind other than \
     `likelihood` only trains the score of a patch's own style against that of fake";
 

@@ -56,6 +56,7 @@ pub type Recognizer<'a, E> = dyn FnMut(&[f32]) -> Result<Vec<Opinion>, E> + 'a;
 ///
 /// # Panics
 /// If `recognizer` returns another number of opinions than it was given pictures.
+#[doc(hidden)]
 pub fn recognition<E>(
     dataset: &Dataset,
     split: Split,

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 
 use super::features::{Seen, pooled, see};
 use super::kid::{LEAST_SET, kernel_distance};
-use super::{evaluation, scores};
+use super::scores;
 use crate::data::{Dataset, Split};
 use crate::error::Error;
 use crate::model::Generator;
@@ -243,7 +243,7 @@ impl<'a> Validator<'a> {
                 .shown(&translated(&sources, d.to, d.items.len()));
             if d.is_paired {
                 let truths = self.dataset.pictures(d.to, &d.items);
-                if let Some(scores) = evaluation::evaluate_pairs(&fakes, &truths, size) {
+                if let Some(scores) = scores::mean_scores(&fakes, &truths, size) {
                     add("l1", scores.l1);
                     add("psnr", scores.psnr);
                     add("ssim", scores.ssim);

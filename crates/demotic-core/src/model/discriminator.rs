@@ -107,7 +107,7 @@ pub struct Discriminator {
 
 impl Discriminator {
     /// Planes of a picture.
-    pub fn channels(&self) -> usize {
+    pub(crate) fn channels(&self) -> usize {
         self.stem.inputs() / 4
     }
 
@@ -181,7 +181,7 @@ impl Discriminator {
     }
 
     /// Posterior of every patch's label: `[b, 1 + K, h, w]`, sums to one over labels.
-    pub fn marginals(&self, emissions: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn marginals(&self, emissions: Tensor<4>) -> Tensor<4> {
         self.crf.marginals(emissions)
     }
 

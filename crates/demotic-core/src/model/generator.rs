@@ -196,7 +196,7 @@ impl Posterior {
     }
 
     /// `[b, z, h, w]`, of a sample.
-    pub fn dims(&self) -> [usize; 4] {
+    pub(crate) fn dims(&self) -> [usize; 4] {
         match &self.parameters {
             Parameters::Apart { mean, .. } => mean.dims(),
             Parameters::Together(both, _) => {

@@ -7,14 +7,13 @@ pub(crate) mod layers;
 mod recurrent;
 mod style;
 
-pub use crate::settings::{
-    AugmentProb, DiscriminatorConfig, DiscriminatorHead, GeneratorConfig, GeneratorKind, StyleKind,
-    TransitionKind,
+pub(crate) use crate::settings::{
+    DiscriminatorConfig, GeneratorConfig, GeneratorKind, StyleKind, TransitionKind,
 };
-pub use demotic_crf::Directions;
 pub use discriminator::Discriminator;
 pub(crate) use generator::one_hot_rows;
 pub use generator::{Generator, Posterior};
+#[doc(hidden)]
 pub use layers::{Domain, Init, Residual};
 
 /// Pictures through a network at a time: bounds memory, and is enough to keep a device busy.

@@ -181,20 +181,20 @@ impl Gallery {
         self.take_means();
     }
 
-    /// What is looked at in a picture, of length 1. `picture`: as in [`Self::rank`].
+    /// What is looked at in a picture, of length 1.
+    ///
+    /// `picture`: `[3, side_px, side_px]` in [-1, 1], as a person sees it.
     pub fn look(&self, picture: &[f32], side_px: usize) -> Vec<f32> {
         self.eyes.look(&pooled(picture, side_px))
     }
 
-    /// Ideas of the drawings that a picture resembles, the most similar first. Ideas without a drawing are
-    /// left out.
-    ///
-    /// `picture`: `[3, side_px, side_px]` in [-1, 1], as a person sees it.
-    pub fn rank(&self, picture: &[f32], side_px: usize) -> Vec<Recalled> {
+    /// [`Self::rank_look`] of a picture: see [`Self::look`].
+    pub(crate) fn rank(&self, picture: &[f32], side_px: usize) -> Vec<Recalled> {
         self.rank_look(&self.look(picture, side_px))
     }
 
-    /// [`Self::rank`] by what is looked at in a picture.
+    /// Ideas of the drawings that a picture resembles, by what is looked at in it, the most similar first.
+    /// Ideas without a drawing are left out.
     pub fn rank_look(&self, own: &[f32]) -> Vec<Recalled> {
         drawn_ones(ranked(&self.similarities(own), SHARPNESS))
     }

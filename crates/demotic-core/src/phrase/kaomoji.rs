@@ -16,11 +16,11 @@ const MAX_TABLE_BYTES: u64 = 16 << 20;
 
 /// One kaomoji.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Face {
+pub(crate) struct Face {
     /// As it is written.
-    pub text: String,
+    pub(crate) text: String,
     /// What it is found by: English, Chinese.
-    pub words: [Vec<String>; 2],
+    pub(crate) words: [Vec<String>; 2],
 }
 
 /// The table as a text; faces that are found by the same words share a row.
@@ -97,7 +97,7 @@ struct Group {
 
 impl Kaomoji {
     /// Makes the groups of faces.
-    pub fn new(faces: &[Face]) -> Self {
+    pub(crate) fn new(faces: &[Face]) -> Self {
         let mut rows: BTreeMap<&[Vec<String>; 2], Vec<String>> = BTreeMap::new();
         for face in faces {
             rows.entry(&face.words).or_default().push(face.text.clone());

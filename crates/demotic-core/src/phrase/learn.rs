@@ -637,7 +637,7 @@ impl Learner {
     }
 
     /// What is learnt so far, for use.
-    pub fn words(&self) -> Words {
+    pub(crate) fn words(&self) -> Words {
         let codes = self.networks.encoder.idea_codes();
         Words {
             networks: self.networks.valid(),
@@ -838,15 +838,15 @@ impl Words {
         Ok(learner.words())
     }
 
-    /// All ideas by encoder and TF-IDF together, as [`Self::found`] blends them, the most probable first;
+    /// All ideas by encoder and TF-IDF together, as [`Found::blend`] has it, the most probable first;
     /// [`Recalled::similarity`] stays that of TF-IDF.
     pub fn rank(&self, recall: &Recall, phrase: &str) -> Vec<Recalled> {
         let bag = self.networks.encoder.log_probs(&[phrase], &self.device);
         self.blended(&bag, &recall.likeness(phrase))
     }
 
-    /// The ideas that a look at a picture recalls, by drawings and reader together, as [`Self::found`] blends
-    /// them; by drawings alone where no reader was learnt.
+    /// The ideas that a look at a picture recalls, by drawings and reader together, as [`Found::sight`] has
+    /// it; by drawings alone where no reader was learnt.
     pub fn rank_look(&self, gallery: &Gallery, look: &[f32]) -> Vec<Recalled> {
         let blend = self.state.found.sight.zip(self.networks.reader.as_ref());
         let Some((blend, reader)) = blend else {
@@ -864,11 +864,6 @@ impl Words {
     /// [`Self::rank`] of what encoder and TF-IDF say.
     pub(super) fn blended(&self, log_probs: &[f32], likeness: &Likeness) -> Vec<Recalled> {
         self.state.found.blend.ranked(log_probs, likeness)
-    }
-
-    /// What was found on what is held out.
-    pub fn found(&self) -> Found {
-        self.state.found
     }
 
     /// `log p_bag` of phrases: `[phrases][ideas]`.
@@ -967,7 +962,7 @@ impl Words {
     }
 
     /// How it was learnt.
-    pub fn options(&self) -> LearnOptions {
+    pub(crate) fn options(&self) -> LearnOptions {
         self.state.options
     }
 }
@@ -1116,7 +1111,7 @@ mod tests {
             .iter()
             .min_by(|a, b| a.1.nats.total_cmp(&b.1.nats))
             .expect("there are some");
-        let found = learner.words().found();
+        let found = learner.words().state.found;
         assert_eq!(found.encoder_step, best.0);
         assert_eq!(found.encoder, Some(best.1), "the weights of that step");
         assert!(
@@ -1136,7 +1131,7 @@ mod tests {
                 .iter()
                 .all(|tick| tick.held_out.is_none())
         );
-        assert_eq!(learner.words().found().encoder_step, 5);
+        assert_eq!(learner.words().state.found.encoder_step, 5);
     }
 
     #[test]

@@ -43,10 +43,13 @@ mod voice;
 
 use std::path::Path;
 
+#[doc(hidden)]
 pub use discriminator::{Labelled, TextDiscriminator};
 pub use faces::{FaceRow, Written};
+#[doc(hidden)]
 pub use fit::{Blend, Retrieval};
 pub use gallery::Gallery;
+#[doc(hidden)]
 pub use import::{PhraseReport, import};
 pub use kaomoji::Kaomoji;
 pub use learn::{Found, LearnState, LearnTick, Learner, Part, Words};
@@ -54,11 +57,13 @@ pub use memory::{Drawn, Memory, Origin};
 pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
+#[doc(hidden)]
 pub use score::{PictureRow, WordRow, WordScores, score};
+#[doc(hidden)]
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
 pub use table::{Idea, Language, Phrase, Phrases, Register};
-pub use text::{MAX_PHRASE_CHARS, Token, fold, tokens};
+pub use text::{MAX_PHRASE_CHARS, Token, tokens};
 pub use voice::{Said, Wanted, new_phrases, phrases_of};
 
 use crate::data::DataError;

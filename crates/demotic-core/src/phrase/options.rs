@@ -68,7 +68,7 @@ impl LearnOptions {
     }
 
     /// Steps of all parts together.
-    pub fn steps(&self) -> u64 {
+    pub(crate) fn steps(&self) -> u64 {
         self.encoder_steps
             + 2 * (self.speaker_steps + self.kaomoji_steps + self.adversarial_steps)
             + self.discriminator_steps

@@ -51,7 +51,7 @@ pub fn tokens(phrase: &str) -> Vec<Token> {
 
 /// What all spellings of a phrase share: its words stemmed, its characters, without blanks and signs. Empty
 /// where a phrase has neither.
-pub fn fold(phrase: &str) -> String {
+pub(crate) fn fold(phrase: &str) -> String {
     let mut folded = String::new();
     for token in tokens(phrase) {
         match token {

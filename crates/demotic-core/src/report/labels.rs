@@ -5,10 +5,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::arrays::values_of;
 use crate::data::Dataset;
-use crate::loss::AdversarialKind;
 use crate::model::{Discriminator, DiscriminatorConfig, Generator};
 use crate::number::{Real, Whole};
 use crate::rng::{Rng, Stream};
+use crate::settings::AdversarialKind;
 use crate::train::{Composites, Layout, plan, style_planes};
 use crate::translate;
 

@@ -282,7 +282,7 @@ pub enum Pairs {
 
 impl Pairs {
     /// Share of the pictures that come with their counterpart.
-    pub fn share(self) -> f32 {
+    pub(crate) fn share(self) -> f32 {
         match self {
             Self::None => 0.0,
             Self::All => 1.0,
@@ -331,7 +331,7 @@ pub enum AugmentProb {
 
 impl AugmentProb {
     /// The probability for a data set whose rarest style has `pictures` in training.
-    pub fn prob(self, pictures: usize) -> f32 {
+    pub(crate) fn prob(self, pictures: usize) -> f32 {
         match self {
             Self::Auto => (1.0 - pictures.to_f32() / 1000.0).clamp(0.0, 0.8),
             Self::Fixed(prob) => prob,

@@ -29,7 +29,6 @@ pub use keys::{
 };
 use keys::{REMOVED, keys};
 use lines::Lines;
-pub use tables::key_tables;
 
 impl DataConfig {
     /// The background as bytes.
@@ -570,7 +569,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/README.md");
         let guide = std::fs::read_to_string(path).expect("the guide");
         let start = guide.find("### The run").expect("the tables come last");
-        let tables = key_tables();
+        let tables = tables::key_tables();
         if std::env::var_os("DEMOTIC_BLESS").is_some() {
             let text = guide[..start].to_owned() + &tables;
             std::fs::write(path, text).expect("the guide can be written");

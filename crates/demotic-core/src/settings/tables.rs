@@ -4,7 +4,11 @@ use super::Config;
 use super::keys::{SECTIONS, keys};
 
 /// Every section as Markdown: a heading, and a row per key with its meaning, default and range.
-pub fn key_tables() -> String {
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "a test holds the guide against it")
+)]
+pub(crate) fn key_tables() -> String {
     let defaults = defaults();
     let mut lines = vec!["### The run".to_owned()];
     lines.extend(table("", &defaults));

@@ -6,10 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::Figure;
 use super::tick::Tick;
-use crate::loss::AdversarialKind;
 use crate::model::{DiscriminatorConfig, TransitionKind};
 use crate::number::Real;
-use crate::settings::Config;
+use crate::settings::{AdversarialKind, Config};
 
 /// Ticks in a row that must agree before a state begins or ends: one tick may be chance.
 const AGREEING_TICKS: usize = 3;
@@ -53,7 +52,7 @@ impl Condition {
     ];
 
     /// What it is and what to try with this configuration, in one line.
-    pub fn advice(self, config: &Config) -> &'static str {
+    pub(crate) fn advice(self, config: &Config) -> &'static str {
         match self {
             Self::DiscriminatorWins => {
                 "the discriminator wins: it is sure of nearly every patch and no translation convinces it; lower \
@@ -102,6 +101,7 @@ impl Condition {
 }
 
 /// Follows a run tick by tick and says when a state begins.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Watch {
     config: Config,

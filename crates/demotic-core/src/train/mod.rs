@@ -7,7 +7,7 @@ mod best;
 mod checkpoint;
 pub(crate) mod composite;
 mod diff_augment;
-pub mod figures;
+pub(crate) mod figures;
 mod header;
 pub mod health;
 mod inputs;
@@ -29,13 +29,14 @@ mod upload;
 mod weights;
 mod window;
 
-pub use crate::settings::BestMetric;
 pub use best::Best;
 pub use checkpoint::{Checkpoint, CheckpointInfo, latest_checkpoint};
 pub(crate) use composite::{Composites, Layout, plan};
-pub use figures::{Chart, Column, Figure, Figures};
+pub use figures::{Chart, Column, Figure, Figures, Row};
 pub use header::{Fact, Header};
+#[doc(hidden)]
 pub use kernels::measured_on;
+#[doc(hidden)]
 pub use launches::Launches;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use launches::{adapter, turn};

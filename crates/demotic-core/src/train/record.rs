@@ -61,7 +61,7 @@ pub enum Record {
 
 impl Record {
     /// The generator steps done when it was noted.
-    pub fn step(&self) -> u64 {
+    pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Tick(tick) => tick.step,
             Self::Event(

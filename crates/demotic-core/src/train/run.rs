@@ -240,6 +240,7 @@ impl RunDir {
 }
 
 /// The step of a sample's file name, `step-00000500.png` or `labels-00000500.png`.
+#[doc(hidden)]
 pub fn sample_step(name: &str) -> Option<u64> {
     let number = name
         .strip_prefix("step-")
@@ -301,6 +302,7 @@ pub fn newest(root: &Path, name: &str) -> Result<PathBuf, Error> {
 ///
 /// # Errors
 /// [`Error::Input`] where it is not empty or a file, [`Error::Io`].
+#[doc(hidden)]
 pub fn require_unused(path: &Path) -> Result<(), Error> {
     match fs::read_dir(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -329,6 +331,7 @@ pub fn require_unused(path: &Path) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Input`].
+#[doc(hidden)]
 pub fn require_run(folder: &Path) -> Result<(), Error> {
     let problem = if !folder.exists() {
         "there is no such run folder"

@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
     Bootstrap, Evaluation, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen, Spread, Validator,
-    evaluate, evaluate_pairs, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled,
-    psnr, recognition, see, ssim,
+    evaluate, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled, psnr,
+    recognition, see, ssim,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
@@ -161,7 +161,6 @@ fn means_are_over_pictures() {
     ];
     let mean = mean_scores(&a, &b, 12).unwrap();
     assert!((mean.psnr - f64::midpoint(each[0].psnr, each[1].psnr)).abs() < 1e-12);
-    assert_eq!(Some(mean), evaluate_pairs(&a, &b, 12));
     assert_eq!(mean_scores(&[], &[], 12), None);
 }
 
