@@ -5,6 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+use crate::data::canvas::open_canvas;
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
@@ -214,6 +215,7 @@ pub struct Framed {
     background: [u8; 3],
     channels: Channels,
     fit: Fit,
+    keeps_canvas: bool,
 }
 
 /// A translation at its input's size.
@@ -251,6 +253,17 @@ impl Framed {
             background,
             channels,
             fit: Fit::Pad,
+            keeps_canvas: true,
+        }
+    }
+
+    /// Whether [`Self::laid_back`] leaves the paper beside a drawing as it is, as it does unless told
+    /// otherwise.
+    #[must_use]
+    pub fn keeping_canvas(self, keeps_canvas: bool) -> Self {
+        Self {
+            keeps_canvas,
+            ..self
         }
     }
 
@@ -353,21 +366,54 @@ impl Framed {
         }
     }
 
+    /// Puts the paper beside a drawing back into the translated square, where styles whose drawings fill
+    /// the picture leave smears. Nothing where the translation paints most of it: then the style has a ground
+    /// of its own. Nor with a transparency that the generator drew.
+    fn put_canvas_back(&self, square: &[f32], translated: &mut [f32]) {
+        if !self.keeps_canvas || self.channels == Channels::Rgba {
+            return;
+        }
+        let mut ground = vec![0.0; self.channels.count()];
+        self.channels.write(&[0; 4], self.background, &mut ground);
+        let side = self.size_px as usize;
+        let plane = side * side;
+        let distance = |planes: &[f32], pixel: usize| {
+            let channels = ground.iter().enumerate();
+            let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
+            127.5 * far.fold(0.0, f32::max)
+        };
+        let distances: Vec<f32> = (0..plane).map(|pixel| distance(square, pixel)).collect();
+        let canvas = open_canvas(&distances, [side; 2]);
+        let canvas: Vec<usize> = (0..plane).filter(|pixel| canvas[*pixel]).collect();
+        let is_painted = |pixel: &&usize| distance(translated, **pixel) > PAINT.to_f32();
+        if 2 * canvas.iter().filter(is_painted).count() > canvas.len() {
+            return;
+        }
+        for c in 0..ground.len() {
+            for pixel in &canvas {
+                translated[c * plane + pixel] = square[c * plane + pixel];
+            }
+        }
+    }
+
     /// Like [`Self::back`] with the input's own sharpness, where it is larger than the square: what the
     /// translation changes is enlarged, spread within regions of the input, and laid into it, as training
-    /// does on the small scale.
+    /// does on the small scale. The paper beside a drawing stays as it is (three of the eight straight ways
+    /// from there to the border meet no mark), unless the translation paints most of it.
     ///
     /// # Shapes
     /// `translated`: `[c, size_px, size_px]` in [-1, 1].
     pub fn laid_back(self, translated: &[f32], filter: Filter, rule: AlphaRule) -> Unframed {
         let (width_px, height_px) = (self.original.width_px, self.original.height_px);
+        let square = self.square();
+        let mut change = translated.to_vec();
+        self.put_canvas_back(&square, &mut change);
         if width_px.max(height_px) <= self.size_px {
-            return self.back(translated, rule);
+            return self.back(&change, rule);
         }
         let (channels, background) = (self.channels, self.background);
-        let mut change = self.square();
-        for (value, translated) in change.iter_mut().zip(translated) {
-            *value = translated - *value;
+        for (translated, seen) in change.iter_mut().zip(&square) {
+            *translated -= seen;
         }
         let part = self.original.place_in(self.size_px);
         let change = Enlarged::new(&change, self.size_px as usize, part, width_px, height_px);
@@ -496,6 +542,51 @@ mod tests {
             height_px,
             premultiplied,
         }
+    }
+
+    #[test]
+    fn paper_beside_a_drawing_stays_as_it_is_unless_the_style_has_a_ground() {
+        const SIDE: u32 = 16;
+        let is_line = |x: u32, y: u32| {
+            let inside = (5..11).contains(&x) && (5..11).contains(&y);
+            (4..12).contains(&x) && (4..12).contains(&y) && !inside
+        };
+        let drawing = picture(SIDE, SIDE, |x, y| {
+            let value = if is_line(x, y) { 0 } else { 255 };
+            [value, value, value, 255]
+        });
+        let plane = (SIDE * SIDE) as usize;
+        // Painted blue where a rule says so.
+        let painted = |is_painted: &dyn Fn(u32, u32) -> bool| {
+            let framed = Framed::new(drawing.clone(), SIDE, [255; 3], Channels::Rgb);
+            let mut square = framed.square();
+            for pixel in 0..SIDE * SIDE {
+                let (x, y) = (pixel % SIDE, pixel / SIDE);
+                if is_painted(x, y) && !is_line(x, y) {
+                    square[pixel as usize] = -1.0;
+                    square[plane + pixel as usize] = -1.0;
+                }
+            }
+            (framed, square)
+        };
+        let filter = Filter {
+            reach: 0.6,
+            edge: 15.0,
+            edge_fake: 0.0,
+        };
+        let inside = (6 * SIDE + 6) as usize * 4;
+        let beside = (6 * SIDE + 13) as usize * 4;
+        let colours = |(framed, square): (Framed, Vec<f32>)| {
+            let drawn = framed.laid_back(&square, filter, AlphaRule::Keep);
+            [inside, beside].map(|place| drawn.rgba[place])
+        };
+        // A smear on the right side: put back; the fill stays.
+        let smear = |x: u32, y: u32| (4..12).contains(&y) && x > 4;
+        assert_eq!(colours(painted(&smear)), [0, 255]);
+        let (framed, square) = painted(&smear);
+        assert_eq!(colours((framed.keeping_canvas(false), square)), [0, 0]);
+        // A ground everywhere is the style's own.
+        assert_eq!(colours(painted(&|_, _| true)), [0, 0]);
     }
 
     #[test]

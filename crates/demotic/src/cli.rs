@@ -258,6 +258,9 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
+    /// What becomes of the paper beside a drawing, where a run's filter keeps the input's shapes
+    #[arg(long, value_enum, default_value_t = CanvasArg::Auto)]
+    pub(crate) canvas: CanvasArg,
     /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
     #[arg(long)]
     pub(crate) white_paper: bool,
@@ -339,6 +342,15 @@ fn temperature(text: &str) -> Result<f32, String> {
         Ok(value) if (0.0..=10.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to 10".into()),
     }
+}
+
+/// `--canvas`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CanvasArg {
+    /// The paper beside a drawing stays as it is, unless the translation paints most of it
+    Auto,
+    /// As the network paints it
+    Redraw,
 }
 
 /// `--alpha`

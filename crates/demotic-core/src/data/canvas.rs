@@ -11,6 +11,42 @@ pub(crate) fn canvas(distances: &[f32], size: [usize; 2]) -> Vec<bool> {
     joined_to_the_border(|pixel| distances[pixel] <= INK, size)
 }
 
+/// A channel that is farther from the background than this is a mark, of 255: thin or faint ink, too.
+const MARK: f32 = 16.0;
+/// Of eight straight ways to the border, along rows, columns and diagonals, so many lie open beside a
+/// drawing: half of the picture or more does. Inside an outline with a gap it is one or two.
+const OPEN_WAYS: u8 = 3;
+
+/// Pixels that plainly lie beside a drawing: no mark stands on them, nor on three of the eight straight ways
+/// from them to the border.
+///
+/// `distances` as [`canvas`] has them; returns one a pixel.
+pub(crate) fn open_canvas(distances: &[f32], [width, height]: [usize; 2]) -> Vec<bool> {
+    let mut ways = vec![0; width * height];
+    for [down, right] in [[0, 1], [1, 1], [1, 0], [1, -1]] {
+        for sign in [1, -1] {
+            // A way lies open where the next pixel along it does, or none is left.
+            let mut open = vec![false; width * height];
+            let mut look = |pixel: usize| {
+                let (x, y) = (pixel % width, pixel / width);
+                let next_x = x.checked_add_signed(sign * right).filter(|x| *x < width);
+                let next_y = y.checked_add_signed(sign * down).filter(|y| *y < height);
+                let next = next_x.zip(next_y);
+                let is_on = next.is_none_or(|(x, y)| open[y * width + x]);
+                open[pixel] = distances[pixel] <= MARK && is_on;
+                ways[pixel] += u8::from(open[pixel]);
+            };
+            // The next pixel is looked at before.
+            if sign > 0 {
+                (0..width * height).rev().for_each(&mut look);
+            } else {
+                (0..width * height).for_each(&mut look);
+            }
+        }
+    }
+    ways.into_iter().map(|ways| ways >= OPEN_WAYS).collect()
+}
+
 /// Open pixels that a way over open neighbours, by an edge and not by a corner, joins to the border.
 pub(crate) fn joined_to_the_border(
     is_open: impl Fn(usize) -> bool,
@@ -35,4 +71,65 @@ pub(crate) fn joined_to_the_border(
         met.extend((y + 1 < height).then(|| pixel + width));
     }
     joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pixels by letters: `#` is ink, `.` faint ink, the rest paper.
+    fn kept(rows: &[&str]) -> Vec<String> {
+        let size = [rows[0].len(), rows.len()];
+        let distances: Vec<f32> = rows
+            .iter()
+            .flat_map(|row| row.bytes())
+            .map(|letter| match letter {
+                b'#' => 255.0,
+                b'.' => 20.0,
+                _ => 0.0,
+            })
+            .collect();
+        let open = open_canvas(&distances, size);
+        let letter = |open: &bool| if *open { 'o' } else { ' ' };
+        open.chunks(size[0])
+            .map(|row| row.iter().map(letter).collect())
+            .collect()
+    }
+
+    #[test]
+    fn paper_beside_a_drawing_is_open_and_what_an_outline_holds_is_not() {
+        let closed = [
+            "         ",
+            " ####### ",
+            " #     # ",
+            " #     # ",
+            " #     # ",
+            " ####### ",
+            "         ",
+        ];
+        let open = [
+            "ooooooooo",
+            "o       o",
+            "o       o",
+            "o       o",
+            "o       o",
+            "o       o",
+            "ooooooooo",
+        ];
+        assert_eq!(kept(&closed), open);
+        // A gap lets one or two straight ways in; faint ink holds as well as black.
+        let gap = [
+            "         ",
+            " ### ### ",
+            " #     . ",
+            " #     . ",
+            " #     . ",
+            " ####### ",
+            "         ",
+        ];
+        let found = kept(&gap);
+        assert_eq!(found[2..5], open[2..5]);
+        // Without ink all of it is open.
+        assert_eq!(kept(&["    "; 4]), ["oooo"; 4]);
+    }
 }

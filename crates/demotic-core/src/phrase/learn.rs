@@ -866,6 +866,11 @@ impl Words {
         self.state.found.blend.ranked(log_probs, likeness)
     }
 
+    /// What was found on what is held out.
+    pub(crate) fn found(&self) -> Found {
+        self.state.found
+    }
+
     /// `log p_bag` of phrases: `[phrases][ideas]`.
     pub(crate) fn log_probs(&self, phrases: &[&str]) -> Vec<Vec<f32>> {
         let ideas = self.codes.len();

@@ -13,7 +13,7 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, CodeSource, Framed};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::{AlphaArg, TranslateArgs};
+use crate::cli::{AlphaArg, CanvasArg, TranslateArgs};
 use crate::failure::{input, io};
 use crate::inputs::{self, Existing, Job};
 use crate::output::{duration, show};
@@ -45,8 +45,11 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
     let side = data.size_px as usize;
-    let framed =
-        |picture| Framed::new(picture, data.size_px, background, data.channels).fitted(data.fit);
+    let framed = |picture| {
+        Framed::new(picture, data.size_px, background, data.channels)
+            .fitted(data.fit)
+            .keeping_canvas(args.canvas == CanvasArg::Auto)
+    };
     let source = code_source(args, framed, data.size_px)?;
     let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &source)?;
     make_folder(&jobs)?;
