@@ -59,16 +59,16 @@ pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
-    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, gathered_at_once, join, latent,
-    norm_row, twice,
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, blend, clipping, divergence, gathered_at_once,
+    join, latent, norm_row, twice,
 };
-pub use near::{figures, gather, mixed, total};
+pub use near::{adam_clipped, figures, gather, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
 #[cfg(feature = "wgpu")]
-pub(crate) use wgsl::{convolution_kernels, weight_gradient_runs};
+pub(crate) use wgsl::{convolution_kernels, squared_sums, weight_gradient_runs};
 
 /// True where a device is another machine's.
 #[cfg(feature = "remote")]
@@ -508,11 +508,15 @@ pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamScalars {
-    pub(crate) beta_1: f32,
-    pub(crate) beta_2: f32,
-    pub(crate) rate: f32,
-    pub(crate) epsilon: f32,
+pub struct AdamScalars {
+    /// What the first moment keeps of itself.
+    pub beta_1: f32,
+    /// The same of the second moment.
+    pub beta_2: f32,
+    /// Step size.
+    pub rate: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
 }
 
 /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`:

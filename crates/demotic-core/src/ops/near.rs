@@ -15,9 +15,9 @@ use burn::tensor::{Device, Int, Tensor, activation};
 
 use super::meeting::{Meeting, is_leaf_or_none, split};
 use super::shapes::{Shape, meet};
-use super::{GATHERED, Gather, TensorShape, padded};
+use super::{AdamScalars, GATHERED, Gather, TensorShape, padded};
 #[cfg(feature = "wgpu")]
-use super::{four, weight_gradient_runs};
+use super::{four, squared_sums, weight_gradient_runs};
 use super::{is_near_wgsl, norm_act_meeting};
 
 /// What is done to a tensor on the way into a convolution.
@@ -267,6 +267,94 @@ pub(crate) fn join(parts: Vec<Tensor<1>>) -> Tensor<1> {
     ))
 }
 
+/// What gradients of this norm are multiplied by, `[1]`; none where they are left.
+pub(crate) fn clipping(norm: &Tensor<1>, norm_max: f32) -> Option<Tensor<1>> {
+    (norm_max > 0.0).then(|| {
+        (norm.clone() + 1e-12)
+            .recip()
+            .mul_scalar(norm_max)
+            .clamp_max(1.0)
+    })
+}
+
+/// What an update of all weights at once is told.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
+)]
+pub(crate) struct Clipped {
+    pub(super) scalars: AdamScalars,
+    pub(super) norm_max: f32,
+    /// Elements have rates of their own.
+    pub(super) is_rated: bool,
+}
+
+/// An update by Adam (`ops::adam`) of all weights of a network, whose gradients are first multiplied by
+/// `norm_max` over their norm where that is above it; a `norm_max` of 0 leaves them. `rates`: factors on the
+/// step size, an element each. Weights, both moments, and the norm before, `[1]`.
+///
+/// # Shapes
+/// weights, gradients, both moments and `rates`: `[n]`
+pub fn adam_clipped(
+    [weights, gradient, first, second]: [Tensor<1>; 4],
+    rates: Option<Tensor<1>>,
+    scalars: AdamScalars,
+    norm_max: f32,
+) -> [Tensor<1>; 4] {
+    if is_near_wgsl(&weights.device()) {
+        let is_rated = rates.is_some();
+        let rates = rates.unwrap_or_else(|| gradient.clone());
+        let squares = <Dispatch as NearOps>::squares(gradient.clone().into_dispatch());
+        let (weights, first, second, norm) = <Dispatch as NearOps>::adam_clipped(
+            weights.into_dispatch(),
+            gradient.into_dispatch(),
+            first.into_dispatch(),
+            second.into_dispatch(),
+            squares,
+            rates.into_dispatch(),
+            Clipped {
+                scalars,
+                norm_max,
+                is_rated,
+            },
+        );
+        return [weights, first, second, norm].map(Tensor::from_dispatch);
+    }
+    let s = scalars;
+    let norm = gradient.clone().square().sum().sqrt();
+    let gradient = match clipping(&norm, norm_max) {
+        Some(factor) => gradient * factor,
+        None => gradient,
+    };
+    let first = first.mul_scalar(s.beta_1) + gradient.clone().mul_scalar(1.0 - s.beta_1);
+    let second = second.mul_scalar(s.beta_2) + gradient.square().mul_scalar(1.0 - s.beta_2);
+    let change = first.clone() / (second.clone().sqrt() + s.epsilon);
+    let change = match rates {
+        Some(rates) => change * rates,
+        None => change,
+    };
+    [weights - change.mul_scalar(s.rate), first, second, norm]
+}
+
+/// How far [`blend`] goes.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read it")
+)]
+pub(crate) struct Share(pub(super) f32);
+
+/// `average + share * (current - average)`, outside any graph, `[n]`.
+pub(crate) fn blend(average: Tensor<1>, current: Tensor<1>, share: f32) -> Tensor<1> {
+    if !is_near_wgsl(&average.device()) {
+        return average.clone() + (current - average).mul_scalar(share);
+    }
+    let (average, current) = (average.into_dispatch(), current.into_dispatch());
+    let blended = <Dispatch as NearOps>::blend(average, current, Share(share));
+    Tensor::from_dispatch(blended)
+}
+
 /// [`super::norm_act`] with one scale and shift a channel for all pictures, whose gradients may come in runs
 /// (`super::conv`). `meeting`: that of `x`.
 ///
@@ -442,6 +530,31 @@ pub(crate) trait NearOps: Backend {
         g: FloatTensor<Self>,
         sizes: Vec<usize>,
     ) -> FloatTensor<Self>;
+    /// Sums of squares, shares of the vector's, for [`NearOps::adam_clipped`]; as that, outside any graph.
+    #[fusion(meta = squares_spec)]
+    fn squares(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Weights, moments and norm. `rates`: not looked at unless `clipped` says so.
+    #[fusion(meta = |weights, _, first, second, _, _, _| (weights.clone(), first.clone(), second.clone(), TensorSpec::new(TensorShape::new([1]), weights.dtype)))]
+    fn adam_clipped(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        squares: FloatTensor<Self>,
+        rates: FloatTensor<Self>,
+        clipped: Clipped,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
+    #[fusion(dtype = average, shape = average)]
+    fn blend(
+        average: FloatTensor<Self>,
+        current: FloatTensor<Self>,
+        share: Share,
+    ) -> FloatTensor<Self>;
     /// `meeting`: that of `x`, of use to the backward pass.
     #[fusion(dtype = x, shape = x)]
     fn norm_row(
@@ -508,6 +621,12 @@ fn mixed_spec(real: &TensorSpec) -> TensorSpec {
 fn padded_spec(dy: &TensorSpec, sizes: &[usize]) -> TensorSpec {
     let length: usize = sizes.iter().map(|size| padded(*size)).sum();
     TensorSpec::new(TensorShape::new([length]), dy.dtype)
+}
+
+#[cfg(feature = "wgpu")]
+fn squares_spec(gradient: &TensorSpec) -> TensorSpec {
+    let sums = squared_sums(gradient.shape.num_elements());
+    TensorSpec::new(TensorShape::new([sums]), gradient.dtype)
 }
 
 #[cfg(feature = "wgpu")]
@@ -849,6 +968,31 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         _: Vec<usize>,
     ) -> FloatTensor<Self> {
         unreachable!("parameters are updated outside the graph")
+    }
+
+    fn squares(_: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("parameters are updated outside the graph")
+    }
+
+    fn adam_clipped(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Clipped,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        unreachable!("parameters are updated outside the graph")
+    }
+
+    fn blend(_: FloatTensor<Self>, _: FloatTensor<Self>, _: Share) -> FloatTensor<Self> {
+        unreachable!("parameters are averaged outside the graph")
     }
 
     fn total_gradient(_: FloatTensor<Self>, _: Vec<usize>, _: Weights) -> FloatTensor<Self> {

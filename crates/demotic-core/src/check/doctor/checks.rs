@@ -119,6 +119,7 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
         all.push(crf(labels, side));
     }
     all.push(adam());
+    all.push(clipped_adam());
     all
 }
 
@@ -1173,6 +1174,64 @@ fn adam() -> Case {
                 out[1].push(first);
                 out[2].push(second);
             }
+            out
+        })),
+    }
+}
+
+/// The update of a network's weights all at once, by gradients longer than they may be, each weight with a
+/// rate of its own.
+fn clipped_adam() -> Case {
+    let n = 9000;
+    let norm_max = 5.0;
+    let [w, g, m] = [84, 85, 86].map(|step| numbers(step, n));
+    let [v, rates] = [87, 88].map(|step| -> Vec<f32> {
+        let values = numbers(step, n);
+        values.iter().map(|v| v.abs()).collect()
+    });
+    let scalars = AdamScalars {
+        beta_1: 0.5,
+        beta_2: 0.99,
+        rate: 1e-2,
+        epsilon: 1e-8,
+    };
+    let host_values = [w.clone(), g.clone(), m.clone(), v.clone(), rates.clone()];
+    Case {
+        operation: "Adam, clipped",
+        size: format!("{n} weights"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let [w, g, m, v, rates] =
+                [&w, &g, &m, &v, &rates].map(|values| tensor(values, [n], device));
+            let [w, m, v, norm] = ops::adam_clipped([w, g, m, v], Some(rates), scalars, norm_max);
+            vec![
+                ("weights", host(w)),
+                ("first moments", host(m)),
+                ("second moments", host(v)),
+                ("norm", host(norm)),
+            ]
+        }),
+        truth: Some(Box::new(move || {
+            let [w, g, m, v, rates] = host_values.each_ref().map(|values| wide(values));
+            let [b1, b2, rate, epsilon] = [
+                scalars.beta_1,
+                scalars.beta_2,
+                scalars.rate,
+                scalars.epsilon,
+            ]
+            .map(f64::from);
+            let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let factor = (f64::from(norm_max) / norm).min(1.0);
+            let mut out = vec![Vec::new(); 3];
+            for i in 0..n {
+                let g = factor * g[i];
+                let first = b1 * m[i] + (1.0 - b1) * g;
+                let second = b2 * v[i] + (1.0 - b2) * g * g;
+                out[0].push(w[i] - rates[i] * rate * first / (second.sqrt() + epsilon));
+                out[1].push(first);
+                out[2].push(second);
+            }
+            out.push(vec![norm]);
             out
         })),
     }

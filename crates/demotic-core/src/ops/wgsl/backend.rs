@@ -8,12 +8,12 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence, net_edges,
-    net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed, net_norm,
-    net_part, net_resize, net_total, plain,
+    Shader, dims, net_adam, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence,
+    net_edges, net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed,
+    net_norm, net_part, net_resize, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{NearOps, Weights};
+use crate::ops::near::{Clipped, NearOps, Share, Weights};
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
 /// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
@@ -384,6 +384,34 @@ impl NearOps for CubeBackend {
         gathered(flat, start, parts.into_iter().take(sizes.len()), &sizes)
     }
 
+    fn squares(gradient: CubeTensor) -> CubeTensor {
+        net_adam::squares(&plain(gradient))
+    }
+
+    fn adam_clipped(
+        weights: CubeTensor,
+        gradient: CubeTensor,
+        first: CubeTensor,
+        second: CubeTensor,
+        squares: CubeTensor,
+        rates: CubeTensor,
+        clipped: Clipped,
+    ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        let [first, second] = [first, second].map(|moment| changeable(plain(moment)));
+        let (updated, norm) = net_adam::update(
+            &plain(weights),
+            [&plain(gradient), &plain(squares)],
+            [&first, &second],
+            &plain(rates),
+            clipped,
+        );
+        (updated, first, second, norm)
+    }
+
+    fn blend(average: CubeTensor, current: CubeTensor, share: Share) -> CubeTensor {
+        net_adam::blend(&plain(average), &plain(current), share.0)
+    }
+
     fn total(
         a: CubeTensor,
         b: CubeTensor,
@@ -467,6 +495,15 @@ impl NearOps for CubeBackend {
     }
 }
 
+/// A tensor that may change in place: a copy where somebody else holds it.
+fn changeable(tensor: CubeTensor) -> CubeTensor {
+    if tensor.can_mut() {
+        tensor
+    } else {
+        tensor.copy()
+    }
+}
+
 /// Arrays in a flat buffer, which is written in place where nobody else holds it.
 fn gathered(
     flat: CubeTensor,
@@ -474,7 +511,7 @@ fn gathered(
     parts: impl Iterator<Item = CubeTensor>,
     sizes: &[usize],
 ) -> CubeTensor {
-    let flat = if flat.can_mut() { flat } else { flat.copy() };
+    let flat = changeable(flat);
     let parts: Vec<CubeTensor> = parts.map(plain).collect();
     net_gather::launch(&flat, start, &parts, sizes);
     flat

@@ -6,6 +6,7 @@
 mod backend;
 #[cfg(test)]
 mod guards;
+mod net_adam;
 mod net_affine;
 mod net_conv;
 mod net_conv_sum;
@@ -43,6 +44,7 @@ use demotic_crf::template::{Values, expand};
 use crate::ops::padded;
 
 pub(crate) use backend::convolution_kernels;
+pub(crate) use net_adam::sums as squared_sums;
 pub(crate) use net_conv_weight::runs as weight_gradient_runs;
 
 /// Workgroups along one axis; more go to the second.

@@ -17,16 +17,17 @@ use super::net_conv::{NetConv, Tile};
 use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
-    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv, net_conv_sum,
-    net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
-    net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
+    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_adam, net_affine, net_conv,
+    net_conv_sum, net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter,
+    net_gather, net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{NearOps, Weights};
+use crate::ops::near::{Clipped, NearOps, Share, Weights};
 use crate::ops::{
-    Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part, Reading, padded,
+    AdamScalars, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
+    Reading, padded,
 };
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
@@ -994,6 +995,84 @@ fn totals_and_joined_vectors_agree_with_float64_within_their_buffers() {
     });
 }
 
+/// An update of weights, gradients and moments by the formula: weights, both moments, the norm.
+fn updated(values: [&[f32]; 4], rates: Option<&[f32]>, clipped: Clipped) -> [Vec<f64>; 4] {
+    let [w, g, m, v] = values.map(wide);
+    let AdamScalars {
+        beta_1,
+        beta_2,
+        rate,
+        epsilon,
+    } = clipped.scalars;
+    let [b1, b2, rate, epsilon] = [beta_1, beta_2, rate, epsilon].map(f64::from);
+    let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let norm_max = f64::from(clipped.norm_max);
+    let factor = if norm_max > 0.0 {
+        (norm_max / norm).min(1.0)
+    } else {
+        1.0
+    };
+    let mut truth = [vec![], vec![], vec![], vec![norm]];
+    for i in 0..w.len() {
+        let g = factor * g[i];
+        let first = b1 * m[i] + (1.0 - b1) * g;
+        let second = b2 * v[i] + (1.0 - b2) * g * g;
+        let own = rates.map_or(1.0, |rates| f64::from(rates[i]));
+        truth[0].push(w[i] - own * rate * first / (second.sqrt() + epsilon));
+        truth[1].push(first);
+        truth[2].push(second);
+    }
+    truth
+}
+
+#[test]
+fn updates_of_all_weights_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // One workgroup's sums of squares, and several workgroups'; clipped, within the norm, and left.
+    for (size, norm_max) in [(70, 1.0), (10_000, 3.0), (10_000, 1e3), (5_000, 0.0)] {
+        let scalars = AdamScalars {
+            beta_1: 0.5,
+            beta_2: 0.99,
+            rate: 1e-2,
+            epsilon: 1e-8,
+        };
+        let [w, g, m] = [190, 191, 192].map(|step| numbers(step, size));
+        let [v, rates] = [193, 194].map(|step| -> Vec<f32> {
+            let values = numbers(step, size);
+            values.iter().map(|v| v.abs() + 0.1).collect()
+        });
+        for is_rated in [false, true] {
+            let clipped = Clipped {
+                scalars,
+                norm_max,
+                is_rated,
+            };
+            let of = is_rated.then_some(&rates[..]);
+            let truth = updated([&w, &g, &m, &v], of, clipped);
+            let what = format!("{size} weights, {clipped:?}");
+            bench.check(&what, &truth.each_ref().map(Vec::as_slice), || {
+                // Moments change in place: they are others each time.
+                let [w, g, m, v, rates] =
+                    [&w, &g, &m, &v, &rates].map(|values| bench.tensor(values, &[size]));
+                let squares = CubeBackend::squares(g.clone());
+                let (w, m, v, norm) =
+                    CubeBackend::adam_clipped(w, g, m, v, squares, rates, clipped);
+                vec![w, m, v, norm]
+            });
+        }
+        let blended: Vec<f64> = wide(&w)
+            .into_iter()
+            .zip(wide(&m))
+            .map(|(old, new)| old + 0.25 * (new - old))
+            .collect();
+        bench.check("their average", &[&blended], || {
+            let [w, m] = [&w, &m].map(|values| bench.tensor(values, &[size]));
+            vec![CubeBackend::blend(w, m, Share(0.25))]
+        });
+    }
+}
+
 /// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
 const RECIPES: [(usize, usize, usize, usize); 20] = [
     // quickstart, paired: 32 px, 48 channels
@@ -1288,6 +1367,38 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
         bindings.truncate(count);
         bindings.push("FLAT");
         translate(&text::<net_gather::NetGather>(constants, 256, &bindings));
+    }
+}
+
+#[test]
+fn every_kernel_of_an_update_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let update = |norm_max, is_rated| {
+        net_adam::Part::Update(Clipped {
+            scalars: AdamScalars {
+                beta_1: 0.5,
+                beta_2: 0.99,
+                rate: 1e-3,
+                epsilon: 1e-8,
+            },
+            norm_max,
+            is_rated,
+        })
+    };
+    let all = [
+        "GRADIENT", "SUMS", "WEIGHTS", "FIRST", "SECOND", "UPDATED", "NORM", "RATES",
+    ];
+    for (part, bindings) in [
+        (net_adam::Part::Squares, &all[..2]),
+        (update(10.0, false), &all[..7]),
+        (update(10.0, true), &all),
+        (update(0.0, false), &all[..7]),
+        (
+            net_adam::Part::Blend { share: 0.1 },
+            &["AVERAGE", "CURRENT", "BLENDED"],
+        ),
+    ] {
+        let constants = net_adam::constants(10_000, part);
+        translate(&text::<net_adam::NetAdam>(constants, 256, bindings));
     }
 }
 
