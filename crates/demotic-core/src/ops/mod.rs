@@ -59,8 +59,8 @@ pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
-    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, blend, clipping, divergence, gathered_at_once,
-    join, latent, norm_row, twice,
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, blend, clipping, divergence, gather_sums,
+    gathered_at_once, join, latent, norm_row, twice,
 };
 pub use near::{adam_clipped, figures, gather, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;

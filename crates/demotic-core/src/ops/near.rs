@@ -1,6 +1,11 @@
 //! Operations that `wgpu` devices of this machine have as kernels ([`is_near_wgsl`]), where they take the
 //! place of several launches; elsewhere the same is composed of [`super::NetOps`] and tensor operations.
 
+use std::any::Any;
+#[cfg(feature = "wgpu")]
+use std::sync::PoisonError;
+use std::sync::{Arc, Mutex};
+
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -161,7 +166,7 @@ pub fn total(terms: &[(Tensor<1>, f32)]) -> Tensor<1> {
 /// Arrays that one [`gather`] takes on a device, at most.
 pub(crate) fn gathered_at_once(device: &Device) -> usize {
     if is_near_wgsl(device) {
-        PAIRED
+        usize::MAX
     } else {
         GATHERED
     }
@@ -171,8 +176,8 @@ pub(crate) fn gathered_at_once(device: &Device) -> usize {
 /// takes there; a longer array comes in runs, which are added up. Only where our kernels run.
 ///
 /// # Panics
-/// For no arrays, more than a device takes at once (seven, or fourteen), and one whose length is no multiple
-/// of its size.
+/// For no arrays, more than a device takes at once (seven, or any number), and one whose length is no
+/// multiple of its size.
 pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usize]) -> Tensor<1> {
     let count = parts.len();
     let most = gathered_at_once(&flat.device());
@@ -186,7 +191,8 @@ pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usi
         );
     }
     if is_near_wgsl(&flat.device()) {
-        return gather_pairs(flat, start, &parts, sizes.to_vec());
+        let parts = parts.into_iter().map(Some).collect();
+        return gather_sums(flat, start, parts, sizes);
     }
     let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
     let mut parts = parts.into_iter();
@@ -215,18 +221,100 @@ pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usi
     ))
 }
 
-/// Arrays that one [`gather_pairs`] takes.
-const PAIRED: usize = 14;
-
-/// [`gather`] of up to [`PAIRED`] arrays.
-fn gather_pairs(
+/// [`gather`] of any number of arrays, each the sum of as many: `summands` has those of the first array, then
+/// those of the second, and so on; one that is not there counts as zeros. On devices [`is_near_wgsl`] alone.
+pub(crate) fn gather_sums(
     flat: Tensor<1>,
     start: usize,
-    parts: &[Tensor<1>],
-    sizes: Vec<usize>,
+    summands: Vec<Option<Tensor<1>>>,
+    sizes: &[usize],
 ) -> Tensor<1> {
+    assert!(
+        !sizes.is_empty() && summands.len().is_multiple_of(sizes.len()),
+        "{} summands of {} arrays",
+        summands.len(),
+        sizes.len()
+    );
+    let places = Places {
+        start,
+        sizes: sizes.to_vec(),
+        are_there: summands.iter().map(Option::is_some).collect(),
+    };
+    let waiting = Waiting::default();
+    let there: Vec<Tensor<1>> = summands.into_iter().flatten().collect();
+    let calls = there.len().div_ceil(AT_A_CALL);
+    let calls = there.chunks(AT_A_CALL).zip(1..=calls).map(|(parts, call)| {
+        let is_last = call * AT_A_CALL >= there.len();
+        let call = GatherCall {
+            count: parts.len(),
+            waiting: waiting.clone(),
+            places: is_last.then(|| places.clone()),
+        };
+        (parts, call)
+    });
+    calls.fold(flat, |flat, (parts, call)| gather_call(flat, parts, call))
+}
+
+/// Arrays that one call of [`NearOps::gather_all`] takes.
+const AT_A_CALL: usize = 14;
+
+/// Where arrays go in a flat buffer.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
+)]
+pub(crate) struct Places {
+    pub(super) start: usize,
+    /// Elements of each array in the buffer.
+    pub(super) sizes: Vec<usize>,
+    /// Of each array, one after the other, which summands there are.
+    pub(super) are_there: Vec<bool>,
+}
+
+/// Arrays of earlier calls, which wait for the launch that takes them all.
+#[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
+)]
+pub(crate) struct Waiting(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+
+#[cfg(feature = "wgpu")]
+impl Waiting {
+    pub(super) fn put(&self, array: impl Any + Send) {
+        let mut arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arrays.push(Box::new(array));
+    }
+
+    /// All of them, which are of one type.
+    pub(super) fn take<T: Any>(&self) -> Vec<T> {
+        let arrays = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let arrays = arrays.into_iter().map(|array| {
+            let array = array.downcast::<T>();
+            *array.unwrap_or_else(|_| unreachable!("arrays of one backend wait together"))
+        });
+        arrays.collect()
+    }
+}
+
+/// What a call of [`NearOps::gather_all`] brings.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read it")
+)]
+pub(crate) struct GatherCall {
+    /// The first of its arrays; the rest is not looked at.
+    pub(super) count: usize,
+    pub(super) waiting: Waiting,
+    /// Of the last call.
+    pub(super) places: Option<Places>,
+}
+
+fn gather_call(flat: Tensor<1>, parts: &[Tensor<1>], call: GatherCall) -> Tensor<1> {
     let part = |k: usize| parts[k.min(parts.len() - 1)].clone().into_dispatch();
-    Tensor::from_dispatch(<Dispatch as NearOps>::gather_pairs(
+    Tensor::from_dispatch(<Dispatch as NearOps>::gather_all(
         flat.into_dispatch(),
         part(0),
         part(1),
@@ -242,8 +330,7 @@ fn gather_pairs(
         part(11),
         part(12),
         part(13),
-        start,
-        sizes,
+        call,
     ))
 }
 
@@ -474,10 +561,9 @@ pub(crate) trait NearOps: Backend {
     fn twice(x: FloatTensor<Self>) -> FloatTensor<Self>;
     #[fusion(dtype = dy, shape = { let [b, c, h, w] = four(dy); TensorShape::new([b / 2, c, h, w]) })]
     fn twice_gradient(dy: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// `NetOps::gather` of as many arrays as there are sizes, in fewer launches where two and two lie in one
-    /// buffer.
+    /// Puts arrays to those that wait; the last call writes all of them into `flat`, as [`gather_sums`] says.
     #[fusion(dtype = flat, shape = flat)]
-    fn gather_pairs(
+    fn gather_all(
         flat: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
@@ -493,8 +579,7 @@ pub(crate) trait NearOps: Backend {
         l: FloatTensor<Self>,
         m: FloatTensor<Self>,
         n: FloatTensor<Self>,
-        start: usize,
-        sizes: Vec<usize>,
+        call: GatherCall,
     ) -> FloatTensor<Self>;
     /// The total of the first `count` tensors.
     #[fusion(meta = |a, _, _, _, _, _, count, _| TensorSpec::new(TensorShape::new([1 + *count]), a.dtype))]
@@ -948,7 +1033,7 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
-    fn gather_pairs(
+    fn gather_all(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -964,8 +1049,7 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: usize,
-        _: Vec<usize>,
+        _: GatherCall,
     ) -> FloatTensor<Self> {
         unreachable!("parameters are updated outside the graph")
     }

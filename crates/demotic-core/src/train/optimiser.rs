@@ -187,15 +187,11 @@ impl Adam {
         }
         let scalars = self.corrected(rate(&names[0]));
         let mut flat = self.flat.take().expect("set above");
-        let mut gradient = flat.layout.flat(&gradients);
-        for mut summand in summands {
+        let others = summands.map(|mut summand| {
             let of = collect(&module, Pick::Gradients(&mut summand));
-            let mut arrays: BTreeMap<_, _> = of.names.into_iter().zip(of.arrays).collect();
-            let all = names.iter().zip(&sizes);
-            let all = all.map(|(name, size)| arrays.remove(name).unwrap_or_else(|| zeros(*size)));
-            gradient = gradient + flat.layout.flat(&all.collect::<Vec<_>>());
-            assert!(arrays.is_empty(), "a twin learns what its network does");
-        }
+            of.names.into_iter().zip(of.arrays).collect()
+        });
+        let gradient = flat.layout.sum(gradients, others.collect());
         let rates: Vec<f64> = names.iter().map(|name| rate(name)).collect();
         let relative = flat.relative_rates(&rates);
         let [first, second] = flat.moments;
@@ -395,6 +391,38 @@ impl Layout {
                 let sizes: Vec<usize> = places.iter().map(|(_, size)| *size).collect();
                 ops::gather(flat, places[0].0, arrays.to_vec(), &sizes)
             })
+    }
+
+    /// The sum of gradients in the layout's order and of others by name, some of which may lack, in one buffer.
+    fn sum(
+        &self,
+        gradients: Vec<Tensor<1>>,
+        mut others: Vec<BTreeMap<String, Tensor<1>>>,
+    ) -> Tensor<1> {
+        let device = gradients[0].device();
+        let sum = if ops::is_near_wgsl(&device) {
+            let mut summands = Vec::new();
+            let mut sizes = Vec::new();
+            for (name, gradient) in self.names.iter().zip(gradients) {
+                summands.push(Some(gradient));
+                summands.extend(others.iter_mut().map(|arrays| arrays.remove(name)));
+                sizes.push(self.starts[name].1);
+            }
+            let flat = Tensor::empty([self.length], &device);
+            ops::gather_sums(flat, 0, summands, &sizes)
+        } else {
+            let mut sum = self.flat(&gradients);
+            for arrays in &mut others {
+                let zeros = |name: &String| Tensor::zeros([self.starts[name].1], &device);
+                let all = self.names.iter();
+                let all = all.map(|name| arrays.remove(name).unwrap_or_else(|| zeros(name)));
+                sum = sum + self.flat(&all.collect::<Vec<_>>());
+            }
+            sum
+        };
+        let are_taken = others.iter().all(BTreeMap::is_empty);
+        assert!(are_taken, "a twin learns what its network does");
+        sum
     }
 
     /// The network with views of a buffer as its parameters. The others stay, or move towards the named

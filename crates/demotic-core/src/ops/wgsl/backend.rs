@@ -13,7 +13,7 @@ use super::{
     net_norm, net_part, net_resize, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{Clipped, NearOps, Share, Weights};
+use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Weights};
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
 /// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
@@ -251,7 +251,13 @@ impl NetOps for CubeBackend {
         plan: Gather,
     ) -> CubeTensor {
         let parts = [a, b, c, d, e, f, g].into_iter().take(plan.count);
-        gathered(flat, plan.start, parts, &plan.sizes[..plan.count])
+        let parts: Vec<CubeTensor> = parts.map(plain).collect();
+        let places = Places {
+            start: plan.start,
+            sizes: plan.sizes[..plan.count].to_vec(),
+            are_there: vec![true; plan.count],
+        };
+        gathered(flat, &parts, &places)
     }
 
     fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
@@ -361,7 +367,7 @@ impl NearOps for CubeBackend {
         net_part::twice_gradient(&plain(dy))
     }
 
-    fn gather_pairs(
+    fn gather_all(
         flat: CubeTensor,
         a: CubeTensor,
         b: CubeTensor,
@@ -377,11 +383,16 @@ impl NearOps for CubeBackend {
         l: CubeTensor,
         m: CubeTensor,
         n: CubeTensor,
-        start: usize,
-        sizes: Vec<usize>,
+        call: GatherCall,
     ) -> CubeTensor {
         let parts = [a, b, c, d, e, f, g, h, i, j, k, l, m, n];
-        gathered(flat, start, parts.into_iter().take(sizes.len()), &sizes)
+        for part in parts.into_iter().take(call.count) {
+            call.waiting.put(plain(part));
+        }
+        let Some(places) = call.places else {
+            return flat;
+        };
+        gathered(flat, &call.waiting.take::<CubeTensor>(), &places)
     }
 
     fn squares(gradient: CubeTensor) -> CubeTensor {
@@ -504,16 +515,10 @@ fn changeable(tensor: CubeTensor) -> CubeTensor {
     }
 }
 
-/// Arrays in a flat buffer, which is written in place where nobody else holds it.
-fn gathered(
-    flat: CubeTensor,
-    start: usize,
-    parts: impl Iterator<Item = CubeTensor>,
-    sizes: &[usize],
-) -> CubeTensor {
+/// Plain arrays in a flat buffer, which is written in place where nobody else holds it.
+fn gathered(flat: CubeTensor, parts: &[CubeTensor], places: &Places) -> CubeTensor {
     let flat = changeable(flat);
-    let parts: Vec<CubeTensor> = parts.map(plain).collect();
-    net_gather::launch(&flat, start, &parts, sizes);
+    net_gather::launch(&flat, parts, places);
     flat
 }
 

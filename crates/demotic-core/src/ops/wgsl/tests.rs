@@ -24,7 +24,7 @@ use super::{
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{Clipped, NearOps, Share, Weights};
+use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
 use crate::ops::{
     AdamScalars, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
     Reading, padded,
@@ -611,15 +611,18 @@ fn means_of_a_leaky_relu_are_exact_within_their_buffers() {
 }
 
 #[test]
-fn arrays_are_gathered_in_pairs_and_alone() {
+fn any_number_of_arrays_are_gathered_with_their_summands() {
     let Some(device) = adapter() else { return };
     let bench = Bench::new(&device);
-    // More than one launch has bindings, runs among them.
-    let pairs: Vec<(CubeTensor, CubeTensor)> = (0..5)
-        .map(|step| {
+    // More than one launch has bindings or rows, two summands each of which some are not there, runs among
+    // them.
+    let mut summands: Vec<Option<CubeTensor>> = vec![];
+    let mut sizes = vec![];
+    for step in 0..25 {
+        let gradients = |step| {
             let (dw, db) = CubeBackend::conv_same_weight_gradients(
-                bench.tensor(&numbers(170 + step, 60), &[1, 3, 4, 5]),
-                bench.tensor(&numbers(180 + step, 40), &[1, 2, 4, 5]),
+                bench.tensor(&numbers(200 + step, 60), &[1, 3, 4, 5]),
+                bench.tensor(&numbers(300 + step, 40), &[1, 2, 4, 5]),
                 3,
                 true,
             );
@@ -627,45 +630,67 @@ fn arrays_are_gathered_in_pairs_and_alone() {
                 dw.handle.memory.descriptor().id,
                 db.handle.memory.descriptor().id
             );
-            (dw, db)
-        })
-        .collect();
-    let mut parts: Vec<CubeTensor> = vec![];
-    let mut sizes = vec![];
-    for (dw, db) in pairs {
-        parts.extend([dw, db, bench.tensor(&[4.0; 3], &[3])]);
+            [dw, db]
+        };
+        let [dw, db] = gradients(step).map(Some);
+        let [other, other_db] = gradients(100 + step).map(Some);
+        let alone = bench.tensor(&numbers(500 + step, 3), &[3]);
+        summands.extend([dw, other, db, other_db, Some(alone), None]);
         sizes.extend([54, 2, 3]);
     }
-    parts.truncate(14);
-    sizes.truncate(14);
     let mut truth = vec![7.0; 64];
-    for (part, size) in parts.iter().zip(&sizes) {
-        let values = wide(&bench.values(part.clone()));
-        truth.extend(summed(&values, *size));
+    for (pair, size) in summands.chunks(2).zip(&sizes) {
+        let mut sum = vec![0.0; *size];
+        for summand in pair.iter().flatten() {
+            let values = wide(&bench.values(summand.clone()));
+            for (sum, value) in sum.iter_mut().zip(summed(&values, *size)) {
+                *sum += value;
+            }
+        }
+        truth.extend(sum);
         truth.resize(truth.len().next_multiple_of(64), 0.0);
     }
-    let flat = bench.tensor(&vec![7.0; truth.len()], &[truth.len()]);
-    let part = |k: usize| parts[k].clone();
-    let gathered = CubeBackend::gather_pairs(
-        flat,
-        part(0),
-        part(1),
-        part(2),
-        part(3),
-        part(4),
-        part(5),
-        part(6),
-        part(7),
-        part(8),
-        part(9),
-        part(10),
-        part(11),
-        part(12),
-        part(13),
-        64,
-        sizes,
-    );
-    for (got, expected) in bench.values(gathered).into_iter().zip(&truth) {
+    let run = || {
+        let places = Places {
+            start: 64,
+            sizes: sizes.clone(),
+            are_there: summands.iter().map(Option::is_some).collect(),
+        };
+        let there: Vec<CubeTensor> = summands.iter().flatten().cloned().collect();
+        let mut flat = bench.tensor(&vec![7.0; truth.len()], &[truth.len()]);
+        let waiting = Waiting::default();
+        let calls = there.chunks(14).len();
+        for (at, parts) in there.chunks(14).enumerate() {
+            let part = |k: usize| parts[k.min(parts.len() - 1)].clone();
+            let call = GatherCall {
+                count: parts.len(),
+                waiting: waiting.clone(),
+                places: (at + 1 == calls).then(|| places.clone()),
+            };
+            flat = CubeBackend::gather_all(
+                flat,
+                part(0),
+                part(1),
+                part(2),
+                part(3),
+                part(4),
+                part(5),
+                part(6),
+                part(7),
+                part(8),
+                part(9),
+                part(10),
+                part(11),
+                part(12),
+                part(13),
+                call,
+            );
+        }
+        bench.values(flat)
+    };
+    let gathered = run();
+    assert_eq!(gathered, run());
+    for (got, expected) in gathered.into_iter().zip(&truth) {
         assert!(
             (f64::from(got) - expected).abs() < 1e-4,
             "{got}, expected {expected}"
@@ -1352,15 +1377,18 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
             constants, workgroup, &bindings,
         ));
     }
-    let arrays = |from: usize, begin: u64| net_gather::Array {
+    let summand = |from: usize, buffer: usize| net_gather::Summand {
         from,
         size: 5,
         runs: 3,
-        begin,
+        buffer,
+        begin: 256,
     };
-    for count in [1, 7] {
-        let buffers = vec![[arrays(0, 0), arrays(64, 256)]; count];
-        let constants = net_gather::constants(64, &buffers, 128);
+    for (count, each) in [(1, 1), (7, 2)] {
+        let summands: Vec<_> = (0..20)
+            .map(|k| summand(64 * (k / each), k % count))
+            .collect();
+        let constants = net_gather::constants([64, 1280], &summands, [count, each]);
         let mut bindings = vec![
             "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "PART_5", "PART_6",
         ];
