@@ -28,6 +28,7 @@ mod net_total;
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -40,7 +41,6 @@ use cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use demotic_crf::hash::fnv1a64;
 use demotic_crf::template::{Values, expand};
 
-#[cfg(not(test))]
 use crate::ops::padded;
 
 pub(crate) use backend::convolution_kernels;
@@ -308,21 +308,69 @@ fn floats(client: &Client, count: usize) -> Handle {
     guards::guarded(client, count.max(1) * size_of::<f32>())
 }
 
-#[cfg(not(test))]
+/// Bytes of a room: the gradients of some dozen layers.
+const ROOM_BYTES: usize = 16 << 20;
+
+/// Memory that pairs of tensors are cut from, one behind the other, so that `net_gather` reads many of them
+/// by one binding.
+struct Room {
+    whole: Handle,
+    /// Bytes that have been cut.
+    used: usize,
+}
+
+thread_local! {
+    /// The room of each device that this thread launches on, from the first pair on until pairs are gathered:
+    /// so the same layers lie in the same places in every step.
+    static ROOMS: RefCell<Vec<Room>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many bytes of a room; memory of their own where they are more than one has.
+fn in_room(client: &Client, bytes: usize) -> Handle {
+    if bytes > ROOM_BYTES {
+        return client.empty(bytes);
+    }
+    let service = client.service_id();
+    ROOMS.with_borrow_mut(|rooms| {
+        let is_here = |room: &Room| room.whole.service == service;
+        let fits = |room: &Room| is_here(room) && room.used + bytes <= ROOM_BYTES;
+        if !rooms.iter().any(fits) {
+            rooms.retain(|room| !is_here(room));
+            rooms.push(Room {
+                whole: client.empty(ROOM_BYTES),
+                used: 0,
+            });
+        }
+        let room = rooms
+            .iter_mut()
+            .find(|room| is_here(room))
+            .expect("there is one now");
+        let start = room.used;
+        // The next one begins where a device can bind it.
+        room.used += bytes.next_multiple_of(padded(1) * size_of::<f32>());
+        let end = ROOM_BYTES - start - bytes;
+        let whole = room.whole.clone();
+        whole.offset_start(start as u64).offset_end(end as u64)
+    })
+}
+
+/// The rooms' pairs were gathered: those that come next have others.
+fn leave_rooms() {
+    ROOMS.with_borrow_mut(Vec::clear);
+}
+
 fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
     let [first, second] = counts.map(|count| count * size_of::<f32>());
+    #[cfg(test)]
+    if let Some(pair) = guards::guarded_pair(client, [first, second]) {
+        return pair;
+    }
     let gap = padded(counts[0]) * size_of::<f32>();
-    let whole = client.empty(gap + second);
+    let whole = in_room(client, gap + second);
     [
         whole.clone().offset_end((gap + second - first) as u64),
         whole.offset_start(gap as u64),
     ]
-}
-
-/// The same between guards.
-#[cfg(test)]
-fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
-    guards::guarded_pair(client, counts.map(|count| count * size_of::<f32>()))
 }
 
 /// Two new tensors in one buffer, which `net_gather` reads by one binding.

@@ -4,7 +4,7 @@ use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::server::Handle;
 
-use super::{Constants, Launch, Shader, empty, shader, word};
+use super::{Constants, Launch, Shader, empty, leave_rooms, shader, word};
 use crate::ops::near::Places;
 use crate::ops::{GATHERED, padded};
 
@@ -29,6 +29,7 @@ pub(super) fn launch(flat: &CubeTensor, parts: &[CubeTensor], places: &Places) {
         .map(|is_there| is_there.then(|| parts.next().expect("as many as are there")))
         .collect();
     launch_spaced(flat, places.start, &summands, &places.sizes, padded);
+    leave_rooms();
 }
 
 /// Up to seven plain arrays end to end, without gaps: `[n]`.

@@ -698,6 +698,33 @@ fn any_number_of_arrays_are_gathered_with_their_summands() {
     }
 }
 
+#[test]
+fn pairs_lie_behind_each_other_until_they_are_gathered() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let like = bench.tensor(&[0.0], &[1]);
+    super::leave_rooms();
+    let place = |tensor: &CubeTensor| {
+        let handle = &tensor.handle;
+        let start = handle.offset_start.unwrap_or(0);
+        (handle.memory.descriptor().id, start)
+    };
+    let (a, b) = super::pair(&like, [3], [70]);
+    let (c, d) = super::pair(&like, [64], [1]);
+    let (room, _) = place(&a);
+    let places = [&a, &b, &c, &d].map(place);
+    // Each takes as many multiples of 64 floats as it needs.
+    assert_eq!(places, [0, 256, 768, 1024].map(|start| (room, start)));
+    let bytes = [&a, &b, &c, &d].map(|tensor| tensor.handle.size_in_used());
+    assert_eq!(bytes, [12, 280, 256, 4]);
+    // What is more than a room has gets memory of its own, and the room goes on.
+    let (large, _) = super::pair(&like, [super::ROOM_BYTES / 4], [1]);
+    assert_ne!(place(&large).0, room);
+    assert_eq!(place(&super::pair(&like, [1], [1]).0), (room, 1280));
+    super::leave_rooms();
+    assert_ne!(place(&super::pair(&like, [1], [1]).0).0, room);
+}
+
 /// Ways in which a convolution reads what it sees from a tensor that is otherwise.
 const READINGS: [Reading; 3] = [Reading::Leaky(0.2), Reading::Doubled, Reading::Unshuffled];
 
