@@ -20,6 +20,8 @@ const PART: [&str; GATHERED] = [
 /// Summands that one launch takes: with more rows beside the text the driver would not keep them, and every
 /// launch would upload them again.
 const ROWS: usize = 120;
+/// Rows beside the text are a multiple of these, so that launches of some more summands share a kernel.
+const ROWS_STEP: usize = 30;
 
 /// Writes arrays into `flat`, each padded; `parts`: the summands that are there, plain.
 pub(super) fn launch(flat: &CubeTensor, parts: &[CubeTensor], places: &Places) {
@@ -180,7 +182,10 @@ pub(super) fn constants(
             let runs = summand.runs * (GATHERED + 1) + summand.buffer;
             constants.row([summand.from, summand.size, runs, begin].map(word))
         });
-    constants
+    let rows = summands.len();
+    let missing = rows.next_multiple_of(ROWS_STEP) - rows;
+    (0..missing)
+        .fold(constants, |constants, _| constants.row([0; 4]))
         .with("COUNT", buffers)
         .size("START", start)
         .size("LENGTH", length)
