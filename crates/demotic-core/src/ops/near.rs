@@ -18,6 +18,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Device, Int, Tensor, activation};
 
+use super::autodiff::{Normed, normed, normed_backward};
 use super::meeting::{Meeting, is_leaf_or_none, split};
 use super::shapes::{Shape, meet};
 use super::{AdamScalars, GATHERED, Gather, TensorShape, padded};
@@ -867,41 +868,19 @@ impl<B: NearOps> Backward<B, TOTALLED> for TotalBackward {
 #[derive(Debug)]
 struct NormRowBackward;
 
-/// What [`NearOps::norm_row`] leaves for its backward pass: `x`, scale, shift.
-#[derive(Clone, Debug)]
-struct Normed<F> {
-    inputs: [F; 3],
-    groups: usize,
-    slope: f32,
-    meeting: Meeting,
-}
-
 impl<B: NearOps> Backward<B, 3> for NormRowBackward {
     type State = Normed<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (ops, state) = split(ops);
-        let dy = grads.consume::<B>(&ops.node);
-        let Normed {
-            inputs: [x, scale, shift],
-            groups,
-            slope,
-            meeting,
-        } = state;
-        let before = meeting.take::<B, 3>(&ops, 0, grads);
-        let is_added = before.is_some();
-        let before = before.unwrap_or_else(|| dy.clone());
-        // What is computed from a parameter needs the sum itself.
-        let in_runs = [1, 2].iter().all(|parent| is_leaf_or_none(&ops, *parent));
-        let (dx, dscale, dshift) = B::norm_row_gradients(
-            x, scale, shift, dy, before, groups, slope, is_added, in_runs,
-        );
-        meeting.register::<B, 3>(&ops, 0, dx, grads);
-        for (parent, gradient) in [(1, dscale), (2, dshift)] {
-            if let Some(node) = &ops.parents[parent] {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let gradients = |[x, scale, shift, dy, before]: [FloatTensor<B>; 5],
+                         (groups, slope),
+                         is_added,
+                         in_runs| {
+            B::norm_row_gradients(
+                x, scale, shift, dy, before, groups, slope, is_added, in_runs,
+            )
+        };
+        normed_backward::<B>(ops, grads, gradients);
     }
 }
 
@@ -1108,32 +1087,11 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         slope: f32,
         meeting: Meeting,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), scale.node(), shift.node()];
-        let inputs = [
-            x.into_primitive(),
-            scale.into_primitive(),
-            shift.into_primitive(),
-        ];
         let run = |[x, scale, shift]: [FloatTensor<B>; 3]| {
             B::norm_row(x, scale, shift, groups, slope, Meeting::default())
         };
-        match NormRowBackward
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let y = run(inputs.clone());
-                let state = Normed {
-                    inputs,
-                    groups,
-                    slope,
-                    meeting,
-                };
-                prep.finish(state, y)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
-        }
+        let how = (groups, slope, meeting);
+        normed::<B, C, _>(NormRowBackward, [x, scale, shift], how, run)
     }
 
     fn mixed(
