@@ -393,7 +393,7 @@ impl Layout {
             })
     }
 
-    /// The sum of gradients in the layout's order and of others by name, some of which may lack, in one buffer.
+    /// The sum, in one buffer, of gradients in the layout's order and of others by name, which may lack some.
     fn sum(
         &self,
         gradients: Vec<Tensor<1>>,
