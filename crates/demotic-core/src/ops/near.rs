@@ -2,9 +2,7 @@
 //! place of several launches; elsewhere the same is composed of [`super::NetOps`] and tensor operations.
 
 use std::any::Any;
-#[cfg(feature = "wgpu")]
-use std::sync::PoisonError;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::autodiff::{
     Autodiff,
@@ -275,13 +273,8 @@ pub(crate) struct Places {
 
 /// Arrays of earlier calls, which wait for the launch that takes them all.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(
-    not(feature = "wgpu"),
-    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
-)]
 pub(crate) struct Waiting(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
 
-#[cfg(feature = "wgpu")]
 impl Waiting {
     pub(super) fn put(&self, array: impl Any + Send) {
         let mut arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);

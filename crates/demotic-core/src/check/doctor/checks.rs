@@ -14,8 +14,7 @@ use crate::model::layers::{SLOPE, groups, halve, leaky};
 use crate::model::{DiscriminatorConfig, Posterior};
 use crate::number::{Real, Whole};
 use crate::ops::{
-    self, AdamScalars, Filter, Meeting, Read, Reading, Resize, Shape, StyleAffine, unshuffle,
-    upsample,
+    self, AdamScalars, Fan, Filter, Meeting, Read, Reading, Resize, Shape, unshuffle, upsample,
 };
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -600,14 +599,13 @@ fn residual(b: usize, c: usize, side: usize, dims: usize) -> Case {
             let codes = tensor(&code, [b, dims], &device).require_grad();
             // Computed, as they are in the networks: of what is not, Burn adds the gradients up.
             let (x, code) = (pictures.clone() * 2.0, codes.clone() * 0.5);
-            let [of_x, of_y, of_code] = std::array::from_fn(|_| Meeting::default());
+            let [of_x, of_y] = std::array::from_fn(|_| Meeting::default());
+            let code = Fan::new(code);
+            // Learned, as they are in the networks: so their gradients wait for one launch.
             let normalised = |x, half: &Half, of_x: &Meeting| {
-                let affine = StyleAffine {
-                    code: code.clone(),
-                    weight: tensor(&half.matrix, [dims, 2 * c], &device),
-                    bias: tensor(&half.offset, [2 * c], &device),
-                };
-                ops::style_norm_act_meeting(x, affine, groups, 1.0, [of_x, &of_code])
+                let matrix = tensor(&half.matrix, [dims, 2 * c], &device).require_grad();
+                let offset = tensor(&half.offset, [2 * c], &device).require_grad();
+                code.norm_act(x, (matrix, offset), groups, 1.0, of_x)
             };
             let parameters = |half: &Half| {
                 let weight = tensor(&half.weight, [c, c, 3, 3], &device);

@@ -10,10 +10,11 @@ use super::net_norm::Affine;
 use super::{
     Shader, dims, net_adam, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence,
     net_edges, net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed,
-    net_norm, net_part, net_resize, net_total, plain,
+    net_norm, net_part, net_resize, net_styles, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Weights};
+use crate::ops::styled::{AffineCall, Shared, StyleOps};
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
 /// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
@@ -503,6 +504,77 @@ impl NearOps for CubeBackend {
             CubeTensor::new_contiguous(row.client, row.device, shape, row.handle, row.dtype)
         };
         (dx, flat(dscale), flat(dshift))
+    }
+}
+
+impl StyleOps for CubeBackend {
+    fn fan(code: CubeTensor, _: Shared) -> CubeTensor {
+        code
+    }
+
+    fn styled(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        groups: usize,
+        slope: f32,
+        _: Meeting,
+        _: Shared,
+    ) -> CubeTensor {
+        let unmet = [Meeting::default(), Meeting::default()];
+        Self::style_norm_act(x, code, weight, bias, groups, slope, unmet)
+    }
+
+    fn styled_gradients(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        dy: CubeTensor,
+        before: CubeTensor,
+        groups: usize,
+        slope: f32,
+        is_added: bool,
+    ) -> (CubeTensor, CubeTensor) {
+        let (code, weight, bias) = (plain(code), plain(weight), plain(bias));
+        let affine = Affine::Coded {
+            code: &code,
+            weight: &weight,
+            bias: &bias,
+        };
+        let before = is_added.then(|| plain(before));
+        let (x, dy) = (plain(x), plain(dy));
+        net_norm::gradients(&x, &affine, &dy, before.as_ref(), groups, slope)
+    }
+
+    fn affine_gradients(
+        code: CubeTensor,
+        before: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        g: CubeTensor,
+        h: CubeTensor,
+        i: CubeTensor,
+        j: CubeTensor,
+        k: CubeTensor,
+        l: CubeTensor,
+        call: AffineCall,
+    ) -> CubeTensor {
+        let norms = [a, b, c, d, e, f].into_iter().zip([g, h, i, j, k, l]);
+        for (daffine, weight) in norms.take(call.count) {
+            call.waiting.put((plain(daffine), plain(weight)));
+        }
+        let Some(last) = call.last else {
+            return code;
+        };
+        let norms = call.waiting.take::<(CubeTensor, CubeTensor)>();
+        let before = last.is_added.then(|| plain(before));
+        net_styles::launch(&plain(code), before.as_ref(), &norms, last.length)
     }
 }
 

@@ -56,8 +56,12 @@ pub(super) fn guarded(client: &Client, size: usize) -> Handle {
 
 /// Two runs of bytes in one allocation, where a test looks.
 pub(super) fn guarded_pair(client: &Client, sizes: [usize; 2]) -> Option<[Handle; 2]> {
-    let is_looking = GUARDED.with_borrow(Option::is_some);
-    is_looking.then(|| guarded_runs(client, sizes))
+    are_set().then(|| guarded_runs(client, sizes))
+}
+
+/// True while a test on this thread looks.
+pub(super) fn are_set() -> bool {
+    GUARDED.with_borrow(Option::is_some)
 }
 
 /// Runs something, and reads every buffer that it made: written all through, and nowhere outside.

@@ -23,6 +23,7 @@ mod net_mixed;
 mod net_norm;
 mod net_part;
 mod net_resize;
+mod net_styles;
 mod net_total;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
@@ -308,36 +309,55 @@ fn floats(client: &Client, count: usize) -> Handle {
     guards::guarded(client, count.max(1) * size_of::<f32>())
 }
 
-/// Bytes of a room: the gradients of some dozen layers.
-const ROOM_BYTES: usize = 16 << 20;
+/// What lies in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Pairs of tensors.
+    Pairs,
+    /// Gradients by scales and shifts, which `net_styles` reads: apart from the pairs, which are many times
+    /// as large.
+    Affines,
+}
 
-/// Memory that pairs of tensors are cut from, one behind the other, so that `net_gather` reads many of them
-/// by one binding.
+impl Kind {
+    /// Bytes of a room: the gradients of some dozen layers.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Pairs => 16 << 20,
+            Self::Affines => 1 << 20,
+        }
+    }
+}
+
+/// Memory that tensors of a kind are cut from, one behind the other, so that a kernel reads many of them by
+/// one binding.
 struct Room {
+    kind: Kind,
     whole: Handle,
     /// Bytes that have been cut.
     used: usize,
 }
 
 thread_local! {
-    /// The room of each device that this thread launches on, from the first pair on until pairs are gathered:
-    /// so the same layers lie in the same places in every step.
+    /// The rooms of each device that this thread launches on, from the first tensor on until pairs are
+    /// gathered: so the same layers lie in the same places in every step.
     static ROOMS: RefCell<Vec<Room>> = const { RefCell::new(Vec::new()) };
 }
 
 /// So many bytes of a room; memory of their own where they are more than one has.
-fn in_room(client: &Client, bytes: usize) -> Handle {
-    if bytes > ROOM_BYTES {
+fn in_room(client: &Client, kind: Kind, bytes: usize) -> Handle {
+    if bytes > kind.bytes() {
         return client.empty(bytes);
     }
     let service = client.service_id();
     ROOMS.with_borrow_mut(|rooms| {
-        let is_here = |room: &Room| room.whole.service == service;
-        let fits = |room: &Room| is_here(room) && room.used + bytes <= ROOM_BYTES;
+        let is_here = |room: &Room| room.kind == kind && room.whole.service == service;
+        let fits = |room: &Room| is_here(room) && room.used + bytes <= kind.bytes();
         if !rooms.iter().any(fits) {
             rooms.retain(|room| !is_here(room));
             rooms.push(Room {
-                whole: client.empty(ROOM_BYTES),
+                kind,
+                whole: client.empty(kind.bytes()),
                 used: 0,
             });
         }
@@ -348,13 +368,13 @@ fn in_room(client: &Client, bytes: usize) -> Handle {
         let start = room.used;
         // The next one begins where a device can bind it.
         room.used += bytes.next_multiple_of(padded(1) * size_of::<f32>());
-        let end = ROOM_BYTES - start - bytes;
+        let end = kind.bytes() - start - bytes;
         let whole = room.whole.clone();
         whole.offset_start(start as u64).offset_end(end as u64)
     })
 }
 
-/// The rooms' pairs were gathered: those that come next have others.
+/// The rooms' pairs were gathered: what comes next has others.
 fn leave_rooms() {
     ROOMS.with_borrow_mut(Vec::clear);
 }
@@ -366,7 +386,7 @@ fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
         return pair;
     }
     let gap = padded(counts[0]) * size_of::<f32>();
-    let whole = in_room(client, gap + second);
+    let whole = in_room(client, Kind::Pairs, gap + second);
     [
         whole.clone().offset_end((gap + second - first) as u64),
         whole.offset_start(gap as u64),
@@ -386,6 +406,47 @@ fn pair<const M: usize, const N: usize>(
         CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
     };
     (tensor(a, Shape::new(first)), tensor(b, Shape::new(second)))
+}
+
+/// A new tensor in the room of its kind.
+fn roomed<const D: usize>(like: &CubeTensor, kind: Kind, shape: [usize; D]) -> CubeTensor {
+    #[cfg(test)]
+    if guards::are_set() {
+        return empty(like, shape);
+    }
+    let bytes = shape.iter().product::<usize>().max(1) * size_of::<f32>();
+    let handle = in_room(&like.client, kind, bytes);
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, DType::F32)
+}
+
+/// Bindings of a launch that reads many tensors: one for all that lie in one allocation.
+#[derive(Clone, Default)]
+struct Buffers(Vec<Handle>);
+
+/// The byte of its allocation that memory begins at.
+fn begin(handle: &Handle) -> u64 {
+    handle.offset_start.unwrap_or(0)
+}
+
+impl Buffers {
+    /// The number of the binding that holds this memory, too: one is widened, or it gets its own.
+    fn hold(&mut self, handle: &Handle) -> usize {
+        let allocation = |handle: &Handle| handle.memory.descriptor().id;
+        let end = |handle: &Handle| handle.offset_end.unwrap_or(0);
+        let mut known = self.0.iter_mut().enumerate();
+        match known.find(|(_, known)| allocation(known) == allocation(handle)) {
+            Some((number, known)) => {
+                known.offset_start = Some(begin(known).min(begin(handle)));
+                known.offset_end = Some(end(known).min(end(handle)));
+                number
+            }
+            None => {
+                self.0.push(handle.clone());
+                self.0.len() - 1
+            }
+        }
+    }
 }
 
 /// A new tensor on the device of another.

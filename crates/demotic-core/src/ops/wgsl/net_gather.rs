@@ -2,9 +2,8 @@
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::server::Handle;
 
-use super::{Constants, Launch, Shader, empty, leave_rooms, shader, word};
+use super::{Buffers, Constants, Launch, Shader, begin, empty, leave_rooms, shader, word};
 use crate::ops::near::Places;
 use crate::ops::{GATHERED, padded};
 
@@ -83,19 +82,8 @@ pub(super) struct Summand {
 struct Part {
     start: usize,
     length: usize,
-    buffers: Vec<Handle>,
+    buffers: Buffers,
     summands: Vec<Summand>,
-}
-
-fn begin(handle: &Handle) -> u64 {
-    handle.offset_start.unwrap_or(0)
-}
-
-/// Widens a binding, so that it holds another one of the same memory, too.
-fn widen(own: &mut Handle, other: &Handle) {
-    own.offset_start = Some(begin(own).min(begin(other)));
-    let end = |handle: &Handle| handle.offset_end.unwrap_or(0);
-    own.offset_end = Some(end(own).min(end(other)));
 }
 
 impl Part {
@@ -103,7 +91,7 @@ impl Part {
         Self {
             start,
             length: 0,
-            buffers: vec![],
+            buffers: Buffers::default(),
             summands: vec![],
         }
     }
@@ -111,7 +99,6 @@ impl Part {
     /// Takes an array, each summand by the binding of one that shares its memory or by one of its own; false
     /// where there is no room for all of them.
     fn take(&mut self, summands: &[Option<&CubeTensor>], size: usize, room: usize) -> bool {
-        let memory = |handle: &Handle| handle.memory.descriptor().id;
         let mut buffers = self.buffers.clone();
         let mut taken = Vec::with_capacity(summands.len());
         for summand in summands {
@@ -124,14 +111,7 @@ impl Part {
                 continue;
             };
             let handle = &summand.handle;
-            let known = buffers
-                .iter()
-                .position(|buffer| memory(buffer) == memory(handle));
-            let buffer = known.unwrap_or(buffers.len());
-            match known {
-                Some(number) => widen(&mut buffers[number], handle),
-                None => buffers.push(handle.clone()),
-            }
+            let buffer = buffers.hold(handle);
             taken.push(Summand {
                 from,
                 size,
@@ -140,7 +120,7 @@ impl Part {
                 begin: begin(handle),
             });
         }
-        if buffers.len() > GATHERED || self.summands.len() + taken.len() > ROWS {
+        if buffers.0.len() > GATHERED || self.summands.len() + taken.len() > ROWS {
             return false;
         }
         self.buffers = buffers;
@@ -151,7 +131,7 @@ impl Part {
 
     /// `each`: summands of an array.
     fn launch(&self, flat: &CubeTensor, each: usize) {
-        let firsts: Vec<u64> = self.buffers.iter().map(begin).collect();
+        let firsts: Vec<u64> = self.buffers.0.iter().map(begin).collect();
         let summands = self.summands.iter().map(|summand| Summand {
             begin: summand.begin.saturating_sub(firsts[summand.buffer]),
             ..*summand
@@ -159,7 +139,7 @@ impl Part {
         let summands: Vec<Summand> = summands.collect();
         let constants = constants([self.start, self.length], &summands, [firsts.len(), each]);
         let mut launch = Launch::<NetGather>::new(constants);
-        for (name, buffer) in PART.into_iter().zip(&self.buffers) {
+        for (name, buffer) in PART.into_iter().zip(&self.buffers.0) {
             launch = launch.bind(name, buffer);
         }
         launch

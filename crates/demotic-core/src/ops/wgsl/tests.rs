@@ -19,12 +19,14 @@ use super::net_norm::{Sizes, Source};
 use super::{
     Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_adam, net_affine, net_conv,
     net_conv_sum, net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter,
-    net_gather, net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
+    net_gather, net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_styles,
+    net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
+use crate::ops::styled::{AffineCall, LastCall, StyleOps};
 use crate::ops::{
     AdamScalars, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
     Reading, padded,
@@ -718,7 +720,7 @@ fn pairs_lie_behind_each_other_until_they_are_gathered() {
     let bytes = [&a, &b, &c, &d].map(|tensor| tensor.handle.size_in_used());
     assert_eq!(bytes, [12, 280, 256, 4]);
     // What is more than a room has gets memory of its own, and the room goes on.
-    let (large, _) = super::pair(&like, [super::ROOM_BYTES / 4], [1]);
+    let (large, _) = super::pair(&like, [super::Kind::Pairs.bytes() / 4], [1]);
     assert_ne!(place(&large).0, room);
     assert_eq!(place(&super::pair(&like, [1], [1]).0), (room, 1280));
     super::leave_rooms();
@@ -1045,6 +1047,125 @@ fn totals_and_joined_vectors_agree_with_float64_within_their_buffers() {
             sizes,
         )]
     });
+}
+
+/// The gradients by a code and what its readers learn, of those by scales and shifts, each with its matrix.
+fn affine_gradients(
+    [code, before]: [CubeTensor; 2],
+    norms: &[[CubeTensor; 2]],
+    last: LastCall,
+) -> CubeTensor {
+    let waiting = Waiting::default();
+    let mut result = code;
+    for (at, some) in norms.chunks(6).enumerate() {
+        let is_last = (at + 1) * 6 >= norms.len();
+        let norm = |k: usize, which: usize| some[k.min(some.len() - 1)][which].clone();
+        let call = AffineCall {
+            count: some.len(),
+            waiting: waiting.clone(),
+            last: is_last.then_some(last),
+        };
+        result = CubeBackend::affine_gradients(
+            result,
+            before.clone(),
+            norm(0, 0),
+            norm(1, 0),
+            norm(2, 0),
+            norm(3, 0),
+            norm(4, 0),
+            norm(5, 0),
+            norm(0, 1),
+            norm(1, 1),
+            norm(2, 1),
+            norm(3, 1),
+            norm(4, 1),
+            norm(5, 1),
+            call,
+        );
+    }
+    result
+}
+
+#[test]
+fn gradients_by_a_style_code_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let b = 3;
+    let widths = [12, 70, 4, 8, 6, 10, 2, 20];
+    let code = numbers(210, b * CODE);
+    let by_entry = transposed(&wide(&code), [b, CODE]);
+    let mut dcode = vec![0.0; b * CODE];
+    let mut learned = vec![];
+    let arrays: Vec<[Vec<f32>; 2]> = (0..)
+        .zip(widths)
+        .map(|(k, width)| [numbers(220 + k, b * width), numbers(240 + k, CODE * width)])
+        .collect();
+    for ([daffine, weight], width) in arrays.iter().zip(widths) {
+        let by_column = transposed(&wide(weight), [CODE, width]);
+        let daffine = wide(daffine);
+        let own = product(&daffine, &by_column, [b, width, CODE]);
+        for (sum, own) in dcode.iter_mut().zip(own) {
+            *sum += own;
+        }
+        let dweight = product(&by_entry, &daffine, [CODE, b, width]);
+        for gradient in [dweight, summed(&daffine, width)] {
+            learned.extend(gradient);
+            learned.resize(padded(learned.len()), 0.0);
+        }
+    }
+    let before = numbers(211, b * CODE);
+    let code_here = bench.tensor(&code, &[b, CODE]);
+    let before_here = bench.tensor(&before, &[b, CODE]);
+    // In allocations of their own, which take several launches, and all in one.
+    let apart: Vec<[CubeTensor; 2]> = arrays
+        .iter()
+        .zip(widths)
+        .map(|([daffine, weight], width)| {
+            [
+                bench.tensor(daffine, &[b, width]),
+                bench.tensor(weight, &[CODE, width]),
+            ]
+        })
+        .collect();
+    let mut flat = vec![];
+    let places: Vec<[usize; 2]> = arrays
+        .iter()
+        .map(|pair| {
+            pair.each_ref().map(|array| {
+                let start = flat.len();
+                flat.extend_from_slice(array);
+                flat.resize(padded(flat.len()), 0.0);
+                start
+            })
+        })
+        .collect();
+    let flat = bench.tensor(&flat, &[flat.len()]);
+    let together: Vec<[CubeTensor; 2]> = places
+        .iter()
+        .zip(widths)
+        .map(|([daffine, weight], width)| {
+            [
+                CubeBackend::view(flat.clone(), *daffine, [b, width].into()),
+                CubeBackend::view(flat.clone(), *weight, [CODE, width].into()),
+            ]
+        })
+        .collect();
+    for (norms, is_added) in [(&apart, false), (&apart, true), (&together, true)] {
+        let mut truth = if is_added {
+            added(&dcode, &before)
+        } else {
+            dcode.clone()
+        };
+        truth.resize(padded(truth.len()), 0.0);
+        truth.extend(&learned);
+        let length = truth.len();
+        let what = format!("{} readers of a code, added {is_added}", norms.len());
+        bench.check(&what, &[&truth], || {
+            let (code, before) = (code_here.clone(), before_here.clone());
+            let last = LastCall { is_added, length };
+            vec![affine_gradients([code, before], norms, last)]
+        });
+    }
 }
 
 /// An update of weights, gradients and moments by the formula: weights, both moments, the norm.
@@ -1454,6 +1575,28 @@ fn every_kernel_of_an_update_translates_to_spirv_msl_and_hlsl_in_16_kib() {
     ] {
         let constants = net_adam::constants(10_000, part);
         translate(&text::<net_adam::NetAdam>(constants, 256, bindings));
+    }
+}
+
+#[test]
+fn every_kernel_of_style_codes_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let all = [
+        "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "CODE_AT", "RESULT", "BEFORE",
+    ];
+    for (count, flags, bindings) in [
+        (5, [true, false], &all[..]),
+        (5, [false, true], &all[..7]),
+        (1, [false, false], &["PART_0", "CODE_AT", "RESULT"]),
+    ] {
+        let norm = |k: usize| net_styles::Norm {
+            from: 256 + 3264 * k,
+            width: 96,
+            buffers: [k % count, 0],
+            begin: [1024, 256],
+        };
+        let norms: Vec<_> = (0..10).map(norm).collect();
+        let constants = net_styles::constants([8, 32], [256, 32_896], &norms, count, flags);
+        translate(&text::<net_styles::NetStyles>(constants, 64, bindings));
     }
 }
 
