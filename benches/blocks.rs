@@ -303,6 +303,7 @@ fn losses(batch: usize, side: usize, z: usize) -> Vec<Case> {
         step_figures(batch, side / DiscriminatorConfig::PATCH_STRIDE),
         adding([3 * batch, 1]),
         gathering([48 * 48 * 9, 48]),
+        updating(48 * 48 * 9),
     ]
 }
 
@@ -468,6 +469,38 @@ fn gathering<const N: usize>(sizes: [usize; N]) -> Case {
         "gather",
         format!("{sizes:?}"),
         sizes.to_vec(),
+        Box::new(make),
+    )
+}
+
+/// Adam's update of weights by gradients, which are clipped by their norm.
+fn updating(size: usize) -> Case {
+    let scalars = ops::AdamScalars {
+        beta_1: 0.5,
+        beta_2: 0.99,
+        rate: 1e-3,
+        epsilon: 1e-8,
+    };
+    let make = move |_: &Device, by: Impl| -> Block {
+        Box::new(move |leaves| {
+            let [weights, gradient, first] = [0, 1, 2].map(|k: usize| leaves[k].clone());
+            let second = gradient.clone().square();
+            if by == Impl::Own {
+                let before = [weights, gradient, first, second];
+                let [weights, ..] = ops::adam_clipped(before, None, scalars, 1.0);
+                return line(weights);
+            }
+            let norm = gradient.clone().square().sum().sqrt() + 1e-12;
+            let gradient = gradient * norm.recip().clamp_max(1.0);
+            let first = first * scalars.beta_1 + gradient.clone() * (1.0 - scalars.beta_1);
+            let second = second * scalars.beta_2 + gradient.square() * (1.0 - scalars.beta_2);
+            line(weights - first / (second.sqrt() + scalars.epsilon) * scalars.rate)
+        })
+    };
+    computed(
+        "adam",
+        format!("{size}"),
+        vec![size, size, size],
         Box::new(make),
     )
 }

@@ -5,9 +5,11 @@
 // TURNED computes the gradient by the input instead: x is dy, the roles of the channels are swapped and the
 // taps run backwards.
 //
-// What stands in front of a convolution happens where it reads x: FROM_LEAKY takes leaky(x), FROM_DOUBLED
-// each value of x as a 2x2 patch, FROM_UNSHUFFLED each 2x2 patch as four channels. The gradient is that by
-// what was read: TO_LEAKY times the derivative of the leaky ReLU of `read`, TO_UNSHUFFLED as 2x2 patches.
+// What stands in front of a convolution happens where it reads x: FROM_SLOPE is that of a leaky ReLU,
+// FROM_DOUBLED takes each value of x as a 2x2 patch, FROM_UNSHUFFLED each 2x2 patch as four channels. The
+// gradient is that by what was read: TO_LEAKY times the derivative of the leaky ReLU of `read`, of slope
+// TO_SLOPE, TO_UNSHUFFLED as 2x2 patches. A slope of 1 leaves a leaky ReLU out; slopes stand beside the text,
+// so that layers with and without one share a kernel.
 //
 // One workgroup computes TY rows of PX pixels of one picture in OUTS output channels. It walks the input
 // channels in pieces of CHUNK, which lie in workgroup memory with their border and their weights. An
@@ -28,7 +30,7 @@
 //   y          [b, OUTPUTS, H, W]; [b, OUTPUTS/4, 2H, 2W] where TO_UNSHUFFLED
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PX, ROWS, COLUMNS, TILES_X, OUTS, OUT_QUADS,
 // QUADS, CHUNK, SLICES, HALF, SPOTS, TILE, WEIGHTS, SUMS, SUMS_EACH, SLOPE, BIASED, ADDED, TURNED, SLICED,
-// LEAKY, FROM_LEAKY, FROM_DOUBLED, FROM_UNSHUFFLED, TO_LEAKY, TO_UNSHUFFLED, READ_SLOPE, STEP.
+// FROM_SLOPE, FROM_DOUBLED, FROM_UNSHUFFLED, TO_LEAKY, TO_SLOPE, TO_UNSHUFFLED, STEP.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 @group(0) @binding({{WEIGHT}}) var<storage, read_write> weight: array<f32>;
@@ -87,9 +89,7 @@ fn main(
 //: end
 //: end
                 value = x[at];
-//: if FROM_LEAKY
-                value = select(value * {{READ_SLOPE}}, value, value >= 0.0);
-//: end
+                value = select(value * {{FROM_SLOPE}}, value, value >= 0.0);
             }
             tile[i] = value;
         }
@@ -192,14 +192,12 @@ fn main(
 //: for p in 0..PX
             if (left + {{p}}u < {{W}}) {
                 var value = a{{q}}_{{p}}[{{k}}] + start;
-//: if LEAKY
                 value = select(value * {{SLOPE}}, value, value >= 0.0);
-//: end
 //: if ADDED
                 value += base[at + {{p}}u];
 //: end
 //: if TO_LEAKY
-                value = select(value * {{READ_SLOPE}}, value, read[at + {{p}}u] >= 0.0);
+                value = select(value * {{TO_SLOPE}}, value, read[at + {{p}}u] >= 0.0);
 //: end
                 y[at + {{STEP}}u * {{p}}u] = value;
             }

@@ -8,7 +8,7 @@
 // input channels by all taps in registers. `net_conv_sum` or `net_gather` adds the runs up, in their order;
 // a run that no piece falls to is zeros.
 //
-// FROM_LEAKY, FROM_DOUBLED and FROM_UNSHUFFLED: how x is read, as in `net_conv`.
+// FROM_SLOPE, FROM_DOUBLED and FROM_UNSHUFFLED: how x is read, as in `net_conv`.
 //
 // Workgroups: (blocks of output channels, blocks of input channels, runs).
 //
@@ -19,7 +19,7 @@
 //   dw       [RUNS, OUTPUTS, INPUTS, K, K]
 //   db       [RUNS, OUTPUTS]
 // Template: WG, K, TAPS, HALO, INPUTS, OUTPUTS, H, W, TY, PIXELS, ROWS, COLUMNS, TILES_X, TILES, OUTS, INS,
-// COUNT, OUT_QUADS, TILE, SLOPES, PIECES, RUNS, FROM_LEAKY, FROM_DOUBLED, FROM_UNSHUFFLED, READ_SLOPE.
+// COUNT, OUT_QUADS, TILE, SLOPES, PIECES, RUNS, FROM_SLOPE, FROM_DOUBLED, FROM_UNSHUFFLED.
 
 @group(0) @binding({{X}}) var<storage, read_write> x: array<f32>;
 @group(0) @binding({{DY}}) var<storage, read_write> dy: array<f32>;
@@ -71,9 +71,7 @@ fn main(
 //: end
 //: end
                 value = x[at];
-//: if FROM_LEAKY
-                value = select(value * {{READ_SLOPE}}, value, value >= 0.0);
-//: end
+                value = select(value * {{FROM_SLOPE}}, value, value >= 0.0);
             }
             tile[i] = value;
         }

@@ -1,32 +1,37 @@
-// net_gather: copies arrays end to end into a part of a longer one, each padded with zeros as the launch
-// says. An array that comes in runs, as of `net_conv_weight`, is their sum, in their order.
+// net_gather: arrays end to end into a part of a longer one, each padded with zeros as the launch says. Each
+// is the sum of up to SUMMANDS arrays. A summand that comes in runs, as of `net_conv_weight`, is their sum,
+// in their order.
 //
 // One invocation an element of the result's part, which begins at START and has LENGTH elements. Each of up
-// to seven buffers holds one array or two.
+// to seven buffers holds any number of summands.
 //
 // Bindings
-//   part_0 .. part_(COUNT - 1)  [.. array .. array ..]
+//   part_0 .. part_(COUNT - 1)  [.. summand .. summand ..]
 //   flat                        [.. START .. START + LENGTH ..]
-// Beside the text, four rows a buffer, of which two are used: (where the array goes in the part, its size,
-// its runs, where it begins in the buffer); a size of 0 where there is none.
-// Template: WG, COUNT, START, LENGTH.
+// Beside the text, in the order of the places, a row a summand, SUMMANDS rows an array: (where the array goes
+// in the part, its size, runs * 8 + number of the buffer, where the summand begins there); a size of 0 where
+// there is none.
+// Template: WG, COUNT, START, LENGTH, ARRAYS, SUMMANDS.
 
 //: for k in 0..COUNT
 @group(0) @binding({{k}}) var<storage, read_write> part_{{k}}: array<f32>;
 //: end
 @group(0) @binding({{COUNT}}) var<storage, read_write> flat: array<f32>;
 
+/// Element i of a summand.
+fn summed(row: vec4<u32>, i: u32) -> f32 {
+    let buffer = row.z % 8u;
+    let runs = row.z / 8u;
+    var sum = 0.0;
 //: for k in 0..COUNT
-fn from_{{k}}(row: vec4<u32>, i: u32) -> f32 {
-    var value = 0.0;
-    if (i >= row.x && i < row.x + row.y) {
-        for (var run = 0u; run < row.z; run++) {
-            value += part_{{k}}[row.w + run * row.y + i - row.x];
+    if (buffer == {{k}}u) {
+        for (var run = 0u; run < runs; run++) {
+            sum += part_{{k}}[row.w + run * row.y + i];
         }
     }
-    return value;
-}
 //: end
+    return sum;
+}
 
 @compute @workgroup_size({{WG}})
 fn main(
@@ -38,10 +43,23 @@ fn main(
     if (i >= {{LENGTH}}) {
         return;
     }
+    // The last array that begins here or before: it is `low` or stands between `low` and `high`.
+    var low = 0u;
+    var high = {{ARRAYS}};
+    while (high - low > 1u) {
+        let middle = (low + high) / 2u;
+        if (sizes[middle * {{SUMMANDS}}].x <= i) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
     var value = 0.0;
-//: for k in 0..COUNT
-    value += from_{{k}}(sizes[{{k.0}}], i);
-    value += from_{{k}}(sizes[{{k.1}}], i);
-//: end
+    for (var summand = 0u; summand < {{SUMMANDS}}; summand++) {
+        let row = sizes[low * {{SUMMANDS}} + summand];
+        if (i - row.x < row.y) {
+            value += summed(row, i - row.x);
+        }
+    }
     flat[{{START}} + i] = value;
 }

@@ -4,8 +4,8 @@
 //   y[i, j] = FACTOR (x[2i, 2j] + x[2i, 2j + 1] + x[2i + 1, 2j] + x[2i + 1, 2j + 1])
 //   WIDEN: y[2i + u, 2j + v] = FACTOR x[i, j], on top of `base` where ADDED
 //
-// LEAKY: sums are those of leaky(x), and with WIDEN each value is times the derivative of the leaky ReLU of
-// `read`.
+// Sums are those of leaky(x), whose SLOPE may be 1. LEAKY, with WIDEN alone: each value is times the
+// derivative of the leaky ReLU of `read`.
 //
 // One invocation a patch. Planes of pictures lie end to end: W is the width of the smaller picture, SIZE the
 // number of patches.
@@ -13,7 +13,7 @@
 // Bindings
 //   x     [2h, 2W], or [h, W] where WIDEN
 //   base  [2h, 2W] where ADDED
-//   read  [2h, 2W] where LEAKY and WIDEN
+//   read  [2h, 2W] where LEAKY
 //   y     [h, W], or [2h, 2W] where WIDEN
 // Template: WG, W, SIZE, FACTOR, SLOPE, WIDEN, ADDED, LEAKY.
 
@@ -69,10 +69,6 @@ fn main(
     let b = x[corner + 1u];
     let c = x[below];
     let d = x[below + 1u];
-//: if LEAKY
     y[i] = ((leaky(a, a) + leaky(b, b)) + (leaky(c, c) + leaky(d, d))) * {{FACTOR}};
-//: else
-    y[i] = ((a + b) + (c + d)) * {{FACTOR}};
-//: end
 //: end
 }

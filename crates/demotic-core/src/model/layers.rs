@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 pub(crate) use crate::ops::halve;
-use crate::ops::{self, Meeting, Read, StyleAffine};
+use crate::ops::{self, Fan, Meeting, Read};
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
 
@@ -234,22 +234,8 @@ impl Norm {
     }
 }
 
-/// A style code that several layers read: its gradients meet.
-#[derive(Clone, Debug)]
-pub(crate) struct Code {
-    /// `[b, style]`
-    code: Tensor<2>,
-    meeting: Meeting,
-}
-
-impl Code {
-    pub(crate) fn new(code: Tensor<2>) -> Self {
-        Self {
-            code,
-            meeting: Meeting::default(),
-        }
-    }
-}
+/// A style code that several layers read.
+pub(crate) type Code = Fan;
 
 /// Group normalisation whose scale and shift come from a style code (adaptive normalisation), then leaky
 /// ReLU.
@@ -281,12 +267,8 @@ impl AdaNorm {
         meeting: &Meeting,
     ) -> Tensor<4> {
         let [_, c, ..] = x.dims();
-        let affine = StyleAffine {
-            code: code.code.clone(),
-            weight: self.weight.val(),
-            bias: self.bias.val(),
-        };
-        ops::style_norm_act_meeting(x, affine, groups(c), SLOPE, [meeting, &code.meeting])
+        let affine = (self.weight.val(), self.bias.val());
+        code.norm_act(x, affine, groups(c), SLOPE, meeting)
     }
 }
 

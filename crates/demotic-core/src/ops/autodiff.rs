@@ -1,6 +1,7 @@
 //! The backward passes of the networks' operations, by hand: what a forward pass leaves for them, and the
 //! gradients that they register.
 
+use burn::backend::Backend;
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -191,41 +192,96 @@ impl<B: NetOps> Backward<B, 2> for SpreadOntoBackward {
     }
 }
 
-#[derive(Debug)]
-struct NormActBackward;
-
-/// What [`NetOps::norm_act`] leaves for its backward pass: `x`, scale, shift.
+/// What a normalisation leaves for its backward pass: `x`, scale, shift.
 #[derive(Clone, Debug)]
-struct Normed<F> {
+pub(super) struct Normed<F> {
     inputs: [F; 3],
     groups: usize,
     slope: f32,
     meeting: Meeting,
 }
 
+/// A normalisation of `x` by scale and shift in the graph, which `run` computes.
+pub(super) fn normed<B, C, K>(
+    backward: K,
+    [x, scale, shift]: [FloatTensor<Autodiff<B, C>>; 3],
+    (groups, slope, meeting): (usize, f32, Meeting),
+    run: impl Fn([FloatTensor<B>; 3]) -> FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>>
+where
+    B: Backend,
+    C: CheckpointStrategy,
+    K: Backward<B, 3, State = Normed<FloatTensor<B>>>,
+{
+    let nodes = [x.node(), scale.node(), shift.node()];
+    let inputs = [
+        x.into_primitive(),
+        scale.into_primitive(),
+        shift.into_primitive(),
+    ];
+    match backward.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => {
+            let y = run(inputs.clone());
+            let state = Normed {
+                inputs,
+                groups,
+                slope,
+                meeting,
+            };
+            prep.finish(state, y)
+        }
+        OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
+    }
+}
+
+/// The way back through [`normed`]. `gradients`: those by `x`, scale and shift, from the three, the result's
+/// and the one that came to `x` before, by groups and slope; whether that one is to be added, and whether
+/// those by scale and shift may come in runs.
+pub(super) fn normed_backward<B: Backend>(
+    ops: Ops<Normed<FloatTensor<B>>, 3>,
+    grads: &mut Gradients,
+    gradients: impl FnOnce(
+        [FloatTensor<B>; 5],
+        (usize, f32),
+        bool,
+        bool,
+    ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+) {
+    let (ops, state) = split(ops);
+    let dy = grads.consume::<B>(&ops.node);
+    let Normed {
+        inputs: [x, scale, shift],
+        groups,
+        slope,
+        meeting,
+    } = state;
+    let before = meeting.take::<B, 3>(&ops, 0, grads);
+    let is_added = before.is_some();
+    let before = before.unwrap_or_else(|| dy.clone());
+    // What is computed from a parameter needs the sum itself.
+    let in_runs = [1, 2].iter().all(|parent| is_leaf_or_none(&ops, *parent));
+    let tensors = [x, scale, shift, dy, before];
+    let (dx, dscale, dshift) = gradients(tensors, (groups, slope), is_added, in_runs);
+    meeting.register::<B, 3>(&ops, 0, dx, grads);
+    for (parent, gradient) in [(1, dscale), (2, dshift)] {
+        if let Some(node) = &ops.parents[parent] {
+            grads.register::<B>(node.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormActBackward;
+
 impl<B: NetOps> Backward<B, 3> for NormActBackward {
     type State = Normed<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (ops, state) = split(ops);
-        let dy = grads.consume::<B>(&ops.node);
-        let Normed {
-            inputs: [x, scale, shift],
-            groups,
-            slope,
-            meeting,
-        } = state;
-        let before = meeting.take::<B, 3>(&ops, 0, grads);
-        let is_added = before.is_some();
-        let before = before.unwrap_or_else(|| dy.clone());
-        let (dx, dscale, dshift) =
-            B::norm_act_gradients(x, scale, shift, dy, before, groups, slope, is_added);
-        meeting.register::<B, 3>(&ops, 0, dx, grads);
-        for (parent, gradient) in [(1, dscale), (2, dshift)] {
-            if let Some(node) = &ops.parents[parent] {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let gradients =
+            |[x, scale, shift, dy, before]: [FloatTensor<B>; 5], (groups, slope), is_added, _| {
+                B::norm_act_gradients(x, scale, shift, dy, before, groups, slope, is_added)
+            };
+        normed_backward::<B>(ops, grads, gradients);
     }
 }
 
@@ -362,32 +418,11 @@ impl<B: NetOps, C: CheckpointStrategy> NetOps for Autodiff<B, C> {
         slope: f32,
         meeting: Meeting,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), scale.node(), shift.node()];
-        let inputs = [
-            x.into_primitive(),
-            scale.into_primitive(),
-            shift.into_primitive(),
-        ];
         let run = |[x, scale, shift]: [FloatTensor<B>; 3]| {
             B::norm_act(x, scale, shift, groups, slope, Meeting::default())
         };
-        match NormActBackward
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let y = run(inputs.clone());
-                let state = Normed {
-                    inputs,
-                    groups,
-                    slope,
-                    meeting,
-                };
-                prep.finish(state, y)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
-        }
+        let how = (groups, slope, meeting);
+        normed::<B, C, _>(NormActBackward, [x, scale, shift], how, run)
     }
 
     fn style_norm_act(

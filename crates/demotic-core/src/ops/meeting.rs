@@ -18,6 +18,11 @@ use burn::backend::tensor::FloatTensor;
 pub(crate) struct Meeting(Arc<AtomicBool>);
 
 impl Meeting {
+    /// Whether one of the sharers has left a gradient.
+    pub(super) fn has_come(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
     /// Takes the gradient that has come to a parent so far, if one of the sharers left it.
     pub(super) fn take<B: Backend, const N: usize>(
         &self,
@@ -26,9 +31,8 @@ impl Meeting {
         grads: &mut Gradients,
     ) -> Option<FloatTensor<B>> {
         let node = ops.parents[parent].as_ref()?;
-        let has_come = self.0.load(Ordering::Relaxed);
         // A leaf's gradient cannot be taken out, only read: there Burn adds.
-        (has_come && !is_leaf_or_none(ops, parent)).then(|| grads.consume::<B>(node))
+        (self.has_come() && !is_leaf_or_none(ops, parent)).then(|| grads.consume::<B>(node))
     }
 
     /// Leaves a gradient at a parent, where that wants one.

@@ -38,6 +38,14 @@ mod reading;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
 mod shapes;
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(
+        unused_variables,
+        reason = "without wgpu no backend is left that takes them"
+    )
+)]
+mod styled;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "wgpu")]
@@ -59,16 +67,17 @@ pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
-    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, divergence, gathered_at_once, join, latent,
-    norm_row, twice,
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, blend, clipping, divergence, gather_sums,
+    gathered_at_once, join, latent, norm_row, twice,
 };
-pub use near::{figures, gather, mixed, total};
+pub use near::{adam_clipped, figures, gather, mixed, total};
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
+pub(crate) use styled::Fan;
 #[cfg(feature = "wgpu")]
-pub(crate) use wgsl::{convolution_kernels, weight_gradient_runs};
+pub(crate) use wgsl::{convolution_kernels, squared_sums, weight_gradient_runs};
 
 /// True where a device is another machine's.
 #[cfg(feature = "remote")]
@@ -508,11 +517,15 @@ pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AdamScalars {
-    pub(crate) beta_1: f32,
-    pub(crate) beta_2: f32,
-    pub(crate) rate: f32,
-    pub(crate) epsilon: f32,
+pub struct AdamScalars {
+    /// What the first moment keeps of itself.
+    pub beta_1: f32,
+    /// The same of the second moment.
+    pub beta_2: f32,
+    /// Step size.
+    pub rate: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
 }
 
 /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`:
@@ -975,6 +988,76 @@ mod tests {
             let of = |t: &Tensor<1>| Some(apart(t.grad(&ours)?, t.grad(&plain)?));
             same("bias", of(&bias));
             same("offset", of(&offset));
+        }
+    }
+
+    #[test]
+    fn gradients_of_a_fanned_code_on_flex_are_those_of_its_readers() {
+        gradients_of_a_fan(&Device::flex().autodiff());
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn gradients_of_a_fanned_code_on_an_adapter_are_those_of_its_readers() {
+        on_adapter(gradients_of_a_fan);
+    }
+
+    /// More layers by one code than one call takes, one of them with a matrix that is computed; a code that
+    /// wants gradients, and one that does not.
+    fn gradients_of_a_fan(device: &Device) {
+        let leaf = tensor(90, [2, 6, 4, 6], device).require_grad();
+        let source = tensor(91, [2, 5], device).require_grad();
+        let matrices: Vec<Tensor<2>> = (92..100)
+            .map(|step| tensor(step, [5, 12], device).require_grad())
+            .collect();
+        let offsets: Vec<Tensor<1>> = (100..108)
+            .map(|step| tensor(step, [12], device).require_grad())
+            .collect();
+        let up = tensor(110, [2, 6, 4, 6], device);
+        for is_learned in [true, false] {
+            let run = |is_fanned: bool| {
+                // A backward pass uses its graph up: each begins at the leaves.
+                let code = if is_learned {
+                    source.clone() * 0.5
+                } else {
+                    tensor(91, [2, 5], device)
+                };
+                let fan = is_fanned.then(|| Fan::new(code.clone()));
+                let y = (0..8).fold(leaf.clone() * 2.0, |x, k: usize| {
+                    let matrix = matrices[k].clone();
+                    let weight = if k == 3 { matrix * 0.5 } else { matrix };
+                    let bias = offsets[k].clone();
+                    match &fan {
+                        Some(fan) => fan.norm_act(x, (weight, bias), 3, 0.2, &Meeting::default()),
+                        None => style_norm_act(x, code.clone(), weight, bias, 3, 0.2),
+                    }
+                });
+                (y * up.clone()).sum().backward()
+            };
+            let (fanned, plain) = (run(true), run(false));
+            let same = |name: &str, worst: Option<f32>| {
+                let worst = worst.expect("it has a gradient");
+                assert!(
+                    worst < 1e-4,
+                    "{name}, a code that learns {is_learned}: {worst}"
+                );
+            };
+            same(
+                "x",
+                leaf.grad(&fanned)
+                    .zip(leaf.grad(&plain))
+                    .map(|(a, b)| apart(a, b)),
+            );
+            if is_learned {
+                let both = source.grad(&fanned).zip(source.grad(&plain));
+                same("code", both.map(|(a, b)| apart(a, b)));
+            }
+            for (k, (matrix, offset)) in matrices.iter().zip(&offsets).enumerate() {
+                let both = matrix.grad(&fanned).zip(matrix.grad(&plain));
+                same(&format!("matrix {k}"), both.map(|(a, b)| apart(a, b)));
+                let both = offset.grad(&fanned).zip(offset.grad(&plain));
+                same(&format!("offset {k}"), both.map(|(a, b)| apart(a, b)));
+            }
         }
     }
 

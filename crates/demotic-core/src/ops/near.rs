@@ -1,6 +1,9 @@
 //! Operations that `wgpu` devices of this machine have as kernels ([`is_near_wgsl`]), where they take the
 //! place of several launches; elsewhere the same is composed of [`super::NetOps`] and tensor operations.
 
+use std::any::Any;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::backend::autodiff::{
     Autodiff,
     checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
@@ -13,11 +16,12 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Device, Int, Tensor, activation};
 
+use super::autodiff::{Normed, normed, normed_backward};
 use super::meeting::{Meeting, is_leaf_or_none, split};
 use super::shapes::{Shape, meet};
-use super::{GATHERED, Gather, TensorShape, padded};
+use super::{AdamScalars, GATHERED, Gather, TensorShape, padded};
 #[cfg(feature = "wgpu")]
-use super::{four, weight_gradient_runs};
+use super::{four, squared_sums, weight_gradient_runs};
 use super::{is_near_wgsl, norm_act_meeting};
 
 /// What is done to a tensor on the way into a convolution.
@@ -161,7 +165,7 @@ pub fn total(terms: &[(Tensor<1>, f32)]) -> Tensor<1> {
 /// Arrays that one [`gather`] takes on a device, at most.
 pub(crate) fn gathered_at_once(device: &Device) -> usize {
     if is_near_wgsl(device) {
-        PAIRED
+        usize::MAX
     } else {
         GATHERED
     }
@@ -171,8 +175,8 @@ pub(crate) fn gathered_at_once(device: &Device) -> usize {
 /// takes there; a longer array comes in runs, which are added up. Only where our kernels run.
 ///
 /// # Panics
-/// For no arrays, more than a device takes at once (seven, or fourteen), and one whose length is no multiple
-/// of its size.
+/// For no arrays, more than a device takes at once (seven, or any number), and one whose length is no
+/// multiple of its size.
 pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usize]) -> Tensor<1> {
     let count = parts.len();
     let most = gathered_at_once(&flat.device());
@@ -186,7 +190,8 @@ pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usi
         );
     }
     if is_near_wgsl(&flat.device()) {
-        return gather_pairs(flat, start, &parts, sizes.to_vec());
+        let parts = parts.into_iter().map(Some).collect();
+        return gather_sums(flat, start, parts, sizes);
     }
     let sizes = std::array::from_fn(|k| sizes.get(k).copied().unwrap_or(1));
     let mut parts = parts.into_iter();
@@ -215,18 +220,95 @@ pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usi
     ))
 }
 
-/// Arrays that one [`gather_pairs`] takes.
-const PAIRED: usize = 14;
-
-/// [`gather`] of up to [`PAIRED`] arrays.
-fn gather_pairs(
+/// [`gather`] of any number of arrays, each the sum of as many: `summands` has those of the first array, then
+/// those of the second, and so on; one that is not there counts as zeros. On devices [`is_near_wgsl`] alone.
+pub(crate) fn gather_sums(
     flat: Tensor<1>,
     start: usize,
-    parts: &[Tensor<1>],
-    sizes: Vec<usize>,
+    summands: Vec<Option<Tensor<1>>>,
+    sizes: &[usize],
 ) -> Tensor<1> {
+    assert!(
+        !sizes.is_empty() && summands.len().is_multiple_of(sizes.len()),
+        "{} summands of {} arrays",
+        summands.len(),
+        sizes.len()
+    );
+    let places = Places {
+        start,
+        sizes: sizes.to_vec(),
+        are_there: summands.iter().map(Option::is_some).collect(),
+    };
+    let waiting = Waiting::default();
+    let there: Vec<Tensor<1>> = summands.into_iter().flatten().collect();
+    let calls = there.len().div_ceil(AT_A_CALL);
+    let calls = there.chunks(AT_A_CALL).zip(1..=calls).map(|(parts, call)| {
+        let is_last = call * AT_A_CALL >= there.len();
+        let call = GatherCall {
+            count: parts.len(),
+            waiting: waiting.clone(),
+            places: is_last.then(|| places.clone()),
+        };
+        (parts, call)
+    });
+    calls.fold(flat, |flat, (parts, call)| gather_call(flat, parts, call))
+}
+
+/// Arrays that one call of [`NearOps::gather_all`] takes.
+const AT_A_CALL: usize = 14;
+
+/// Where arrays go in a flat buffer.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
+)]
+pub(crate) struct Places {
+    pub(super) start: usize,
+    /// Elements of each array in the buffer.
+    pub(super) sizes: Vec<usize>,
+    /// Of each array, one after the other, which summands there are.
+    pub(super) are_there: Vec<bool>,
+}
+
+/// Arrays of earlier calls, which wait for the launch that takes them all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting(Arc<Mutex<Vec<Box<dyn Any + Send>>>>);
+
+impl Waiting {
+    pub(super) fn put(&self, array: impl Any + Send) {
+        let mut arrays = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        arrays.push(Box::new(array));
+    }
+
+    /// All of them, which are of one type.
+    pub(super) fn take<T: Any>(&self) -> Vec<T> {
+        let arrays = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let arrays = arrays.into_iter().map(|array| {
+            let array = array.downcast::<T>();
+            *array.unwrap_or_else(|_| unreachable!("arrays of one backend wait together"))
+        });
+        arrays.collect()
+    }
+}
+
+/// What a call of [`NearOps::gather_all`] brings.
+#[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read it")
+)]
+pub(crate) struct GatherCall {
+    /// The first of its arrays; the rest is not looked at.
+    pub(super) count: usize,
+    pub(super) waiting: Waiting,
+    /// Of the last call.
+    pub(super) places: Option<Places>,
+}
+
+fn gather_call(flat: Tensor<1>, parts: &[Tensor<1>], call: GatherCall) -> Tensor<1> {
     let part = |k: usize| parts[k.min(parts.len() - 1)].clone().into_dispatch();
-    Tensor::from_dispatch(<Dispatch as NearOps>::gather_pairs(
+    Tensor::from_dispatch(<Dispatch as NearOps>::gather_all(
         flat.into_dispatch(),
         part(0),
         part(1),
@@ -242,8 +324,7 @@ fn gather_pairs(
         part(11),
         part(12),
         part(13),
-        start,
-        sizes,
+        call,
     ))
 }
 
@@ -265,6 +346,94 @@ pub(crate) fn join(parts: Vec<Tensor<1>>) -> Tensor<1> {
         part(6),
         sizes,
     ))
+}
+
+/// What gradients of this norm are multiplied by, `[1]`; none where they are left.
+pub(crate) fn clipping(norm: &Tensor<1>, norm_max: f32) -> Option<Tensor<1>> {
+    (norm_max > 0.0).then(|| {
+        (norm.clone() + 1e-12)
+            .recip()
+            .mul_scalar(norm_max)
+            .clamp_max(1.0)
+    })
+}
+
+/// What an update of all weights at once is told.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read them")
+)]
+pub(crate) struct Clipped {
+    pub(super) scalars: AdamScalars,
+    pub(super) norm_max: f32,
+    /// Elements have rates of their own.
+    pub(super) is_rated: bool,
+}
+
+/// An update by Adam (`ops::adam`) of all weights of a network, whose gradients are first multiplied by
+/// `norm_max` over their norm where that is above it; a `norm_max` of 0 leaves them. `rates`: factors on the
+/// step size, an element each. Weights, both moments, and the norm before, `[1]`.
+///
+/// # Shapes
+/// weights, gradients, both moments and `rates`: `[n]`
+pub fn adam_clipped(
+    [weights, gradient, first, second]: [Tensor<1>; 4],
+    rates: Option<Tensor<1>>,
+    scalars: AdamScalars,
+    norm_max: f32,
+) -> [Tensor<1>; 4] {
+    if is_near_wgsl(&weights.device()) {
+        let is_rated = rates.is_some();
+        let rates = rates.unwrap_or_else(|| gradient.clone());
+        let squares = <Dispatch as NearOps>::squares(gradient.clone().into_dispatch());
+        let (weights, first, second, norm) = <Dispatch as NearOps>::adam_clipped(
+            weights.into_dispatch(),
+            gradient.into_dispatch(),
+            first.into_dispatch(),
+            second.into_dispatch(),
+            squares,
+            rates.into_dispatch(),
+            Clipped {
+                scalars,
+                norm_max,
+                is_rated,
+            },
+        );
+        return [weights, first, second, norm].map(Tensor::from_dispatch);
+    }
+    let s = scalars;
+    let norm = gradient.clone().square().sum().sqrt();
+    let gradient = match clipping(&norm, norm_max) {
+        Some(factor) => gradient * factor,
+        None => gradient,
+    };
+    let first = first.mul_scalar(s.beta_1) + gradient.clone().mul_scalar(1.0 - s.beta_1);
+    let second = second.mul_scalar(s.beta_2) + gradient.square().mul_scalar(1.0 - s.beta_2);
+    let change = first.clone() / (second.clone().sqrt() + s.epsilon);
+    let change = match rates {
+        Some(rates) => change * rates,
+        None => change,
+    };
+    [weights - change.mul_scalar(s.rate), first, second, norm]
+}
+
+/// How far [`blend`] goes.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "a build without wgpu has no kernel to read it")
+)]
+pub(crate) struct Share(pub(super) f32);
+
+/// `average + share * (current - average)`, outside any graph, `[n]`.
+pub(crate) fn blend(average: Tensor<1>, current: Tensor<1>, share: f32) -> Tensor<1> {
+    if !is_near_wgsl(&average.device()) {
+        return average.clone() + (current - average).mul_scalar(share);
+    }
+    let (average, current) = (average.into_dispatch(), current.into_dispatch());
+    let blended = <Dispatch as NearOps>::blend(average, current, Share(share));
+    Tensor::from_dispatch(blended)
 }
 
 /// [`super::norm_act`] with one scale and shift a channel for all pictures, whose gradients may come in runs
@@ -386,10 +555,9 @@ pub(crate) trait NearOps: Backend {
     fn twice(x: FloatTensor<Self>) -> FloatTensor<Self>;
     #[fusion(dtype = dy, shape = { let [b, c, h, w] = four(dy); TensorShape::new([b / 2, c, h, w]) })]
     fn twice_gradient(dy: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// `NetOps::gather` of as many arrays as there are sizes, in fewer launches where two and two lie in one
-    /// buffer.
+    /// Puts arrays to those that wait; the last call writes all of them into `flat`, as [`gather_sums`] says.
     #[fusion(dtype = flat, shape = flat)]
-    fn gather_pairs(
+    fn gather_all(
         flat: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
@@ -405,8 +573,7 @@ pub(crate) trait NearOps: Backend {
         l: FloatTensor<Self>,
         m: FloatTensor<Self>,
         n: FloatTensor<Self>,
-        start: usize,
-        sizes: Vec<usize>,
+        call: GatherCall,
     ) -> FloatTensor<Self>;
     /// The total of the first `count` tensors.
     #[fusion(meta = |a, _, _, _, _, _, count, _| TensorSpec::new(TensorShape::new([1 + *count]), a.dtype))]
@@ -441,6 +608,31 @@ pub(crate) trait NearOps: Backend {
         f: FloatTensor<Self>,
         g: FloatTensor<Self>,
         sizes: Vec<usize>,
+    ) -> FloatTensor<Self>;
+    /// Sums of squares, shares of the vector's, for [`NearOps::adam_clipped`]; as that, outside any graph.
+    #[fusion(meta = squares_spec)]
+    fn squares(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Weights, moments and norm. `rates`: not looked at unless `clipped` says so.
+    #[fusion(meta = |weights, _, first, second, _, _, _| (weights.clone(), first.clone(), second.clone(), TensorSpec::new(TensorShape::new([1]), weights.dtype)))]
+    fn adam_clipped(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        squares: FloatTensor<Self>,
+        rates: FloatTensor<Self>,
+        clipped: Clipped,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    );
+    #[fusion(dtype = average, shape = average)]
+    fn blend(
+        average: FloatTensor<Self>,
+        current: FloatTensor<Self>,
+        share: Share,
     ) -> FloatTensor<Self>;
     /// `meeting`: that of `x`, of use to the backward pass.
     #[fusion(dtype = x, shape = x)]
@@ -508,6 +700,12 @@ fn mixed_spec(real: &TensorSpec) -> TensorSpec {
 fn padded_spec(dy: &TensorSpec, sizes: &[usize]) -> TensorSpec {
     let length: usize = sizes.iter().map(|size| padded(*size)).sum();
     TensorSpec::new(TensorShape::new([length]), dy.dtype)
+}
+
+#[cfg(feature = "wgpu")]
+fn squares_spec(gradient: &TensorSpec) -> TensorSpec {
+    let sums = squared_sums(gradient.shape.num_elements());
+    TensorSpec::new(TensorShape::new([sums]), gradient.dtype)
 }
 
 #[cfg(feature = "wgpu")]
@@ -663,41 +861,19 @@ impl<B: NearOps> Backward<B, TOTALLED> for TotalBackward {
 #[derive(Debug)]
 struct NormRowBackward;
 
-/// What [`NearOps::norm_row`] leaves for its backward pass: `x`, scale, shift.
-#[derive(Clone, Debug)]
-struct Normed<F> {
-    inputs: [F; 3],
-    groups: usize,
-    slope: f32,
-    meeting: Meeting,
-}
-
 impl<B: NearOps> Backward<B, 3> for NormRowBackward {
     type State = Normed<FloatTensor<B>>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (ops, state) = split(ops);
-        let dy = grads.consume::<B>(&ops.node);
-        let Normed {
-            inputs: [x, scale, shift],
-            groups,
-            slope,
-            meeting,
-        } = state;
-        let before = meeting.take::<B, 3>(&ops, 0, grads);
-        let is_added = before.is_some();
-        let before = before.unwrap_or_else(|| dy.clone());
-        // What is computed from a parameter needs the sum itself.
-        let in_runs = [1, 2].iter().all(|parent| is_leaf_or_none(&ops, *parent));
-        let (dx, dscale, dshift) = B::norm_row_gradients(
-            x, scale, shift, dy, before, groups, slope, is_added, in_runs,
-        );
-        meeting.register::<B, 3>(&ops, 0, dx, grads);
-        for (parent, gradient) in [(1, dscale), (2, dshift)] {
-            if let Some(node) = &ops.parents[parent] {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
+        let gradients = |[x, scale, shift, dy, before]: [FloatTensor<B>; 5],
+                         (groups, slope),
+                         is_added,
+                         in_runs| {
+            B::norm_row_gradients(
+                x, scale, shift, dy, before, groups, slope, is_added, in_runs,
+            )
+        };
+        normed_backward::<B>(ops, grads, gradients);
     }
 }
 
@@ -829,7 +1005,7 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         unreachable!("Burn differentiates once: gradients are not differentiated again")
     }
 
-    fn gather_pairs(
+    fn gather_all(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -845,10 +1021,34 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
-        _: usize,
-        _: Vec<usize>,
+        _: GatherCall,
     ) -> FloatTensor<Self> {
         unreachable!("parameters are updated outside the graph")
+    }
+
+    fn squares(_: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("parameters are updated outside the graph")
+    }
+
+    fn adam_clipped(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Clipped,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        unreachable!("parameters are updated outside the graph")
+    }
+
+    fn blend(_: FloatTensor<Self>, _: FloatTensor<Self>, _: Share) -> FloatTensor<Self> {
+        unreachable!("parameters are averaged outside the graph")
     }
 
     fn total_gradient(_: FloatTensor<Self>, _: Vec<usize>, _: Weights) -> FloatTensor<Self> {
@@ -880,32 +1080,11 @@ impl<B: NearOps, C: CheckpointStrategy> NearOps for Autodiff<B, C> {
         slope: f32,
         meeting: Meeting,
     ) -> FloatTensor<Self> {
-        let nodes = [x.node(), scale.node(), shift.node()];
-        let inputs = [
-            x.into_primitive(),
-            scale.into_primitive(),
-            shift.into_primitive(),
-        ];
         let run = |[x, scale, shift]: [FloatTensor<B>; 3]| {
             B::norm_row(x, scale, shift, groups, slope, Meeting::default())
         };
-        match NormRowBackward
-            .prepare::<C>(nodes)
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let y = run(inputs.clone());
-                let state = Normed {
-                    inputs,
-                    groups,
-                    slope,
-                    meeting,
-                };
-                prep.finish(state, y)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(run(inputs)),
-        }
+        let how = (groups, slope, meeting);
+        normed::<B, C, _>(NormRowBackward, [x, scale, shift], how, run)
     }
 
     fn mixed(

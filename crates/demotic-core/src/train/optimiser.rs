@@ -122,7 +122,7 @@ impl Adam {
         }
         let mut gradients = gradients.sum(&module);
         let norm = gradient_norm(&module, &gradients);
-        let factor = clipping(&norm, self.norm_max);
+        let factor = ops::clipping(&norm, self.norm_max);
         let mut apply = Apply {
             adam: self,
             gradients: &mut gradients,
@@ -186,34 +186,24 @@ impl Adam {
             });
         }
         let scalars = self.corrected(rate(&names[0]));
-        let norm_max = self.norm_max;
-        let flat = self.flat.as_mut().expect("set above");
-        let mut gradient = flat.layout.flat(&gradients);
-        for mut summand in summands {
+        let mut flat = self.flat.take().expect("set above");
+        let others = summands.map(|mut summand| {
             let of = collect(&module, Pick::Gradients(&mut summand));
-            let mut arrays: BTreeMap<_, _> = of.names.into_iter().zip(of.arrays).collect();
-            let all = names.iter().zip(&sizes);
-            let all = all.map(|(name, size)| arrays.remove(name).unwrap_or_else(|| zeros(*size)));
-            gradient = gradient + flat.layout.flat(&all.collect::<Vec<_>>());
-            assert!(arrays.is_empty(), "a twin learns what its network does");
-        }
-        let norm = gradient.clone().square().sum().sqrt();
-        if let Some(factor) = clipping(&norm, norm_max) {
-            gradient = gradient * factor;
-        }
+            of.names.into_iter().zip(of.arrays).collect()
+        });
+        let gradient = flat.layout.sum(gradients, others.collect());
         let rates: Vec<f64> = names.iter().map(|name| rate(name)).collect();
-        let [first, second] = flat.moments.clone();
-        let first =
-            first.mul_scalar(scalars.beta_1) + gradient.clone().mul_scalar(1.0 - scalars.beta_1);
-        let second =
-            second.mul_scalar(scalars.beta_2) + gradient.square().mul_scalar(1.0 - scalars.beta_2);
-        let mut change = first.clone() / (second.clone().sqrt() + scalars.epsilon);
-        if let Some(relative) = flat.relative_rates(&rates) {
-            change = change * relative;
-        }
-        flat.weights = flat.weights.clone() - change.mul_scalar(scalars.rate);
-        flat.moments = [first, second];
-        let module = flat.layout.views(module, &flat.weights, None);
+        let relative = flat.relative_rates(&rates);
+        let [first, second] = flat.moments;
+        let before = [flat.weights, gradient, first, second];
+        let [weights, first, second, norm] =
+            ops::adam_clipped(before, relative, scalars, self.norm_max);
+        let module = flat.layout.views(module, &weights, None);
+        self.flat = Some(Flat {
+            weights,
+            moments: [first, second],
+            ..flat
+        });
         (module, norm)
     }
 
@@ -237,7 +227,7 @@ impl Adam {
             flat.layout.flat(&arrays)
         });
         let share = 1.0 - decay;
-        let new = old.clone() + (flat.weights.clone() - old).mul_scalar(share);
+        let new = ops::blend(old, flat.weights.clone(), share.to_f32());
         // The few that are not trained by gradients, by name.
         let others = collect(current, Pick::Outside(&flat.layout));
         let others = others.names.into_iter().zip(others.arrays).collect();
@@ -315,16 +305,6 @@ impl Adam {
             Err(problems)
         }
     }
-}
-
-/// What gradients of this norm are multiplied by, `[1]`; none where they are left.
-fn clipping(norm: &Tensor<1>, norm_max: f32) -> Option<Tensor<1>> {
-    (norm_max > 0.0).then(|| {
-        (norm.clone() + 1e-12)
-            .recip()
-            .mul_scalar(norm_max)
-            .clamp_max(1.0)
-    })
 }
 
 /// A network's state in one buffer each, by [`Layout`].
@@ -411,6 +391,38 @@ impl Layout {
                 let sizes: Vec<usize> = places.iter().map(|(_, size)| *size).collect();
                 ops::gather(flat, places[0].0, arrays.to_vec(), &sizes)
             })
+    }
+
+    /// The sum, in one buffer, of gradients in the layout's order and of others by name, which may lack some.
+    fn sum(
+        &self,
+        gradients: Vec<Tensor<1>>,
+        mut others: Vec<BTreeMap<String, Tensor<1>>>,
+    ) -> Tensor<1> {
+        let device = gradients[0].device();
+        let sum = if ops::is_near_wgsl(&device) {
+            let mut summands = Vec::new();
+            let mut sizes = Vec::new();
+            for (name, gradient) in self.names.iter().zip(gradients) {
+                summands.push(Some(gradient));
+                summands.extend(others.iter_mut().map(|arrays| arrays.remove(name)));
+                sizes.push(self.starts[name].1);
+            }
+            let flat = Tensor::empty([self.length], &device);
+            ops::gather_sums(flat, 0, summands, &sizes)
+        } else {
+            let mut sum = self.flat(&gradients);
+            for arrays in &mut others {
+                let zeros = |name: &String| Tensor::zeros([self.starts[name].1], &device);
+                let all = self.names.iter();
+                let all = all.map(|name| arrays.remove(name).unwrap_or_else(|| zeros(name)));
+                sum = sum + self.flat(&all.collect::<Vec<_>>());
+            }
+            sum
+        };
+        let are_taken = others.iter().all(BTreeMap::is_empty);
+        assert!(are_taken, "a twin learns what its network does");
+        sum
     }
 
     /// The network with views of a buffer as its parameters. The others stay, or move towards the named

@@ -14,8 +14,7 @@ use crate::model::layers::{SLOPE, groups, halve, leaky};
 use crate::model::{DiscriminatorConfig, Posterior};
 use crate::number::{Real, Whole};
 use crate::ops::{
-    self, AdamScalars, Filter, Meeting, Read, Reading, Resize, Shape, StyleAffine, unshuffle,
-    upsample,
+    self, AdamScalars, Fan, Filter, Meeting, Read, Reading, Resize, Shape, unshuffle, upsample,
 };
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -119,6 +118,7 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
         all.push(crf(labels, side));
     }
     all.push(adam());
+    all.push(clipped_adam());
     all
 }
 
@@ -599,14 +599,13 @@ fn residual(b: usize, c: usize, side: usize, dims: usize) -> Case {
             let codes = tensor(&code, [b, dims], &device).require_grad();
             // Computed, as they are in the networks: of what is not, Burn adds the gradients up.
             let (x, code) = (pictures.clone() * 2.0, codes.clone() * 0.5);
-            let [of_x, of_y, of_code] = std::array::from_fn(|_| Meeting::default());
+            let [of_x, of_y] = std::array::from_fn(|_| Meeting::default());
+            let code = Fan::new(code);
+            // Learned, as they are in the networks: so their gradients wait for one launch.
             let normalised = |x, half: &Half, of_x: &Meeting| {
-                let affine = StyleAffine {
-                    code: code.clone(),
-                    weight: tensor(&half.matrix, [dims, 2 * c], &device),
-                    bias: tensor(&half.offset, [2 * c], &device),
-                };
-                ops::style_norm_act_meeting(x, affine, groups, 1.0, [of_x, &of_code])
+                let matrix = tensor(&half.matrix, [dims, 2 * c], &device).require_grad();
+                let offset = tensor(&half.offset, [2 * c], &device).require_grad();
+                code.norm_act(x, (matrix, offset), groups, 1.0, of_x)
             };
             let parameters = |half: &Half| {
                 let weight = tensor(&half.weight, [c, c, 3, 3], &device);
@@ -1173,6 +1172,64 @@ fn adam() -> Case {
                 out[1].push(first);
                 out[2].push(second);
             }
+            out
+        })),
+    }
+}
+
+/// The update of a network's weights all at once, by gradients longer than they may be, each weight with a
+/// rate of its own.
+fn clipped_adam() -> Case {
+    let n = 9000;
+    let norm_max = 5.0;
+    let [w, g, m] = [84, 85, 86].map(|step| numbers(step, n));
+    let [v, rates] = [87, 88].map(|step| -> Vec<f32> {
+        let values = numbers(step, n);
+        values.iter().map(|v| v.abs()).collect()
+    });
+    let scalars = AdamScalars {
+        beta_1: 0.5,
+        beta_2: 0.99,
+        rate: 1e-2,
+        epsilon: 1e-8,
+    };
+    let host_values = [w.clone(), g.clone(), m.clone(), v.clone(), rates.clone()];
+    Case {
+        operation: "Adam, clipped",
+        size: format!("{n} weights"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let [w, g, m, v, rates] =
+                [&w, &g, &m, &v, &rates].map(|values| tensor(values, [n], device));
+            let [w, m, v, norm] = ops::adam_clipped([w, g, m, v], Some(rates), scalars, norm_max);
+            vec![
+                ("weights", host(w)),
+                ("first moments", host(m)),
+                ("second moments", host(v)),
+                ("norm", host(norm)),
+            ]
+        }),
+        truth: Some(Box::new(move || {
+            let [w, g, m, v, rates] = host_values.each_ref().map(|values| wide(values));
+            let [b1, b2, rate, epsilon] = [
+                scalars.beta_1,
+                scalars.beta_2,
+                scalars.rate,
+                scalars.epsilon,
+            ]
+            .map(f64::from);
+            let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let factor = (f64::from(norm_max) / norm).min(1.0);
+            let mut out = vec![Vec::new(); 3];
+            for i in 0..n {
+                let g = factor * g[i];
+                let first = b1 * m[i] + (1.0 - b1) * g;
+                let second = b2 * v[i] + (1.0 - b2) * g * g;
+                out[0].push(w[i] - rates[i] * rate * first / (second.sqrt() + epsilon));
+                out[1].push(first);
+                out[2].push(second);
+            }
+            out.push(vec![norm]);
             out
         })),
     }

@@ -8,12 +8,13 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::net_norm::Affine;
 use super::{
-    Shader, dims, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence, net_edges,
-    net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed, net_norm,
-    net_part, net_resize, net_total, plain,
+    Shader, dims, net_adam, net_affine, net_conv, net_conv_sum, net_conv_weight, net_divergence,
+    net_edges, net_error, net_figures, net_filter, net_gather, net_latent, net_leaky, net_mixed,
+    net_norm, net_part, net_resize, net_styles, net_total, plain,
 };
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{NearOps, Weights};
+use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Weights};
+use crate::ops::styled::{AffineCall, Shared, StyleOps};
 use crate::ops::{AdamScalars, Filter, Gather, Meeting, NetOps, Part, Reading, padded};
 
 /// Hash of the convolutions' shaders: choices between them and Burn's depend on it.
@@ -251,7 +252,13 @@ impl NetOps for CubeBackend {
         plan: Gather,
     ) -> CubeTensor {
         let parts = [a, b, c, d, e, f, g].into_iter().take(plan.count);
-        gathered(flat, plan.start, parts, &plan.sizes[..plan.count])
+        let parts: Vec<CubeTensor> = parts.map(plain).collect();
+        let places = Places {
+            start: plan.start,
+            sizes: plan.sizes[..plan.count].to_vec(),
+            are_there: vec![true; plan.count],
+        };
+        gathered(flat, &parts, &places)
     }
 
     fn view(flat: CubeTensor, start: usize, shape: Shape) -> CubeTensor {
@@ -361,7 +368,7 @@ impl NearOps for CubeBackend {
         net_part::twice_gradient(&plain(dy))
     }
 
-    fn gather_pairs(
+    fn gather_all(
         flat: CubeTensor,
         a: CubeTensor,
         b: CubeTensor,
@@ -377,11 +384,44 @@ impl NearOps for CubeBackend {
         l: CubeTensor,
         m: CubeTensor,
         n: CubeTensor,
-        start: usize,
-        sizes: Vec<usize>,
+        call: GatherCall,
     ) -> CubeTensor {
         let parts = [a, b, c, d, e, f, g, h, i, j, k, l, m, n];
-        gathered(flat, start, parts.into_iter().take(sizes.len()), &sizes)
+        for part in parts.into_iter().take(call.count) {
+            call.waiting.put(plain(part));
+        }
+        let Some(places) = call.places else {
+            return flat;
+        };
+        gathered(flat, &call.waiting.take::<CubeTensor>(), &places)
+    }
+
+    fn squares(gradient: CubeTensor) -> CubeTensor {
+        net_adam::squares(&plain(gradient))
+    }
+
+    fn adam_clipped(
+        weights: CubeTensor,
+        gradient: CubeTensor,
+        first: CubeTensor,
+        second: CubeTensor,
+        squares: CubeTensor,
+        rates: CubeTensor,
+        clipped: Clipped,
+    ) -> (CubeTensor, CubeTensor, CubeTensor, CubeTensor) {
+        let [first, second] = [first, second].map(|moment| changeable(plain(moment)));
+        let (updated, norm) = net_adam::update(
+            &plain(weights),
+            [&plain(gradient), &plain(squares)],
+            [&first, &second],
+            &plain(rates),
+            clipped,
+        );
+        (updated, first, second, norm)
+    }
+
+    fn blend(average: CubeTensor, current: CubeTensor, share: Share) -> CubeTensor {
+        net_adam::blend(&plain(average), &plain(current), share.0)
     }
 
     fn total(
@@ -467,16 +507,90 @@ impl NearOps for CubeBackend {
     }
 }
 
-/// Arrays in a flat buffer, which is written in place where nobody else holds it.
-fn gathered(
-    flat: CubeTensor,
-    start: usize,
-    parts: impl Iterator<Item = CubeTensor>,
-    sizes: &[usize],
-) -> CubeTensor {
-    let flat = if flat.can_mut() { flat } else { flat.copy() };
-    let parts: Vec<CubeTensor> = parts.map(plain).collect();
-    net_gather::launch(&flat, start, &parts, sizes);
+impl StyleOps for CubeBackend {
+    fn fan(code: CubeTensor, _: Shared) -> CubeTensor {
+        code
+    }
+
+    fn styled(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        groups: usize,
+        slope: f32,
+        _: Meeting,
+        _: Shared,
+    ) -> CubeTensor {
+        let unmet = [Meeting::default(), Meeting::default()];
+        Self::style_norm_act(x, code, weight, bias, groups, slope, unmet)
+    }
+
+    fn styled_gradients(
+        x: CubeTensor,
+        code: CubeTensor,
+        weight: CubeTensor,
+        bias: CubeTensor,
+        dy: CubeTensor,
+        before: CubeTensor,
+        groups: usize,
+        slope: f32,
+        is_added: bool,
+    ) -> (CubeTensor, CubeTensor) {
+        let (code, weight, bias) = (plain(code), plain(weight), plain(bias));
+        let affine = Affine::Coded {
+            code: &code,
+            weight: &weight,
+            bias: &bias,
+        };
+        let before = is_added.then(|| plain(before));
+        let (x, dy) = (plain(x), plain(dy));
+        net_norm::gradients(&x, &affine, &dy, before.as_ref(), groups, slope)
+    }
+
+    fn affine_gradients(
+        code: CubeTensor,
+        before: CubeTensor,
+        a: CubeTensor,
+        b: CubeTensor,
+        c: CubeTensor,
+        d: CubeTensor,
+        e: CubeTensor,
+        f: CubeTensor,
+        g: CubeTensor,
+        h: CubeTensor,
+        i: CubeTensor,
+        j: CubeTensor,
+        k: CubeTensor,
+        l: CubeTensor,
+        call: AffineCall,
+    ) -> CubeTensor {
+        let norms = [a, b, c, d, e, f].into_iter().zip([g, h, i, j, k, l]);
+        for (daffine, weight) in norms.take(call.count) {
+            call.waiting.put((plain(daffine), plain(weight)));
+        }
+        let Some(last) = call.last else {
+            return code;
+        };
+        let norms = call.waiting.take::<(CubeTensor, CubeTensor)>();
+        let before = last.is_added.then(|| plain(before));
+        net_styles::launch(&plain(code), before.as_ref(), &norms, last.length)
+    }
+}
+
+/// A tensor that may change in place: a copy where somebody else holds it.
+fn changeable(tensor: CubeTensor) -> CubeTensor {
+    if tensor.can_mut() {
+        tensor
+    } else {
+        tensor.copy()
+    }
+}
+
+/// Plain arrays in a flat buffer, which is written in place where nobody else holds it.
+fn gathered(flat: CubeTensor, parts: &[CubeTensor], places: &Places) -> CubeTensor {
+    let flat = changeable(flat);
+    net_gather::launch(&flat, parts, places);
     flat
 }
 

@@ -54,9 +54,14 @@ pub(super) fn guarded(client: &Client, size: usize) -> Handle {
     handle
 }
 
-/// Two runs of bytes in one allocation.
-pub(super) fn guarded_pair(client: &Client, sizes: [usize; 2]) -> [Handle; 2] {
-    guarded_runs(client, sizes)
+/// Two runs of bytes in one allocation, where a test looks.
+pub(super) fn guarded_pair(client: &Client, sizes: [usize; 2]) -> Option<[Handle; 2]> {
+    are_set().then(|| guarded_runs(client, sizes))
+}
+
+/// True while a test on this thread looks.
+pub(super) fn are_set() -> bool {
+    GUARDED.with_borrow(Option::is_some)
 }
 
 /// Runs something, and reads every buffer that it made: written all through, and nowhere outside.

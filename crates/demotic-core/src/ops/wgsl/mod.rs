@@ -6,6 +6,7 @@
 mod backend;
 #[cfg(test)]
 mod guards;
+mod net_adam;
 mod net_affine;
 mod net_conv;
 mod net_conv_sum;
@@ -22,11 +23,13 @@ mod net_mixed;
 mod net_norm;
 mod net_part;
 mod net_resize;
+mod net_styles;
 mod net_total;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests;
 
+use std::cell::RefCell;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -39,10 +42,10 @@ use cubecl::server::{Handle, KernelArguments, MetadataBindingInfo};
 use demotic_crf::hash::fnv1a64;
 use demotic_crf::template::{Values, expand};
 
-#[cfg(not(test))]
 use crate::ops::padded;
 
 pub(crate) use backend::convolution_kernels;
+pub(crate) use net_adam::sums as squared_sums;
 pub(crate) use net_conv_weight::runs as weight_gradient_runs;
 
 /// Workgroups along one axis; more go to the second.
@@ -306,21 +309,88 @@ fn floats(client: &Client, count: usize) -> Handle {
     guards::guarded(client, count.max(1) * size_of::<f32>())
 }
 
-#[cfg(not(test))]
+/// What lies in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Pairs of tensors.
+    Pairs,
+    /// Gradients by scales and shifts, which `net_styles` reads: apart from the pairs, which are many times
+    /// as large.
+    Affines,
+}
+
+impl Kind {
+    /// Bytes of a room: the gradients of some dozen layers.
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Pairs => 16 << 20,
+            Self::Affines => 1 << 20,
+        }
+    }
+}
+
+/// Memory that tensors of a kind are cut from, one behind the other, so that a kernel reads many of them by
+/// one binding.
+struct Room {
+    kind: Kind,
+    whole: Handle,
+    /// Bytes that have been cut.
+    used: usize,
+}
+
+thread_local! {
+    /// The rooms of each device that this thread launches on, from the first tensor on until pairs are
+    /// gathered: so the same layers lie in the same places in every step.
+    static ROOMS: RefCell<Vec<Room>> = const { RefCell::new(Vec::new()) };
+}
+
+/// So many bytes of a room; memory of their own where they are more than one has.
+fn in_room(client: &Client, kind: Kind, bytes: usize) -> Handle {
+    if bytes > kind.bytes() {
+        return client.empty(bytes);
+    }
+    let service = client.service_id();
+    ROOMS.with_borrow_mut(|rooms| {
+        let is_here = |room: &Room| room.kind == kind && room.whole.service == service;
+        let fits = |room: &Room| is_here(room) && room.used + bytes <= kind.bytes();
+        if !rooms.iter().any(fits) {
+            rooms.retain(|room| !is_here(room));
+            rooms.push(Room {
+                kind,
+                whole: client.empty(kind.bytes()),
+                used: 0,
+            });
+        }
+        let room = rooms
+            .iter_mut()
+            .find(|room| is_here(room))
+            .expect("there is one now");
+        let start = room.used;
+        // The next one begins where a device can bind it.
+        room.used += bytes.next_multiple_of(padded(1) * size_of::<f32>());
+        let end = kind.bytes() - start - bytes;
+        let whole = room.whole.clone();
+        whole.offset_start(start as u64).offset_end(end as u64)
+    })
+}
+
+/// The rooms' pairs were gathered: what comes next has others.
+fn leave_rooms() {
+    ROOMS.with_borrow_mut(Vec::clear);
+}
+
 fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
     let [first, second] = counts.map(|count| count * size_of::<f32>());
+    #[cfg(test)]
+    if let Some(pair) = guards::guarded_pair(client, [first, second]) {
+        return pair;
+    }
     let gap = padded(counts[0]) * size_of::<f32>();
-    let whole = client.empty(gap + second);
+    let whole = in_room(client, Kind::Pairs, gap + second);
     [
         whole.clone().offset_end((gap + second - first) as u64),
         whole.offset_start(gap as u64),
     ]
-}
-
-/// The same between guards.
-#[cfg(test)]
-fn pair_of_floats(client: &Client, counts: [usize; 2]) -> [Handle; 2] {
-    guards::guarded_pair(client, counts.map(|count| count * size_of::<f32>()))
 }
 
 /// Two new tensors in one buffer, which `net_gather` reads by one binding.
@@ -336,6 +406,47 @@ fn pair<const M: usize, const N: usize>(
         CubeTensor::new_contiguous(client, device, shape, handle, DType::F32)
     };
     (tensor(a, Shape::new(first)), tensor(b, Shape::new(second)))
+}
+
+/// A new tensor in the room of its kind.
+fn roomed<const D: usize>(like: &CubeTensor, kind: Kind, shape: [usize; D]) -> CubeTensor {
+    #[cfg(test)]
+    if guards::are_set() {
+        return empty(like, shape);
+    }
+    let bytes = shape.iter().product::<usize>().max(1) * size_of::<f32>();
+    let handle = in_room(&like.client, kind, bytes);
+    let (client, device) = (like.client.clone(), like.device.clone());
+    CubeTensor::new_contiguous(client, device, Shape::new(shape), handle, DType::F32)
+}
+
+/// Bindings of a launch that reads many tensors: one for all that lie in one allocation.
+#[derive(Clone, Default)]
+struct Buffers(Vec<Handle>);
+
+/// The byte of its allocation that memory begins at.
+fn begin(handle: &Handle) -> u64 {
+    handle.offset_start.unwrap_or(0)
+}
+
+impl Buffers {
+    /// The number of the binding that holds this memory, too: one is widened, or it gets its own.
+    fn hold(&mut self, handle: &Handle) -> usize {
+        let allocation = |handle: &Handle| handle.memory.descriptor().id;
+        let end = |handle: &Handle| handle.offset_end.unwrap_or(0);
+        let mut known = self.0.iter_mut().enumerate();
+        match known.find(|(_, known)| allocation(known) == allocation(handle)) {
+            Some((number, known)) => {
+                known.offset_start = Some(begin(known).min(begin(handle)));
+                known.offset_end = Some(end(known).min(end(handle)));
+                number
+            }
+            None => {
+                self.0.push(handle.clone());
+                self.0.len() - 1
+            }
+        }
+    }
 }
 
 /// A new tensor on the device of another.

@@ -159,21 +159,22 @@ pub(super) fn reading_constants(
     reading: Reading,
     is_written: bool,
 ) -> Constants {
-    let slope = match reading {
-        Reading::Leaky(slope) => slope,
+    let is = |way: bool, written: bool| way && written == is_written;
+    // A slope of 1 changes nothing: layers without an activation share the kernels of those with one.
+    let slope = |written: bool| match reading {
+        Reading::Leaky(slope) if written == is_written => slope,
         _ => 1.0,
     };
-    let is = |way: bool, written: bool| way && written == is_written;
     let is_leaky = matches!(reading, Reading::Leaky(_));
     let is_unshuffled = reading == Reading::Unshuffled;
     constants
-        .flag("FROM_LEAKY", is(is_leaky, false))
+        .real_size("FROM_SLOPE", slope(false))
+        .real_size("TO_SLOPE", slope(true))
         .flag("FROM_DOUBLED", is(reading == Reading::Doubled, false))
         .flag("FROM_UNSHUFFLED", is(is_unshuffled, false))
         .flag("TO_LEAKY", is(is_leaky, true))
         .flag("TO_UNSHUFFLED", is(is_unshuffled, true))
         .with("STEP", if is(is_unshuffled, true) { 2 } else { 1 })
-        .real("READ_SLOPE", slope)
 }
 
 /// The convolution of pictures on either side of it, `[batch, any, H, W]`, by weights `[out, in, k, k]`.
@@ -230,8 +231,7 @@ pub(super) fn forward_constants(
         .flag("BIASED", true)
         .flag("ADDED", is_added)
         .flag("TURNED", false)
-        .flag("LEAKY", slope != 1.0)
-        .real("SLOPE", slope);
+        .real_size("SLOPE", slope);
     reading_constants(constants, reading, false)
 }
 
@@ -286,7 +286,6 @@ pub(super) fn gradient_constants(tile: &Tile, s: ConvShape, reading: Reading) ->
         .flag("BIASED", false)
         .flag("ADDED", false)
         .flag("TURNED", true)
-        .flag("LEAKY", false)
-        .real("SLOPE", 1.0);
+        .real_size("SLOPE", 1.0);
     reading_constants(constants, reading, true)
 }

@@ -2,7 +2,7 @@
 
 use burn_cubecl::tensor::CubeTensor;
 
-use super::{Constants, Launch, Shader, count, dims, empty, pair, shader};
+use super::{Constants, Kind, Launch, Shader, count, dims, empty, pair, roomed, shader};
 use crate::ops::norm_cpu::EPSILON;
 
 shader! {
@@ -98,7 +98,7 @@ pub(super) fn gradients(
     slope: f32,
 ) -> (CubeTensor, CubeTensor) {
     let [b, channels, ..] = dims::<4>(x);
-    let daffine = empty(x, [b, 2 * channels]);
+    let daffine = roomed(x, Kind::Affines, [b, 2 * channels]);
     let results = [("DAFFINE", &daffine)];
     let dx = gradients_to(x, affine, dy, before, groups, slope, &results);
     (dx, daffine)

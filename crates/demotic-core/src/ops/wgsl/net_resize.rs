@@ -79,9 +79,9 @@ pub(super) fn constants(size: usize, width: usize, factor: f32, way: Way) -> Con
     Constants::default()
         .size("SIZE", size)
         .size("W", width)
-        .real("FACTOR", factor)
-        .real("SLOPE", slope)
-        .flag("LEAKY", slope != 1.0 || matches!(way, Way::Unpool { .. }))
+        .real_size("FACTOR", factor)
+        .real_size("SLOPE", slope)
+        .flag("LEAKY", matches!(way, Way::Unpool { .. }))
         .flag("WIDEN", !matches!(way, Way::Pool { .. }))
         .flag("ADDED", way == Way::Spread { is_added: true })
 }

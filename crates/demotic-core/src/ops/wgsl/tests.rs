@@ -17,16 +17,19 @@ use super::net_conv::{NetConv, Tile};
 use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
-    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_affine, net_conv, net_conv_sum,
-    net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
-    net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_total,
+    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_adam, net_affine, net_conv,
+    net_conv_sum, net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter,
+    net_gather, net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_styles,
+    net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
-use crate::ops::near::{NearOps, Weights};
+use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
+use crate::ops::styled::{AffineCall, LastCall, StyleOps};
 use crate::ops::{
-    Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part, Reading, padded,
+    AdamScalars, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
+    Reading, padded,
 };
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
@@ -610,15 +613,18 @@ fn means_of_a_leaky_relu_are_exact_within_their_buffers() {
 }
 
 #[test]
-fn arrays_are_gathered_in_pairs_and_alone() {
+fn any_number_of_arrays_are_gathered_with_their_summands() {
     let Some(device) = adapter() else { return };
     let bench = Bench::new(&device);
-    // More than one launch has bindings, runs among them.
-    let pairs: Vec<(CubeTensor, CubeTensor)> = (0..5)
-        .map(|step| {
+    // More than one launch has bindings or rows, two summands each of which some are not there, runs among
+    // them.
+    let mut summands: Vec<Option<CubeTensor>> = vec![];
+    let mut sizes = vec![];
+    for step in 0..25 {
+        let gradients = |step| {
             let (dw, db) = CubeBackend::conv_same_weight_gradients(
-                bench.tensor(&numbers(170 + step, 60), &[1, 3, 4, 5]),
-                bench.tensor(&numbers(180 + step, 40), &[1, 2, 4, 5]),
+                bench.tensor(&numbers(200 + step, 60), &[1, 3, 4, 5]),
+                bench.tensor(&numbers(300 + step, 40), &[1, 2, 4, 5]),
                 3,
                 true,
             );
@@ -626,50 +632,99 @@ fn arrays_are_gathered_in_pairs_and_alone() {
                 dw.handle.memory.descriptor().id,
                 db.handle.memory.descriptor().id
             );
-            (dw, db)
-        })
-        .collect();
-    let mut parts: Vec<CubeTensor> = vec![];
-    let mut sizes = vec![];
-    for (dw, db) in pairs {
-        parts.extend([dw, db, bench.tensor(&[4.0; 3], &[3])]);
+            [dw, db]
+        };
+        let [dw, db] = gradients(step).map(Some);
+        let [other, other_db] = gradients(100 + step).map(Some);
+        let alone = bench.tensor(&numbers(500 + step, 3), &[3]);
+        summands.extend([dw, other, db, other_db, Some(alone), None]);
         sizes.extend([54, 2, 3]);
     }
-    parts.truncate(14);
-    sizes.truncate(14);
     let mut truth = vec![7.0; 64];
-    for (part, size) in parts.iter().zip(&sizes) {
-        let values = wide(&bench.values(part.clone()));
-        truth.extend(summed(&values, *size));
+    for (pair, size) in summands.chunks(2).zip(&sizes) {
+        let mut sum = vec![0.0; *size];
+        for summand in pair.iter().flatten() {
+            let values = wide(&bench.values(summand.clone()));
+            for (sum, value) in sum.iter_mut().zip(summed(&values, *size)) {
+                *sum += value;
+            }
+        }
+        truth.extend(sum);
         truth.resize(truth.len().next_multiple_of(64), 0.0);
     }
-    let flat = bench.tensor(&vec![7.0; truth.len()], &[truth.len()]);
-    let part = |k: usize| parts[k].clone();
-    let gathered = CubeBackend::gather_pairs(
-        flat,
-        part(0),
-        part(1),
-        part(2),
-        part(3),
-        part(4),
-        part(5),
-        part(6),
-        part(7),
-        part(8),
-        part(9),
-        part(10),
-        part(11),
-        part(12),
-        part(13),
-        64,
-        sizes,
-    );
-    for (got, expected) in bench.values(gathered).into_iter().zip(&truth) {
+    let run = || {
+        let places = Places {
+            start: 64,
+            sizes: sizes.clone(),
+            are_there: summands.iter().map(Option::is_some).collect(),
+        };
+        let there: Vec<CubeTensor> = summands.iter().flatten().cloned().collect();
+        let mut flat = bench.tensor(&vec![7.0; truth.len()], &[truth.len()]);
+        let waiting = Waiting::default();
+        let calls = there.chunks(14).len();
+        for (at, parts) in there.chunks(14).enumerate() {
+            let part = |k: usize| parts[k.min(parts.len() - 1)].clone();
+            let call = GatherCall {
+                count: parts.len(),
+                waiting: waiting.clone(),
+                places: (at + 1 == calls).then(|| places.clone()),
+            };
+            flat = CubeBackend::gather_all(
+                flat,
+                part(0),
+                part(1),
+                part(2),
+                part(3),
+                part(4),
+                part(5),
+                part(6),
+                part(7),
+                part(8),
+                part(9),
+                part(10),
+                part(11),
+                part(12),
+                part(13),
+                call,
+            );
+        }
+        bench.values(flat)
+    };
+    let gathered = run();
+    assert_eq!(gathered, run());
+    for (got, expected) in gathered.into_iter().zip(&truth) {
         assert!(
             (f64::from(got) - expected).abs() < 1e-4,
             "{got}, expected {expected}"
         );
     }
+}
+
+#[test]
+fn pairs_lie_behind_each_other_until_they_are_gathered() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let like = bench.tensor(&[0.0], &[1]);
+    super::leave_rooms();
+    let place = |tensor: &CubeTensor| {
+        let handle = &tensor.handle;
+        let start = handle.offset_start.unwrap_or(0);
+        (handle.memory.descriptor().id, start)
+    };
+    let (a, b) = super::pair(&like, [3], [70]);
+    let (c, d) = super::pair(&like, [64], [1]);
+    let (room, _) = place(&a);
+    let places = [&a, &b, &c, &d].map(place);
+    // Each takes as many multiples of 64 floats as it needs.
+    assert_eq!(places, [0, 256, 768, 1024].map(|start| (room, start)));
+    let bytes = [&a, &b, &c, &d].map(|tensor| tensor.handle.size_in_used());
+    assert_eq!(bytes, [12, 280, 256, 4]);
+    // What is more than a room has gets memory of its own, and the room goes on.
+    let (large, _) = super::pair(&like, [super::Kind::Pairs.bytes() / 4], [1]);
+    assert_ne!(place(&large).0, room);
+    assert_eq!(place(&super::pair(&like, [1], [1]).0), (room, 1280));
+    super::leave_rooms();
+    assert_ne!(place(&super::pair(&like, [1], [1]).0).0, room);
 }
 
 /// Ways in which a convolution reads what it sees from a tensor that is otherwise.
@@ -994,6 +1049,203 @@ fn totals_and_joined_vectors_agree_with_float64_within_their_buffers() {
     });
 }
 
+/// The gradients by a code and what its readers learn, of those by scales and shifts, each with its matrix.
+fn affine_gradients(
+    [code, before]: [CubeTensor; 2],
+    norms: &[[CubeTensor; 2]],
+    last: LastCall,
+) -> CubeTensor {
+    let waiting = Waiting::default();
+    let mut result = code;
+    for (at, some) in norms.chunks(6).enumerate() {
+        let is_last = (at + 1) * 6 >= norms.len();
+        let norm = |k: usize, which: usize| some[k.min(some.len() - 1)][which].clone();
+        let call = AffineCall {
+            count: some.len(),
+            waiting: waiting.clone(),
+            last: is_last.then_some(last),
+        };
+        result = CubeBackend::affine_gradients(
+            result,
+            before.clone(),
+            norm(0, 0),
+            norm(1, 0),
+            norm(2, 0),
+            norm(3, 0),
+            norm(4, 0),
+            norm(5, 0),
+            norm(0, 1),
+            norm(1, 1),
+            norm(2, 1),
+            norm(3, 1),
+            norm(4, 1),
+            norm(5, 1),
+            call,
+        );
+    }
+    result
+}
+
+#[test]
+fn gradients_by_a_style_code_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    let b = 3;
+    let widths = [12, 70, 4, 8, 6, 10, 2, 20];
+    let code = numbers(210, b * CODE);
+    let by_entry = transposed(&wide(&code), [b, CODE]);
+    let mut dcode = vec![0.0; b * CODE];
+    let mut learned = vec![];
+    let arrays: Vec<[Vec<f32>; 2]> = (0..)
+        .zip(widths)
+        .map(|(k, width)| [numbers(220 + k, b * width), numbers(240 + k, CODE * width)])
+        .collect();
+    for ([daffine, weight], width) in arrays.iter().zip(widths) {
+        let by_column = transposed(&wide(weight), [CODE, width]);
+        let daffine = wide(daffine);
+        let own = product(&daffine, &by_column, [b, width, CODE]);
+        for (sum, own) in dcode.iter_mut().zip(own) {
+            *sum += own;
+        }
+        let dweight = product(&by_entry, &daffine, [CODE, b, width]);
+        for gradient in [dweight, summed(&daffine, width)] {
+            learned.extend(gradient);
+            learned.resize(padded(learned.len()), 0.0);
+        }
+    }
+    let before = numbers(211, b * CODE);
+    let code_here = bench.tensor(&code, &[b, CODE]);
+    let before_here = bench.tensor(&before, &[b, CODE]);
+    // In allocations of their own, which take several launches, and all in one.
+    let apart: Vec<[CubeTensor; 2]> = arrays
+        .iter()
+        .zip(widths)
+        .map(|([daffine, weight], width)| {
+            [
+                bench.tensor(daffine, &[b, width]),
+                bench.tensor(weight, &[CODE, width]),
+            ]
+        })
+        .collect();
+    let mut flat = vec![];
+    let places: Vec<[usize; 2]> = arrays
+        .iter()
+        .map(|pair| {
+            pair.each_ref().map(|array| {
+                let start = flat.len();
+                flat.extend_from_slice(array);
+                flat.resize(padded(flat.len()), 0.0);
+                start
+            })
+        })
+        .collect();
+    let flat = bench.tensor(&flat, &[flat.len()]);
+    let together: Vec<[CubeTensor; 2]> = places
+        .iter()
+        .zip(widths)
+        .map(|([daffine, weight], width)| {
+            [
+                CubeBackend::view(flat.clone(), *daffine, [b, width].into()),
+                CubeBackend::view(flat.clone(), *weight, [CODE, width].into()),
+            ]
+        })
+        .collect();
+    for (norms, is_added) in [(&apart, false), (&apart, true), (&together, true)] {
+        let mut truth = if is_added {
+            added(&dcode, &before)
+        } else {
+            dcode.clone()
+        };
+        truth.resize(padded(truth.len()), 0.0);
+        truth.extend(&learned);
+        let length = truth.len();
+        let what = format!("{} readers of a code, added {is_added}", norms.len());
+        bench.check(&what, &[&truth], || {
+            let (code, before) = (code_here.clone(), before_here.clone());
+            let last = LastCall { is_added, length };
+            vec![affine_gradients([code, before], norms, last)]
+        });
+    }
+}
+
+/// An update of weights, gradients and moments by the formula: weights, both moments, the norm.
+fn updated(values: [&[f32]; 4], rates: Option<&[f32]>, clipped: Clipped) -> [Vec<f64>; 4] {
+    let [w, g, m, v] = values.map(wide);
+    let AdamScalars {
+        beta_1,
+        beta_2,
+        rate,
+        epsilon,
+    } = clipped.scalars;
+    let [b1, b2, rate, epsilon] = [beta_1, beta_2, rate, epsilon].map(f64::from);
+    let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let norm_max = f64::from(clipped.norm_max);
+    let factor = if norm_max > 0.0 {
+        (norm_max / norm).min(1.0)
+    } else {
+        1.0
+    };
+    let mut truth = [vec![], vec![], vec![], vec![norm]];
+    for i in 0..w.len() {
+        let g = factor * g[i];
+        let first = b1 * m[i] + (1.0 - b1) * g;
+        let second = b2 * v[i] + (1.0 - b2) * g * g;
+        let own = rates.map_or(1.0, |rates| f64::from(rates[i]));
+        truth[0].push(w[i] - own * rate * first / (second.sqrt() + epsilon));
+        truth[1].push(first);
+        truth[2].push(second);
+    }
+    truth
+}
+
+#[test]
+fn updates_of_all_weights_agree_with_float64_within_their_buffers_and_repeat() {
+    let Some(device) = adapter() else { return };
+    let bench = Bench::new(&device);
+    // One workgroup's sums of squares, and several workgroups'; clipped, within the norm, and left.
+    for (size, norm_max) in [(70, 1.0), (10_000, 3.0), (10_000, 1e3), (5_000, 0.0)] {
+        let scalars = AdamScalars {
+            beta_1: 0.5,
+            beta_2: 0.99,
+            rate: 1e-2,
+            epsilon: 1e-8,
+        };
+        let [w, g, m] = [190, 191, 192].map(|step| numbers(step, size));
+        let [v, rates] = [193, 194].map(|step| -> Vec<f32> {
+            let values = numbers(step, size);
+            values.iter().map(|v| v.abs() + 0.1).collect()
+        });
+        for is_rated in [false, true] {
+            let clipped = Clipped {
+                scalars,
+                norm_max,
+                is_rated,
+            };
+            let of = is_rated.then_some(&rates[..]);
+            let truth = updated([&w, &g, &m, &v], of, clipped);
+            let what = format!("{size} weights, {clipped:?}");
+            bench.check(&what, &truth.each_ref().map(Vec::as_slice), || {
+                // Moments change in place: they are others each time.
+                let [w, g, m, v, rates] =
+                    [&w, &g, &m, &v, &rates].map(|values| bench.tensor(values, &[size]));
+                let squares = CubeBackend::squares(g.clone());
+                let (w, m, v, norm) =
+                    CubeBackend::adam_clipped(w, g, m, v, squares, rates, clipped);
+                vec![w, m, v, norm]
+            });
+        }
+        let blended: Vec<f64> = wide(&w)
+            .into_iter()
+            .zip(wide(&m))
+            .map(|(old, new)| old + 0.25 * (new - old))
+            .collect();
+        bench.check("their average", &[&blended], || {
+            let [w, m] = [&w, &m].map(|values| bench.tensor(values, &[size]));
+            vec![CubeBackend::blend(w, m, Share(0.25))]
+        });
+    }
+}
+
 /// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
 const RECIPES: [(usize, usize, usize, usize); 20] = [
     // quickstart, paired: 32 px, 48 channels
@@ -1273,21 +1525,78 @@ fn every_other_kernel_translates_to_spirv_msl_and_hlsl_in_16_kib() {
             constants, workgroup, &bindings,
         ));
     }
-    let arrays = |from: usize, begin: u64| net_gather::Array {
+    let summand = |from: usize, buffer: usize| net_gather::Summand {
         from,
         size: 5,
         runs: 3,
-        begin,
+        buffer,
+        begin: 256,
     };
-    for count in [1, 7] {
-        let buffers = vec![[arrays(0, 0), arrays(64, 256)]; count];
-        let constants = net_gather::constants(64, &buffers, 128);
+    for (count, each) in [(1, 1), (7, 2)] {
+        let summands: Vec<_> = (0..20)
+            .map(|k| summand(64 * (k / each), k % count))
+            .collect();
+        let constants = net_gather::constants([64, 1280], &summands, [count, each]);
         let mut bindings = vec![
             "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "PART_5", "PART_6",
         ];
         bindings.truncate(count);
         bindings.push("FLAT");
         translate(&text::<net_gather::NetGather>(constants, 256, &bindings));
+    }
+}
+
+#[test]
+fn every_kernel_of_an_update_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let update = |norm_max, is_rated| {
+        net_adam::Part::Update(Clipped {
+            scalars: AdamScalars {
+                beta_1: 0.5,
+                beta_2: 0.99,
+                rate: 1e-3,
+                epsilon: 1e-8,
+            },
+            norm_max,
+            is_rated,
+        })
+    };
+    let all = [
+        "GRADIENT", "SUMS", "WEIGHTS", "FIRST", "SECOND", "UPDATED", "NORM", "RATES",
+    ];
+    for (part, bindings) in [
+        (net_adam::Part::Squares, &all[..2]),
+        (update(10.0, false), &all[..7]),
+        (update(10.0, true), &all),
+        (update(0.0, false), &all[..7]),
+        (
+            net_adam::Part::Blend { share: 0.1 },
+            &["AVERAGE", "CURRENT", "BLENDED"],
+        ),
+    ] {
+        let constants = net_adam::constants(10_000, part);
+        translate(&text::<net_adam::NetAdam>(constants, 256, bindings));
+    }
+}
+
+#[test]
+fn every_kernel_of_style_codes_translates_to_spirv_msl_and_hlsl_in_16_kib() {
+    let all = [
+        "PART_0", "PART_1", "PART_2", "PART_3", "PART_4", "CODE_AT", "RESULT", "BEFORE",
+    ];
+    for (count, flags, bindings) in [
+        (5, [true, false], &all[..]),
+        (5, [false, true], &all[..7]),
+        (1, [false, false], &["PART_0", "CODE_AT", "RESULT"]),
+    ] {
+        let norm = |k: usize| net_styles::Norm {
+            from: 256 + 3264 * k,
+            width: 96,
+            buffers: [k % count, 0],
+            begin: [1024, 256],
+        };
+        let norms: Vec<_> = (0..10).map(norm).collect();
+        let constants = net_styles::constants([8, 32], [256, 32_896], &norms, count, flags);
+        translate(&text::<net_styles::NetStyles>(constants, 64, bindings));
     }
 }
 
