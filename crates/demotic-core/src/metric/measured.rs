@@ -18,8 +18,8 @@ pub(crate) struct Measure {
     pub(crate) is_lower_better: bool,
 }
 
-/// Declares the figures, one line each: documentation, key, name, title, digits, which way is better. Every method
-/// has those of the first group; those of the second may be missing.
+/// Declares the figures, one line each: documentation, key, name, title, digits, which way is better. Every
+/// method has those of the first group; those of the second may be missing.
 macro_rules! figures {
     (
         always { $($(#[$doc:meta])+ $figure:ident = $name:literal, $title:literal, $digits:literal, $better:ident;)+ }

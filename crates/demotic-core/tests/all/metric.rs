@@ -166,22 +166,22 @@ fn means_are_over_pictures() {
 
 #[test]
 fn copy_has_the_known_distances_on_emoji() {
-    let styles = [
-        "openmoji-line",
-        "openmoji",
-        "twemoji",
-        "fluent-flat",
-        "fluent-high-contrast",
-    ];
-    let options = DatasetOptions {
-        styles: styles.map(str::to_owned).to_vec(),
-        ..DatasetOptions::default()
-    };
-    let emoji = Dataset::load("emoji", &options).unwrap();
-    let evaluation = evaluate::<Infallible>(&emoji, Split::Test, None).unwrap();
-    assert_eq!(evaluation.directions.len(), 20);
+    let evaluations = [
+        &["openmoji-line", "openmoji", "fluent-high-contrast"][..],
+        &["fluent-flat", "twemoji"],
+    ]
+    .map(|styles| {
+        let options = DatasetOptions {
+            styles: styles.iter().map(|style| (*style).to_owned()).collect(),
+            ..DatasetOptions::default()
+        };
+        let emoji = Dataset::load("emoji", &options).unwrap();
+        evaluate::<Infallible>(&emoji, Split::Test, None).unwrap()
+    });
+    let directions = || evaluations.iter().flat_map(|e| &e.directions);
+    assert_eq!(directions().count(), 6 + 2);
     let find = |from: &str, to: &str| {
-        let mut directions = evaluation.directions.iter();
+        let mut directions = directions();
         directions.find(|d| d.from == from && d.to == to).unwrap()
     };
     // Another choice of held-out emoji measured 0.076 and 0.164; rasterising may move the fourth digit.
@@ -204,15 +204,13 @@ fn copy_has_the_known_distances_on_emoji() {
     let colouring = find("fluent-high-contrast", "openmoji");
     let (remap, nearest) = (colouring.remap.unwrap(), colouring.nearest.unwrap());
     assert!(remap.l1.value < colouring.copy.l1.value && nearest.l1.value < remap.l1.value);
-    let better = evaluation
-        .directions
-        .iter()
+    let better = directions()
         .filter(|d| d.remap.unwrap().psnr.value > d.copy.psnr.value)
         .count();
-    assert!(better >= 18, "{better} of 20");
-    let table = evaluation.to_string();
-    // A line per method: copy, remap and nearest, of twenty directions and two kinds.
-    assert_eq!(table.lines().count(), 1 + 3 * (20 + 2));
+    assert!(better >= 7, "{better} of 8");
+    let table = evaluations[0].to_string();
+    // A line per method: copy, remap and nearest, of six directions and two kinds.
+    assert_eq!(table.lines().count(), 1 + 3 * (6 + 2));
     let widths: std::collections::BTreeSet<usize> = table.lines().map(str::len).collect();
     assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
 }

@@ -1,4 +1,5 @@
-//! [`NetOps`], [`NearOps`] and [`FilterOps`] on `wgpu` devices that take WGSL: each operation as its launches.
+//! [`NetOps`], [`NearOps`] and [`FilterOps`] on `wgpu` devices that take WGSL: each operation as its
+//! launches.
 
 use burn::backend::TensorMetadata;
 use burn::backend::ops::FloatTensorOps;
