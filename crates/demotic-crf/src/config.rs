@@ -97,10 +97,8 @@ impl WgslKernel {
     /// one invocation per chain; everything else takes more lanes and half the depth. By design, not by
     /// measurement: see `benches/RESULTS.md`. [`WgslKernel::Image`] is `Auto` where the picture does not fit.
     ///
-    /// A software adapter, which is there for correctness, gets one invocation per chain as long as the text
-    /// stays small enough to compile, since barriers are dear there. Beyond 16,384 positions it gets the scan
-    /// whatever is asked: lavapipe counts no more than 65,535 trips through a shader's loops and would give
-    /// wrong results without a word.
+    /// Beyond 16,384 positions a software adapter gets the scan whatever is asked: lavapipe counts no more
+    /// than 65,535 trips through a shader's loops and would give wrong results without a word.
     #[must_use]
     pub const fn chosen(self, work: Work) -> Self {
         let Work {
@@ -116,13 +114,13 @@ impl WgslKernel {
         match self {
             Self::Image if image_fits => Self::Image,
             Self::Auto | Self::Image => {
-                let few_long = !software && length >= 1024 && chains <= 64 && labels <= 16;
+                let few_long = length >= 1024 && chains <= 64 && labels <= 16;
                 let many_narrow = labels < 4 || (labels <= 8 && chains >= 16_384);
                 if image_fits && labels <= 8 {
                     Self::Image
                 } else if few_long {
                     Self::Scan
-                } else if labels <= 16 && (software || many_narrow) {
+                } else if many_narrow {
                     Self::Chain
                 } else {
                     Self::Lanes
