@@ -5,7 +5,7 @@ use crate::number::{Real, Whole};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::arrays::values_of;
-use crate::data::{Channels, Fit, Picture};
+use crate::data::{BRIGHTNESS, Channels, Fit, Picture};
 use crate::model::{CHUNK, Discriminator, DiscriminatorConfig};
 use crate::translate::to_byte;
 
@@ -188,7 +188,8 @@ pub fn heat_map(
             let patch = place(y, rows, top, height) * grid + place(x, columns, left, width);
             let cover = COVER * opinion.patches[patch].clamp(0.0, 1.0);
             let value = |c: usize| f32::from(to_byte(planes[c * area + y * columns + x]));
-            let grey = 0.299 * value(0) + 0.587 * value(1) + 0.114 * value(2);
+            let parts = (0..3).map(|c| BRIGHTNESS[c] * value(c));
+            let grey: f32 = parts.sum();
             pixels.extend(TINT.map(|tint| (grey * (1.0 - cover) + tint * cover).round().to_u8()));
         }
     }

@@ -50,7 +50,7 @@ pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
 pub use lettering::{Lettering, has_letters, lettering};
 pub use options::DatasetOptions;
 pub use passed_over::{Leftovers, PassedOver};
-pub(crate) use picture::{MAX_PICTURE_PIXELS, multiplied};
+pub(crate) use picture::{BRIGHTNESS, MAX_PICTURE_PIXELS, multiplied};
 pub use picture::{Picture, signed_png};
 pub(crate) use sampler::MixedBatch;
 #[doc(hidden)]

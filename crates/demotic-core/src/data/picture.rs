@@ -442,7 +442,7 @@ impl From<RgbaImage> for Picture {
 }
 
 /// Shares of red, green and blue in brightness (ITU-R BT.601).
-const BRIGHTNESS: [f32; 3] = [0.299, 0.587, 0.114];
+pub(crate) const BRIGHTNESS: [f32; 3] = [0.299, 0.587, 0.114];
 
 impl Channels {
     /// Premultiplied RGBA as planes, each value in [-1, 1].

@@ -264,7 +264,7 @@ fn prune(folder: &Path, kept: usize) -> Result<(), Error> {
 }
 
 /// Writes beside, syncs, renames.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let beside = path.with_extension("part");
     let write = || {
         let mut file = File::create(&beside)?;
@@ -371,9 +371,9 @@ impl Trainer<'_> {
                 }
                 _ => {}
             }
-            write_whole(&weights, &bytes)?;
+            write_synced(&weights, &bytes)?;
         }
-        write_whole(&path, &info.to_bytes())?;
+        write_synced(&path, &info.to_bytes())?;
         prune(folder, self.config.train.checkpoints_kept)?;
         Ok(path)
     }
@@ -395,7 +395,7 @@ impl Trainer<'_> {
             };
             checkpoint.info.rollbacks = self.rollbacks.max(checkpoint.info.rollbacks) + 1;
             self.restore(&checkpoint)?;
-            return write_whole(&path, &checkpoint.info.to_bytes());
+            return write_synced(&path, &checkpoint.info.to_bytes());
         }
         Err(refused.unwrap_or_else(|| Error::run("there is no checkpoint to go back to", folder)))
     }
@@ -533,8 +533,9 @@ impl Checkpoint {
         };
         Sums::of_format_4(steps, values, measured).ok_or_else(|| {
             format!(
-                "the checkpoint has {} running figures, expected 17",
-                values.len()
+                "the checkpoint has {} running figures, expected {}",
+                values.len(),
+                Sums::FORMAT_4
             )
         })
     }
@@ -625,7 +626,7 @@ impl Checkpoint {
             return Ok(None);
         }
         let before = std::mem::replace(&mut self.info.dataset, now);
-        write_whole(&self.path, &self.info.to_bytes())?;
+        write_synced(&self.path, &self.info.to_bytes())?;
         Ok(Some(before))
     }
 

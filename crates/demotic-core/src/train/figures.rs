@@ -429,6 +429,9 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    /// Numbers of a checkpoint of format 4.
+    pub(crate) const FORMAT_4: usize = 17;
+
     /// Adds a step.
     pub(crate) fn add(&mut self, step: &[(Figure, f32)]) {
         self.steps += 1;
@@ -505,7 +508,7 @@ impl Sums {
         measured: impl Fn(Figure) -> u64,
     ) -> Option<Self> {
         use Figure as F;
-        const ORDER: [Figure; 17] = [
+        const ORDER: [Figure; Sums::FORMAT_4] = [
             F::DReal,
             F::DFake,
             F::DComposite,
