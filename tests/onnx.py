@@ -111,7 +111,7 @@ def weights_in_the_program(binary, folder):
         drawing(number, side).save(folder / f"in/{number}.png")
     worst = 0
     for style in [1, 2, len(styles) - 1]:
-        run("translate", "--to", styles[style], "--canvas", "redraw", "--device", "flex", "--out", f"out-{style}", "in")
+        run("translate", "--to", styles[style], "--paper", "redraw", "--device", "flex", "--out", f"out-{style}", "in")
         for number in range(PICTURES):
             picture = Image.open(folder / f"in/{number}.png")
             square, left, top = in_square(picture, side, about["fit"], background)

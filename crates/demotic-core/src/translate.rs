@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::data::canvas::open_canvas;
+use crate::data::canvas::{enclosed, open_canvas};
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
@@ -207,6 +207,21 @@ impl AlphaRule {
     }
 }
 
+/// What becomes of a drawing's paper: of pixels that have the background's colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PaperRule {
+    /// Paper beside the drawing stays as it is: where three of the eight straight ways to the border meet no
+    /// mark. Not so where the translation paints more than half of it: then the style has a ground. A region
+    /// that lines enclose gets one colour: its change is the mean over its pixels, weighted by the size of
+    /// their change, so that the sure part of a fill fills all of it.
+    Auto,
+    /// As the network paints it.
+    Redraw,
+}
+
+/// A change that is none, of a range of 2.
+const LITTLE: f32 = 0.02;
+
 /// A picture of any size on its way through the square that a generator knows.
 #[derive(Clone, Debug)]
 pub struct Framed {
@@ -215,7 +230,7 @@ pub struct Framed {
     background: [u8; 3],
     channels: Channels,
     fit: Fit,
-    keeps_canvas: bool,
+    paper: PaperRule,
 }
 
 /// A translation at its input's size.
@@ -253,18 +268,14 @@ impl Framed {
             background,
             channels,
             fit: Fit::Pad,
-            keeps_canvas: true,
+            paper: PaperRule::Auto,
         }
     }
 
-    /// Whether [`Self::laid_back`] leaves the paper beside a drawing as it is, as it does unless told
-    /// otherwise.
+    /// What [`Self::laid_back`] makes of a drawing's paper; without this, [`PaperRule::Auto`].
     #[must_use]
-    pub fn keeping_canvas(self, keeps_canvas: bool) -> Self {
-        Self {
-            keeps_canvas,
-            ..self
-        }
+    pub fn with_paper(self, paper: PaperRule) -> Self {
+        Self { paper, ..self }
     }
 
     /// Comes into the square as the pictures of a run did, whole.
@@ -366,11 +377,10 @@ impl Framed {
         }
     }
 
-    /// Puts the paper beside a drawing back into the translated square, where styles whose drawings fill
-    /// the picture leave smears. Nothing where the translation paints most of it: then the style has a ground
-    /// of its own. Nor with a transparency that the generator drew.
-    fn put_canvas_back(&self, square: &[f32], translated: &mut [f32]) {
-        if !self.keeps_canvas || self.channels == Channels::Rgba {
+    /// What [`PaperRule::Auto`] makes of a translation: its paper by the input's lines. Nothing where the
+    /// generator drew transparency itself.
+    fn rule_paper(&self, square: &[f32], translated: &mut [f32]) {
+        if self.paper == PaperRule::Redraw || self.channels == Channels::Rgba {
             return;
         }
         let mut ground = vec![0.0; self.channels.count()];
@@ -385,21 +395,43 @@ impl Framed {
         let distances: Vec<f32> = (0..plane).map(|pixel| distance(square, pixel)).collect();
         let canvas = open_canvas(&distances, [side; 2]);
         let canvas: Vec<usize> = (0..plane).filter(|pixel| canvas[*pixel]).collect();
-        let is_painted = |pixel: &&usize| distance(translated, **pixel) > PAINT.to_f32();
-        if 2 * canvas.iter().filter(is_painted).count() > canvas.len() {
-            return;
-        }
+        let painted = canvas
+            .iter()
+            .filter(|pixel| distance(translated, **pixel) > PAINT.to_f32());
+        let has_ground = 2 * painted.count() > canvas.len();
         for c in 0..ground.len() {
-            for pixel in &canvas {
+            for pixel in canvas.iter().filter(|_| !has_ground) {
                 translated[c * plane + pixel] = square[c * plane + pixel];
+            }
+        }
+        for region in enclosed(&distances, [side; 2]) {
+            // Where a pixel changes little the network was not sure.
+            let sure: Vec<f32> = region
+                .iter()
+                .map(|&pixel| {
+                    let changes = (0..ground.len()).map(|c| c * plane + pixel);
+                    let changes = changes.map(|at| (translated[at] - square[at]).abs());
+                    changes.fold(0.0, f32::max)
+                })
+                .collect();
+            let all: f32 = sure.iter().sum();
+            let least = LITTLE * region.len().to_f32();
+            for c in 0..ground.len() {
+                let at = |pixel: &usize| c * plane + pixel;
+                let changes = region.iter().zip(&sure);
+                let changes =
+                    changes.map(|(pixel, sure)| sure * (translated[at(pixel)] - square[at(pixel)]));
+                let change = changes.sum::<f32>() / (all + least);
+                for pixel in &region {
+                    translated[at(pixel)] = square[at(pixel)] + change;
+                }
             }
         }
     }
 
     /// Like [`Self::back`] with the input's own sharpness, where it is larger than the square: what the
     /// translation changes is enlarged, spread within regions of the input, and laid into it, as training
-    /// does on the small scale. The paper beside a drawing stays as it is (three of the eight straight ways
-    /// from there to the border meet no mark), unless the translation paints most of it.
+    /// does on the small scale; a drawing's paper by its [`PaperRule`].
     ///
     /// # Shapes
     /// `translated`: `[c, size_px, size_px]` in [-1, 1].
@@ -407,7 +439,7 @@ impl Framed {
         let (width_px, height_px) = (self.original.width_px, self.original.height_px);
         let square = self.square();
         let mut change = translated.to_vec();
-        self.put_canvas_back(&square, &mut change);
+        self.rule_paper(&square, &mut change);
         if width_px.max(height_px) <= self.size_px {
             return self.back(&change, rule);
         }
@@ -584,9 +616,20 @@ mod tests {
         let smear = |x: u32, y: u32| (4..12).contains(&y) && x > 4;
         assert_eq!(colours(painted(&smear)), [0, 255]);
         let (framed, square) = painted(&smear);
-        assert_eq!(colours((framed.keeping_canvas(false), square)), [0, 0]);
+        assert_eq!(
+            colours((framed.with_paper(PaperRule::Redraw), square)),
+            [0, 0]
+        );
         // A ground everywhere is the style's own.
         assert_eq!(colours(painted(&|_, _| true)), [0, 0]);
+        // A third of what is enclosed is painted: all of it has the colour, but for what is no change.
+        let third = |x: u32, y: u32| (5..7).contains(&x) && (5..11).contains(&y);
+        let (framed, square) = painted(&third);
+        let drawn = framed.laid_back(&square, filter, AlphaRule::Keep).rgba;
+        let pixels = [[5, 5], [6, 6], [10, 10]].map(|[x, y]| drawn[4 * (y * 16 + x)]);
+        // 255 / (1 + 0.02 * 36 / 24), the share of the ground that is left.
+        assert_eq!(pixels, [7; 3]);
+        assert_eq!(drawn[beside], 255);
     }
 
     #[test]

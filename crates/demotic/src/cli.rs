@@ -258,9 +258,9 @@ pub(crate) struct TranslateArgs {
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
     pub(crate) alpha: AlphaArg,
-    /// What becomes of the paper beside a drawing, where a run's filter keeps the input's shapes
-    #[arg(long, value_enum, default_value_t = CanvasArg::Auto)]
-    pub(crate) canvas: CanvasArg,
+    /// What becomes of a drawing's paper, where a run's filter keeps the input's shapes
+    #[arg(long, value_enum, default_value_t = PaperArg::Auto)]
+    pub(crate) paper: PaperArg,
     /// For photographs of line drawings: paper becomes white and pencil black first, whatever the light
     #[arg(long)]
     pub(crate) white_paper: bool,
@@ -344,10 +344,11 @@ fn temperature(text: &str) -> Result<f32, String> {
     }
 }
 
-/// `--canvas`
+/// `--paper`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CanvasArg {
-    /// The paper beside a drawing stays as it is, unless the translation paints most of it
+pub(crate) enum PaperArg {
+    /// Beside a drawing it stays as it is, unless the translation paints most of it; what lines enclose gets
+    /// one colour
     Auto,
     /// As the network paints it
     Redraw,

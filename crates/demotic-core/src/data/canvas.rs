@@ -47,6 +47,44 @@ pub(crate) fn open_canvas(distances: &[f32], [width, height]: [usize; 2]) -> Vec
     ways.into_iter().map(|ways| ways >= OPEN_WAYS).collect()
 }
 
+/// Pixels of a region that is given one colour, at least.
+const LEAST_REGION: usize = 6;
+
+/// What lines enclose: regions of pixels without a mark that no way without one joins to the border.
+///
+/// `distances` as [`canvas`] has them; returns the pixels of each.
+pub(crate) fn enclosed(distances: &[f32], size: [usize; 2]) -> Vec<Vec<usize>> {
+    let is_open = |pixel: usize| distances[pixel] <= MARK;
+    let mut seen = joined_to_the_border(is_open, size);
+    let mut regions = Vec::new();
+    for first in 0..seen.len() {
+        let mut region = Vec::new();
+        let mut met = vec![first];
+        while let Some(pixel) = met.pop() {
+            if seen[pixel] || !is_open(pixel) {
+                continue;
+            }
+            seen[pixel] = true;
+            region.push(pixel);
+            met.extend(neighbours(pixel, size));
+        }
+        if region.len() >= LEAST_REGION {
+            regions.push(region);
+        }
+    }
+    regions
+}
+
+/// Pixels that share an edge with one.
+fn neighbours(pixel: usize, [width, height]: [usize; 2]) -> impl Iterator<Item = usize> {
+    let (x, y) = (pixel % width, pixel / width);
+    let left = (x > 0).then(|| pixel - 1);
+    let right = (x + 1 < width).then(|| pixel + 1);
+    let above = (y > 0).then(|| pixel - width);
+    let below = (y + 1 < height).then(|| pixel + width);
+    [left, right, above, below].into_iter().flatten()
+}
+
 /// Open pixels that a way over open neighbours, by an edge and not by a corner, joins to the border.
 pub(crate) fn joined_to_the_border(
     is_open: impl Fn(usize) -> bool,
@@ -64,11 +102,7 @@ pub(crate) fn joined_to_the_border(
             continue;
         }
         joined[pixel] = true;
-        let (x, y) = (pixel % width, pixel / width);
-        met.extend((x > 0).then(|| pixel - 1));
-        met.extend((x + 1 < width).then(|| pixel + 1));
-        met.extend((y > 0).then(|| pixel - width));
-        met.extend((y + 1 < height).then(|| pixel + width));
+        met.extend(neighbours(pixel, [width, height]));
     }
     joined
 }
@@ -129,6 +163,23 @@ mod tests {
         ];
         let found = kept(&gap);
         assert_eq!(found[2..5], open[2..5]);
+        // What is enclosed is one region; what a gap opens, and what is a few pixels large, is none.
+        let regions = |rows: &[&str]| {
+            let letters = rows.iter().flat_map(|row| row.bytes());
+            let distances: Vec<f32> = letters
+                .map(|letter| if letter == b' ' { 0.0 } else { 255.0 })
+                .collect();
+            enclosed(&distances, [rows[0].len(), rows.len()])
+        };
+        let inside: Vec<usize> = (2..5)
+            .flat_map(|y| (2..7).map(move |x| 9 * y + x))
+            .collect();
+        let mut found = regions(&closed);
+        assert_eq!(found.len(), 1);
+        found[0].sort_unstable();
+        assert_eq!(found[0], inside);
+        assert_eq!(regions(&gap), Vec::<Vec<usize>>::new());
+        assert_eq!(regions(&["####", "#  #", "####"]), Vec::<Vec<usize>>::new());
         // Without ink all of it is open.
         assert_eq!(kept(&["    "; 4]), ["oooo"; 4]);
     }

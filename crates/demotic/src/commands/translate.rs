@@ -10,10 +10,10 @@ use demotic_core::data::{Channels, DataError, Picture};
 use demotic_core::device;
 use demotic_core::files::write_whole;
 use demotic_core::train::run::trained;
-use demotic_core::translate::{self, AlphaRule, CodeSource, Framed};
+use demotic_core::translate::{self, AlphaRule, CodeSource, Framed, PaperRule};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::{AlphaArg, CanvasArg, TranslateArgs};
+use crate::cli::{AlphaArg, PaperArg, TranslateArgs};
 use crate::failure::{input, io};
 use crate::inputs::{self, Existing, Job};
 use crate::output::{duration, show};
@@ -45,10 +45,14 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
     let side = data.size_px as usize;
+    let paper = match args.paper {
+        PaperArg::Auto => PaperRule::Auto,
+        PaperArg::Redraw => PaperRule::Redraw,
+    };
     let framed = |picture| {
         Framed::new(picture, data.size_px, background, data.channels)
             .fitted(data.fit)
-            .keeping_canvas(args.canvas == CanvasArg::Auto)
+            .with_paper(paper)
     };
     let source = code_source(args, framed, data.size_px)?;
     let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &source)?;
