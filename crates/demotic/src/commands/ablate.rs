@@ -29,7 +29,7 @@ use crate::output::tell;
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
-use crate::samples::Samples;
+use crate::samples::{Samples, sheet_names};
 use crate::terminal::Terminal;
 
 /// The plan as it was begun.
@@ -69,6 +69,9 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     let chosen = device::open(&args.device.device)?;
     fs::create_dir_all(&out).map_err(|e| io("make the folder of the ablation", &out, &e))?;
     write_whole(&out.join(PLAN), plan.to_toml().as_bytes())?;
+    if let Some(legend) = sheet_names(&dataset).legend() {
+        tell(&format!("names  in samples/, {legend}\n"));
+    }
 
     let interrupt = InterruptGuard::new()?;
     // Seeds outside: after the first all variants can be compared.
