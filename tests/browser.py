@@ -162,6 +162,8 @@ class Browser:
 
 
 WARNING = "the <b>discriminator</b> wins"
+# What a run says of a style whose letters the built-in font lacks.
+NUMBERED = "in samples/, style 2 is \u65e5\u672c"
 PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
             "[...document.querySelectorAll('#styles img')].every(i => i.complete && i.naturalWidth > 0)")
 FIRST = "document.querySelector('#styles img').src"
@@ -313,6 +315,10 @@ def training(browser, address, out, width, height, scheme):
     browser.wait(f"[...document.querySelectorAll('.run li')].some(li => li.textContent === {json.dumps('step 20: ' + WARNING)})", "a warning")
     browser.value("document.getElementById('play').click()")
     browser.wait("!isPlaying", "the end of the film")
+    # Which style a number on a saved film is, where a run has such.
+    for run, told in [("2", NUMBERED.replace("in samples/", "In a saved film, as in samples/") + "."), ("0", "")]:
+        browser.value(f"document.getElementById('film-run').value = '{run}'; showFilm()")
+        browser.wait(f"document.getElementById('numbered').textContent === {json.dumps(told)}", "the styles by number")
     film = ("fetch('/api/film?run=0&kind=samples').then(r => r.arrayBuffer()).then(b => "
             "[b.byteLength, new TextDecoder('latin1').decode(b.slice(0, 64)).includes('acTL')])")
     size, is_animated = browser.value(film)
@@ -431,6 +437,8 @@ def main():
             tick = (folder / names[0] / "stats.jsonl").read_text().split("\n")[0]
             warning = json.dumps({"event": "warning", "step": 20, "text": WARNING})
             (folder / "warned" / "stats.jsonl").write_text(f"{tick}\n{warning}\n")
+            header = {"facts": [{"topic": "names", "text": NUMBERED}], "settings": [], "log_bytes": {}}
+            (folder / "warned" / "header.json").write_text(json.dumps(header))
             names.append("warned")
             server, address = serve(binary, [word for run in names for word in ["--run", run]], folder)
             started.append(server)
