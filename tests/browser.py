@@ -169,14 +169,16 @@ PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
 FIRST = "document.querySelector('#styles img').src"
 
 
-def png(width, height, ground):
+def disc(width, height, ground):
     """An orange disc on a plain ground."""
-    rows = b""
-    for y in range(height):
-        rows += b"\0"
-        for x in range(width):
-            inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.4 * height) ** 2
-            rows += bytes([240, 130, 30, 255] if inside else ground)
+    def colour(x, y):
+        return [240, 130, 30, 255] if (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.4 * height) ** 2 else ground
+    return png(width, height, colour)
+
+
+def png(width, height, colour):
+    """A picture by the colour at each place."""
+    rows = b"".join(b"\0" + b"".join(bytes(colour(x, y)) for x in range(width)) for y in range(height))
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -255,7 +257,7 @@ def saving(browser, address, out, folder):
     browser.open(address)
     browser.wait(PICTURES, "the example in every style")
     file = folder / "disc.png"
-    file.write_bytes(png(300, 300, [0, 0, 0, 0]))
+    file.write_bytes(disc(300, 300, [0, 0, 0, 0]))
     before = browser.value(FIRST)
     node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
     browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
@@ -357,13 +359,38 @@ def exported(browser, binary, runtime, out, folder):
             print(f"{name}: {told}")
             # A picture that is not square goes on into the square, and comes back in its own shape.
             file = folder / "wide.png"
-            file.write_bytes(png(300, 150, [40, 90, 160, 255]))
             node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
-            browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
-            browser.wait("(c => c.width === 2 * c.height)(document.querySelector('#styles canvas'))", "results as wide as the file")
-            corner = browser.value("[...document.getElementById('board').getContext('2d').getImageData(3, 3, 1, 1).data]")
-            check(corner == [40, 90, 160, 255], f"{name}: above the picture stands {corner}, not its ground")
+
+            def bring(picture, shape):
+                file.write_bytes(picture)
+                browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+                browser.wait(f"({shape})(document.querySelector('#styles canvas'))", "results of the shape of the file")
+
+            def at(x, y):
+                return browser.value(f"[...document.getElementById('board').getContext('2d').getImageData({x}, {y}, 1, 1).data]")
+            ground = [40, 90, 160, 255]
+            bring(disc(300, 150, ground), "c => c.width === 2 * c.height")
+            check(at(3, 3) == ground, f"{name}: above the picture stands {at(3, 3)}, not its ground")
             browser.screenshot(out / f"{name}-wide.png")
+
+            # As data.fit = "auto" has it: a plain edge goes on in its colour, any other edge as the picture's mirror image.
+            def shaded(along, across):
+                return ground if across < 10 else [int(255 * along / 300), 255 - int(255 * across / 150), 90, 255]
+            for is_wide in [True, False]:
+                if is_wide:
+                    bring(png(300, 150, shaded), "c => c.width === 2 * c.height")
+                else:
+                    bring(png(150, 300, lambda x, y: shaded(y, x)), "c => c.height === 2 * c.width")
+
+                def of(along, across):
+                    return at(along, across) if is_wide else at(across, along)
+                for along in [5, 140, 300, 500]:
+                    check(of(along, 3) == ground, f"{name}: beside a plain edge stands {of(along, 3)}")
+                    for far in [0, 1, 40, 127]:
+                        own, beyond = of(along, 383 - far), of(along, 384 + far)
+                        check(all(abs(a - b) <= 2 for a, b in zip(own, beyond)),
+                              f"{name}: {far} pixels beyond the edge at {along} stands {beyond}, not {own}")
+            browser.screenshot(out / f"{name}-tall.png")
             for event in browser.events:
                 if event.get("method") == "Network.requestWillBeSent":
                     url = event["params"]["request"]["url"]
