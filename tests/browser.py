@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page of `demotic serve` in headless Chromium: draws, waits for pictures, watches a training, takes screenshots.
+"""The pages of `demotic serve`, of a run and of a sweep in headless Chromium: draws, waits for pictures, watches a training, takes screenshots.
 
     cargo build --release && tests/browser.py [--binary target/release/demotic] [--out FOLDER] [--runtime FOLDER]
 
@@ -329,14 +329,63 @@ def training(browser, address, out, width, height, scheme):
     common(browser, name, address)
 
 
+def reported(browser, binary, out, folder):
+    """The pages of a sweep and of one of its runs: files that stand by themselves."""
+    base = TINY.replace("\n[", "\n[base.").replace("steps = 100000", "steps = 80")
+    (folder / "sweep.toml").write_text(f'seeds = [0]\n{base}\n[sweep.keys]\n"loss.cycle" = [2, 5]\n')
+    subprocess.run([binary, "ablate", "sweep.toml", "--device", "flex", "--out", "sweep"], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server, address = served(folder)
+    try:
+        for page, name in [("sweep/report.html", "sweep"), ("sweep/s001-0/report.html", "report")]:
+            for width, height, scheme in [(1400, 1000, "light"), (400, 860, "dark")]:
+                stands_alone(browser, address, page, (width, height, scheme), out / f"{name}-{width}-{scheme}.png")
+    finally:
+        server.shutdown()
+
+
+def stands_alone(browser, address, page, look, shot):
+    browser.look(*look, False)
+    browser.open(address + page)
+    name, width = shot.stem, look[0]
+    wide = browser.value("document.documentElement.scrollWidth")
+    check(wide <= width, f"{name}: {wide} px wide")
+    # Tables and the words of charts fit.
+    over = browser.value("[...document.querySelectorAll('.wide')].map(table => table.scrollWidth - table.clientWidth)")
+    check(over and max(over) <= 0, f"{name}: tables are wider than their place by {over} px")
+    cut = browser.value("[...document.querySelectorAll('.chart svg')].flatMap(svg => [...svg.querySelectorAll('text')].filter(text => "
+                        "text.getBoundingClientRect().left < svg.getBoundingClientRect().left).map(text => text.textContent))")
+    check(not cut, f"{name}: cut at the left: {cut}")
+    browser.screenshot(shot)
+    # The slider goes to the first moment; a picture enlarges, until the next click.
+    browser.value("(slider => { slider.value = 0; slider.oninput() })(document.querySelector('.film input'))")
+    check(browser.value("document.querySelector('.film .moment').classList.contains('on')"), f"{name}: not the first moment")
+    told, title = browser.value("[document.querySelector('.film output').value, document.querySelector('.film .moment.on img').title]")
+    check(told == title, f"{name}: the slider says {told} of {title}")
+    browser.value("document.querySelector('.moment.on .cell').click()")
+    check(browser.value("document.querySelector('dialog').open && document.querySelector('dialog canvas').width > 90"), f"{name}: not enlarged")
+    browser.value("document.querySelector('dialog').click()")
+    check(not browser.value("document.querySelector('dialog').open"), f"{name}: still enlarged")
+    for event in browser.events:
+        if event.get("method") == "Network.requestWillBeSent":
+            url = event["params"]["request"]["url"]
+            check(url.startswith((address + page, address + "favicon.ico", "data:", "about:")), f"{name}: asked {url}")
+        check(event.get("method") != "Runtime.exceptionThrown", json.dumps(event)[:600])
+    browser.events.clear()
+
+
+def served(folder):
+    """A folder over HTTP, and its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_port}/"
+
+
 def exported(browser, binary, runtime, out, folder):
     """The page of `demotic export --web`, from a server of files alone."""
     subprocess.run([binary, "export", "built-in", "--web", "site", "--runtime", os.path.abspath(runtime)], cwd=folder, check=True,
                    stdout=subprocess.DEVNULL)
-    handler = functools.partial(Files, directory=str(folder / "site"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
+    server, address = served(folder / "site")
     ready = "document.documentElement.dataset.ready === 'yes'"
     first = "document.querySelector('#styles canvas').toDataURL()"
     try:
@@ -448,6 +497,7 @@ def main():
             pace(browser, address)
             if arguments.runtime:
                 exported(browser, binary, arguments.runtime, out, folder)
+            reported(browser, binary, out, folder)
             (folder / "tiny.toml").write_text(TINY)
             # A name as long as people give them, which must not widen the page.
             names = ["one", "two-" + "with-a-long-name-" * 5]
