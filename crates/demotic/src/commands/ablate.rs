@@ -20,8 +20,8 @@ use demotic_core::table::{WHOLE, wrapped};
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
-use super::ablate_page;
 use super::ablate_screen::Screen;
+use super::{ablate_page, scored};
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
 use crate::options::{dataset_options, located};
@@ -230,6 +230,7 @@ fn train(
         let evaluation =
             evaluate_translations(trainer.average(), &chosen.device, dataset, Split::Test);
         result.scored(&evaluation);
+        scored::write(&evaluation, &run.evaluation_file())?;
         if let Some(pace) = pace {
             result.figures.insert("secs_a_step".into(), pace);
         }
