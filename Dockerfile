@@ -1,7 +1,8 @@
 # The program from this repository:
 #
 #     docker build -t demotic .
-#     docker run --rm --init --user "$(id -u):$(id -g)" -v "$PWD:/work" demotic translate --to twemoji --out out doodle.png
+#     docker run --rm --init --user "$(id -u):$(id -g)" -v "$PWD:/work" demotic \
+#         translate --to twemoji --out out doodle.png
 #     docker run --rm --init -p 127.0.0.1:7500:7500 demotic serve --listen 0.0.0.0:7500
 #
 # The page's address is printed with a token. --init: Ctrl-C ends any command; --user: what is written is yours;

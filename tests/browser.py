@@ -422,7 +422,7 @@ def exported(browser, binary, runtime, out, folder):
             check(at(3, 3) == ground, f"{name}: above the picture stands {at(3, 3)}, not its ground")
             browser.screenshot(out / f"{name}-wide.png")
 
-            # As data.fit = "auto" has it: a plain edge goes on in its colour, any other edge as the picture's mirror image.
+            # data.fit = "auto": a plain edge goes on in its colour, any other one as the picture's mirror image.
             def shaded(along, across):
                 return ground if across < 10 else [int(255 * along / 300), 255 - int(255 * across / 150), 90, 255]
             for is_wide in [True, False]:
