@@ -388,7 +388,7 @@ impl InterruptGuard {
             }
             let _ = writeln!(
                 std::io::stderr(),
-                "\ninterrupted: finishing this step and saving a checkpoint; once more to stop without"
+                "\ninterrupted: finishing this step and saving a checkpoint; again to stop without"
             );
         })
         .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;

@@ -20,12 +20,11 @@ use demotic_core::table::{WHOLE, wrapped};
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
-use super::ablate_screen::Screen;
+use super::ablate_screen::{Screen, tell};
 use super::{ablate_page, scored};
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
 use crate::options::{dataset_options, located};
-use crate::output::tell;
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
