@@ -383,7 +383,10 @@ impl InterruptGuard {
         STATE.store(GUARDED, Ordering::SeqCst);
         let is_detached = hangup::ignore();
         ctrlc::set_handler(|| {
-            if STATE.compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            if STATE
+                .compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+            {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             let _ = writeln!(
