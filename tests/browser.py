@@ -276,6 +276,13 @@ def saving(browser, address, out, folder):
         time.sleep(0.05)
     time.sleep(0.2)
     check(struct.unpack(">II", saved.read_bytes()[16:24]) == (300, 300), "saved at its size")
+    # The same by dropping and by pasting a file.
+    for sides, event in [((120, 80), "new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})"),
+                         ((80, 120), "new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})")]:
+        content = list(disc(*sides, [255, 255, 255, 255]))
+        browser.value(f"(data => {{ data.items.add(new File([new Uint8Array({content})], 'disc.png', {{type: 'image/png'}}));"
+                      f" document.getElementById('board').dispatchEvent({event}) }})(new DataTransfer())")
+        browser.wait(f"canvas.width === {sides[0]} && canvas.height === {sides[1]} && !isAsking", f"the picture of a {event[4:13]}")
     # A phrase, drawn.
     browser.value("document.getElementById('phrase').value = 'so tired'; document.getElementById('speak').requestSubmit()")
     browser.wait("document.querySelectorAll('#ideas button').length > 0 && done.at(-1).width === 512 && !isAsking", "ideas")
@@ -325,6 +332,8 @@ def training(browser, address, out, width, height, scheme):
             "[b.byteLength, new TextDecoder('latin1').decode(b.slice(0, 64)).includes('acTL')])")
     size, is_animated = browser.value(film)
     check(is_animated and size > 10000, f"no film: {size} bytes")
+    browser.value("document.getElementById('keep').click()")
+    browser.wait("document.getElementById('keep').textContent === 'Save film'", "the film, saved")
     browser.screenshot(out / f"{name}.png")
     common(browser, name, address)
 
