@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page of `demotic serve` in headless Chromium: draws, waits for pictures, watches a training, takes screenshots.
+"""The pages of `demotic serve`, of a run and of a sweep in headless Chromium: draws, waits for pictures, watches a training, takes screenshots.
 
     cargo build --release && tests/browser.py [--binary target/release/demotic] [--out FOLDER] [--runtime FOLDER]
 
@@ -162,19 +162,23 @@ class Browser:
 
 
 WARNING = "the <b>discriminator</b> wins"
+# What a run says of a style whose letters the built-in font lacks.
+NUMBERED = "in samples/, style 2 is \u65e5\u672c"
 PICTURES = ("[...document.querySelectorAll('#styles img')].length > 1 && "
             "[...document.querySelectorAll('#styles img')].every(i => i.complete && i.naturalWidth > 0)")
 FIRST = "document.querySelector('#styles img').src"
 
 
-def png(width, height, ground):
+def disc(width, height, ground):
     """An orange disc on a plain ground."""
-    rows = b""
-    for y in range(height):
-        rows += b"\0"
-        for x in range(width):
-            inside = (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.4 * height) ** 2
-            rows += bytes([240, 130, 30, 255] if inside else ground)
+    def colour(x, y):
+        return [240, 130, 30, 255] if (x - width / 2) ** 2 + (y - height / 2) ** 2 < (0.4 * height) ** 2 else ground
+    return png(width, height, colour)
+
+
+def png(width, height, colour):
+    """A picture by the colour at each place."""
+    rows = b"".join(b"\0" + b"".join(bytes(colour(x, y)) for x in range(width)) for y in range(height))
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -253,7 +257,7 @@ def saving(browser, address, out, folder):
     browser.open(address)
     browser.wait(PICTURES, "the example in every style")
     file = folder / "disc.png"
-    file.write_bytes(png(300, 300, [0, 0, 0, 0]))
+    file.write_bytes(disc(300, 300, [0, 0, 0, 0]))
     before = browser.value(FIRST)
     node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
     browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
@@ -272,6 +276,13 @@ def saving(browser, address, out, folder):
         time.sleep(0.05)
     time.sleep(0.2)
     check(struct.unpack(">II", saved.read_bytes()[16:24]) == (300, 300), "saved at its size")
+    # The same by dropping and by pasting a file.
+    for sides, event in [((120, 80), "new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})"),
+                         ((80, 120), "new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true})")]:
+        content = list(disc(*sides, [255, 255, 255, 255]))
+        browser.value(f"(data => {{ data.items.add(new File([new Uint8Array({content})], 'disc.png', {{type: 'image/png'}}));"
+                      f" document.getElementById('board').dispatchEvent({event}) }})(new DataTransfer())")
+        browser.wait(f"canvas.width === {sides[0]} && canvas.height === {sides[1]} && !isAsking", f"the picture of a {event[4:13]}")
     # A phrase, drawn.
     browser.value("document.getElementById('phrase').value = 'so tired'; document.getElementById('speak').requestSubmit()")
     browser.wait("document.querySelectorAll('#ideas button').length > 0 && done.at(-1).width === 512 && !isAsking", "ideas")
@@ -313,22 +324,77 @@ def training(browser, address, out, width, height, scheme):
     browser.wait(f"[...document.querySelectorAll('.run li')].some(li => li.textContent === {json.dumps('step 20: ' + WARNING)})", "a warning")
     browser.value("document.getElementById('play').click()")
     browser.wait("!isPlaying", "the end of the film")
+    # Which style a number on a saved film is, where a run has such.
+    for run, told in [("2", NUMBERED.replace("in samples/", "In a saved film, as in samples/") + "."), ("0", "")]:
+        browser.value(f"document.getElementById('film-run').value = '{run}'; showFilm()")
+        browser.wait(f"document.getElementById('numbered').textContent === {json.dumps(told)}", "the styles by number")
     film = ("fetch('/api/film?run=0&kind=samples').then(r => r.arrayBuffer()).then(b => "
             "[b.byteLength, new TextDecoder('latin1').decode(b.slice(0, 64)).includes('acTL')])")
     size, is_animated = browser.value(film)
     check(is_animated and size > 10000, f"no film: {size} bytes")
+    browser.value("document.getElementById('keep').click()")
+    browser.wait("document.getElementById('keep').textContent === 'Save film'", "the film, saved")
     browser.screenshot(out / f"{name}.png")
     common(browser, name, address)
+
+
+def reported(browser, binary, out, folder):
+    """The pages of a sweep and of one of its runs: files that stand by themselves."""
+    base = TINY.replace("\n[", "\n[base.").replace("steps = 100000", "steps = 80")
+    (folder / "sweep.toml").write_text(f'seeds = [0]\n{base}\n[sweep.keys]\n"loss.cycle" = [2, 5]\n')
+    subprocess.run([binary, "ablate", "sweep.toml", "--device", "flex", "--out", "sweep"], cwd=folder, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server, address = served(folder)
+    try:
+        for page, name in [("sweep/report.html", "sweep"), ("sweep/s001-0/report.html", "report")]:
+            for width, height, scheme in [(1400, 1000, "light"), (400, 860, "dark")]:
+                stands_alone(browser, address, page, (width, height, scheme), out / f"{name}-{width}-{scheme}.png")
+    finally:
+        server.shutdown()
+
+
+def stands_alone(browser, address, page, look, shot):
+    browser.look(*look, False)
+    browser.open(address + page)
+    name, width = shot.stem, look[0]
+    wide = browser.value("document.documentElement.scrollWidth")
+    check(wide <= width, f"{name}: {wide} px wide")
+    # Tables and the words of charts fit.
+    over = browser.value("[...document.querySelectorAll('.wide')].map(table => table.scrollWidth - table.clientWidth)")
+    check(over and max(over) <= 0, f"{name}: tables are wider than their place by {over} px")
+    cut = browser.value("[...document.querySelectorAll('.chart svg')].flatMap(svg => [...svg.querySelectorAll('text')].filter(text => "
+                        "text.getBoundingClientRect().left < svg.getBoundingClientRect().left).map(text => text.textContent))")
+    check(not cut, f"{name}: cut at the left: {cut}")
+    browser.screenshot(shot)
+    # The slider goes to the first moment; a picture enlarges, until the next click.
+    browser.value("(slider => { slider.value = 0; slider.oninput() })(document.querySelector('.film input'))")
+    check(browser.value("document.querySelector('.film .moment').classList.contains('on')"), f"{name}: not the first moment")
+    told, title = browser.value("[document.querySelector('.film output').value, document.querySelector('.film .moment.on img').title]")
+    check(told == title, f"{name}: the slider says {told} of {title}")
+    browser.value("document.querySelector('.moment.on .cell').click()")
+    check(browser.value("document.querySelector('dialog').open && document.querySelector('dialog canvas').width > 90"), f"{name}: not enlarged")
+    browser.value("document.querySelector('dialog').click()")
+    check(not browser.value("document.querySelector('dialog').open"), f"{name}: still enlarged")
+    for event in browser.events:
+        if event.get("method") == "Network.requestWillBeSent":
+            url = event["params"]["request"]["url"]
+            check(url.startswith((address + page, address + "favicon.ico", "data:", "about:")), f"{name}: asked {url}")
+        check(event.get("method") != "Runtime.exceptionThrown", json.dumps(event)[:600])
+    browser.events.clear()
+
+
+def served(folder):
+    """A folder over HTTP, and its address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server, f"http://127.0.0.1:{server.server_port}/"
 
 
 def exported(browser, binary, runtime, out, folder):
     """The page of `demotic export --web`, from a server of files alone."""
     subprocess.run([binary, "export", "built-in", "--web", "site", "--runtime", os.path.abspath(runtime)], cwd=folder, check=True,
                    stdout=subprocess.DEVNULL)
-    handler = functools.partial(Files, directory=str(folder / "site"))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
+    server, address = served(folder / "site")
     ready = "document.documentElement.dataset.ready === 'yes'"
     first = "document.querySelector('#styles canvas').toDataURL()"
     try:
@@ -351,13 +417,38 @@ def exported(browser, binary, runtime, out, folder):
             print(f"{name}: {told}")
             # A picture that is not square goes on into the square, and comes back in its own shape.
             file = folder / "wide.png"
-            file.write_bytes(png(300, 150, [40, 90, 160, 255]))
             node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
-            browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
-            browser.wait("(c => c.width === 2 * c.height)(document.querySelector('#styles canvas'))", "results as wide as the file")
-            corner = browser.value("[...document.getElementById('board').getContext('2d').getImageData(3, 3, 1, 1).data]")
-            check(corner == [40, 90, 160, 255], f"{name}: above the picture stands {corner}, not its ground")
+
+            def bring(picture, shape):
+                file.write_bytes(picture)
+                browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
+                browser.wait(f"({shape})(document.querySelector('#styles canvas'))", "results of the shape of the file")
+
+            def at(x, y):
+                return browser.value(f"[...document.getElementById('board').getContext('2d').getImageData({x}, {y}, 1, 1).data]")
+            ground = [40, 90, 160, 255]
+            bring(disc(300, 150, ground), "c => c.width === 2 * c.height")
+            check(at(3, 3) == ground, f"{name}: above the picture stands {at(3, 3)}, not its ground")
             browser.screenshot(out / f"{name}-wide.png")
+
+            # data.fit = "auto": a plain edge goes on in its colour, any other one as the picture's mirror image.
+            def shaded(along, across):
+                return ground if across < 10 else [int(255 * along / 300), 255 - int(255 * across / 150), 90, 255]
+            for is_wide in [True, False]:
+                if is_wide:
+                    bring(png(300, 150, shaded), "c => c.width === 2 * c.height")
+                else:
+                    bring(png(150, 300, lambda x, y: shaded(y, x)), "c => c.height === 2 * c.width")
+
+                def of(along, across):
+                    return at(along, across) if is_wide else at(across, along)
+                for along in [5, 140, 300, 500]:
+                    check(of(along, 3) == ground, f"{name}: beside a plain edge stands {of(along, 3)}")
+                    for far in [0, 1, 40, 127]:
+                        own, beyond = of(along, 383 - far), of(along, 384 + far)
+                        check(all(abs(a - b) <= 2 for a, b in zip(own, beyond)),
+                              f"{name}: {far} pixels beyond the edge at {along} stands {beyond}, not {own}")
+            browser.screenshot(out / f"{name}-tall.png")
             for event in browser.events:
                 if event.get("method") == "Network.requestWillBeSent":
                     url = event["params"]["request"]["url"]
@@ -415,6 +506,7 @@ def main():
             pace(browser, address)
             if arguments.runtime:
                 exported(browser, binary, arguments.runtime, out, folder)
+            reported(browser, binary, out, folder)
             (folder / "tiny.toml").write_text(TINY)
             # A name as long as people give them, which must not widen the page.
             names = ["one", "two-" + "with-a-long-name-" * 5]
@@ -431,6 +523,8 @@ def main():
             tick = (folder / names[0] / "stats.jsonl").read_text().split("\n")[0]
             warning = json.dumps({"event": "warning", "step": 20, "text": WARNING})
             (folder / "warned" / "stats.jsonl").write_text(f"{tick}\n{warning}\n")
+            header = {"facts": [{"topic": "names", "text": NUMBERED}], "settings": [], "log_bytes": {}}
+            (folder / "warned" / "header.json").write_text(json.dumps(header))
             names.append("warned")
             server, address = serve(binary, [word for run in names for word in ["--run", run]], folder)
             started.append(server)

@@ -24,10 +24,10 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Start here:
-  demotic serve                                a page to draw on: every style as the pen moves, nothing to train
-  demotic train quickstart                     minutes on a processor; makes runs/00001-quickstart
-  demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
+  demotic serve                                 a page to draw on, with nothing to train first
+  demotic train quickstart                      minutes on a processor: runs/00001-quickstart
   demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
+  demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
 
 Environment: NO_COLOR for no colours, COLUMNS for the width of tables where output is no terminal.
 
@@ -117,7 +117,7 @@ Examples:
   demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
   demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
   demotic train --from built-in --data pictures/ --time 5m      a few drawings, a few minutes
-  demotic train --data pictures/ --time 2h      networks and steps by what this device does in two hours
+  demotic train --data pictures/ --time 2h      networks and steps by what the device does in 2 h
   demotic train configs/quickstart.toml --resume            the newest run of that name
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
@@ -237,7 +237,7 @@ laid on the run's background for the network and given back afterwards.
 
 Examples:
   demotic translate --run runs/00001-quickstart --to openmoji --out out/ doodle.png
-  demotic translate --run runs/00001-quickstart --to openmoji --size-px 1024 --out out/ line-art/*.svg")]
+  demotic translate --to openmoji --size-px 1024 --out out/ line-art/*.svg")]
 pub(crate) struct TranslateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
@@ -473,7 +473,8 @@ Examples:
   demotic export runs/00001-quickstart --out quickstart-weights/
   demotic translate --run quickstart-weights/model.safetensors --to openmoji --out out/ doodle.png
   demotic export built-in --format onnx --out onnx/
-  demotic export built-in --web site/ --runtime package/dist/ && python3 -m http.server --directory site")]
+  demotic export built-in --web site/ --runtime package/dist/
+  python3 -m http.server --directory site")]
 pub(crate) struct ExportArgs {
     /// Run folder made by `demotic train`, a file of weights, or the weights in the program
     #[arg(value_name = "RUN_DIR|FILE|built-in")]
@@ -647,7 +648,7 @@ Examples:
   npm pack @iconify-json/noto@1.2.9 openmoji@17.0.0
   demotic data import --out my-emoji iconify-json-noto-1.2.9.tgz openmoji-17.0.0.tgz
   demotic data import --out my-set pictures/                pictures/<style>/<name>.png
-  demotic data import --phrases --out phrases/ emojilib-4.0.3.tgz kaomoji_dataset-1.0.6-py3-none-any.whl mine.tsv")]
+  demotic data import --phrases --out phrases/ emojilib-4.0.3.tgz mine.tsv")]
 pub(crate) struct ImportArgs {
     /// Import phrases of the built-in emoji instead, from npm archives (cldr-annotations-full,
     /// cldr-annotations-derived-full, emojilib, emojibase-data, @emoji-mart/data), the wheel of

@@ -9,6 +9,10 @@ use crate::terminal::Terminal;
 
 /// Most letters of the line of settings; the file has all.
 const SETTINGS: usize = 160;
+/// Most lines.
+const LINES: usize = 8;
+/// What goes first where there are more: log.txt and header.json have it.
+const SPARED: [&str; 3] = ["set ", "size ", "names "];
 
 /// The lines, each as long as the terminal allows.
 pub(crate) fn greeting(
@@ -83,7 +87,17 @@ pub(crate) fn greeting(
     lines.push(
         "more   --explain says what everything here and below means; log.txt has it, too".into(),
     );
-    lines.iter().map(|line| terminal.cut(line)).collect()
+    few(lines).iter().map(|line| terminal.cut(line)).collect()
+}
+
+/// At most [`LINES`] of the lines, as far as there are some to spare.
+fn few(mut lines: Vec<String>) -> Vec<String> {
+    for topic in SPARED {
+        if lines.len() > LINES {
+            lines.retain(|line| !line.starts_with(topic));
+        }
+    }
+    lines
 }
 
 /// As many of the names as fit behind what is said before them, one at least, and how many there are beside.
@@ -115,7 +129,7 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{listed, thousands};
+    use super::{LINES, few, listed, thousands};
 
     #[test]
     fn names_that_do_not_fit_are_counted() {
@@ -131,6 +145,27 @@ mod tests {
             ]
         );
         assert_eq!(listed("set    ", &[], 28), "set    ");
+    }
+
+    #[test]
+    fn lines_beyond_eight_go_by_what_can_be_spared() {
+        let of = |topics: &str| -> Vec<String> {
+            let lines = topics.split(' ').map(|topic| format!("{topic:<6} text"));
+            few(lines.collect())
+        };
+        let told = |lines: Vec<String>| -> String {
+            let words = lines.iter().filter_map(|line| line.split(' ').next());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let usual = "run device data train set names warn more";
+        assert_eq!(told(of(usual)), usual);
+        assert_eq!(
+            told(of("run device data train set names left warn more")),
+            "run device data train names left warn more"
+        );
+        let all = of("run device data train size time set names left warn more");
+        assert_eq!(all.len(), LINES);
+        assert_eq!(told(all), "run device data train time left warn more");
     }
 
     #[test]

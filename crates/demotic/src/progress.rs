@@ -202,12 +202,18 @@ impl Journal {
     /// A tick: a line that fits the screen, and all figures in the log.
     pub(crate) fn tick(&mut self, tick: &Tick, steps: u64) -> Result<()> {
         self.errors.push(tick[Figure::GReconstruction]);
+        // As the bar has it: a person also waits for what comes between steps.
+        let paced = self.pace.as_mut().and_then(|pace| pace.at(tick.step));
+        let shown = Tick {
+            secs_left: paced.map_or(tick.secs_left, |(_, left)| left),
+            ..tick.clone()
+        };
         let errors = if self.terminal.is_screen {
             &self.errors[..]
         } else {
             &[]
         };
-        self.show(&short_line(tick, steps, errors, self.terminal.columns));
+        self.show(&short_line(&shown, steps, errors, self.terminal.columns));
         self.emit(tick)?;
         self.note(&tick_line(tick, steps))
     }
@@ -377,12 +383,15 @@ impl InterruptGuard {
         STATE.store(GUARDED, Ordering::SeqCst);
         let is_detached = hangup::ignore();
         ctrlc::set_handler(|| {
-            if STATE.compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            if STATE
+                .compare_exchange(GUARDED, REQUESTED, Ordering::SeqCst, Ordering::SeqCst)
+                .is_err()
+            {
                 std::process::exit(i32::from(INTERRUPTED));
             }
             let _ = writeln!(
                 std::io::stderr(),
-                "\ninterrupted: finishing this step and saving a checkpoint; once more to stop without"
+                "\ninterrupted: finishing this step and saving a checkpoint; again to stop without"
             );
         })
         .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;

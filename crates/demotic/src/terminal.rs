@@ -69,8 +69,8 @@ impl Terminal {
                 "warn" | "back" | "early" => "33",
                 "failed" | "error" => "31",
                 "done" | "next" => "32",
-                "run" | "device" | "data" | "model" | "train" | "time" | "more" | "step"
-                | "valid" | "pace" | "resume" | "end" => "36",
+                "run" | "device" | "data" | "model" | "train" | "size" | "time" | "set"
+                | "names" | "left" | "more" | "step" | "valid" | "pace" | "resume" | "end" => "36",
                 _ => return line.to_owned(),
             };
             format!("\x1b[{colour}m{word}\x1b[0m{rest}")

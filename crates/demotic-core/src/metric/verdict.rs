@@ -74,7 +74,14 @@ impl Evaluation {
                 "shapes are kept"
             });
         }
-        (!said.is_empty()).then(|| said.join("; "))
+        let paired = self.directions.iter().map(|d| d.n);
+        let mut counts = paired.chain(self.unpaired.iter().map(|d| d.n));
+        let sure = if counts.all(|n| n < LEAST_SET) {
+            ", as far as few pictures tell"
+        } else {
+            ""
+        };
+        (!said.is_empty()).then(|| said.join("; ") + sure)
     }
 
     /// Distance of the translations to the style over that of their inputs: KID, where there are pictures
@@ -251,6 +258,11 @@ mod tests {
             Some("translations look somewhat like the style")
         );
         assert_eq!(evaluation(None, far, 60).plainly(), None);
+        let few = evaluation(Some(near), far, 6).plainly();
+        assert_eq!(
+            few.as_deref(),
+            Some("translations look somewhat like the style, as far as few pictures tell")
+        );
     }
 
     #[test]

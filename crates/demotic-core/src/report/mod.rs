@@ -269,18 +269,15 @@ impl Report {
         let Ok(evaluation) = serde_json::from_value::<Evaluation>(value.clone()) else {
             return String::new();
         };
-        let plainly = evaluation.plainly().map(|said| {
+        let sentence = |class: &str, said: &str| {
             let (first, rest) = said.split_at(1);
-            format!(
-                "<p class=\"verdict\">{}{}.</p>",
-                first.to_uppercase(),
-                escape(rest)
-            )
-        });
-        let figures = evaluation.verdict().map(|said| {
-            let said = escape(&said);
-            format!("<p class=\"note\">In figures, the translations are {said}.</p>")
-        });
+            let rest = escape(&rest.replace(" -> ", " → "));
+            format!("<p class=\"{class}\">{}{rest}.</p>", first.to_uppercase())
+        };
+        let plainly = evaluation.plainly();
+        let plainly = plainly.map(|said| sentence("verdict", &said));
+        let figures = evaluation.verdict();
+        let figures = figures.map(|said| sentence("note", &said));
         let said: String = plainly.into_iter().chain(figures).collect();
         if said.is_empty() {
             let why = evaluation.notes.first().map_or("", String::as_str);

@@ -128,6 +128,8 @@ fn write_table(
     cell: impl Fn(&Map<String, Value>, &str) -> Option<[f64; 3]>,
 ) {
     let lower = is_lower_better(name).unwrap_or(name == "cycle_l1");
+    // As on the screen; what has no digits there gets them by its size.
+    let known = FIGURES.iter().find(|figure| figure.key == name);
     // Pairs are of a kind; sets are not.
     let has_kinds = directions.iter().any(|d| d.contains_key("kind"));
     let _ = write!(
@@ -191,7 +193,7 @@ fn write_table(
             } else {
                 "<td>"
             };
-            let digits = digits([middle, low, high]);
+            let digits = known.map_or_else(|| digits([middle, low, high]), |figure| figure.digits);
             let _ = write!(out, "{tag}{middle:.digits$}");
             if high > low && !is_few {
                 let _ = write!(out, " <small>[{low:.digits$}, {high:.digits$}]</small>");
@@ -284,15 +286,15 @@ mod tests {
     fn every_figure_gets_a_table_and_the_best_of_a_row_is_marked() {
         let html = tables(&serde_json::json!({"directions": [{
             "from": "a<", "to": "b", "kind": "aligned", "n": 160,
-            "model": {"l1": 0.07, "kid": {"mean": 0.02, "low": 0.01, "high": 0.03}},
-            "copy": {"l1": 0.08, "kid": {"mean": 0.5, "low": 0.4, "high": 0.6}},
+            "model": {"l1": 0.07, "kid": {"mean": 2.0, "low": 1.0, "high": 3.0}},
+            "copy": {"l1": 0.08, "kid": {"mean": 50.0, "low": 40.0, "high": 60.0}},
             "nearest": null,
         }], "kinds": [{"kind": "aligned", "directions": 1, "model": {"l1": 0.075}, "copy": {"l1": 0.085}}]}));
         assert_eq!(html.matches("<table>").count(), 2, "{html}");
         assert!(html.contains("a&lt; → b"), "{html}");
         assert!(html.contains("<td class=\"best\">0.0700"), "{html}");
         assert!(
-            html.contains("<td class=\"best\">0.0200 <small>[0.0100, 0.0300]</small>"),
+            html.contains("<td class=\"best\">2.0 <small>[1.0, 3.0]</small>"),
             "{html}"
         );
         assert!(
@@ -335,12 +337,12 @@ mod tests {
         );
         let html = tables(
             &serde_json::json!({"directions": [], "notes": ["no pairs"], "unpaired": [{
-                "from": "a", "to": "b", "n": 90, "against": 70, "model": {"kid": {"value": 0.1, "low": 0.05, "high": 0.2}},
-                "copy": {"kid": {"value": 0.4, "low": 0.3, "high": 0.5}},
+                "from": "a", "to": "b", "n": 90, "against": 70, "model": {"kid": {"value": 1.0, "low": 0.5, "high": 2.0}},
+                "copy": {"kid": {"value": 4.0, "low": 3.0, "high": 5.0}},
             }]}),
         );
         assert!(
-            html.contains("a → b<td>90<td class=\"best\">0.1000 <small>[0.0500, 0.2000]</small>")
+            html.contains("a → b<td>90<td class=\"best\">1.0 <small>[0.5, 2.0]</small>")
                 && html.contains("<p class=\"note\">no pairs</p>"),
             "{html}"
         );

@@ -29,7 +29,7 @@ Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>lang
 Examples:
   demotic draw 'so tired'
   demotic draw 'so tired' --style openmoji --out tired.png
-  demotic draw 笑死我了 'broke my heart' -n 3 --run runs/00001-quickstart --style openmoji --out sheet.png
+  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji --out sheet.png
   demotic draw --file phrases.txt --json recalled.jsonl
   demotic draw 好累 --style kaomoji -n 5")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]

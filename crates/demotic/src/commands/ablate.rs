@@ -20,16 +20,15 @@ use demotic_core::table::{WHOLE, wrapped};
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
-use super::ablate_page;
-use super::ablate_screen::Screen;
+use super::ablate_screen::{Screen, tell};
+use super::{ablate_page, scored};
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
 use crate::options::{dataset_options, located};
-use crate::output::tell;
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
-use crate::samples::Samples;
+use crate::samples::{Samples, sheet_names};
 use crate::terminal::Terminal;
 
 /// The plan as it was begun.
@@ -69,6 +68,9 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     let chosen = device::open(&args.device.device)?;
     fs::create_dir_all(&out).map_err(|e| io("make the folder of the ablation", &out, &e))?;
     write_whole(&out.join(PLAN), plan.to_toml().as_bytes())?;
+    if let Some(legend) = sheet_names(&dataset).legend() {
+        tell(&format!("names  in samples/, {legend}\n"));
+    }
 
     let interrupt = InterruptGuard::new()?;
     // Seeds outside: after the first all variants can be compared.
@@ -227,6 +229,7 @@ fn train(
         let evaluation =
             evaluate_translations(trainer.average(), &chosen.device, dataset, Split::Test);
         result.scored(&evaluation);
+        scored::write(&evaluation, &run.evaluation_file())?;
         if let Some(pace) = pace {
             result.figures.insert("secs_a_step".into(), pace);
         }

@@ -10,11 +10,16 @@ use demotic_core::number::Real;
 use demotic_core::train::{Event, Figure, Observer, RunDir, Tick, Trainer, Validation};
 
 use crate::failure::io;
-use crate::output::{duration, tell};
+use crate::output::{self, duration};
 use crate::progress::InterruptGuard;
 use crate::samples::Samples;
 use crate::sheet;
 use crate::terminal::{Terminal, fitted};
+
+/// A text for whoever still looks; on a screen, the first words of its lines in their colours.
+pub(super) fn tell(text: &str) {
+    output::tell(&Terminal::of_output().painted(text));
+}
 
 /// Shows a training of an ablation.
 pub(super) struct Screen<'a> {

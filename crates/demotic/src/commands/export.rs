@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::export::{Format, Terms, card};
 use demotic_core::files::{require_writable, write_whole};
-use demotic_core::number::Real;
+use demotic_core::number::Whole;
 use demotic_core::train::Checkpoint;
 use demotic_core::train::run::trained;
 use serde_json::json;
 
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
-use crate::output::{say, show};
+use crate::output::{self, say, show};
 
 /// The page, without what it runs.
 const PAGE: &str = include_str!("../export.html");
@@ -77,9 +77,9 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
         Format::Onnx => "generator as ONNX",
     };
     show(&format!(
-        "{what}, of step {}, {:.1} MB, and a model card: {}\n",
+        "{what}, of step {}, {}, and a model card: {}\n",
         checkpoint.info.step,
-        bytes.len().to_f64() / 1e6,
+        output::bytes(bytes.len().to_u64()),
         out.display()
     ))
 }
@@ -130,9 +130,9 @@ fn page(
     }
     // It ends in a command, which stays whole.
     say(&format!(
-        "a page of step {}, {:.1} MB: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
+        "a page of step {}, {}: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
         info.step,
-        total.to_f64() / 1e6,
+        output::bytes(total.to_u64()),
         web.display()
     ))
 }

@@ -70,6 +70,10 @@ impl Watch {
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect::<Vec<Value>>();
         let config = run::config(&self.folder).ok();
+        // Styles that a film shows by their number: its pictures are those of the sheets.
+        let header = run::header(&self.folder).ok().flatten();
+        let mut facts = header.iter().flat_map(|header| &header.facts);
+        let numbered = facts.find(|fact| fact.topic == "names");
         let (samples, labels) = (self.steps(false)?, self.steps(true)?);
         Ok(json!({
             "anew": start == 0,
@@ -79,6 +83,7 @@ impl Watch {
             "records": records,
             "steps": config.map(|config| config.train.steps),
             "age_secs": age_secs,
+            "names": numbered.map(|fact| &fact.text),
             "samples": samples.into_iter().map(|(step, _)| step).collect::<Vec<u64>>(),
             "labels": labels.into_iter().map(|(step, _)| step).collect::<Vec<u64>>(),
         }))

@@ -57,10 +57,12 @@ fn a_table_comes_of_every_variant_and_seed_and_nothing_is_done_twice() {
             && page.contains("<output>learned</output>"),
         "{page}"
     );
+    let own = place.text("out/alone-3/report.html");
     assert!(
-        place
-            .text("out/alone-3/report.html")
-            .contains("step 4 of 4")
+        own.contains("step 4 of 4")
+            && own.contains("Scores on held-out pictures")
+            && !own.contains("Not scored yet"),
+        "{own}"
     );
     // Each is a run like any other.
     place

@@ -146,6 +146,24 @@ fn a_run_says_which_style_a_number_on_its_samples_is() {
     let said = place.run(&sample).done();
     let legend = format!("in it, style 2 is {name}\n");
     assert!(said.out.contains(&legend), "{said:#?}");
+    // The sheets of an ablation are drawn as those of a run.
+    let base = TINY
+        .replace(
+            "styles = [\"openmoji-line\", \"openmoji\"]",
+            "source = \"set\"",
+        )
+        .replace("steps = 12", "steps = 2")
+        .replace('[', "[base.");
+    let variants =
+        "[[variant]]\nname = \"one\"\n[[variant]]\nname = \"two\"\nset = [\"loss.cycle=2\"]\n";
+    place.write(
+        "plan.toml",
+        format!("seeds = [0]\n{base}{variants}").as_bytes(),
+    );
+    let ablate = words("ablate plan.toml --device flex --out variants");
+    let said = place.run(&ablate).done();
+    let legend = format!("names  in samples/, style 2 is {name}\n");
+    assert_eq!(said.out.matches(&legend).count(), 1, "{said:#?}");
 }
 
 #[test]

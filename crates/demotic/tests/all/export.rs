@@ -120,8 +120,10 @@ fn a_network_is_taken_away_as_onnx_and_as_arrays_each_with_its_card() {
     ] {
         let out = format!("away-{format}");
         let arguments = format!("export run --format {format} --out {out}");
-        place.run(&words(&arguments)).done();
+        let said = place.run(&words(&arguments)).done();
         let first = place.read(&format!("{out}/{file}"));
+        // However small the network is, its size is told.
+        assert!(said.out.contains(" KiB, and a model card"), "{said:#?}");
         let card = place.text(&format!("{out}/README.md"));
         assert!(card.contains(told), "{card}");
         // The pictures of the run are share-alike, so its weights are.

@@ -100,6 +100,19 @@ fn paragraphs_of_help_are_broken_where_a_line_is_full_and_nowhere_else() {
                 pair[0]
             );
         }
+        // An example is a line: what is broken cannot be copied.
+        let examples = lines
+            .iter()
+            .skip_while(|line| !matches!(**line, "Examples:" | "Start here:"))
+            .skip(1)
+            .take_while(|line| !line.is_empty());
+        for line in examples {
+            let mut programs = ["demotic", "npm", "python3"].into_iter();
+            assert!(
+                programs.any(|program| line.starts_with(&format!("  {program} "))),
+                "{command:?}: `{line}`"
+            );
+        }
     }
 }
 

@@ -100,3 +100,42 @@ fn an_archive_has_the_name_and_the_binary_that_binstall_looks_for() {
         "{said}"
     );
 }
+
+/// No image is built here: what would go wrong in one without being seen is held.
+#[test]
+fn the_image_takes_the_pinned_toolchain_and_every_notice_of_the_archive() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = |name: &str| fs::read_to_string(root.join(name)).expect(name);
+    let (image, archive) = (text("Dockerfile"), text(".ci/release"));
+    let toolchain = text("rust-toolchain.toml");
+    let channel = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = "))
+        .expect("a channel");
+    let (minor, _) = channel
+        .trim_matches('"')
+        .rsplit_once('.')
+        .expect("three numbers");
+    assert!(image.contains(&format!("\nFROM rust:{minor}-")), "{image}");
+    // What it copies out of the sources is there.
+    let copied: Vec<&str> = image
+        .lines()
+        .filter(|line| line.starts_with("COPY --from=build "))
+        .flat_map(|line| line.split(' '))
+        .filter_map(|word| word.strip_prefix("/demotic/"))
+        .filter(|path| !path.starts_with("target/"))
+        .collect();
+    for path in &copied {
+        assert!(root.join(path).exists(), "{path}");
+    }
+    // It leaves out nothing that the archive says of what is in the program.
+    let packed = archive.split(['"', ' ', '\n']);
+    let packed: Vec<&str> = packed
+        .filter_map(|word| word.strip_prefix("$assets/"))
+        .collect();
+    assert!(packed.len() > 5, "{packed:?}");
+    for name in packed {
+        let path = format!("crates/demotic-core/assets/{name}");
+        assert!(copied.contains(&path.as_str()), "{path}: {copied:?}");
+    }
+}

@@ -50,6 +50,10 @@ fn the_page_shows_everything_and_needs_nothing() {
         verdict < page.find("<section").expect("a section"),
         "the verdict comes first"
     );
+    assert!(
+        page.contains("<p class=\"note\">Ahead of the unchanged input in "),
+        "and its figures"
+    );
     // Three grids (fresh, 6, 12), two label maps, the training pictures.
     assert_eq!(page.matches("src=\"data:image/png;base64,").count(), 6);
     assert_eq!(page.matches("src=").count(), 6, "every picture is inside");

@@ -655,6 +655,14 @@ fn a_run_is_watched_from_its_first_figures_on() {
         "young/stats.jsonl",
         format!("{first}\n{}", &first[..first.len() / 2]).as_bytes(),
     );
+    let legend = "in samples/, style 2 is \u{65e5}\u{672c}";
+    place.write(
+        "young/header.json",
+        format!(
+            r#"{{"facts": [{{"topic": "names", "text": "{legend}"}}], "settings": [], "log_bytes": {{}}}}"#
+        )
+        .as_bytes(),
+    );
     let serving = Serving::start(&place, &["--port", "0", "--run", "run", "--run", "young"]);
     let about = serving.get("/api/about").json();
     let runs = about["runs"].as_array().expect("runs");
@@ -690,6 +698,8 @@ fn a_run_is_watched_from_its_first_figures_on() {
             .json()
     };
     let begun = serving.get("/api/stats?run=1").json();
+    // Which style a number on the pictures of a film is; none where all have their names.
+    assert!(begun["names"] == legend && whole["names"].is_null());
     assert_eq!(
         (begun["records"].as_array().map(Vec::len), &begun["until"]),
         (Some(1), &(first.len() + 1).into())
