@@ -715,6 +715,64 @@ mod tests {
     }
 
     #[test]
+    fn tables_have_every_method_and_group_in_the_order_that_is_known() {
+        let ideas = super::super::emoji_ideas().expect("built in");
+        let some = ideas.into_iter().step_by(8).collect();
+        let table = super::super::built_in(some).expect("built in");
+        let scores = score(&table, None, Split::Validation).expect("built in");
+        let row = |table: &str, method: &str, group: &str| {
+            let mut rows = scores.rows.iter();
+            let found =
+                rows.find(|row| row.table == table && row.method == method && row.group == group);
+            found.unwrap_or_else(|| panic!("{table}, {method}, {group}"))
+        };
+        for group in ["all", "names and tags", "colloquial", "en", "zh", "en name"] {
+            for method in ["popularity", "nearest phrase", "TF-IDF of ideas", "TF-IDF"] {
+                let row = row("held out", method, group);
+                for Estimate { value, low, high } in [row.first, row.five] {
+                    assert!(
+                        [0.0, low, value, high, 1.0].is_sorted(),
+                        "{method}, {group}"
+                    );
+                }
+                assert!(row.phrases > 0 && row.first.value <= row.five.value);
+            }
+        }
+        let [popular, nearest, score] = ["popularity", "nearest phrase", "TF-IDF"]
+            .map(|method| row("held out", method, "all").first.value);
+        assert!(
+            popular < 0.05 && nearest > 0.3 && score >= nearest,
+            "{popular} {nearest} {score}"
+        );
+        for language in ["en", "zh"] {
+            assert!(row("challenge", "TF-IDF", language).phrases > 0);
+        }
+        assert_eq!(scores.rephrase.len(), 4);
+        for (group, answered, kept) in &scores.rephrase {
+            assert!(
+                (0.0..=1.0).contains(answered) && (0.0..=1.0).contains(kept),
+                "{group}"
+            );
+        }
+        // Nothing is learnt: what is recalled, and nothing made up.
+        let told: Vec<_> = scores
+            .pictures
+            .iter()
+            .map(|row| (row.language, row.by))
+            .collect();
+        assert_eq!(told, Language::ALL.map(|language| (language, "recalled")));
+        for row in &scores.pictures {
+            assert!(row.pictures > 0 && row.specific.value <= row.right.value);
+        }
+        assert!(scores.spoken.is_empty() && scores.faces.is_empty() && scores.found.is_none());
+        let text = format!("{scores:80}");
+        assert!(
+            text.starts_with("phrases of the validation split"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn challenge_phrases_accept_built_in_emoji() {
         let ideas = super::super::emoji_ideas().expect("built in");
         let table = Phrases::of_ideas(ideas);
