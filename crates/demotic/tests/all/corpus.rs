@@ -1157,6 +1157,31 @@ fn phrases() -> Vec<Case> {
             &["draw", "\u{202e}\u{200f}"],
         ),
         case(
+            "what moves the terminal to draw",
+            vec![],
+            &["draw", "so \u{1b}[31mtired"],
+        ),
+        case(
+            "two lines to rephrase",
+            vec![],
+            &["rephrase", "--to", "name", "so tired\nof this"],
+        ),
+        case(
+            "a run without words to read by",
+            vec![],
+            &["read", "--run", "run", "--device", "flex", "so tired"],
+        ),
+        case(
+            "a run that is not there to read by",
+            vec![],
+            &["read", "--run", "nowhere", "so tired"],
+        ),
+        case(
+            "a language to tell in that is not known",
+            vec![("a.png", whole.clone())],
+            &["say", "--lang", "de", "a.png"],
+        ),
+        case(
             "a language that is not known",
             vec![],
             &["rephrase", "so tired", "--to", "name", "--lang", "fr"],
