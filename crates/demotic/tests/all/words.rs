@@ -344,7 +344,7 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
     let place = Place::new();
     place.write(
         "mine.tsv",
-        "emoji\tlanguage\trude\tphrase\n😴\ten\t0\tso tired\n😴\tzh\t0\t好累\n".as_bytes(),
+        "emoji\tlanguage\trude\tphrase\n😴\ten\t0\tso tired\n😴\tzh\t0\t好累\n🏳\ten\t0\ti give up\n".as_bytes(),
     );
     let import = |more: &str| {
         place.run(&words(&format!(
@@ -353,6 +353,11 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
     };
     let said = import("").done();
     assert!(said.out.contains("ideas    1 of 1551"), "{said:#?}");
+    assert!(
+        said.out
+            .contains("left out 1 of the list, of emoji that are not built in: 🏳"),
+        "{said:#?}"
+    );
     let first = place.read("o/phrases.tsv.gz");
     assert!(place.text("o/NOTICE").contains("own\n"));
     import("").refused(2, "there already");
