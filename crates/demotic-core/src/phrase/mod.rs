@@ -58,7 +58,7 @@ pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
 #[doc(hidden)]
-pub use score::{PictureRow, WordRow, WordScores, score};
+pub use score::{PictureRow, RephraseRow, WordRow, WordScores, score};
 #[doc(hidden)]
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
