@@ -26,6 +26,7 @@ const TABLES: [(&str, &str, &[&str]); 6] = [
             "recalled",
             "recognised",
             "real",
+            "kid",
             "nearest_l1",
         ],
     ),
