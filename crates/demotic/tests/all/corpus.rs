@@ -1300,6 +1300,15 @@ fn lists_of_phrases() -> Vec<Case> {
             "phrases that are not UTF-8",
             b"bird\ten\tname\tbirdie\nbird\ten\ttag\t\xff\n",
         ),
+        case(
+            "ten thousand letters beside a picture",
+            vec![
+                ("set/one/bird.txt", vec![b'b'; 10_000]),
+                ("set/one/bird.png", whole.clone()),
+                ("set/two/bird.png", whole.clone()),
+            ],
+            &["data", "inspect", "set"],
+        ),
         list("a list to import without phrases", b""),
         list(
             "a list to import with a wrong mark",
