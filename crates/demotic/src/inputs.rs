@@ -218,6 +218,17 @@ fn names_a_file(out: &Path) -> Result<bool> {
     Ok(true)
 }
 
+/// Refuses a file that is named as another kind of picture than the PNG that is written.
+pub(crate) fn refuse_other_kinds(out: &Path) -> Result<()> {
+    if is_picture(out) && ending(out).as_deref() != Some("png") {
+        return Err(input(format!(
+            "results are PNG; give --out a name that ends in .png: {}",
+            out.display()
+        )));
+    }
+    Ok(())
+}
+
 /// `out/<name>.png` for every picture. Of pictures that differ by their ending alone, `a.png` and `a.JPG`,
 /// one has the plain name, a PNG if there is one; the others keep their ending: `a.JPG.png`.
 fn in_folder_of_results(pictures: &[PathBuf], out: &Path) -> Result<Vec<PathBuf>> {

@@ -188,9 +188,9 @@ impl Gallery {
         self.eyes.look(&pooled(picture, side_px))
     }
 
-    /// [`Self::rank_look`] of a picture: see [`Self::look`].
-    pub(crate) fn rank(&self, picture: &[f32], side_px: usize) -> Vec<Recalled> {
-        self.rank_look(&self.look(picture, side_px))
+    /// [`Self::look`] at a picture of which the network has seen this.
+    pub(super) fn look_at(&self, seen: &[f32]) -> Vec<f32> {
+        self.eyes.look(seen)
     }
 
     /// Ideas of the drawings that a picture resembles, by what is looked at in it, the most similar first.
@@ -506,7 +506,7 @@ mod tests {
         }
         let table = Phrases::of_ideas(super::super::emoji_ideas().expect("built in"));
         let gallery = Gallery::built_in(&table).expect("it is whole");
-        let ranked = gallery.rank(&dataset.picture(0, items[100]), 64);
+        let ranked = gallery.rank_look(&gallery.look(&dataset.picture(0, items[100]), 64));
         assert_eq!(table.ideas()[ranked[0].idea].key, keys[100]);
         for (bytes, problem) in [
             (&b"DRAWN"[..], "cut off"),

@@ -35,6 +35,8 @@ const MAX_SOURCE_BYTES: u64 = 256 << 20;
 const MAX_PACKAGE_BYTES: u64 = 64 << 20;
 /// Most bytes of the kaomoji list, unpacked; the known one has 80 MB.
 const MAX_LIST_BYTES: u64 = 256 << 20;
+/// Most emoji named that are not built in.
+const MOST_NAMED: usize = 8;
 /// Widest kaomoji kept, in columns of a terminal.
 const MAX_FACE_WIDTH: u64 = 7;
 
@@ -47,6 +49,8 @@ pub struct PhraseReport {
     pub counts: Vec<(String, Language, Register, usize)>,
     /// Ideas with a phrase, of how many.
     pub ideas: [usize; 2],
+    /// Emoji of lists of one's own that are not built in, once a phrase: packages hold thousands of them.
+    pub unknown: Vec<String>,
     /// Kaomoji.
     pub faces: usize,
     /// Bytes of both tables.
@@ -68,6 +72,18 @@ impl std::fmt::Display for PhraseReport {
             "ideas    {} of {} have a phrase",
             self.ideas[0], self.ideas[1]
         )?;
+        if !self.unknown.is_empty() {
+            let mut emoji = self.unknown.clone();
+            emoji.sort_unstable();
+            emoji.dedup();
+            emoji.truncate(MOST_NAMED);
+            writeln!(
+                f,
+                "left out {} of the list, of emoji that are not built in: {}",
+                self.unknown.len(),
+                emoji.join(" ").escape_debug()
+            )?;
+        }
         writeln!(f, "kaomoji  {}", self.faces)?;
         write!(
             f,
@@ -116,10 +132,13 @@ pub fn import(sources: &[PathBuf], out: &Path, replace: bool) -> Result<PhraseRe
     // One order whatever was typed first; where two packages know a phrase, the earlier one is named.
     packages.sort_by(|a, b| (a.id, &a.named).cmp(&(b.id, &b.named)));
     let mut table = Phrases::of_ideas(super::emoji_ideas()?);
-    let mut found = Vec::new();
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for package in &packages {
         for (emoji, language, register, text) in &package.rows {
             let Some(idea) = table.place(&key_of(emoji)) else {
+                if package.id == OWN {
+                    unknown.push(emoji.clone());
+                }
                 continue;
             };
             found.push(Phrase {
@@ -139,7 +158,7 @@ pub fn import(sources: &[PathBuf], out: &Path, replace: bool) -> Result<PhraseRe
     if table.phrases().is_empty() && faces.is_empty() {
         return Err(fail("no source has a phrase of a built-in emoji"));
     }
-    write(out, &packages, &table, &faces)
+    write(out, &packages, &table, &faces, unknown)
 }
 
 /// The bytes of a source.
@@ -590,6 +609,7 @@ fn write(
     packages: &[Package],
     table: &Phrases,
     faces: &[Face],
+    unknown: Vec<String>,
 ) -> Result<PhraseReport, DataError> {
     let mut counts: BTreeMap<(&str, Language, Register), usize> = BTreeMap::new();
     for phrase in table.phrases() {
@@ -661,6 +681,7 @@ fn write(
             })
             .collect(),
         ideas: [with.len(), table.ideas().len()],
+        unknown,
         faces: faces.len(),
         bytes: tables.iter().map(|(_, bytes)| bytes.len()).sum(),
     })

@@ -58,7 +58,7 @@ pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
 #[doc(hidden)]
-pub use score::{PictureRow, WordRow, WordScores, score};
+pub use score::{PictureRow, RephraseRow, WordRow, WordScores, score};
 #[doc(hidden)]
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};
@@ -100,4 +100,33 @@ pub fn kaomoji() -> Result<Kaomoji, DataError> {
         FACES,
         Path::new(BUILT_IN),
     )?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text::fold;
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_is_small_and_has_every_phrase_of_the_own_list() {
+        let bytes = TABLE.len() + FACES.len();
+        assert!(bytes <= 150 << 10, "{bytes} bytes");
+        let table = built_in(emoji_ideas().expect("built in")).expect("built in");
+        let list = include_str!("../../assets/phrases/colloquial.tsv");
+        for line in list.lines().skip(1) {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let place = table.place(&import::key_of(cells[0]));
+            let idea = place.unwrap_or_else(|| panic!("no emoji that is built in: {line}"));
+            let folded = fold(cells[3]);
+            let found = table
+                .of_idea(idea)
+                .find(|phrase| phrase.language.name() == cells[1] && fold(&phrase.text) == folded);
+            let found = found.unwrap_or_else(|| panic!("not packed, see README.md there: {line}"));
+            assert!(found.register != Register::Tag, "{line}");
+            assert!(
+                found.register != Register::Rude || cells[2] == "1",
+                "{line}"
+            );
+        }
+    }
 }

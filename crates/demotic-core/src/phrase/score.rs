@@ -69,6 +69,24 @@ pub struct SpokenRow {
     pub realness: f64,
 }
 
+/// How phrases of one register are said in another. An answer stands in a list under the register that is
+/// asked for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RephraseRow {
+    /// From what to what.
+    pub rephrased: String,
+    /// Phrases.
+    pub phrases: usize,
+    /// Share that has an answer, with the 95 % interval over phrases.
+    pub answered: Estimate,
+    /// Share of the answers that recall a right idea first, by the lists that they come from.
+    pub kept: Estimate,
+    /// The same by the phrase encoder alone, where one is learnt.
+    pub kept_by_encoder: Option<Estimate>,
+    /// Share of the answers that are the phrase itself.
+    pub copied: f64,
+}
+
 /// What is said of drawings that are held out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PictureRow {
@@ -95,8 +113,8 @@ pub struct WordScores {
     pub split: Split,
     /// Phrase -> idea.
     pub rows: Vec<WordRow>,
-    /// Rephrasing: share of phrases that have an answer, and of answers that recall a right idea first.
-    pub rephrase: Vec<(String, f64, f64)>,
+    /// Phrase of one register -> phrase of another.
+    pub rephrase: Vec<RephraseRow>,
     /// Picture -> phrase.
     pub pictures: Vec<PictureRow>,
     /// Idea -> new phrase.
@@ -138,7 +156,7 @@ pub fn score(
     Ok(WordScores {
         split,
         rows,
-        rephrase: rephrased(&table, &all, &held),
+        rephrase: rephrased(&table, &all, words, &held),
         pictures: pictures(&table, &all, words, split)?,
         spoken: words.map_or_else(Vec::new, |words| spoken(&table, &all, words)),
         faces: words.map_or_else(Vec::new, faces),
@@ -321,8 +339,13 @@ fn rank_of(scores: &[f32], right: &BTreeSet<usize>) -> usize {
 }
 
 /// Held-out names said as people say them, and the other way round: whether the answer recalls a right idea
-/// first.
-fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64, f64)> {
+/// first, by the lists that it comes from, and by the phrase encoder alone, which has no part in it.
+fn rephrased(
+    table: &Phrases,
+    all: &Recall,
+    words: Option<&Words>,
+    held: &[Query],
+) -> Vec<RephraseRow> {
     let mut rows = Vec::new();
     for (group, to) in [
         ("en name", Register::Colloquial),
@@ -334,29 +357,58 @@ fn rephrased(table: &Phrases, all: &Recall, held: &[Query]) -> Vec<(String, f64,
             .iter()
             .filter(|query| query.groups.iter().any(|g| g == group))
             .collect();
-        let (mut kept, mut answers) = (0.0, 0.0);
-        for query in &own {
+        let answer = |query: &&Query| {
             let wanted = Wanted {
                 language: Some(Language::of(&query.text)),
                 register: Some(to),
                 but: Some(&query.text),
             };
-            if let Some(said) = phrases_of(table, all, &all.rank(&query.text), wanted, 1).first() {
-                answers += 1.0;
-                kept += f64::from(u8::from(
-                    query.right.contains(&all.rank(&said.phrase)[0].idea),
-                ));
-            }
+            let said = phrases_of(table, all, &all.rank(&query.text), wanted, 1);
+            said.into_iter().next().map(|said| said.phrase)
+        };
+        let answers: Vec<Option<String>> = own.iter().map(answer).collect();
+        let is_answered: Vec<bool> = answers.iter().map(Option::is_some).collect();
+        let pairs = own.iter().zip(&answers);
+        let pairs: Vec<(&Query, &str)> = pairs
+            .filter_map(|(query, answer)| Some((*query, answer.as_deref()?)))
+            .collect();
+        if pairs.is_empty() {
+            continue;
         }
-        if answers > 0.0 {
-            rows.push((
-                format!("{group} -> {}", to.name()),
-                answers / own.len() as f64,
-                kept / answers,
-            ));
+        let kept = |ideas: Vec<usize>| {
+            let pairs = pairs.iter().zip(ideas);
+            let hits: Vec<bool> = pairs
+                .map(|((query, _), idea)| query.right.contains(&idea))
+                .collect();
+            share_of(&hits)
+        };
+        let texts: Vec<&str> = pairs.iter().map(|(_, answer)| *answer).collect();
+        let by_lists: Vec<usize> = texts.iter().map(|text| all.rank(text)[0].idea).collect();
+        let by_encoder = words.map(|words| {
+            let rows = words.log_probs(&texts).into_iter();
+            rows.map(|row| first_of(&row)).collect::<Vec<usize>>()
+        });
+        let copies = pairs
+            .iter()
+            .filter(|(query, answer)| fold(&query.text) == fold(answer));
+        if let Some((answered, by_lists)) = share_of(&is_answered).zip(kept(by_lists)) {
+            rows.push(RephraseRow {
+                rephrased: format!("{group} -> {}", to.name()),
+                phrases: own.len(),
+                answered,
+                kept: by_lists,
+                kept_by_encoder: by_encoder.and_then(kept),
+                copied: copies.count() as f64 / pairs.len() as f64,
+            });
         }
     }
     rows
+}
+
+/// The idea of the highest score, of equals the first.
+fn first_of(scores: &[f32]) -> usize {
+    let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b]).then(b.cmp(&a)));
+    best.unwrap_or(usize::MAX)
 }
 
 /// What is said of the drawings that `split` holds out, whose ideas are known by other drawings: the phrase
@@ -546,15 +598,7 @@ impl std::fmt::Display for WordScores {
             put(&mut all, &what, table.fitted(width));
         }
         if !self.rephrase.is_empty() {
-            let mut table = Table::new([
-                Column::text("rephrased"),
-                Column::figure("answered"),
-                Column::figure("same idea"),
-            ]);
-            for (what, answered, kept) in &self.rephrase {
-                let shares = [answered, kept].map(|share| Cell::from(format!("{share:.3}")));
-                table.push(std::iter::once(Cell::from(what.clone())).chain(shares));
-            }
+            let table = table_of_rephrased(&self.rephrase);
             put(&mut all, "", table.fitted(width));
         }
         if !self.pictures.is_empty() {
@@ -579,6 +623,32 @@ impl std::fmt::Display for WordScores {
         }
         Ok(())
     }
+}
+
+/// What is said in another register.
+fn table_of_rephrased(rows: &[RephraseRow]) -> Table {
+    let mut table = Table::new([
+        Column::text("rephrased"),
+        Column::figure("n"),
+        Column::figure("answered"),
+        Column::figure("same idea"),
+        Column::figure("by the encoder"),
+        Column::figure("copied"),
+    ]);
+    for row in rows {
+        let share = |e: &Estimate| Cell::interval([e.value, e.low, e.high], 3);
+        table.push([
+            row.rephrased.clone().into(),
+            row.phrases.to_string().into(),
+            share(&row.answered),
+            share(&row.kept),
+            row.kept_by_encoder
+                .as_ref()
+                .map_or_else(|| Cell::from("-"), share),
+            format!("{:.3}", row.copied).into(),
+        ]);
+    }
+    table
 }
 
 /// What is said of drawings that are held out.
@@ -712,6 +782,66 @@ mod tests {
         assert_eq!(rank_of(&[0.1, 0.9, 0.5], &right(&[0, 1])), 0);
         // Nothing is known: ties go to earlier ideas, so chance earns nothing.
         assert_eq!(rank_of(&[0.0, 0.0, 0.0], &right(&[2])), 2);
+    }
+
+    #[test]
+    fn tables_have_every_method_and_group_in_the_order_that_is_known() {
+        let ideas = super::super::emoji_ideas().expect("built in");
+        let some = ideas.into_iter().step_by(8).collect();
+        let table = super::super::built_in(some).expect("built in");
+        let scores = score(&table, None, Split::Validation).expect("built in");
+        let row = |table: &str, method: &str, group: &str| {
+            let mut rows = scores.rows.iter();
+            let found =
+                rows.find(|row| row.table == table && row.method == method && row.group == group);
+            found.unwrap_or_else(|| panic!("{table}, {method}, {group}"))
+        };
+        for group in ["all", "names and tags", "colloquial", "en", "zh", "en name"] {
+            for method in ["popularity", "nearest phrase", "TF-IDF of ideas", "TF-IDF"] {
+                let row = row("held out", method, group);
+                for Estimate { value, low, high } in [row.first, row.five] {
+                    assert!(
+                        [0.0, low, value, high, 1.0].is_sorted(),
+                        "{method}, {group}"
+                    );
+                }
+                assert!(row.phrases > 0 && row.first.value <= row.five.value);
+            }
+        }
+        let [popular, nearest, score] = ["popularity", "nearest phrase", "TF-IDF"]
+            .map(|method| row("held out", method, "all").first.value);
+        assert!(
+            popular < 0.05 && nearest > 0.3 && score >= nearest,
+            "{popular} {nearest} {score}"
+        );
+        for language in ["en", "zh"] {
+            assert!(row("challenge", "TF-IDF", language).phrases > 0);
+        }
+        assert_eq!(scores.rephrase.len(), 4);
+        for row in &scores.rephrase {
+            assert!(row.phrases > 0 && row.answered.value > 0.0, "{row:?}");
+            // An answer is in a list, and never the phrase that was said.
+            assert!(
+                row.copied == 0.0 && row.kept_by_encoder.is_none(),
+                "{row:?}"
+            );
+        }
+        // Nothing is learnt: what is recalled, and nothing made up.
+        let told: Vec<_> = scores
+            .pictures
+            .iter()
+            .map(|row| (row.language, row.by))
+            .collect();
+        assert_eq!(told, Language::ALL.map(|language| (language, "recalled")));
+        for row in &scores.pictures {
+            assert!(row.pictures > 0 && row.specific.value <= row.right.value);
+        }
+        assert!(scores.spoken.is_empty() && scores.faces.is_empty() && scores.found.is_none());
+        let text = format!("{scores:80}");
+        assert!(
+            text.starts_with("phrases of the validation split"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! How well drawn phrases are recognised, by eyes that know real drawings alone.
 
+use std::collections::BTreeSet;
+
 use burn::tensor::Device;
 use serde::Serialize;
 
 use super::gallery::Gallery;
 use super::learn::Words;
-use super::memory::Memory;
+use super::memory::{Memory, Origin};
 use super::recall::Recall;
 use super::table::{Phrases, Register};
 use super::text::{fold, split_of_phrase};
 use crate::data::{Dataset, Split};
 use crate::error::Error;
-use crate::metric::{Bootstrap, Estimate};
+use crate::metric::{Bootstrap, Estimate, LEAST_SET, Seen, kernel_distance, pooled};
 use crate::model::Generator;
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
@@ -40,6 +42,9 @@ pub struct DrawnRow {
     pub recognised: Estimate,
     /// The same of the style's own drawings of the recalled ideas: what a perfect translation would reach.
     pub real: f64,
+    /// 1000 times the kernel distance of the pictures to the style's own of the same ideas, each idea once;
+    /// `None` of too few.
+    pub kid: Option<f64>,
     /// Mean of the smallest L1 to a training picture of the style; 0 would be copies.
     pub nearest_l1: f64,
 }
@@ -93,6 +98,7 @@ pub fn score_drawn(
             let bags = words.map(|words| words.log_probs(&texts));
             let (mut recalled, mut real, mut nearest) = (0.0, 0.0, 0.0);
             let mut hits = Vec::new();
+            let (mut ideas, mut sets) = (BTreeSet::new(), [Vec::new(), Vec::new()]);
             for (at, text) in texts.iter().enumerate() {
                 let ranked = match words.zip(bags.as_ref()) {
                     Some((words, bags)) => words.blended(&bags[at], &recall.likeness(text)),
@@ -105,15 +111,25 @@ pub fn score_drawn(
                 let Some(drawn) = memory.draw(key, &code, false) else {
                     continue;
                 };
-                let seen =
-                    |picture: &[f32]| gallery.rank(picture, dataset.size_px() as usize)[0].idea;
+                let seen = |picture: &[f32]| pooled(picture, dataset.size_px() as usize);
+                let shows = |seen: &[f32]| gallery.rank_look(&gallery.look_at(seen))[0].idea;
                 recalled += is_right(idea);
-                hits.push(is_right(seen(&drawn.picture)));
+                let seen_drawn = seen(&drawn.picture);
+                hits.push(is_right(shows(&seen_drawn)));
                 nearest += drawn.nearest_l1;
                 if let Some(own) = memory.draw(key, &code, true) {
-                    real += is_right(seen(&own.picture));
+                    let seen_own = seen(&own.picture);
+                    real += is_right(shows(&seen_own));
+                    // Another phrase for the idea is drawn the same.
+                    if own.origin == Origin::Real && ideas.insert(idea) {
+                        sets[0].extend(seen_drawn);
+                        sets[1].extend(seen_own);
+                    }
                 }
             }
+            let pairs: Vec<Option<usize>> = (0..ideas.len()).map(Some).collect();
+            let kid = (pairs.len() >= LEAST_SET)
+                .then(|| kernel_distance(&sets[0], &sets[1], Seen::POOLED, &pairs));
             let n = hits.len() as f64;
             let units: Vec<usize> = (0..hits.len()).collect();
             let spread = Bootstrap::new(hits.len(), RESAMPLES, 0).mean(&hits, &units);
@@ -126,6 +142,7 @@ pub fn score_drawn(
                 recalled: recalled / n,
                 recognised: spread.estimate(),
                 real: real / n,
+                kid: kid.flatten(),
                 nearest_l1: nearest / n,
             });
         }
@@ -144,6 +161,7 @@ impl DrawnRow {
             Column::figure("recalled"),
             Column::figure("recognised"),
             Column::figure("real ones"),
+            Column::figure("KID").rank(2),
             Column::figure("nearest_l1").rank(1),
         ]);
         for row in rows {
@@ -157,6 +175,7 @@ impl DrawnRow {
                 figure(row.recalled),
                 Cell::interval([value, low, high], 3),
                 figure(row.real),
+                row.kid.map_or_else(|| "-".into(), figure),
                 figure(row.nearest_l1),
             ]);
         }

@@ -9,7 +9,7 @@ use super::chart::{Series, plain, points};
 use super::html::{escape, section};
 
 /// Tables of the scores: key, title, and the columns.
-const TABLES: [(&str, &str, &[&str]); 5] = [
+const TABLES: [(&str, &str, &[&str]); 6] = [
     (
         "rows",
         "Phrase to idea: first right, among the first five",
@@ -26,6 +26,7 @@ const TABLES: [(&str, &str, &[&str]); 5] = [
             "recalled",
             "recognised",
             "real",
+            "kid",
             "nearest_l1",
         ],
     ),
@@ -34,6 +35,18 @@ const TABLES: [(&str, &str, &[&str]); 5] = [
         "What is said of drawings",
         &[
             "language", "by", "pictures", "right", "specific", "distinct", "listed",
+        ],
+    ),
+    (
+        "rephrase",
+        "Said in another register, and recalled again",
+        &[
+            "rephrased",
+            "phrases",
+            "answered",
+            "kept",
+            "kept_by_encoder",
+            "copied",
         ],
     ),
     (
@@ -195,6 +208,8 @@ mod tests {
             "split": "validation",
             "rows": [{"table": "held out", "method": "a <b>", "group": "all", "phrases": 12,
                 "first": {"value": 0.25, "low": 0.125, "high": 0.5}, "five": {"value": 0.75, "low": 0.5, "high": 1.0}}],
+            "rephrase": [{"rephrased": "en name -> colloquial", "phrases": 7, "kept_by_encoder": null, "copied": 0.0,
+                "answered": {"value": 1.0, "low": 1.0, "high": 1.0}, "kept": {"value": 0.5, "low": 0.25, "high": 0.75}}],
             "spoken": [],
         });
         let page = html(&[line(100, 2.0), line(200, 1.0)], Some(&scores));
@@ -202,6 +217,7 @@ mod tests {
             "<h2>Words</h2>",
             "<tr><th>speaker en<td>200<td>1.000<td>0.250<td>0.500</tr>",
             "<td>a &lt;b&gt;<td>all<td>12<td>0.250 <small>[0.125, 0.500]</small>",
+            "<td>en name -&gt; colloquial<td>7<td>1.000 <small>[1.000, 1.000]</small><td>0.500 <small>[0.250, 0.750]</small><td>\u{2013}<td>0.000",
             "validation split",
         ] {
             assert!(page.contains(expected), "`{expected}` is missing: {page}");

@@ -17,7 +17,7 @@ style is translated into the style asked for. That is of use where the style has
 where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
 
 What it draws is a known idea in another style: `nearest_l1` is the smallest difference to a training picture of the style \
-(0 is a copy). Sentences, negation (`not happy`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
+(0 is a copy). Sentences, negation (`not tired`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
 so and exits with 1; --anyway draws the nearest.
 
 --style kaomoji answers with pictures made of characters, and needs no run. With a run that has learnt words, `new` ones follow that \
@@ -50,7 +50,7 @@ pub(crate) struct DrawArgs {
     /// Ideas per phrase, the best first
     #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) count: u32,
-    /// Picture to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
+    /// PNG to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
     /// What is recalled as JSON, a line per phrase, to this file, or `-` for standard output

@@ -15,6 +15,7 @@ use super::learn_words;
 use super::words::{self, Answer, LISTED_LEAST, Listed, in_words};
 use crate::cli::DrawArgs;
 use crate::failure::input;
+use crate::inputs::refuse_other_kinds;
 use crate::output::{say, show};
 
 /// The style that is made of characters.
@@ -55,6 +56,9 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
     }
     if args.style.is_some() && !is_text && args.out.is_none() {
         return Err(input("--style: expected --out with the picture's file"));
+    }
+    if let Some(out) = args.out.as_deref().filter(|_| !is_text) {
+        refuse_other_kinds(out)?;
     }
     let is_stdout = args.json.as_deref() == Some(Path::new("-"));
     let files = args

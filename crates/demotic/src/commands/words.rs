@@ -62,6 +62,9 @@ fn check(phrase: &str, place: &str) -> Result<()> {
         "expected a phrase, got nothing".to_owned()
     } else if count > MAX_PHRASE_CHARS {
         format!("expected a phrase of at most {MAX_PHRASE_CHARS} letters, got {count}")
+    } else if let Some(control) = phrase.trim().chars().find(|letter| letter.is_control()) {
+        // It would reach the terminal with the phrase.
+        format!("expected words in one line, got the control character {control:?}; leave it out")
     } else if phrase::tokens(phrase).is_empty() {
         format!("expected words or emoji, got `{}`", phrase.escape_debug())
     } else {
@@ -194,7 +197,12 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
         .map(|answer| {
             let near = answer.ranked.first().filter(|best| best.similarity > 0.0);
             near.map_or_else(
-                || format!("nothing is known like `{}`", answer.phrase),
+                || {
+                    format!(
+                        "nothing is known like `{}`; expected English or Chinese words, or an emoji",
+                        answer.phrase
+                    )
+                },
                 |best| {
                     let idea = &table.ideas()[best.idea];
                     format!(

@@ -1145,7 +1145,6 @@ fn shortened(typed: &str) -> String {
 fn phrases() -> Vec<Case> {
     // Shared by all cases of the corpus: made once, never freed.
     let long: &'static str = Box::leak("a".repeat(10_000).into_boxed_str());
-    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
     vec![
         case("nothing to draw", vec![], &["draw", ""]),
         case("blanks to draw", vec![], &["draw", " \u{3000} "]),
@@ -1155,6 +1154,26 @@ fn phrases() -> Vec<Case> {
             "marks of direction to draw",
             vec![],
             &["draw", "\u{202e}\u{200f}"],
+        ),
+        case(
+            "what moves the terminal to draw",
+            vec![],
+            &["draw", "so \u{1b}[31mtired"],
+        ),
+        case(
+            "two lines to rephrase",
+            vec![],
+            &["rephrase", "--to", "name", "so tired\nof this"],
+        ),
+        case(
+            "a run without words to read by",
+            vec![],
+            &["read", "--run", "run", "--device", "flex", "so tired"],
+        ),
+        case(
+            "a run that is not there to read by",
+            vec![],
+            &["read", "--run", "nowhere", "--device", "flex", "so tired"],
         ),
         case(
             "a language that is not known",
@@ -1171,10 +1190,22 @@ fn phrases() -> Vec<Case> {
             vec![],
             &["rephrase", "--to", "name", ""],
         ),
+    ]
+}
+
+/// Files, styles and runs that do not fit the words.
+fn around_phrases() -> Vec<Case> {
+    let whole = png(&RgbaImage::from_pixel(9, 9, Rgba([9, 90, 200, 255])));
+    vec![
         case(
             "a picture file without a style",
             vec![],
             &["draw", "so tired", "--out", "a.png"],
+        ),
+        case(
+            "a picture to draw as a photograph",
+            vec![],
+            &["draw", "so tired", "--style", "openmoji", "--out", "a.jpg"],
         ),
         case(
             "a style that the run does not draw in",
@@ -1220,8 +1251,13 @@ fn phrases() -> Vec<Case> {
         ),
         case(
             "a run to tell by that is not there",
-            vec![("a.png", whole)],
+            vec![("a.png", whole.clone())],
             &["say", "--run", "nowhere", "a.png"],
+        ),
+        case(
+            "a language to tell in that is not known",
+            vec![("a.png", whole)],
+            &["say", "--lang", "de", "a.png"],
         ),
     ]
 }
@@ -1263,6 +1299,15 @@ fn lists_of_phrases() -> Vec<Case> {
         folder(
             "phrases that are not UTF-8",
             b"bird\ten\tname\tbirdie\nbird\ten\ttag\t\xff\n",
+        ),
+        case(
+            "ten thousand letters beside a picture",
+            vec![
+                ("set/one/bird.txt", vec![b'b'; 10_000]),
+                ("set/one/bird.png", whole.clone()),
+                ("set/two/bird.png", whole.clone()),
+            ],
+            &["data", "inspect", "set"],
         ),
         list("a list to import without phrases", b""),
         list(
@@ -1311,6 +1356,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(translations());
     cases.extend(unfit_sets());
     cases.extend(phrases());
+    cases.extend(around_phrases());
     cases.extend(lists_of_phrases());
     assert!(cases.len() >= LEAST, "{} inputs", cases.len());
     let mut told = format!(

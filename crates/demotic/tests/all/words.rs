@@ -67,6 +67,33 @@ fn what_is_not_known_is_said_and_drawn_only_on_request() {
     place
         .run(&["rephrase", "zxqv wgh", "--to", "name"])
         .refused(1, "zxqv wgh");
+    place
+        .run(&["draw", "שלום"])
+        .refused(1, "expected English or Chinese words, or an emoji");
+}
+
+#[test]
+fn mixed_scripts_emoji_inside_a_text_and_files_of_phrases_are_answered() {
+    let place = Place::new();
+    let list = "\u{feff}so tired 好累 שלום\r\n\n  i am 😴😴 today \n加油\n";
+    place.write("p.txt", list.as_bytes());
+    let told = lines(&place.run(&words("draw 好累 --file p.txt --json -")).done());
+    let phrases: Vec<&str> = told
+        .iter()
+        .map(|line| line["phrase"].as_str().expect("a phrase"))
+        .collect();
+    assert_eq!(
+        phrases,
+        ["好累", "so tired 好累 שלום", "i am 😴😴 today", "加油"]
+    );
+    let tired = ["😴", "😪", "😫", "🥱", "😩"];
+    for (line, expected) in told
+        .iter()
+        .zip([&tired[..], &tired, &["😴"], &["📣", "💪", "✊"]])
+    {
+        let first = line["recalled"][0]["emoji"].as_str().expect("an emoji");
+        assert!(expected.contains(&first), "{line:#}");
+    }
 }
 
 #[test]
@@ -317,7 +344,7 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
     let place = Place::new();
     place.write(
         "mine.tsv",
-        "emoji\tlanguage\trude\tphrase\n😴\ten\t0\tso tired\n😴\tzh\t0\t好累\n".as_bytes(),
+        "emoji\tlanguage\trude\tphrase\n😴\ten\t0\tso tired\n😴\tzh\t0\t好累\n🏳\ten\t0\ti give up\n".as_bytes(),
     );
     let import = |more: &str| {
         place.run(&words(&format!(
@@ -326,6 +353,11 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
     };
     let said = import("").done();
     assert!(said.out.contains("ideas    1 of 1551"), "{said:#?}");
+    assert!(
+        said.out
+            .contains("left out 1 of the list, of emoji that are not built in: 🏳"),
+        "{said:#?}"
+    );
     let first = place.read("o/phrases.tsv.gz");
     assert!(place.text("o/NOTICE").contains("own\n"));
     import("").refused(2, "there already");
@@ -406,6 +438,20 @@ fn words_are_learnt_once_and_used_by_every_command() {
         let text = face["face"].as_str().expect("a text");
         let signs = face["signs"].as_array().expect("signs");
         assert_eq!(signs.len(), text.chars().count(), "{face:#}");
+    }
+    // What is told of a picture stands in a list, or is made up and says so.
+    let red = RgbaImage::from_pixel(40, 40, Rgba([250, 60, 50, 255]));
+    place.write("red.png", &png(&red));
+    let told = place
+        .run(&words("say red.png --run run --device flex --json"))
+        .done();
+    let json: Value = serde_json::from_str(&told.out).expect("JSON");
+    let said = json[0]["said"].as_array().expect("phrases");
+    for is_known in [true, false] {
+        assert!(
+            said.iter().any(|said| said["known"] == is_known),
+            "{json:#}"
+        );
     }
     place.run(&words("report run --out page.html")).done();
     let page = place.text("page.html");
