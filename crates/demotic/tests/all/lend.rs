@@ -185,7 +185,12 @@ fn a_run_on_another_machine_ends_as_one_on_this_one_to_the_bit() {
     let far = train(&place, &lender.name, &["--out", "there"]).done();
     assert_same_run(&place, "here", "there");
     let header = place.text("there/header.json");
-    for fact in ["remote:", "there flex", "cpu over 3 labels"] {
+    for fact in [
+        "remote:",
+        "there flex",
+        "there convolutions by own loops",
+        "cpu over 3 labels",
+    ] {
         assert!(header.contains(fact), "{fact}: {header}");
     }
     assert!(!far.out.contains(TOKEN) && !header.contains(TOKEN));
@@ -310,7 +315,9 @@ fn translating_scoring_and_listing_work_over_it() {
     }
     assert!(place.read("a/disc-00.png") == place.read("b/disc-00.png"));
     let listed = run(&place, &["devices", "--device", &lender.name]).done();
-    assert!(listed.out.contains("the CRF by own loops"), "{listed:#?}");
+    for what in ["the CRF by own loops", "convolutions by own loops"] {
+        assert!(listed.out.contains(what), "{listed:#?}");
+    }
 }
 
 #[test]
