@@ -1,4 +1,4 @@
-//! What checks the rest, and nothing below uses: devices ([`doctor`], [`compare`],
+//! What checks the rest, and nothing below uses: devices ([`doctor`], [`examined`], [`compare`],
 //! [`fastest`](mod@fastest)), what a run would take ([`estimate`](mod@estimate)), and choices ([`ablation`]).
 
 pub mod ablation;
@@ -6,4 +6,5 @@ mod ablation_shown;
 pub mod compare;
 pub mod doctor;
 pub mod estimate;
+pub mod examined;
 pub mod fastest;
