@@ -818,13 +818,17 @@ pub(crate) struct CompareArgs {
 #[command(after_help = "\
 Loss and gradient of the CRF layer over fixed sizes, chains (T positions, B chains, L labels) and grids (B pictures of so many \
 patches), by every implementation and kernel of the device: `cpu` and `reference` on flex, `wgsl` (the kernel that is chosen) and \
-`chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
-`op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
-median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
-that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
+`chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. Then every kernel of the networks at the sizes of the \
+recipes, `own` (what training uses there) beside `burn` (the same by Burn's tensor operations), `-forward` and `-train`, values \
+alone and with all gradients. A kernel that does not take a size has no row there. Labels are `op/impl/device/case`. Each row is \
+compared with the reference on flex, then timed in whole calls, to the device's end of each: median, range of the middle half, \
+compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second (half of FLOP/s) and as a share of what the \
+device does. A row that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is \
+timed by `demotic compare`.
 
 Examples:
   demotic bench --device wgpu
+  demotic bench --device wgpu --only conv3x3,norm
   demotic bench --device flex --only crf/cpu,T16 --json | jq '.cases[].median_secs'")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! What checks the rest, and nothing below uses: devices ([`doctor`], [`examined`], [`compare`],
-//! [`fastest`](mod@fastest)), what a run would take ([`estimate`](mod@estimate)), and choices ([`ablation`]).
+//! [`fastest`](mod@fastest), [`kernels`]), what a run would take ([`estimate`](mod@estimate)), and choices
+//! ([`ablation`]).
 
 pub mod ablation;
 mod ablation_shown;
@@ -8,3 +9,4 @@ pub mod doctor;
 pub mod estimate;
 pub mod examined;
 pub mod fastest;
+pub mod kernels;
