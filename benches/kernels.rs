@@ -1,6 +1,6 @@
-//! Every kernel of the networks at the sizes of `configs/quickstart.toml` (32 px) and `configs/six-styles.toml`
-//! (64 px), eight pictures, beside the same by Burn's operations; and what is made of them: residual block,
-//! encoder, decoder, trunk.
+//! Every kernel of the networks at the sizes of `configs/quickstart.toml` (32 px) and of
+//! `configs/six-styles.toml` (64 px), eight pictures, beside the same by Burn's operations; and what is made
+//! of them: residual block, encoder, decoder, trunk.
 //!
 //! `cargo bench --bench kernels`; `DEMOTIC_BENCH_DEVICE` names the device (default `flex`). Labels are
 //! `op-pass/impl/device/case`; an operation is timed as `forward` and as `train`, forward and all gradients.
