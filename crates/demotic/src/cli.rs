@@ -940,6 +940,10 @@ pub(crate) struct LendArgs {
     /// Keep the id in this file, made where it is absent: names on other machines stay as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
+    /// Count what a client asks for, and say it when the client leaves: operations, groups of them that come
+    /// by a number, answers, tensors moved
+    #[arg(long)]
+    pub(crate) count: bool,
     /// Print token and names as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,
