@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use demotic_core::check::estimate::{Networks, Pace, estimate};
-use demotic_core::check::fastest::{Fastest, fastest};
+use demotic_core::check::fastest::{Fastest, fastest, few_cores};
 use demotic_core::data::Dataset;
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::Validator;
@@ -30,7 +30,9 @@ pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>
         let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
         (vec![chosen], notes)
     } else {
-        (device::open_all(&plan.device)?, Vec::new())
+        let devices = device::open_all(&plan.device)?;
+        let notes = few_cores(&devices).into_iter().collect();
+        (devices, notes)
     };
     if !matches!(plan.target, Target::Nowhere) {
         examined_once(&devices)?;
