@@ -305,7 +305,6 @@ fn residual(batch: usize, channels: usize, side: usize) -> Case {
     let name = format!("b{batch}_{channels}_{side}px");
     Case {
         has_burn: false,
-        is_block: true,
         multiply_adds: batch * side * side * 2 * 9 * channels * channels,
         ..Case::new("residual", name, vec![shape.iter().product()], make)
     }
@@ -707,7 +706,6 @@ fn networks(
     let latent = [batch, generator.latent_channels, cells, cells];
     let case = |op, shape: [usize; 4], make: Make| Case {
         has_burn: false,
-        is_block: true,
         ..Case::new(
             op,
             format!("b{batch}_{side}px_{recipe}"),

@@ -34,13 +34,11 @@ pub struct Case {
     has_burn: bool,
     /// Whether it is there for our kernels alone.
     is_near: bool,
-    /// Made of many kernels: how much they move is no measure of it.
-    is_block: bool,
     /// Values of each leaf.
     leaves: Vec<usize>,
     /// Values that are read beside them, or written beside the result.
     constants: usize,
-    /// Values of the result; 0 of a block.
+    /// Values of the result; 0 of a block of many kernels: how much they move is no measure of it.
     result: usize,
     /// Of the forward pass; 0 where they are no measure.
     multiply_adds: usize,
@@ -111,7 +109,6 @@ impl Case {
             has_gradient: true,
             has_burn: true,
             is_near: false,
-            is_block: false,
             leaves,
             constants: 0,
             result: 0,
@@ -171,7 +168,7 @@ impl Case {
             Pass::Forward => given + self.constants + self.result,
             Pass::Train => 3 * given + 2 * (self.constants + self.result),
         };
-        (!self.is_block).then_some(values * size_of::<f32>())
+        (self.result > 0).then_some(values * size_of::<f32>())
     }
 
     fn leaves(&self, device: &Device) -> Vec<Tensor<1>> {
