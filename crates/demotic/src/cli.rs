@@ -806,7 +806,8 @@ pub(crate) struct CompareArgs {
     /// Steps on each device; the first two are not timed
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub(crate) steps: u64,
-    /// Also print each device's kernel launches of a step, by phase and by kernel (JSON has them anyway)
+    /// Also print each device's kernel launches of a step, by phase and by kernel (JSON has them anyway), and
+    /// each kernel's time by the device's own clock in one more step
     #[arg(long)]
     pub(crate) profile: bool,
     /// The figures as JSON, every step among them
@@ -819,13 +820,17 @@ pub(crate) struct CompareArgs {
 #[command(after_help = "\
 Loss and gradient of the CRF layer over fixed sizes, chains (T positions, B chains, L labels) and grids (B pictures of so many \
 patches), by every implementation and kernel of the device: `cpu` and `reference` on flex, `wgsl` (the kernel that is chosen) and \
-`chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. A kernel that does not take a size has no row there. Labels are \
-`op/impl/device/case`. Each row is compared with the reference on flex, then timed in whole calls, to the device's end of each: \
-median, range of the middle half, compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second. A row \
-that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is timed by `demotic compare`.
+`chain`, `lanes`, `image`, `scan` on WGSL devices, `reference` elsewhere. Then every kernel of the networks at the sizes of the \
+recipes, `own` (what training uses there) beside `burn` (the same by Burn's tensor operations), `-forward` and `-train`, values \
+alone and with all gradients. A kernel that does not take a size has no row there. Labels are `op/impl/device/case`. Each row is \
+compared with the reference on flex, then timed in whole calls, to the device's end of each: median, range of the middle half, \
+compulsory bytes as a share of the device's copy bandwidth, multiply-adds a second (half of FLOP/s) and as a share of what the \
+device does. A row that is wrong or fails is reported by its label, the others stay, and the exit code is 1. A training step is \
+timed by `demotic compare`.
 
 Examples:
   demotic bench --device wgpu
+  demotic bench --device wgpu --only conv3x3,norm
   demotic bench --device flex --only crf/cpu,T16 --json | jq '.cases[].median_secs'")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
@@ -937,6 +942,10 @@ pub(crate) struct LendArgs {
     /// Keep the id in this file, made where it is absent: names on other machines stay as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) identity: Option<PathBuf>,
+    /// Count what a client asks for, and say it when the client leaves: operations, groups of them that come
+    /// by a number, answers, tensors moved
+    #[arg(long)]
+    pub(crate) count: bool,
     /// Print token and names as one line of JSON
     #[arg(long)]
     pub(crate) json: bool,

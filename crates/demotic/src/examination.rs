@@ -9,13 +9,68 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use demotic_core::check::doctor::{Depth, Progress, examine};
-use demotic_core::device;
+use demotic_core::check::examined::{Unexamined, unexamined};
+use demotic_core::device::{self, Chosen};
 use demotic_core::settings::Config;
 
-use crate::cli::DoctorArgs;
+use crate::cli::{DeviceArgs, DoctorArgs};
 use crate::failure::{self, INTERRUPTED};
 use crate::findings::{Ending, Finding, Last, Listener};
 use crate::output::say;
+
+/// Seconds without a finding after which a device is taken to hang before a training.
+const PATIENCE_SECS: u64 = 600;
+
+/// Has each graphics processor that this build was not found right on yet examined in the doctor's quick
+/// form: a kernel that is wrong there is found before anything is trained.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn examined_once(devices: &[Chosen]) -> Result<()> {
+    let unknown = devices.iter().map(|chosen| (chosen, unexamined(chosen)));
+    each_once(unknown, quickly, |unknown: Unexamined| {
+        unknown.found_right();
+    })
+}
+
+/// Examines those that are not known, and keeps which are right, until one is not.
+fn each_once<'a, T>(
+    devices: impl Iterator<Item = (&'a Chosen, Option<T>)>,
+    examine: impl Fn(&Chosen) -> Result<()>,
+    keep: impl Fn(T),
+) -> Result<()> {
+    for (chosen, unknown) in devices {
+        if let Some(unknown) = unknown {
+            examine(chosen)?;
+            keep(unknown);
+        }
+    }
+    Ok(())
+}
+
+/// `demotic doctor --quick` without a word where all is right.
+fn quickly(chosen: &Chosen) -> Result<()> {
+    // Whoever waits for a minute or two is told; nobody may read it.
+    let _ = writeln!(
+        std::io::stderr(),
+        "{} is new to this build, or its driver is: `demotic doctor --quick` examines it, this once",
+        chosen.description
+    );
+    let args = DoctorArgs {
+        device: DeviceArgs {
+            device: chosen.name.clone(),
+        },
+        config: None,
+        set: Vec::new(),
+        quick: true,
+        patience: PATIENCE_SECS,
+        json: false,
+        watched: false,
+    };
+    let mut listener = Listener::silent(&args);
+    let ending = watch(&args, &mut listener)?;
+    listener.conclude(ending)
+}
 
 /// Opens the device and runs every check on it, here.
 pub(crate) fn examined(
@@ -168,5 +223,49 @@ fn ended_by(status: ExitStatus) -> Option<String> {
     match status.code() {
         Some(0) => None,
         code => Some(format!("exit code {:#x}", code.unwrap_or(-1))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use anyhow::ensure;
+
+    use super::{each_once, examined_once};
+
+    #[test]
+    fn what_is_not_known_is_examined_and_kept_where_it_is_right_and_ends_the_training_where_not() {
+        let flex = demotic_core::device::open("flex").expect("flex opens");
+        let kept = RefCell::new(Vec::new());
+        let examined = RefCell::new(0);
+        let devices = |which: [Option<u8>; 3]| which.map(|one| (&flex, one)).into_iter();
+        let keep = |one: u8| kept.borrow_mut().push(one);
+        let right = each_once(
+            devices([None, Some(1), Some(2)]),
+            |_| {
+                *examined.borrow_mut() += 1;
+                Ok(())
+            },
+            keep,
+        );
+        assert!(right.is_ok());
+        assert_eq!((*examined.borrow(), kept.take()), (2, vec![1, 2]));
+        let wrong = each_once(
+            devices([Some(1), Some(2), Some(3)]),
+            |_| {
+                *examined.borrow_mut() += 1;
+                ensure!(*examined.borrow() < 4, "it computes wrongly");
+                Ok(())
+            },
+            keep,
+        );
+        assert_eq!(
+            wrong.expect_err("the second").to_string(),
+            "it computes wrongly"
+        );
+        assert_eq!((*examined.borrow(), kept.take()), (4, vec![1]));
+        // The processor needs none: nothing is started.
+        examined_once(std::slice::from_ref(&flex)).expect("nothing to examine");
     }
 }

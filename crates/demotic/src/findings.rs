@@ -47,10 +47,22 @@ pub(crate) enum Ending {
     Hung { secs: u64 },
 }
 
+/// How findings are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// A line each, and a summary.
+    Words,
+    /// At the end, all of them.
+    Json,
+    /// Only what runs, as a passing line.
+    Silent,
+}
+
 /// Shows findings as they come, and draws the conclusion.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    is_json: bool,
+    /// How findings are shown.
+    voice: Voice,
     /// As typed, then in words.
     device: String,
     shader_language: Option<String>,
@@ -64,8 +76,18 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(args: &DoctorArgs) -> Self {
+        let voice = if args.json { Voice::Json } else { Voice::Words };
+        Self::with(voice, args)
+    }
+
+    /// One for a command that goes on where all is right, without a word of it.
+    pub(crate) fn silent(args: &DoctorArgs) -> Self {
+        Self::with(Voice::Silent, args)
+    }
+
+    fn with(voice: Voice, args: &DoctorArgs) -> Self {
         Self {
-            is_json: args.json,
+            voice,
             device: format!("--device {}", args.device.device),
             shader_language: None,
             running: "opening the device".to_owned(),
@@ -91,7 +113,7 @@ impl Listener {
                 device,
                 shader_language,
             } => {
-                if !self.is_json {
+                if self.voice == Voice::Words {
                     show(&format!("device  {device}, shaders {shader_language}\n"))?;
                 }
                 self.device = device;
@@ -108,7 +130,7 @@ impl Listener {
                 self.running = name;
             }
             Finding::Ended(check) => {
-                if !self.is_json {
+                if self.voice == Voice::Words {
                     say(&line(&check, Terminal::of_table()))?;
                 }
                 self.checks.push(check);
@@ -133,10 +155,12 @@ impl Listener {
                 anyhow!(message)
             }),
             (Some(Last::Whole(diagnosis)), None) => {
-                if self.is_json {
-                    say(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
-                } else {
-                    show(&summary(&diagnosis))?;
+                match self.voice {
+                    Voice::Json => {
+                        say(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
+                    }
+                    Voice::Words => show(&summary(&diagnosis))?,
+                    Voice::Silent => {}
                 }
                 verdict(&diagnosis)
             }
@@ -171,7 +195,7 @@ impl Listener {
                         (by, what)
                     }
                 };
-                if self.is_json {
+                if self.voice == Voice::Json {
                     let mut found = match diagnosis {
                         Some(diagnosis) => serde_json::to_value(diagnosis)?,
                         None => json!({
@@ -183,7 +207,9 @@ impl Listener {
                     };
                     found["died"] = json!({ "during": during, "by": by });
                     say(&format!("{found:#}\n"))?;
-                } else if let Some(diagnosis) = diagnosis {
+                } else if let Some(diagnosis) = diagnosis
+                    && self.voice == Voice::Words
+                {
                     show(&summary(&diagnosis))?;
                 }
                 Err(anyhow!(
@@ -275,13 +301,13 @@ fn summary(diagnosis: &Diagnosis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, Last, Listener};
+    use super::{Ending, Last, Listener, Voice};
 
     #[test]
     fn an_examination_without_its_end_is_told_by_what_ended_it() {
         let conclude = |last: Option<Last>, ending: Option<Ending>| {
             let listener = Listener {
-                is_json: false,
+                voice: Voice::Words,
                 device: "wgpu:0 Card".to_owned(),
                 shader_language: None,
                 running: "CRF".to_owned(),

@@ -91,6 +91,9 @@ pub struct Measured {
     pub phases: Option<Phases>,
     /// Kernel launches of the last of those; none where the device launches none that are seen.
     pub launches: Option<Launches>,
+    /// Seconds of each kernel in a further step by the device's own clock, the most first; none where that
+    /// was not asked for, or where the driver gives no timestamps.
+    pub kernel_secs: Option<Vec<(String, f64)>>,
     /// Most of the host's memory that this device's trainer had in use at once, set-up and timed steps alike:
     /// blocks that the program counts (see [`allocation`]), not what a driver takes by itself. 0 where
     /// nothing counts.
@@ -158,6 +161,7 @@ struct Running<'a> {
     weights: Vec<f32>,
     phases: Vec<Phases>,
     launches: Launches,
+    kernel_secs: Vec<(String, f64)>,
     /// In use after the set-up, beyond what was before it.
     held_bytes: usize,
     host_bytes: usize,
@@ -193,7 +197,7 @@ impl Entrant {
 }
 
 /// Trains `steps` steps from the start on each device and measures. A device that fails loses its own figures
-/// alone. `report` hears what runs now.
+/// alone. `report` hears what runs now. `is_profiled`: kernels are timed one by one in a step at the end.
 ///
 /// # Errors
 /// What the trainer refuses of the configuration: that is no device's failure.
@@ -205,6 +209,7 @@ pub fn compare(
     config: &Config,
     dataset: &Dataset,
     steps: u64,
+    is_profiled: bool,
     report: &mut dyn FnMut(&str),
 ) -> Result<Comparison, Error> {
     let mut config = config.clone();
@@ -266,6 +271,16 @@ pub fn compare(
         running.phases.extend(tick.and_then(|tick| tick.phases));
         Ok(())
     });
+    alternate(&mut lanes, &[u64::from(is_profiled)], |number, running| {
+        runs(number, "kernels");
+        let (stepped, kernel_secs) = launches::timed(|| {
+            running.trainer.advance()?;
+            let ended = running.trainer.device().sync();
+            ended.map_err(|e| Error::Device(format!("the step did not end: {e}")))
+        });
+        running.kernel_secs = kernel_secs;
+        stepped
+    });
 
     let parameters = lanes.iter().find_map(|lane| {
         let (generator, discriminator) = lane.as_ref().ok()?.trainer.parameter_counts();
@@ -305,6 +320,7 @@ fn set_up<'a>(
             weights: Vec::new(),
             phases: Vec::new(),
             launches: Launches::default(),
+            kernel_secs: Vec::new(),
             held_bytes: 0,
             host_bytes: 0,
             device_bytes: None,
@@ -349,6 +365,7 @@ impl Running<'_> {
             pictures_per_sec: config.train.batch.to_f64() / spread.median_secs,
             phases: Phases::mean(&self.phases),
             launches: (self.launches.total > 0).then_some(self.launches),
+            kernel_secs: (!self.kernel_secs.is_empty()).then_some(self.kernel_secs),
             host_bytes: self.host_bytes as u64,
             device_bytes: self.device_bytes,
             apart: None,
@@ -550,6 +567,7 @@ mod tests {
             pictures_per_sec: 0.0,
             phases: None,
             launches: None,
+            kernel_secs: None,
             host_bytes: 0,
             device_bytes: None,
             apart: None,

@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use crate::data::Dataset;
-use crate::device::{Adapter, Chosen, adapters, auto_adapter, open, open_adapter, processor};
+use crate::device::{
+    Adapter, Chosen, adapter_of, adapters, auto_adapter, open, open_adapter, processor,
+};
 use crate::error::{Error, caught};
 use crate::settings::Config;
 use crate::train::Trainer;
@@ -40,12 +42,7 @@ pub fn fastest(config: &Config, dataset: &Dataset) -> Result<Fastest, Error> {
             Err(error) => notes.push(format!("auto passes over {}: {error}", adapter.name)),
         }
     }
-    let cores = processor().threads;
-    if !candidates.is_empty() && cores < CORES_WANTED {
-        notes.push(format!(
-            "a training on a graphics processor keeps three cores busy; with {cores} here it waits for them, and flex may be as fast"
-        ));
-    }
+    notes.extend(few_cores(&candidates));
     candidates.push(open("flex")?);
     if candidates.len() == 1 {
         let chosen = candidates.remove(0);
@@ -64,6 +61,23 @@ pub fn fastest(config: &Config, dataset: &Dataset) -> Result<Fastest, Error> {
     notes.insert(0, said);
     let chosen = candidates.swap_remove(place);
     Ok(Fastest { chosen, notes })
+}
+
+/// What there is to say where a graphics processor is trained on beside few cores.
+pub fn few_cores(devices: &[Chosen]) -> Option<String> {
+    let is_gpu = |chosen: &Chosen| {
+        adapter_of(&chosen.device).is_some_and(|adapter| adapter.kind != "software")
+    };
+    let is_any = devices.iter().any(is_gpu);
+    too_few(processor().threads).filter(|_| is_any)
+}
+
+fn too_few(cores: usize) -> Option<String> {
+    (cores < CORES_WANTED).then(|| {
+        format!(
+            "a training on a graphics processor keeps three cores busy; with {cores} here it waits for them, and flex may be as fast"
+        )
+    })
 }
 
 /// One of each kind.
@@ -161,6 +175,14 @@ mod tests {
         assert_eq!(of(&["integrated", "discrete", "discrete"]), [1, 0]);
         assert_eq!(of(&["software", "integrated", "virtual"]), [1]);
         assert_eq!(of(&["discrete", "software"]), [0]);
+    }
+
+    #[test]
+    fn fewer_than_four_cores_beside_a_card_draw_a_warning_and_the_processor_alone_none() {
+        let said = too_few(3).expect("three are too few");
+        assert!(said.contains("with 3 here"), "{said}");
+        assert_eq!(too_few(4), None);
+        assert_eq!(few_cores(&[open("flex").expect("flex opens")]), None);
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl CachePolicy {
         self.base().map(|folder| folder.join("kernels.json"))
     }
 
+    /// The file for which devices were found right, if there is one.
+    pub(crate) fn examined_file(&self) -> Option<PathBuf> {
+        self.base().map(|folder| folder.join("examined.json"))
+    }
+
     fn base(&self) -> Option<PathBuf> {
         match self {
             Self::Off => None,

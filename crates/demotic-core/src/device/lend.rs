@@ -3,10 +3,14 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use burn::backend::DispatchDevice;
+use burn::server::telemetry::{
+    DrainStatus, TelemetryEvent, TelemetryProbe, TelemetrySubscription, TransferPhase,
+};
 use burn::server::{
     AuthorizationRequest, BURN_REMOTE_ALPN, ClientId, IrohIdentity, PeerAuthorizer, RemoteServer,
     TokenAuthorizer,
@@ -23,6 +27,88 @@ use crate::ops;
 
 /// How long it may take to send the clients word that it is over.
 const CLOSE_SECS: u64 = 5;
+/// Events that wait to be counted, at most.
+const EVENTS_MAX: usize = 1 << 16;
+/// How often they are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(2);
+
+/// What clients asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Operations that came one by one, and tensors that were given back.
+    pub operations: u64,
+    /// Groups of operations that came by their number.
+    pub groups: u64,
+    /// Those that came whole, to have a number from then on.
+    pub new_groups: u64,
+    /// Answers that a client may wait for: values read back, and the end of all work.
+    pub answers: u64,
+    /// Tensors that went from one device to another.
+    pub moved: u64,
+    /// What came too fast to be counted.
+    pub missed: u64,
+}
+
+impl Asked {
+    fn count(&mut self, event: &TelemetryEvent) {
+        match event {
+            TelemetryEvent::Op { .. } | TelemetryEvent::TensorDropped { .. } => {
+                self.operations += 1;
+            }
+            TelemetryEvent::GraphExecuted { .. } => self.groups += 1,
+            TelemetryEvent::GraphRegistered { .. } => self.new_groups += 1,
+            TelemetryEvent::Read { .. } | TelemetryEvent::Sync { .. } => self.answers += 1,
+            TelemetryEvent::Transfer {
+                phase: TransferPhase::Completed,
+                ..
+            } => self.moved += 1,
+            _ => {}
+        }
+    }
+
+    /// What was asked for since.
+    fn since(self, before: Self) -> Self {
+        Self {
+            operations: self.operations - before.operations,
+            groups: self.groups - before.groups,
+            new_groups: self.new_groups - before.new_groups,
+            answers: self.answers - before.answers,
+            moved: self.moved - before.moved,
+            missed: self.missed - before.missed,
+        }
+    }
+}
+
+/// What all clients asked for so far, counted on a thread of its own.
+#[derive(Clone, Default)]
+struct Tally(Arc<Mutex<Asked>>);
+
+impl Tally {
+    fn all(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts until nobody tells any more.
+    fn follow(&self, mut events: TelemetrySubscription) {
+        let tally = self.clone();
+        thread::spawn(move || {
+            let mut come = Vec::new();
+            loop {
+                let status = events.drain_into(&mut come);
+                let mut all = tally.all();
+                for event in come.drain(..) {
+                    all.count(&event);
+                }
+                match status {
+                    DrainStatus::Open { lagged } => all.missed += lagged,
+                    DrainStatus::Closed => return,
+                }
+                drop(all);
+                thread::sleep(COUNT_EVERY);
+            }
+        });
+    }
+}
 
 /// Something that a client did.
 #[derive(Clone, Debug)]
@@ -60,6 +146,8 @@ pub enum Visit {
         received: u64,
         /// Datagrams that went to it.
         sent: u64,
+        /// What it asked for, and whoever else was here meanwhile; none where that is not counted.
+        asked: Option<Asked>,
         /// Why it ended.
         reason: String,
     },
@@ -80,7 +168,7 @@ impl Lending {
     /// Lends devices of one backend at an address, port 0 for one that is free, to whoever has the token.
     ///
     /// `identity`: a file that keeps the id over restarts, made where it is absent; without it the id is
-    /// another at each start.
+    /// another at each start. `is_counted`: what clients ask for is counted, which costs a little.
     ///
     /// # Errors
     /// [`Error::Config`] for devices of several backends, of another machine or an empty token;
@@ -90,6 +178,7 @@ impl Lending {
         listen: SocketAddr,
         token: &str,
         identity: Option<&Path>,
+        is_counted: bool,
         on_visit: impl Fn(Visit) + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         Self::greeting_as(
@@ -98,6 +187,7 @@ impl Lending {
             listen,
             token,
             identity,
+            is_counted,
             Arc::new(on_visit),
         )
     }
@@ -108,6 +198,7 @@ impl Lending {
         listen: SocketAddr,
         token: &str,
         identity: Option<&Path>,
+        is_counted: bool,
         on_visit: OnVisit,
     ) -> Result<Self, Error> {
         let identity = match identity {
@@ -115,8 +206,14 @@ impl Lending {
             Some(path) => IrohIdentity::load_or_create(path)
                 .map_err(Error::io("read or make the file of the id", path))?,
         };
-        let server =
+        let mut server =
             server(chosen, greeting)?.with_authorizer(doorkeeper(token, Arc::clone(&on_visit))?);
+        let tally = is_counted.then(Tally::default);
+        if let Some(tally) = &tally {
+            let (probe, events) = TelemetryProbe::channel(EVENTS_MAX);
+            tally.follow(events);
+            server = server.with_telemetry(probe);
+        }
         let runtime = runtime()?;
         let endpoint = runtime
             .block_on(async {
@@ -142,6 +239,7 @@ impl Lending {
             .map_err(|e| Error::Config(vec![format!("device: {e}")]))?;
         let watched = Watched {
             protocol: protocol.into(),
+            tally,
             on_visit,
         };
         let router = {
@@ -264,6 +362,7 @@ fn named(client: ClientId) -> String {
 /// Burn's protocol, with an eye on who comes and goes.
 struct Watched {
     protocol: Box<dyn DynProtocolHandler>,
+    tally: Option<Tally>,
     on_visit: OnVisit,
 }
 
@@ -286,6 +385,7 @@ impl ProtocolHandler for Watched {
             from,
         });
         let began = Instant::now();
+        let before = self.tally.as_ref().map(|tally| *tally.all());
         let result = self.protocol.accept(connection.clone()).await;
         let (stats, reason) = (connection.stats(), connection.close_reason());
         (self.on_visit)(Visit::Left {
@@ -295,6 +395,11 @@ impl ProtocolHandler for Watched {
             sent_bytes: stats.udp_tx.bytes,
             received: stats.udp_rx.datagrams,
             sent: stats.udp_tx.datagrams,
+            asked: self
+                .tally
+                .as_ref()
+                .zip(before)
+                .map(|(tally, before)| tally.all().since(before)),
             reason: reason.map_or_else(String::new, |reason| reason.to_string()),
         });
         result
@@ -314,7 +419,8 @@ mod tests {
 
     fn lending(greeting: &Greeting) -> Lending {
         let (chosen, local) = ([Chosen::flex()], SocketAddr::from(([127, 0, 0, 1], 0)));
-        Lending::greeting_as(greeting, &chosen, local, TOKEN, None, Arc::new(|_| {}))
+        let nobody: OnVisit = Arc::new(|_| {});
+        Lending::greeting_as(greeting, &chosen, local, TOKEN, None, false, nobody)
             .expect("loopback has a free port")
     }
 
@@ -349,7 +455,7 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_refused() {
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-        let refused = Lending::new(&[Chosen::flex()], elsewhere, TOKEN, None, |_| {});
+        let refused = Lending::new(&[Chosen::flex()], elsewhere, TOKEN, None, false, |_| {});
         let error = refused
             .map(|_| ())
             .expect_err("not this machine's")

@@ -69,8 +69,15 @@ pub(super) fn prefer(config: &Config, device: &Device) {
     ops::prefer(device, preference);
 }
 
-/// What the header says of a device that has both.
+/// What the header says of a device that has both, or of another machine's.
 pub(super) fn described(config: &Config, device: &Device) -> Option<String> {
+    if ops::is_far(device) {
+        return Some(far(
+            config.device.kernels,
+            ops::has_wgsl(device),
+            ops::is_flex(device),
+        ));
+    }
     if !ops::has_wgsl(device) {
         return None;
     }
@@ -97,9 +104,43 @@ pub(super) fn described(config: &Config, device: &Device) -> Option<String> {
     })
 }
 
+/// The same of another machine's device. Its adapter is out of reach, so that nothing is timed there.
+fn far(asked: KernelKind, has_wgsl: bool, is_flex: bool) -> String {
+    let by = match (asked, has_wgsl, is_flex) {
+        (KernelKind::Burn, true, _) => "Burn's kernels, as device.kernels asks",
+        (KernelKind::Own, true, _) => "own kernels, as device.kernels asks",
+        (KernelKind::Auto, true, _) => {
+            "own kernels; over a network they are not timed against Burn's"
+        }
+        (_, false, true) => "own loops",
+        (_, false, false) => "Burn's kernels",
+    };
+    format!("there convolutions by {by}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_at_the_far_end_are_named_and_never_called_a_software_adapters() {
+        let auto = far(KernelKind::Auto, true, false);
+        assert!(
+            auto.starts_with("there convolutions by own kernels;"),
+            "{auto}"
+        );
+        assert!(!auto.contains("software"), "{auto}");
+        let burn = far(KernelKind::Burn, true, false);
+        assert!(
+            burn.contains("Burn's kernels, as device.kernels asks"),
+            "{burn}"
+        );
+        // Flex has one way alone, whatever is asked.
+        for asked in [KernelKind::Auto, KernelKind::Own, KernelKind::Burn] {
+            assert_eq!(far(asked, false, true), "there convolutions by own loops");
+        }
+        assert!(far(KernelKind::Auto, false, false).ends_with("by Burn's kernels"));
+    }
 
     #[test]
     fn a_device_that_lacks_what_a_kernel_needs_is_told_what() {

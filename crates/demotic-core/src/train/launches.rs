@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[cfg(feature = "wgpu")]
 use std::thread::{self, ThreadId};
 
+#[cfg(feature = "wgpu")]
+use cubecl::logging::{ProfileDuration, TimingMethod, TimingRequest};
 use serde::{Deserialize, Serialize};
 
 /// Launches of a step.
@@ -74,10 +76,13 @@ pub(crate) fn adapter() -> Option<burn::tensor::Device> {
     found
 }
 
+/// One watch at a time, in the whole process: the runtime tells one observer.
+#[cfg(feature = "wgpu")]
+static ONE: Mutex<()> = Mutex::new(());
+
 /// Runs something and counts the launches meanwhile. One watch at a time, in the whole process.
 #[cfg(feature = "wgpu")]
 pub(crate) fn watch<T>(run: impl FnOnce() -> T) -> (T, Launches) {
-    static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let counter = Arc::new(Counter {
         thread: thread::current().id(),
@@ -115,6 +120,63 @@ pub(crate) fn watch<T>(run: impl FnOnce() -> T) -> (T, Launches) {
 #[cfg(not(feature = "wgpu"))]
 pub(crate) fn watch<T>(run: impl FnOnce() -> T) -> (T, Launches) {
     (run(), Launches::default())
+}
+
+/// Measurements of launches, read when all are done: kernels run back to back meanwhile.
+#[cfg(feature = "wgpu")]
+#[derive(Default)]
+struct Stopwatch {
+    taken: Mutex<Vec<(&'static str, ProfileDuration)>>,
+}
+
+#[cfg(feature = "wgpu")]
+impl cubecl::logging::LaunchObserver for Stopwatch {
+    fn launched(&self, _: &'static str) {}
+
+    fn timing(&self) -> TimingRequest {
+        TimingRequest::Deferred
+    }
+
+    fn profiled(&self, kernel: &'static str, profile: ProfileDuration) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.push((kernel, profile));
+    }
+}
+
+/// Runs something that waits for its device, and adds up the seconds of each kernel that it launches, the
+/// most first. By the device's own clock; empty where the driver gives no timestamps. Marking every launch
+/// costs the host more than the launch itself: the sum is the device's work, not the time of the step.
+#[cfg(feature = "wgpu")]
+pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Vec<(String, f64)>) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let stopwatch = Arc::new(Stopwatch::default());
+    let observation = cubecl::logging::LaunchObservation::new(stopwatch.clone());
+    let result = run();
+    drop(observation);
+    let taken = std::mem::take(
+        &mut *stopwatch
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    );
+    let mut named: BTreeMap<String, f64> = BTreeMap::new();
+    for (kernel, profile) in taken {
+        // Anything else is the host's clock round a launch that is waited for.
+        if profile.timing_method() == TimingMethod::Device
+            && let Some(ticks) = cubecl::future::block_on(profile.resolve())
+        {
+            *named.entry(short(kernel)).or_default() += ticks.duration().as_secs_f64();
+        }
+    }
+    let mut by_kernel: Vec<(String, f64)> = named.into_iter().collect();
+    by_kernel.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    (result, by_kernel)
+}
+
+/// Runs something; a build without wgpu launches nothing.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Vec<(String, f64)>) {
+    (run(), Vec::new())
 }
 
 /// Books the launches since the last mark under a phase, where somebody watches this thread.
@@ -177,6 +239,32 @@ mod tests {
             ),
             "NetConv"
         );
+    }
+
+    #[test]
+    fn the_time_of_a_kernel_is_told_under_its_name_the_longest_first() {
+        use burn::tensor::Tensor;
+
+        let Some(device) = super::adapter() else {
+            return;
+        };
+        let _turn = turn();
+        let work = || {
+            let values = crate::ops::leaky(Tensor::<2>::ones([64, 64], &device) - 3.0, 0.5);
+            crate::arrays::values_of(values)
+        };
+        let (first, launches) = watch(work);
+        let (again, times) = timed(work);
+        assert!(first == again && first.iter().all(|value| *value == -1.0));
+        if times.is_empty() {
+            eprintln!("skipped: the driver gives no timestamps");
+        }
+        for (kernel, secs) in &times {
+            let mut names = launches.by_kernel.iter().map(|(name, _)| name);
+            assert!(names.any(|name| name == kernel), "{kernel}: {launches:#?}");
+            assert!((0.0..60.0).contains(secs), "{kernel}: {secs} s");
+        }
+        assert!(times.is_sorted_by(|a, b| a.1 >= b.1), "{times:?}");
     }
 
     /// Launches of a step of the quickstart's networks, smaller: only sizes differ, and no launch of ours

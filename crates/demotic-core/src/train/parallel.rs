@@ -46,7 +46,8 @@ struct Replica {
 }
 
 impl<'a> Team<'a> {
-    /// Gives each device an equal number of parts, in order.
+    /// Gives each device an equal number of parts, in order. `followers`: the discriminator on the other
+    /// devices as the step before left it, where it has not changed since; it need not be sent again.
     ///
     /// # Panics
     /// If there is no device or no part.
@@ -56,6 +57,7 @@ impl<'a> Team<'a> {
         inputs: &'a [Inputs],
         generator: &Generator,
         discriminator: &Discriminator,
+        followers: Vec<Discriminator>,
     ) -> Self {
         let shares = devices.iter().zip(inputs.chunks(config.train.accumulate));
         let mut shares = shares.map(|(device, share)| Share {
@@ -66,8 +68,10 @@ impl<'a> Team<'a> {
             parts: inputs.len(),
         });
         let own = shares.next().expect("a step has a part and a device");
+        let mut followers = followers.into_iter();
         let replica = |share: Share<'a>| {
-            let replica = Replica::new(generator, discriminator, share.device);
+            let follower = followers.next();
+            let replica = Replica::new(generator, discriminator, follower, share.device);
             (share, replica)
         };
         Self {
@@ -102,13 +106,14 @@ impl<'a> Team<'a> {
         gathered(computed, others, discriminator, self.own.device)
     }
 
-    /// The generator's gradients over all parts, against a discriminator that stays as it is.
+    /// The generator's gradients over all parts, against a discriminator that stays as it is; and that
+    /// discriminator on the other devices, for the next step.
     pub(crate) fn generator_gradients(
         self,
         generator: &Generator,
         discriminator: &Discriminator,
         clock: &mut Clock,
-    ) -> Computed {
+    ) -> (Computed, Vec<Discriminator>) {
         let mut others = self.others;
         for (_, replica) in &mut others {
             replica.follow(discriminator);
@@ -123,7 +128,9 @@ impl<'a> Team<'a> {
                 .map(|(share, replica)| move || replica.generator_gradients(&share))
                 .collect(),
         );
-        gathered(computed, others, generator, self.own.device)
+        let (others, followers): (Vec<_>, Vec<_>) = others.into_iter().unzip();
+        let computed = gathered(computed, others, generator, self.own.device);
+        (computed, followers)
     }
 }
 
@@ -191,11 +198,16 @@ impl Share<'_> {
 }
 
 impl Replica {
-    /// Copies of both networks, with graphs of their own.
-    fn new(generator: &Generator, discriminator: &Discriminator, device: &Device) -> Self {
+    /// Copies of both networks, with graphs of their own. `follower`: one that is there already.
+    fn new(
+        generator: &Generator,
+        discriminator: &Discriminator,
+        follower: Option<Discriminator>,
+        device: &Device,
+    ) -> Self {
         Self {
             generator: replica(generator, device),
-            discriminator: replica(discriminator, device),
+            discriminator: follower.unwrap_or_else(|| replica(discriminator, device)),
             device: device.clone(),
             generated: None,
         }
@@ -219,15 +231,16 @@ impl Replica {
         self.discriminator = replica(discriminator, &self.device);
     }
 
-    /// The share's gradients of the generator.
-    fn generator_gradients(self, share: &Share<'_>) -> Computed {
+    /// The share's gradients of the generator; and the discriminator, which stays as it is.
+    fn generator_gradients(self, share: &Share<'_>) -> (Computed, Discriminator) {
         let mut clock = Clock::new(&self.device);
-        share.generator_gradients(
+        let computed = share.generator_gradients(
             &self.generator,
             &self.discriminator,
             self.generated,
             &mut clock,
-        )
+        );
+        (computed, self.discriminator)
     }
 }
 

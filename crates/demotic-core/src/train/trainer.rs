@@ -36,6 +36,8 @@ pub struct Trainer<'a> {
     ready: Option<(u64, Vec<Inputs>)>,
     pub(super) generator: Generator,
     pub(super) discriminator: Discriminator,
+    /// The discriminator on the other devices, as it stands; none where it has to be sent anew.
+    pub(super) followers: Vec<Discriminator>,
     pub(super) average: Generator,
     pub(super) adam_generator: Adam,
     pub(super) adam_discriminator: Adam,
@@ -149,6 +151,7 @@ impl<'a> Trainer<'a> {
             adam_discriminator: adam(),
             generator,
             discriminator,
+            followers: Vec::new(),
             step: 0,
             window: Window::default(),
             clock: Clock::new(&device),
@@ -310,6 +313,7 @@ impl<'a> Trainer<'a> {
         );
         if config.discriminator.spectral_norm {
             self.discriminator = self.discriminator.clone().power_iteration();
+            self.followers.clear();
         }
         let mut team = Team::new(
             &config,
@@ -317,6 +321,7 @@ impl<'a> Trainer<'a> {
             inputs,
             &self.generator,
             &self.discriminator,
+            std::mem::take(&mut self.followers),
         );
 
         // Fakes; the discriminator's loss on real, fake and mixed pictures, earlier fakes of the pool among
@@ -338,8 +343,9 @@ impl<'a> Trainer<'a> {
         self.clock.mark(Phase::DiscriminatorStep);
 
         // The generator's loss on what was generated, against the discriminator as it is now.
-        let generator =
+        let (generator, followers) =
             team.generator_gradients(&self.generator, &self.discriminator, &mut self.clock);
+        self.followers = followers;
 
         // Update the generator, and its average.
         let g_norm = self.update_generator(generator.gradients);

@@ -452,6 +452,10 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
             resumed.advance().expect("finite");
         });
         assert!(weights(&both) == weights(&resumed), "{more:?}");
+        // Back in the midst of its steps: nothing of them is left on the other device.
+        both.restore(&Checkpoint::load(&path).unwrap()).unwrap();
+        (0..2).for_each(|_| both.advance().expect("finite"));
+        assert!(weights(&both) == weights(&resumed), "{more:?}");
     }
     for (sets, expected) in [
         (&["train.batch=3"][..], "expected a multiple of 2"),

@@ -1,16 +1,18 @@
-//! `demotic bench`: the CRF layer's speed tables on a device, each row checked before it is timed.
+//! `demotic bench`: speed tables of a device, the CRF layer's and those of the networks' kernels, each row
+//! checked before it is timed.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use demotic_core::caught;
 use demotic_core::check::compare::Spread;
+use demotic_core::check::doctor::{Rates, measure};
 use demotic_core::device::{self, Chosen};
 use demotic_core::number::Real;
 use demotic_core::table::{Column, Table};
-use demotic_crf::workload::{Task, Way, Workload, copy_bytes_per_sec, tasks, ways};
 use serde::Serialize;
 
+use super::bench_rows::Row;
 use crate::cli::BenchArgs;
 use crate::failure::input;
 use crate::output::{note, say, show};
@@ -30,33 +32,33 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     };
     let is_wanted =
         |label: &str| args.only.is_empty() || args.only.iter().any(|word| label.contains(word));
-    let rows: Vec<(String, Way, Task)> = ways(&chosen.device)
+    let rows = Row::all(&chosen);
+    let first = rows[0].label(name);
+    let rows: Vec<_> = rows
         .into_iter()
-        .flat_map(|way| tasks().map(move |task| (way, task)))
-        .filter(|(way, task)| task.is_timed(*way, &chosen.device))
-        .map(|(way, task)| (label(way, task, name), way, task))
+        .filter(|row| is_wanted(&row.label(name)))
         .collect();
-    let first = rows[0].0.clone();
-    let rows: Vec<_> = rows.into_iter().filter(|row| is_wanted(&row.0)).collect();
     if rows.is_empty() {
         return Err(input(format!(
             "--only: no label holds `{}`; labels are such as {first}, and `demotic bench` without --only prints all",
             args.only.join("` or `")
         )));
     }
-    let copy_bytes_per_sec = caught(|| copy_bytes_per_sec(&chosen.device)).ok();
+    let rates = caught(|| measure(&chosen.device)).unwrap_or_default();
     let mut timed = Vec::new();
-    for (label, way, task) in rows {
+    for row in rows {
+        let label = row.label(name);
         note(&label);
-        let figures =
-            caught(|| figures(way, task, &chosen, args.secs, copy_bytes_per_sec)).flatten();
+        let figures = caught(|| figures(&row, &chosen, args.secs, rates)).flatten();
+        let [bytes, multiply_adds] = row.size();
+        let word = |place| label.split('/').nth(place).unwrap_or_default().to_owned();
         timed.push(Timed {
-            label,
-            op: task.op(),
-            implementation: way.name,
-            case: task.name(),
-            bytes: task.bytes(),
-            multiply_adds: task.fmas(),
+            op: word(0),
+            implementation: word(1),
+            case: word(3),
+            label: label.clone(),
+            bytes,
+            multiply_adds,
             failure: figures.as_ref().err().cloned(),
             figures: figures.ok(),
         });
@@ -66,7 +68,8 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
         device: name,
         description: &chosen.description,
         shader_language: device::shader_language(&chosen.device),
-        copy_bytes_per_sec,
+        copy_bytes_per_sec: rates.copy_bytes_per_sec,
+        fma_per_sec: rates.fma_per_sec,
         cases: timed,
     };
     if args.json {
@@ -100,6 +103,8 @@ struct Bench<'a> {
     shader_language: String,
     /// None where the device could not be timed.
     copy_bytes_per_sec: Option<f64>,
+    /// The same of multiply-adds.
+    fma_per_sec: Option<f64>,
     cases: Vec<Timed>,
 }
 
@@ -107,11 +112,12 @@ struct Bench<'a> {
 #[derive(Serialize)]
 struct Timed {
     label: String,
-    op: &'static str,
-    implementation: &'static str,
+    op: String,
+    implementation: String,
     case: String,
     /// Compulsory traffic.
     bytes: usize,
+    /// 0 where they are no measure.
     multiply_adds: usize,
     /// Why there are no figures.
     failure: Option<String>,
@@ -128,50 +134,46 @@ struct Figures {
     /// Compulsory traffic over time, as a share of the copy bandwidth.
     copy_share: Option<f64>,
     multiply_adds_per_sec: f64,
-}
-
-/// `op/impl/device/case`, as the criterion benches name their rows.
-fn label(way: Way, task: Task, device: &str) -> String {
-    format!("{}/{}/{device}/{}", task.op(), way.name, task.name())
+    /// As a share of what the device does outside memory and matrix units.
+    multiply_add_share: Option<f64>,
 }
 
 /// Checks a row, then times it.
-fn figures(
-    way: Way,
-    task: Task,
-    chosen: &Chosen,
-    budget_secs: f64,
-    copy_bytes_per_sec: Option<f64>,
-) -> Result<Figures, String> {
-    let work = Workload::new(task, way, &chosen.device);
-    work.verify(task)?;
+fn figures(row: &Row, chosen: &Chosen, budget_secs: f64, most: Rates) -> Result<Figures, String> {
+    let run = row.checked(chosen)?;
     // Kernels are compiled and memory is taken by now; once more for what is decided at the second call.
-    work.run();
+    run();
     let mut secs = Vec::new();
     let ends = Instant::now() + Duration::from_secs_f64(budget_secs);
     while secs.len() < CALLS_MIN || (secs.len() < CALLS_MAX && Instant::now() < ends) {
         let started = Instant::now();
-        work.run();
+        run();
         secs.push(started.elapsed().as_secs_f64());
     }
     let spread = Spread::of(&secs);
-    let bytes_per_sec = task.bytes().to_f64() / spread.median_secs;
+    let [bytes_per_sec, multiply_adds_per_sec] =
+        row.size().map(|count| count.to_f64() / spread.median_secs);
+    let share = |rate: f64, most: Option<f64>| most.filter(|_| rate > 0.0).map(|most| rate / most);
     Ok(Figures {
         calls: secs.len(),
-        copy_share: copy_bytes_per_sec.map(|most| bytes_per_sec / most),
-        multiply_adds_per_sec: task.fmas().to_f64() / spread.median_secs,
+        copy_share: share(bytes_per_sec, most.copy_bytes_per_sec),
+        multiply_add_share: share(multiply_adds_per_sec, most.fma_per_sec),
+        multiply_adds_per_sec,
         spread,
     })
 }
 
 fn table(all: &Bench) -> String {
-    let copies = all.copy_bytes_per_sec.map_or_else(
-        || "copies not timed".to_owned(),
-        |bytes| format!("copies {:.1} GB/s", bytes / 1e9),
-    );
+    let rate = |rate: Option<f64>, unit| {
+        let told = rate.map(|rate| format!("{:.1} {unit}", rate / 1e9));
+        told.unwrap_or_else(|| format!("{unit} not timed"))
+    };
     let mut lines = vec![format!(
-        "loss and gradient of the CRF on {}, shaders {}; {copies}; every row agrees with the reference",
-        all.description, all.shader_language
+        "the CRF's loss and gradient and the networks' kernels on {}, shaders {}; copies {}, {}; every row agrees with the reference",
+        all.description,
+        all.shader_language,
+        rate(all.copy_bytes_per_sec, "GB/s"),
+        rate(all.fma_per_sec, "GFMA/s")
     )];
     let mut rows = Table::new([
         Column::text("row"),
@@ -180,10 +182,13 @@ fn table(all: &Bench) -> String {
         Column::figure("calls").rank(4),
         Column::figure("of copies").rank(1),
         Column::figure("GFMA/s").rank(2),
+        Column::figure("of FMAs").rank(2),
     ]);
     for case in &all.cases {
         let Some(f) = &case.figures else { continue };
-        let share = f.copy_share.map(|share| format!("{:.1} %", share * 100.0));
+        let share = |share: Option<f64>| {
+            share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+        };
         let cells = [
             case.label.clone(),
             format!("{:.4}", f.spread.median_secs * 1e3),
@@ -193,8 +198,9 @@ fn table(all: &Bench) -> String {
                 f.spread.high_secs * 1e3
             ),
             f.calls.to_string(),
-            share.unwrap_or_else(|| "-".to_owned()),
+            share(f.copy_share),
             format!("{:.3}", f.multiply_adds_per_sec / 1e9),
+            share(f.multiply_add_share),
         ];
         rows.push(cells.map(Into::into));
     }

@@ -20,7 +20,14 @@ pub(crate) fn run(args: &CompareArgs) -> Result<()> {
         &config.data.source,
         &dataset_options(&config, CachePolicy::Platform)?,
     )?;
-    let compared = compare(entrants, &config, &dataset, args.steps, &mut note);
+    let compared = compare(
+        entrants,
+        &config,
+        &dataset,
+        args.steps,
+        args.profile,
+        &mut note,
+    );
     note("");
     let compared = compared?;
     if args.json {
@@ -181,9 +188,27 @@ fn profile(compared: &Comparison) -> String {
             let rows = counts.iter();
             lines.extend(rows.map(|(name, count)| format!("  {what:<7} {count:>6}  {name}")));
         }
+        lines.extend(kernel_times(&one.name, measured.kernel_secs.as_deref()));
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// Where the device's own time of a step goes: a line a kernel.
+fn kernel_times(device: &str, secs: Option<&[(String, f64)]>) -> Vec<String> {
+    let Some(secs) = secs else {
+        return vec![format!("time    {device}: its driver gives no timestamps")];
+    };
+    let all: f64 = secs.iter().map(|(_, secs)| secs).sum();
+    let first = format!(
+        "time    {device}: {:.3} ms a step in kernels, by the device's clock",
+        all * 1e3
+    );
+    let rows = secs.iter().map(|(name, secs)| {
+        let share = 100.0 * secs / all.max(f64::MIN_POSITIVE);
+        format!("  time    {:>9.3} ms {share:>5.1} %  {name}", secs * 1e3)
+    });
+    std::iter::once(first).chain(rows).collect()
 }
 
 fn in_words(f: &Faster) -> String {

@@ -121,14 +121,14 @@ fn lent(asked: &str, as_json: bool) -> Result<()> {
     }
     let mut lines = Vec::new();
     for (number, device) in lent.iter().enumerate() {
-        let crf = match device.runtime.as_str() {
-            "flex" => "own loops",
-            "wgpu<wgsl>" => "own kernels",
-            _ => "tensor operations",
+        let (crf, convolutions) = match device.runtime.as_str() {
+            "flex" => ("own loops", "own loops"),
+            "wgpu<wgsl>" => ("own kernels", "own kernels"),
+            _ => ("tensor operations", "Burn's kernels"),
         };
         lines.push(format!("{asked}:{number}  {}", device.description));
         lines.push(format!(
-            "        runtime  {}; the CRF by {crf}",
+            "        runtime  {}; the CRF by {crf}, convolutions by {convolutions}",
             device.runtime
         ));
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use anyhow::Result;
-use demotic_core::device::lend::{Lending, Visit};
+use demotic_core::device::lend::{Asked, Lending, Visit};
 use demotic_core::device::{self, Chosen, TOKEN_VARIABLE};
 use demotic_core::panic_line;
 use serde_json::json;
@@ -32,10 +32,12 @@ pub(crate) fn run(args: &LendArgs) -> Result<()> {
     let token = token()?;
     let chosen = device::open_all(&args.device.device)?;
     let stop = stop_requests()?;
-    let lending = Lending::new(&chosen, listen, &token, args.identity.as_deref(), |visit| {
+    let tell = |visit: Visit| {
         // Nobody may read it.
         let _ = writeln!(std::io::stderr(), "{}", line(&visit));
-    })?;
+    };
+    let identity = args.identity.as_deref();
+    let lending = Lending::new(&chosen, listen, &token, identity, args.count, tell)?;
     tell_of_failures();
     say(&offer(&lending, &chosen, &token, args.json))?;
     let _ = writeln!(std::io::stderr(), "lending; Ctrl-C ends");
@@ -124,12 +126,33 @@ fn line(visit: &Visit) -> String {
             sent_bytes,
             received,
             sent,
+            asked,
             reason,
         } => format!(
-            "{client}  left after {}: {} came in {received} datagrams, {} went in {sent} ({reason})",
+            "{client}  left after {}: {} came in {received} datagrams, {} went in {sent}{} ({reason})",
             duration(*secs),
             bytes(*received_bytes),
             bytes(*sent_bytes),
+            asked.as_ref().map_or_else(String::new, counted),
         ),
     }
+}
+
+/// What was asked for, behind a comma.
+fn counted(asked: &Asked) -> String {
+    let Asked {
+        operations,
+        groups,
+        new_groups,
+        answers,
+        moved,
+        missed,
+    } = asked;
+    let missed = match missed {
+        0 => String::new(),
+        missed => format!(", {missed} not counted"),
+    };
+    format!(
+        "; asked for {operations} operations, {groups} groups of them ({new_groups} new), {answers} answers, {moved} tensors moved{missed}"
+    )
 }

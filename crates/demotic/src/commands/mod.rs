@@ -4,6 +4,7 @@ mod ablate;
 mod ablate_page;
 mod ablate_screen;
 mod bench;
+mod bench_rows;
 mod compare;
 mod completions;
 mod configs;

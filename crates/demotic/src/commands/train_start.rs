@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use demotic_core::check::estimate::{Networks, Pace, estimate};
-use demotic_core::check::fastest::{Fastest, fastest};
+use demotic_core::check::fastest::{Fastest, fastest, few_cores};
 use demotic_core::data::Dataset;
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::Validator;
 use demotic_core::train::{Checkpoint, Fact, Header, Trainer};
 
 use crate::cli::TrainArgs;
+use crate::examination::examined_once;
 use crate::greeting::greeting;
 use crate::options::{Target, TrainPlan};
 use crate::output::duration;
@@ -23,13 +24,21 @@ use crate::samples::Samples;
 const WORTH_TIMING_SECS: f64 = 60.0;
 
 /// Opens the devices of a run: those that are named; for `auto` the one whose steps are the fastest, and why.
+/// A graphics processor that is new to this build is examined first, where something is to be trained.
 pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>, Vec<Fact>)> {
-    if plan.device != "auto" {
-        return Ok((device::open_all(&plan.device)?, Vec::new()));
+    let (devices, notes) = if plan.device == "auto" {
+        let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
+        (vec![chosen], notes)
+    } else {
+        let devices = device::open_all(&plan.device)?;
+        let notes = few_cores(&devices).into_iter().collect();
+        (devices, notes)
+    };
+    if !matches!(plan.target, Target::Nowhere) {
+        examined_once(&devices)?;
     }
-    let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
     let facts = notes.into_iter().map(|note| Fact::new("device", note));
-    Ok((vec![chosen], facts.collect()))
+    Ok((devices, facts.collect()))
 }
 
 /// How long the run will take on its devices, in a line, where that is worth one or is asked for; where a

@@ -383,6 +383,22 @@ fn bench_checks_and_times_the_rows_that_are_asked_for() {
     }
     let table = place.run(&[&bench[..], &only].concat()).done().out;
     assert!(labels.iter().all(|label| table.contains(label)), "{table}");
+    // Kernels of the networks: own beside Burn's, with their share of the multiply-adds, too.
+    let only = ["--only", "b8_144to3_8px", "--json"];
+    let said = place.run(&[&bench[..], &only].concat()).done().out;
+    let json: Value = serde_json::from_str(&said).expect("JSON");
+    let cases = json["cases"].as_array().expect("cases");
+    let labels: Vec<&str> = cases.iter().filter_map(|c| c["label"].as_str()).collect();
+    let of = |way: &str| format!("conv1x1-{way}/flex/b8_144to3_8px");
+    let expected = ["forward/own", "train/own", "forward/burn", "train/burn"].map(of);
+    assert_eq!(labels, expected);
+    for case in cases {
+        assert!(case["failure"].is_null(), "{case:#}");
+        let figure = |value: &Value| value.as_f64().filter(|v| *v > 0.0).expect("a figure");
+        let adds = figure(&case["multiply_adds"]) / figure(&case["median_secs"]);
+        let share = adds / figure(&json["fma_per_sec"]);
+        assert!((figure(&case["multiply_add_share"]) / share - 1.0).abs() < 1e-9);
+    }
     place.refuses(
         &[&bench[..], &["--only", "T17"]].concat(),
         2,

@@ -185,7 +185,12 @@ fn a_run_on_another_machine_ends_as_one_on_this_one_to_the_bit() {
     let far = train(&place, &lender.name, &["--out", "there"]).done();
     assert_same_run(&place, "here", "there");
     let header = place.text("there/header.json");
-    for fact in ["remote:", "there flex", "cpu over 3 labels"] {
+    for fact in [
+        "remote:",
+        "there flex",
+        "there convolutions by own loops",
+        "cpu over 3 labels",
+    ] {
         assert!(header.contains(fact), "{fact}: {header}");
     }
     assert!(!far.out.contains(TOKEN) && !header.contains(TOKEN));
@@ -310,7 +315,9 @@ fn translating_scoring_and_listing_work_over_it() {
     }
     assert!(place.read("a/disc-00.png") == place.read("b/disc-00.png"));
     let listed = run(&place, &["devices", "--device", &lender.name]).done();
-    assert!(listed.out.contains("the CRF by own loops"), "{listed:#?}");
+    for what in ["the CRF by own loops", "convolutions by own loops"] {
+        assert!(listed.out.contains(what), "{listed:#?}");
+    }
 }
 
 #[test]
@@ -419,6 +426,43 @@ fn a_client_that_dies_leaves_the_machine_to_the_next() {
     training.wait().expect("it ends");
     goes_on(&place, "run", &lender.name);
     lender.says("left after", 2);
+}
+
+#[test]
+fn a_run_that_diverges_goes_back_here_and_ends_as_on_this_machine() {
+    let place = Place::of_discs();
+    let lender = Lender::start(&place);
+    let burst = ["--set", "loss.reconstruction=1e30", "--set"];
+    let burst = [&burst[..], &["train.rollbacks_max=2", "--out"]].concat();
+    let told = "training diverged at step 1: g_norm is inf; it went back 2 of at most 2 times";
+    for (device, out) in [("flex", "here"), (&*lender.name, "there")] {
+        let said = train(&place, device, &[&burst[..], &[out]].concat());
+        said.refused(1, told);
+        let backs = said.out.matches("back   step 1 diverged").count();
+        assert_eq!(backs, 2, "{said:#?}");
+    }
+    let first = |run: &str| place.read(&format!("{run}/checkpoints/step-00000000.safetensors"));
+    assert!(first("here") == first("there"));
+}
+
+#[test]
+fn what_a_client_asks_for_is_counted_where_that_is_wanted() {
+    let place = Place::of_discs();
+    let lend = "lend --device flex --listen 127.0.0.1:0 --json --count";
+    let words: Vec<&str> = lend.split(' ').collect();
+    let lender = Lender::of(place.command(&words));
+    train(&place, &lender.name, &["--out", "run"]).done();
+    lender.says("tensors moved", 1);
+    let heard = lender.heard.lock().expect("nobody panics with it").clone();
+    let number = |behind: &str| -> u64 {
+        let (before, _) = heard.split_once(behind).expect("it is told");
+        let word = before.rsplit(' ').next().expect("a word");
+        word.trim_start_matches('(').parse().expect("a number")
+    };
+    // Twelve steps, each a few groups by their number; figures are read a step later, one answer each.
+    let [groups, new, answers] = [" groups of them", " new)", " answers"].map(number);
+    assert!(groups >= 12 && new > 0 && answers >= 12, "{heard}");
+    assert!(!heard.contains("not counted"), "{heard}");
 }
 
 #[test]

@@ -117,8 +117,12 @@ pub(super) fn cases(scope: Scope<'_>) -> Vec<Case> {
     for (labels, side) in BTreeSet::from([(1 + styles, grid), (7, 16)]) {
         all.push(crf(labels, side));
     }
+    all.push(parts(few, side));
+    all.push(total());
     all.push(adam());
     all.push(clipped_adam());
+    all.push(averaging());
+    all.push(gathering());
     all
 }
 
@@ -1231,6 +1235,145 @@ fn clipped_adam() -> Case {
             }
             out.push(vec![norm]);
             out
+        })),
+    }
+}
+
+/// The moving average of weights.
+fn averaging() -> Case {
+    let n = 9000;
+    let [average, current] = [110, 111].map(|step| numbers(step, n));
+    let host_values = [average.clone(), current.clone()];
+    Case {
+        operation: "moving average",
+        size: format!("{n} weights"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let [average, current] = [&average, &current].map(|v| tensor(v, [n], device));
+            vec![("weights", host(ops::blend(average, current, 0.25)))]
+        }),
+        truth: Some(Box::new(move || {
+            let [average, current] = host_values.each_ref().map(|values| wide(values));
+            let pairs = average.into_iter().zip(current);
+            vec![pairs.map(|(old, new)| old + 0.25 * (new - old)).collect()]
+        })),
+    }
+}
+
+/// The two halves of a tensor's planes, multiplied.
+fn parts(b: usize, s: usize) -> Case {
+    const HALF: usize = 3;
+    let area = s * s;
+    let (x, up) = (
+        numbers(112, b * 2 * HALF * area),
+        numbers(113, b * HALF * area),
+    );
+    let host_values = (x.clone(), up.clone());
+    Case {
+        operation: "halves of planes",
+        size: format!("[{b}, {}, {s}, {s}]", 2 * HALF),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let x = tensor(&x, [b, 2 * HALF, s, s], &device).require_grad();
+            let mut outputs = Outputs::new();
+            let [first, second] = ops::halves(x.clone(), 1);
+            let gradients = backward(first * second, &up, &mut outputs);
+            outputs.push(("data gradient", gradient(&x, &gradients)));
+            outputs
+        }),
+        truth: Some(Box::new(move || {
+            let (x, up) = (wide(&host_values.0), wide(&host_values.1));
+            let (mut y, mut dx) = (vec![0.0; up.len()], vec![0.0; x.len()]);
+            for at in 0..up.len() {
+                let (picture, place) = (at / (HALF * area), at % (HALF * area));
+                let first = picture * 2 * HALF * area + place;
+                let second = first + HALF * area;
+                y[at] = x[first] * x[second];
+                dx[first] = up[at] * x[second];
+                dx[second] = up[at] * x[first];
+            }
+            vec![y, dx]
+        })),
+    }
+}
+
+/// A loss of two terms, as the kernel adds it up where it runs; elsewhere as training does.
+fn total() -> Case {
+    const SIZES: [usize; 2] = [1000, 24];
+    const WEIGHTS: [f32; 2] = [0.5, 2.0];
+    let [a, b] = [(114, SIZES[0]), (115, SIZES[1])].map(|(step, n)| numbers(step, n));
+    let host_values = [a.clone(), b.clone()];
+    Case {
+        operation: "sum of losses",
+        size: format!("{SIZES:?}"),
+        tolerance: SUMS,
+        run: Box::new(move |device| {
+            let device = device.clone().autodiff();
+            let [a, b] = [(&a, SIZES[0]), (&b, SIZES[1])]
+                .map(|(values, n)| tensor(values, [n], &device).require_grad());
+            let (values, gradients) = if ops::is_near_wgsl(&device) {
+                let terms = [(a.clone(), WEIGHTS[0]), (b.clone(), WEIGHTS[1])];
+                let total = ops::total(&terms);
+                (total.clone().inner(), total.backward())
+            } else {
+                let means = [a.clone().mean(), b.clone().mean()];
+                let total = means[0].clone() * WEIGHTS[0] + means[1].clone() * WEIGHTS[1];
+                let [first, second] = means.map(Tensor::inner);
+                let all = vec![total.clone().inner(), first, second];
+                (Tensor::cat(all, 0), total.backward())
+            };
+            vec![
+                ("values", host(values)),
+                ("first gradient", gradient(&a, &gradients)),
+                ("second gradient", gradient(&b, &gradients)),
+            ]
+        }),
+        truth: Some(Box::new(move || {
+            let means = host_values
+                .each_ref()
+                .map(|values| wide(values).iter().sum::<f64>() / values.len().to_f64());
+            let weights = WEIGHTS.map(f64::from);
+            let total = means[0] * weights[0] + means[1] * weights[1];
+            let slopes = |k: usize| vec![weights[k] / SIZES[k].to_f64(); SIZES[k]];
+            vec![vec![total, means[0], means[1]], slopes(0), slopes(1)]
+        })),
+    }
+}
+
+/// Gradients in a flat buffer: the first array comes in two runs and with a second summand.
+fn gathering() -> Case {
+    const SIZES: [usize; 2] = [300, 65];
+    let [runs, twin, other] =
+        [(116, 2 * SIZES[0]), (117, SIZES[0]), (118, SIZES[1])].map(|(step, n)| numbers(step, n));
+    let host_values = [runs.clone(), twin.clone(), other.clone()];
+    Case {
+        operation: "gathering of gradients",
+        size: format!("{SIZES:?}"),
+        tolerance: ROUNDINGS,
+        run: Box::new(move |device| {
+            let [runs, twin, other] =
+                [&runs, &twin, &other].map(|values| tensor::<1>(values, [values.len()], device));
+            let rooms = SIZES.map(ops::padded);
+            let flat = if ops::is_near_wgsl(device) {
+                let flat = Tensor::empty([rooms.iter().sum::<usize>()], device);
+                let summands = vec![Some(runs), Some(twin), Some(other), None];
+                ops::gather_sums(flat, 0, summands, &SIZES)
+            } else {
+                let sum = ops::whole(runs, [SIZES[0]]) + twin;
+                let gap = |k: usize| Tensor::zeros([rooms[k] - SIZES[k]], device);
+                Tensor::cat(vec![sum, gap(0), other, gap(1)], 0)
+            };
+            vec![("values", host(flat))]
+        }),
+        truth: Some(Box::new(move || {
+            let [runs, twin, other] = host_values.each_ref().map(|values| wide(values));
+            let first = (0..SIZES[0]).map(|i| runs[i] + runs[SIZES[0] + i] + twin[i]);
+            let mut flat: Vec<f64> = first.collect();
+            flat.resize(ops::padded(SIZES[0]), 0.0);
+            flat.extend(other);
+            flat.resize(ops::padded(SIZES[0]) + ops::padded(SIZES[1]), 0.0);
+            vec![flat]
         })),
     }
 }

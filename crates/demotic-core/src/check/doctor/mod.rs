@@ -24,7 +24,7 @@ use crate::settings::Config;
 use crate::train::Trainer;
 use checks::{Case, Outputs, Scope, Truths, cases};
 
-pub use rates::Rates;
+pub use rates::{Rates, measure};
 
 /// One operation, held against its truth.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -23,7 +23,10 @@ pub struct Rates {
 }
 
 /// Measures: a second or two on a GPU or the processor, longer on a software adapter.
-pub(super) fn measure(device: &Device) -> Rates {
+///
+/// # Panics
+/// Where the device is lost.
+pub fn measure(device: &Device) -> Rates {
     Rates {
         copy_bytes_per_sec: Some(demotic_crf::workload::copy_bytes_per_sec(device)),
         fma_per_sec: if is_far(device) {

@@ -23,6 +23,7 @@ use super::{
     net_total,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
+use crate::check::kernels::CONVOLUTIONS;
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
@@ -1246,34 +1247,9 @@ fn updates_of_all_weights_agree_with_float64_within_their_buffers_and_repeat() {
     }
 }
 
-/// The convolutions of the recipes at batch 8: channels in and out, side, kernel.
-const RECIPES: [(usize, usize, usize, usize); 20] = [
-    // quickstart, paired: 32 px, 48 channels
-    (12, 48, 16, 3),
-    (48, 48, 16, 3),
-    (48, 32, 16, 3),
-    (16, 48, 16, 3),
-    (48, 48, 8, 3),
-    (48, 24, 32, 3),
-    (24, 3, 32, 3),
-    (12, 72, 16, 3),
-    (72, 72, 16, 3),
-    (72, 144, 8, 3),
-    (144, 144, 8, 1),
-    (144, 3, 8, 1),
-    // six-styles: 64 px, 96 channels
-    (12, 48, 32, 3),
-    (48, 96, 32, 3),
-    (96, 96, 16, 3),
-    (96, 96, 8, 3),
-    (96, 48, 32, 3),
-    (48, 24, 64, 3),
-    (192, 192, 16, 1),
-    (192, 7, 16, 1),
-];
-
+/// A convolution of the recipes at batch 8.
 fn recipe(at: usize) -> ConvShape {
-    let (channels_in, channels_out, side, kernel) = RECIPES[at];
+    let (channels_in, channels_out, side, kernel) = CONVOLUTIONS[at];
     ConvShape {
         batch: 8,
         channels_in,
@@ -1286,7 +1262,7 @@ fn recipe(at: usize) -> ConvShape {
 
 #[test]
 fn every_shape_of_the_recipes_fills_a_device() {
-    for s in (0..RECIPES.len()).map(recipe) {
+    for s in (0..CONVOLUTIONS.len()).map(recipe) {
         for outputs in [s.channels_out, s.channels_in] {
             let tile = Tile::for_shape(s, outputs);
             let groups: usize = tile.workgroups(s, outputs).iter().product();
@@ -1370,7 +1346,7 @@ fn every_convolution_translates_to_spirv_msl_and_hlsl_in_16_kib() {
             bindings,
         ));
     };
-    for s in (0..RECIPES.len()).map(recipe) {
+    for s in (0..CONVOLUTIONS.len()).map(recipe) {
         let tile = Tile::for_shape(s, s.channels_out);
         for slope in [1.0, 0.2] {
             let constants = net_conv::forward_constants(&tile, s, slope, false, Reading::Plain);
@@ -1669,7 +1645,7 @@ fn shader_launch_file_and_row_share_a_stem() {
     let launched = stems(&root.join("src/ops/wgsl"), ".rs");
     assert_eq!(stems(&shaders, ".wgsl"), launched);
     let readme = std::fs::read_to_string(shaders.join("README.md")).unwrap();
-    let benches = std::fs::read_to_string(root.join("../../benches/blocks.rs")).unwrap();
+    let benches = std::fs::read_to_string(root.join("src/check/kernels/cases.rs")).unwrap();
     let rows = readme.lines().filter_map(|line| {
         let (stem, rest) = line.strip_prefix("| `")?.split_once(".wgsl`")?;
         if !stem.starts_with("net_") {
