@@ -179,13 +179,15 @@ impl Phrases {
         kept
     }
 
-    /// Adds phrases and puts all in order: by idea, language, register, then as they came. Of two phrases of
-    /// one idea and language that fold to the same key, the one of the more telling register stays; a phrase
-    /// without letters goes.
+    /// Adds phrases and puts all in order: by idea, language, register, source, then as they came. Of two
+    /// phrases of one idea and language that fold to the same key, the one of the more telling register stays;
+    /// a phrase without letters goes.
     pub(crate) fn extend(&mut self, phrases: impl IntoIterator<Item = Phrase>) {
         self.rows.extend(phrases);
+        let place = |phrase: &Phrase| (phrase.idea, phrase.language, phrase.register);
         self.rows.sort_by(|a, b| {
-            (a.idea, a.language, a.register).cmp(&(b.idea, b.language, b.register))
+            let sources = || a.source.cmp(&b.source);
+            place(a).cmp(&place(b)).then_with(sources)
         });
         let mut seen = BTreeSet::new();
         self.rows.retain(|phrase| {
@@ -357,6 +359,11 @@ mod tests {
         let table = read(&text).expect("it is whole");
         assert_eq!(table.phrases().len(), 5);
         assert_eq!(table.to_table(), text);
+        // Sources in any order are put in one.
+        let text = format!("{HEADER}\n1f602\ten\ttag\tb\tlaugh\n\t\t\ta\tjoy\n");
+        let mixed = read(&text).expect("it is whole");
+        let again = read(&mixed.to_table()).expect("it was written");
+        assert_eq!(again.phrases(), mixed.phrases());
         let of: Vec<&str> = table
             .of_idea(1)
             .map(|phrase| phrase.text.as_str())
