@@ -180,8 +180,8 @@ impl Phrases {
     }
 
     /// Adds phrases and puts all in order: by idea, language, register, source, then as they came. Of two
-    /// phrases of one idea and language that fold to the same key, the one of the more telling register stays;
-    /// a phrase without letters goes.
+    /// phrases of one idea and language that fold to the same key, the one of the more telling register
+    /// stays; a phrase without letters goes.
     pub(crate) fn extend(&mut self, phrases: impl IntoIterator<Item = Phrase>) {
         self.rows.extend(phrases);
         let place = |phrase: &Phrase| (phrase.idea, phrase.language, phrase.register);

@@ -33,6 +33,7 @@ use std::cell::RefCell;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use burn::backend::StreamId;
 use burn::tensor::{DType, Shape};
 use burn_cubecl::tensor::CubeTensor;
 use burn_wgpu::{KernelSource, SourceKernel, SourceTemplate};
@@ -350,8 +351,14 @@ fn in_room(client: &Client, kind: Kind, bytes: usize) -> Handle {
         return client.empty(bytes);
     }
     let service = client.service_id();
+    // A thread also runs what others queued, on their streams: who reads a tensor waits for the stream that
+    // its memory was made on, so that must be the one that writes it.
+    let stream = StreamId::current();
     ROOMS.with_borrow_mut(|rooms| {
-        let is_here = |room: &Room| room.kind == kind && room.whole.service == service;
+        let is_here = |room: &Room| {
+            let whole = &room.whole;
+            room.kind == kind && whole.service == service && whole.stream == stream
+        };
         let fits = |room: &Room| is_here(room) && room.used + bytes <= kind.bytes();
         if !rooms.iter().any(fits) {
             rooms.retain(|room| !is_here(room));
