@@ -612,16 +612,16 @@ mod tests {
             let drawn = framed.laid_back(&square, filter, AlphaRule::Keep);
             [inside, beside].map(|place| drawn.rgba[place])
         };
-        // A smear on the right side: put back; the fill stays.
+        // A smear on the right side: put back; the fill stays, but for what is no change.
         let smear = |x: u32, y: u32| (4..12).contains(&y) && x > 4;
-        assert_eq!(colours(painted(&smear)), [0, 255]);
+        assert_eq!(colours(painted(&smear)), [3, 255]);
         let (framed, square) = painted(&smear);
         assert_eq!(
             colours((framed.with_paper(PaperRule::Redraw), square)),
             [0, 0]
         );
         // A ground everywhere is the style's own.
-        assert_eq!(colours(painted(&|_, _| true)), [0, 0]);
+        assert_eq!(colours(painted(&|_, _| true)), [3, 0]);
         // A third of what is enclosed is painted: all of it has the colour, but for what is no change.
         let third = |x: u32, y: u32| (5..7).contains(&x) && (5..11).contains(&y);
         let (framed, square) = painted(&third);

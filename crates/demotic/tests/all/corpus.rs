@@ -854,16 +854,16 @@ fn runs() -> Vec<Case> {
             vec![],
             &["evaluate", "--styles", "openmoji,openmoji-line"],
         ),
-        case(
-            "networks by a time that is not said",
-            vec![],
-            &["train", "tiny.toml", "--quality", "auto"],
-        ),
     ]
 }
 
 fn pages() -> Vec<Case> {
     vec![
+        case(
+            "networks by a time that is not said",
+            vec![],
+            &["train", "tiny.toml", "--quality", "auto"],
+        ),
         case(
             "a page of a run that is not there",
             vec![],

@@ -441,18 +441,15 @@ impl Buffers {
     fn hold(&mut self, handle: &Handle) -> usize {
         let allocation = |handle: &Handle| handle.memory.descriptor().id;
         let end = |handle: &Handle| handle.offset_end.unwrap_or(0);
-        let mut known = self.0.iter_mut().enumerate();
-        match known.find(|(_, known)| allocation(known) == allocation(handle)) {
-            Some((number, known)) => {
-                known.offset_start = Some(begin(known).min(begin(handle)));
-                known.offset_end = Some(end(known).min(end(handle)));
-                number
-            }
-            None => {
-                self.0.push(handle.clone());
-                self.0.len() - 1
-            }
-        }
+        let same = |known: &Handle| allocation(known) == allocation(handle);
+        let Some(number) = self.0.iter().position(same) else {
+            self.0.push(handle.clone());
+            return self.0.len() - 1;
+        };
+        let known = &mut self.0[number];
+        known.offset_start = Some(begin(known).min(begin(handle)));
+        known.offset_end = Some(end(known).min(end(handle)));
+        number
     }
 }
 
