@@ -17,7 +17,7 @@ const TARGETS: [(&str, Target); 8] = [
 ];
 
 /// Seeds that are refused, and words of why; all others are read.
-const REFUSED: [(&str, &str); 42] = [
+const REFUSED: [(&str, &str); 43] = [
     ("checkpoint/f16", "expected F32"),
     ("checkpoint/format", "format 9"),
     ("checkpoint/outside", "invalid offset"),
@@ -53,6 +53,7 @@ const REFUSED: [(&str, &str); 42] = [
     ("phrases/source-rude", "rude: expected 0 or 1"),
     ("phrases/source-wheel", "not a complete wheel"),
     ("phrases/table-language", "language: expected en or zh"),
+    ("phrases/table-source", "line 2: source: expected a name"),
     (
         "phrases/wheel-of-others",
         "not the wheel of kaomoji-dataset",

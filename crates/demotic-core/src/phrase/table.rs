@@ -242,6 +242,9 @@ impl Phrases {
             let [key, language, register, source] = above;
             let language = parse_language(language).map_err(|e| fail(number + 1, e))?;
             let register = parse_register(register).map_err(|e| fail(number + 1, e))?;
+            if source.is_empty() {
+                return Err(fail(number + 1, "source: expected a name".to_owned()));
+            }
             let Some(idea) = table.place(key) else {
                 continue;
             };
