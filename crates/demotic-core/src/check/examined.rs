@@ -43,10 +43,7 @@ fn build() -> String {
 
 impl Unexamined {
     fn of(adapter: &Adapter, file: Option<PathBuf>, build: String) -> Option<Self> {
-        let Adapter {
-            name, driver, api, ..
-        } = adapter;
-        let device = format!("{name}, {api}, {driver}");
+        let device = adapter.identity();
         let known = file.as_deref().map(read).unwrap_or_default();
         let is_known = known.get(&device) == Some(&build);
         (!is_known).then_some(Self {
@@ -82,20 +79,9 @@ mod tests {
 
     fn card(name: &str, driver: &str) -> Adapter {
         Adapter {
-            index: 0,
             name: name.to_owned(),
-            kind: "discrete",
-            api: "vulkan".to_owned(),
             driver: driver.to_owned(),
-            memory_bytes: None,
-            buffer_bytes_max: 0,
-            binding_bytes_max: 0,
-            bindings_max: 0,
-            workgroup_memory_bytes: 0,
-            workgroup_threads_max: 0,
-            subgroup_threads: [0, 0],
-            has_f16: false,
-            place: 0,
+            ..Adapter::of_kind("discrete")
         }
     }
 

@@ -146,18 +146,7 @@ mod tests {
         Adapter {
             index,
             name: format!("{kind} {index}"),
-            kind,
-            api: String::new(),
-            driver: String::new(),
-            memory_bytes: None,
-            buffer_bytes_max: 0,
-            binding_bytes_max: 0,
-            bindings_max: 0,
-            workgroup_memory_bytes: 0,
-            workgroup_threads_max: 0,
-            subgroup_threads: [0, 0],
-            has_f16: false,
-            place: 0,
+            ..Adapter::of_kind(kind)
         }
     }
 

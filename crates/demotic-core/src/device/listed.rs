@@ -83,6 +83,34 @@ pub struct Adapter {
     pub(crate) place: usize,
 }
 
+impl Adapter {
+    /// Device, interface and driver: what measurements and examinations hold for.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}, {}, {}", self.name, self.api, self.driver)
+    }
+
+    /// One that has nothing but its kind.
+    #[cfg(test)]
+    pub(crate) fn of_kind(kind: &'static str) -> Self {
+        Self {
+            index: 0,
+            name: String::new(),
+            kind,
+            api: String::new(),
+            driver: String::new(),
+            memory_bytes: None,
+            buffer_bytes_max: 0,
+            binding_bytes_max: 0,
+            bindings_max: 0,
+            workgroup_memory_bytes: 0,
+            workgroup_threads_max: 0,
+            subgroup_threads: [0, 0],
+            has_f16: false,
+            place: 0,
+        }
+    }
+}
+
 /// An adapter that no `wgpu:N` reaches.
 #[doc(hidden)]
 #[derive(Clone, Debug, Serialize)]

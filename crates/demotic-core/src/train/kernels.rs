@@ -10,13 +10,11 @@ use crate::settings::{Config, KernelKind};
 /// Where choices that were measured on an adapter are kept: by its name, its driver, and this build's
 /// kernels.
 fn store(adapter: &Adapter) -> Store {
-    let Adapter {
-        name, driver, api, ..
-    } = adapter;
+    let device = adapter.identity();
     let (version, kernels) = (env!("CARGO_PKG_VERSION"), ops::convolution_kernels());
     Store {
         file: CachePolicy::Platform.kernels_file(),
-        name: format!("{name}, {api}, {driver}, demotic {version}, kernels {kernels:016x}"),
+        name: format!("{device}, demotic {version}, kernels {kernels:016x}"),
     }
 }
 

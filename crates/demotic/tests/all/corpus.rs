@@ -857,13 +857,16 @@ fn runs() -> Vec<Case> {
     ]
 }
 
+fn budgets() -> Vec<Case> {
+    vec![case(
+        "networks by a time that is not said",
+        vec![],
+        &["train", "tiny.toml", "--quality", "auto"],
+    )]
+}
+
 fn pages() -> Vec<Case> {
     vec![
-        case(
-            "networks by a time that is not said",
-            vec![],
-            &["train", "tiny.toml", "--quality", "auto"],
-        ),
         case(
             "a page of a run that is not there",
             vec![],
@@ -1350,6 +1353,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(indices());
     cases.extend(packages());
     cases.extend(runs());
+    cases.extend(budgets());
     cases.extend(pages());
     cases.extend(exports());
     cases.extend(ablations());
