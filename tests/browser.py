@@ -390,6 +390,33 @@ def served(folder):
     return server, f"http://127.0.0.1:{server.server_port}/"
 
 
+def as_translated(browser, binary, site, name):
+    """The page shows what `translate` makes of the board at the network's size, by the rules for a drawing's paper."""
+    square, styles = browser.value(
+        "(() => { const {size, styles} = JSON.parse(document.getElementById('about').textContent), small = document.createElement('canvas');"
+        " small.width = small.height = size; const pen = small.getContext('2d', {willReadFrequently: true}); pen.imageSmoothingQuality = 'high';"
+        " pen.drawImage(document.getElementById('board'), 0, 0, size, size); return [small.toDataURL('image/png').split(',')[1], styles] })()")
+    (site / "square.png").write_bytes(base64.b64decode(square))
+    ruled = 0
+    for style in ["openmoji", "twemoji", "noto"]:
+        apart = {}
+        for paper in ["auto", "redraw"]:
+            file = f"{style}-{paper}.png"
+            subprocess.run([binary, "translate", "--to", style, "--paper", paper, "--device", "flex", "--out", file, "square.png"], cwd=site, check=True,
+                           stdout=subprocess.DEVNULL)
+            apart[paper] = browser.value(
+                f"(async () => {{ const image = await createImageBitmap(await (await fetch('{file}')).blob()),"
+                f" own = document.querySelectorAll('#styles canvas')[{styles.index(style)}], other = document.createElement('canvas');"
+                " Object.assign(other, {width: image.width, height: image.height}).getContext('2d').drawImage(image, 0, 0);"
+                " if (own.width !== other.width || own.height !== other.height) return 256;"
+                " const [a, b] = [own, other].map(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data);"
+                " return a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0) })()")
+        print(f"{name}: {style} is {apart['auto']} of 255 from `translate`, {apart['redraw']} from `translate --paper redraw`")
+        check(apart["auto"] <= 2, f"{name}: {style} is {apart['auto']} of 255 from what `translate` makes")
+        ruled = max(ruled, apart["redraw"])
+    check(ruled > 10, f"{name}: no rule for paper is seen: {ruled} of 255")
+
+
 def exported(browser, binary, runtime, out, folder):
     """The page of `demotic export --web`, from a server of files alone."""
     subprocess.run([binary, "export", "built-in", "--web", "site", "--runtime", os.path.abspath(runtime)], cwd=folder, check=True,
@@ -403,6 +430,8 @@ def exported(browser, binary, runtime, out, folder):
             browser.look(width, height, scheme, False)
             browser.open(address)
             browser.wait(ready, "the example in every style")
+            if scheme == "light":
+                as_translated(browser, binary, folder / "site", name)
             before = browser.value(first)
             x, y, side, _ = browser.place("#board")
             for kind, share in [("mousePressed", .3), ("mouseMoved", .5), ("mouseMoved", .7), ("mouseReleased", .7)]:

@@ -7,6 +7,7 @@ use anyhow::Result;
 use demotic_core::export::{Format, Terms, card};
 use demotic_core::files::{require_writable, write_whole};
 use demotic_core::number::Whole;
+use demotic_core::settings::FilterKind;
 use demotic_core::train::Checkpoint;
 use demotic_core::train::run::trained;
 use serde_json::json;
@@ -112,6 +113,8 @@ fn page(
         "planes": data.channels.count(),
         "background": background,
         "fit": data.fit.name(),
+        // Whether `translate` lays down its rules for a drawing's paper.
+        "paper": info.config.generator.filter == FilterKind::On,
         "licence": terms.licence,
         "pictures": terms.pictures,
     });

@@ -164,6 +164,8 @@ fn a_page_for_the_browser_is_written_with_the_runtime_beside_it() {
         page.contains(r#""styles":["fluent-flat""#) && page.contains("cc-by-sa-4.0"),
         "{page}"
     );
+    // Its weights keep the input's shapes, so the rules for a drawing's paper are laid down.
+    assert!(page.contains(r#""paper":true"#), "{page}");
     for outside in ["http:", "https:", "ABOUT"] {
         assert!(!page.contains(outside), "`{outside}` is in the page");
     }
