@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::time::Instant;
 
 use super::checkpoint::latest_checkpoint;
 use super::health::Watch;
@@ -11,6 +12,7 @@ use super::tick::Tick;
 use super::trainer::Trainer;
 use crate::error::Error;
 use crate::files::{add_line, append};
+use crate::number::Real;
 use crate::settings::BestMetric;
 
 /// What happens around the steps of a [`Session`]. Each method is called after the run's own files have what
@@ -111,6 +113,34 @@ pub struct Session<'a> {
     stats: File,
     /// Step of the newest checkpoint.
     saved: Option<u64>,
+    samples: Between,
+    checkpoints: Between,
+}
+
+/// What comes between steps, pictures or a checkpoint with its validation: how long it took in this session.
+#[derive(Clone, Copy, Debug, Default)]
+struct Between {
+    secs: f64,
+    times: u64,
+}
+
+impl Between {
+    /// It came once more.
+    fn took(&mut self, began: Instant) {
+        self.secs += began.elapsed().as_secs_f64();
+        self.times += 1;
+    }
+
+    /// Seconds that it will yet take, at its mean so far: it comes after every `interval` steps and the last
+    /// one, and what follows `step` itself is yet to come. Nothing before it came once.
+    fn secs_left(self, interval: u64, step: u64, steps: u64) -> f64 {
+        if self.times == 0 {
+            return 0.0;
+        }
+        let before = step.saturating_sub(1) / interval;
+        let times = steps / interval - before + u64::from(!steps.is_multiple_of(interval));
+        self.secs / self.times.to_f64() * times.to_f64()
+    }
 }
 
 /// Why a step does not lead to the next one.
@@ -145,6 +175,8 @@ impl<'a> Session<'a> {
             watch,
             stats,
             saved,
+            samples: Between::default(),
+            checkpoints: Between::default(),
         })
     }
 
@@ -199,9 +231,14 @@ impl<'a> Session<'a> {
             is_due(t.sample_steps),
             is_due(t.checkpoint_steps),
         );
+        let between_secs = self.samples.secs_left(t.sample_steps, step, t.steps)
+            + self
+                .checkpoints
+                .secs_left(t.checkpoint_steps, step, t.steps);
 
         // Figures, and states that a person should know of.
-        if ticks && let Some(tick) = self.trainer.tick()? {
+        if ticks && let Some(mut tick) = self.trainer.tick()? {
+            tick.secs_left += between_secs;
             self.note(&Record::Tick(Box::new(tick.clone())))?;
             observer
                 .ticked(&self.trainer, &tick)
@@ -221,15 +258,19 @@ impl<'a> Session<'a> {
 
         // Pictures.
         if samples {
+            let began = Instant::now();
             observer.sampled(&self.trainer).map_err(Halt::Failed)?;
+            self.samples.took(began);
         }
 
         // Validation, then the checkpoint, which knows whether it is the best.
         if saves {
+            let began = Instant::now();
             if let Some(validation) = observer.validate(&self.trainer) {
                 self.consider(step, validation, observer)?;
             }
             self.save(observer)?;
+            self.checkpoints.took(began);
         }
         Ok(())
     }
@@ -334,4 +375,30 @@ fn reopened(run: &RunDir, trainer: &Trainer<'_>) -> Result<(File, Watch), Error>
         }
     }
     Ok((append(&path)?, watch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_yet_to_come_between_steps_is_counted_with_that_of_the_last_step() {
+        let once = Between {
+            secs: 6.0,
+            times: 3,
+        };
+        // Of 2 s each, after steps 100, 200 and so on, and after the last.
+        for (step, steps, times) in [
+            (1, 400, 4.0),
+            (100, 400, 4.0),
+            (101, 400, 3.0),
+            (400, 400, 1.0),
+            (350, 450, 2.0),
+            (450, 450, 1.0),
+            (7, 50, 1.0),
+        ] {
+            assert_eq!(once.secs_left(100, step, steps), 2.0 * times, "{step}");
+        }
+        assert_eq!(Between::default().secs_left(100, 1, 400), 0.0);
+    }
 }

@@ -35,7 +35,8 @@ pub struct Tick {
     /// What the first device's allocator has taken of its memory; none where it does not say, as on the
     /// processor.
     pub device_memory_bytes: Option<u64>,
-    /// Seconds to the run's end at the pace of this tick.
+    /// Seconds to the run's end at the pace of this tick; in a session also what is yet to come between steps
+    /// (sample grids, validations, checkpoints), by what it took so far.
     pub secs_left: f64,
 }
 

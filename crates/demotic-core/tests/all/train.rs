@@ -10,7 +10,9 @@ use demotic_core::report::labels::{Kind, label_maps};
 use demotic_core::rng::{Rng, Stream};
 use demotic_core::settings::Config;
 use demotic_core::train::health::{Condition, Watch};
-use demotic_core::train::{Checkpoint, Figure, Tick, Trainer};
+use demotic_core::train::{
+    Checkpoint, Ending, Figure, Observer, RunDir, Session, Tick, Trainer, Validation,
+};
 
 fn config(sets: &[&str]) -> Config {
     let tiny = [
@@ -714,4 +716,53 @@ fn a_discriminator_against_a_generator_that_stands_still_is_said_to_win() {
         last = Some(tick);
     }
     assert_eq!(begun, [Condition::DiscriminatorWins], "{last:?}");
+}
+
+/// Takes its time at every validation, and keeps what it hears.
+#[derive(Default)]
+struct Slow(Vec<Tick>);
+
+const SLOWNESS: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Observer for Slow {
+    type Error = demotic_core::Error;
+
+    fn ticked(&mut self, _trainer: &Trainer<'_>, tick: &Tick) -> Result<(), Self::Error> {
+        self.0.push(tick.clone());
+        Ok(())
+    }
+
+    fn validate(&mut self, _trainer: &Trainer<'_>) -> Option<Validation> {
+        std::thread::sleep(SLOWNESS);
+        None
+    }
+}
+
+#[test]
+fn the_time_left_counts_validations_that_are_yet_to_come() {
+    let config = config(&["train.tick_steps=2", "train.checkpoint_steps=4"]);
+    let data = dataset(&config);
+    let trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDir::fresh(&folder.path().join("run")).unwrap();
+    let mut heard = Slow::default();
+    let ending = Session::new(trainer, &run)
+        .unwrap()
+        .run(&mut heard)
+        .unwrap();
+    assert_eq!(ending, Ending::Done);
+    let beyond: Vec<f64> = heard
+        .0
+        .iter()
+        .map(|tick| tick.secs_left - tick.secs_per_kimg / 1000.0 * 3.0 * (8 - tick.step) as f64)
+        .collect();
+    // Steps 2 and 4 are told of before the first validation, 6 and 8 before the second and last.
+    let [first, second, third, last] = beyond[..] else {
+        panic!("four ticks: {beyond:?}")
+    };
+    assert!(first.abs() < 1e-9 && second.abs() < 1e-9, "{beyond:?}");
+    let least = SLOWNESS.as_secs_f64() - 1e-9;
+    assert!(third >= least && last >= least, "{beyond:?}");
+    // One of them, and not two.
+    assert!((third - last).abs() < 1e-9, "{beyond:?}");
 }
