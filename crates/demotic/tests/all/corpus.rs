@@ -1064,6 +1064,21 @@ fn translations() -> Vec<Case> {
             &["--force", "--skip-existing", "x.png"],
         ),
         translate(
+            "a rule for paper that is none",
+            vec![("x.png", whole())],
+            &["--paper", "white", "x.png"],
+        ),
+        translate(
+            "a rule for transparency that is none",
+            vec![("x.png", whole())],
+            &["--alpha", "none", "x.png"],
+        ),
+        translate(
+            "a size beyond what is translated",
+            vec![("x.png", whole())],
+            &["--size-px", "9000", "x.png"],
+        ),
+        translate(
             "a checkpoint that the run does not keep",
             vec![("x.png", whole())],
             &["--checkpoint", "7", "x.png"],
