@@ -315,7 +315,7 @@ fn phases(phases: &Phases) -> String {
         ms(phases.discriminator_forward_secs),
         ms(phases.discriminator_backward_secs),
         ms(phases.discriminator_step_secs),
-        ms(phases.judge_forward_secs)
+        ms(phases.generator_losses_secs)
     )
 }
 

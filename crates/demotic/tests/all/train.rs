@@ -277,7 +277,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
 #[test]
 fn a_warning_is_told_on_the_screen_in_the_log_and_in_the_figures_once() {
     let place = Place::of_discs();
-    // Ties that no patch overcomes.
+    // Transition scores that no patch overcomes.
     let sets = ["discriminator.transitions=potts", "discriminator.potts=9"];
     let sets = sets.into_iter().flat_map(|set| ["--set", set]);
     let start = ["tiny.toml", "--out", "run", "--set", "train.tick_steps=2"];
