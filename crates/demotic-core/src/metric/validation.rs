@@ -26,7 +26,7 @@ const SET: usize = 128;
 /// What weighs as much as 1 of the perceptual distance, in `overall`: the damage that moves one by about 1
 /// moves the other by about as much (`docs/scoring.md`).
 const KID_OF_ONE: f64 = 200.0;
-/// Pictures drawn there and back at a checkpoint, over all styles.
+/// Pictures translated there and back at a checkpoint, over all styles.
 const CYCLES: usize = 64;
 
 /// Pictures of one direction.
