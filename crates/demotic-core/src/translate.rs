@@ -290,7 +290,7 @@ impl Framed {
         square.planes(self.channels, self.background)
     }
 
-    /// The translated square at the input's size. Laid on the background, it shows what was generated wherever
+    /// The translated square at the input's size. Laid on the background, it shows what was generated where
     /// alpha allows: colour is `background + (generated - background) / alpha`, in range. A generator of rgba
     /// generates the transparency itself; then there is no rule.
     ///

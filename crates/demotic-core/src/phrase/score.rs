@@ -827,12 +827,15 @@ mod tests {
             );
         }
         // Nothing is learnt: what is recalled, and nothing made up.
-        let told: Vec<_> = scores
+        let reported: Vec<_> = scores
             .pictures
             .iter()
             .map(|row| (row.language, row.by))
             .collect();
-        assert_eq!(told, Language::ALL.map(|language| (language, "recalled")));
+        assert_eq!(
+            reported,
+            Language::ALL.map(|language| (language, "recalled"))
+        );
         for row in &scores.pictures {
             assert!(row.pictures > 0 && row.specific.value <= row.right.value);
         }

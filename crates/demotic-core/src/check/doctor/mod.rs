@@ -451,8 +451,8 @@ struct Trained {
     weights: Vec<f32>,
 }
 
-/// Two steps of a small network here and on Flex, from the same weights, noise and batches. `go_on` is told
-/// before each.
+/// Two steps of a small network here and on Flex, from the same weights, noise and batches. `go_on` is
+/// called before each.
 fn training_steps(
     choice: &Choice,
     dataset: &Dataset,
@@ -685,8 +685,8 @@ mod tests {
             let mut trainer =
                 Trainer::new(config.clone(), &dataset, &Device::flex()).expect("they fit");
             let met = shapes_met(|| trainer.advance().expect("finite"));
-            let told = step_shapes(&config, &dataset).expect("they fit");
-            assert_eq!(told, met, "{sets:?}");
+            let reported = step_shapes(&config, &dataset).expect("they fit");
+            assert_eq!(reported, met, "{sets:?}");
         }
     }
 
