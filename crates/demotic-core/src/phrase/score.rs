@@ -23,7 +23,7 @@ use crate::table::{Cell, Column, Fitted, Table, WHOLE};
 /// test split.
 const CHALLENGE: &str = include_str!("../../assets/phrases/challenge.tsv");
 /// Resamples of an interval.
-const RESAMPLES: usize = 1000;
+pub(super) const RESAMPLES: usize = 1000;
 /// Ideas for each of which the speakers make phrases up.
 const SPOKEN_OF: usize = 300;
 /// Temperatures of the curve of quality against diversity.
