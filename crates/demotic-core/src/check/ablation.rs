@@ -44,7 +44,7 @@ pub struct Plan {
     /// Keys of a training configuration that all variants share.
     #[serde(default)]
     pub base: Settings,
-    /// The first is what the others are held against. Those of `[sweep]` follow those that are named.
+    /// The first is what the others are compared with. Those of `[sweep]` follow those that are named.
     #[serde(default, rename = "variant", serialize_with = "named")]
     pub variants: Vec<Variant>,
     /// Settings that are gone through.

@@ -1,4 +1,4 @@
-//! Translations of pictures that training never saw, held against the true picture and against the baselines.
+//! Translations of pictures that training never saw, compared with the true picture and the baselines.
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -53,7 +53,7 @@ pub struct Unpaired {
     pub to: String,
     /// Pictures of the source style, translated.
     pub n: usize,
-    /// Pictures of the target style that they are held against.
+    /// Pictures of the target style that they are compared with.
     pub against: usize,
     /// The translator; `None` (`null`) if only the input was asked for.
     pub model: Option<SetMeasured>,
@@ -860,7 +860,7 @@ fn below_headings(rows: &[Row], shown: &[usize]) -> Vec<String> {
 
 /// Most directions with lines of their own: those of eight styles.
 const DIRECTIONS_SHOWN: usize = 56;
-/// What is held against the true picture.
+/// What is compared with the true picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     /// The translation.

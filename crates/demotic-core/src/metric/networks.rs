@@ -86,7 +86,7 @@ pub fn evaluate_translations(
 }
 
 /// Like [`evaluate_translations`] at another size than the networks': pictures of the data set's size are
-/// translated as `demotic translate` does, and held against true pictures of that size. `numbers`: what each
+/// translated as `demotic translate` does, and compared with true pictures of that size. `numbers`: what each
 /// style of the data set is to the generator; `side_px`: what it sees.
 ///
 /// # Panics

@@ -21,7 +21,7 @@ use crate::translate;
 
 /// Pictures translated and scored at a checkpoint, over all directions.
 const PAIRS: usize = 256;
-/// Pictures of a style that translations into it are held against as a set.
+/// Pictures of a style that translations into it are compared with as a set.
 const SET: usize = 128;
 /// What weighs as much as 1 of the perceptual distance, in `overall`: the damage that moves one by about 1
 /// moves the other by about as much (`docs/scoring.md`).

@@ -13,7 +13,7 @@ type Compared = (
     fn(&Measured) -> Option<Estimate>,
 );
 
-/// What a translation is held against its input in; PSNR says what L1 and SSIM say.
+/// What a translation is compared with its input in; PSNR says what L1 and SSIM say.
 const COMPARED: [Compared; 4] = [
     ("l1", "L1", |m| Some(m.l1)),
     ("ssim", "SSIM", |m| Some(m.ssim)),

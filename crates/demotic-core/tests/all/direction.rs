@@ -52,7 +52,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             ],
             &["phrase"],
             &["check", "translator.rs"],
-            // The kernels' own tests hold them against the doctor's float64.
+            // The kernels' own tests compare them with the doctor's float64.
             &["lib.rs", "ops/wgsl/tests.rs"],
         ],
     ),
