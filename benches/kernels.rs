@@ -7,7 +7,7 @@
 //! `own` is what training uses on that device. Convolutions count a multiply-add as two operations in their
 //! throughput: Gelem/s is GFLOP/s; the others count the bytes that they must move. Before timing, values and
 //! gradients are compared (`demotic_core::check::kernels`). `demotic bench` times the same kernels without a
-//! toolchain, and tells shares of what the device can do.
+//! toolchain, and reports shares of what the device can do.
 
 use std::time::Duration;
 

@@ -133,8 +133,8 @@ fn train_step(criterion: &mut Criterion) {
     }
 }
 
-/// Two steps of a small batch at constant rates with composites from the start, told so that they can be
-/// repeated.
+/// Two steps of a small batch at constant rates with composites from the start, written down so that they can
+/// be repeated.
 fn export(text: &str, file: &Path, device: &Device) {
     let sets = [
         "train.batch=4",

@@ -32,31 +32,13 @@
 //   SEGMENTS: the third pass over long chains. An invocation takes SEGMENT positions of a chain, between the
 //     two vectors that crf_scan left in `forward`; `chains` counts segments, `segments` of them per chain
 
-struct Params {
-    chains: u32,
-    length: u32,
-    inner: u32,          // chain c lies at (c / inner) * outer + (c % inner) * inner stride
-    e_outer: u32,        // strides in elements
-    e_inner: u32,
-    e_step: u32,
-    e_label: u32,
-    y_outer: u32,
-    y_inner: u32,
-    y_step: u32,
-    g_outer: u32,
-    g_inner: u32,
-    g_step: u32,
-    g_label: u32,
-    potentials_at: u32,  // this direction's first element
-    sums_at: u32,        // this direction's first element
-    unknown: i32,
-    scale: f32,
-    not_a_number: f32,   // WGSL has no literal for one
-    segments: u32,       // of a chain
-    edges_at: u32,       // in `forward`: vectors entering [l, chains], then leaving [l, chains]
-};
+//: include params
 
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<{{EMISSION_TYPE}}>;
+//: if VEC4
+@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<vec4<f32>>;
+//: else
+//: include emissions
+//: end
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if LABELS
 @group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
@@ -73,32 +55,13 @@ struct Params {
 @group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
 
-const FORBIDDEN = -1.0e30;
-const LOG_FLOOR = -41.0;
-const BLOCK = 32u;
+//: include numbers
 
 //: if FEW
 //: let M = m{{i}}_{{j}}
 //: else
 //: let M = m[{{i}} * {{L}} + {{j}}]
 var<workgroup> m: array<f32, {{L2}}>;
-//: end
-
-// Not max(): a NaN must come out as one.
-fn scaled(x: f32) -> f32 {
-    return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
-}
-
-//: if VEC4
-//: else
-fn emission(at: u32) -> f32 {
-//: if HALF
-    let pair = unpack2x16float(emissions[at >> 1u]);
-    return select(pair.x, pair.y, (at & 1u) == 1u);
-//: else
-    return emissions[at];
-//: end
-}
 //: end
 
 @compute @workgroup_size({{WG}})

@@ -34,11 +34,7 @@ struct Params {
     not_a_number: f32,   // WGSL has no literal for one
 };
 
-//: if HALF
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
-//: else
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
-//: end
+//: include emissions
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if LABELS
 @group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
@@ -50,9 +46,7 @@ struct Params {
 @group(0) @binding({{VALUES}}) var<storage, read_write> values: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
 
-const FORBIDDEN = -1.0e30;
-const LOG_FLOOR = -41.0;
-const BLOCK = 32u;
+//: include numbers
 
 var<workgroup> x: array<f32, {{SIZE}}>;          // [l, h, w + 1]; later pair sums, [chain, l]
 //: if GRADIENT
@@ -63,20 +57,6 @@ var<workgroup> partial: array<f32, {{WG}}>;
 //: if GOLD
 var<workgroup> counts: array<atomic<u32>, {{TABLES2}}>;
 //: end
-
-// Not max(): a NaN must come out as one.
-fn scaled(x: f32) -> f32 {
-    return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
-}
-
-fn emission(at: u32) -> f32 {
-//: if HALF
-    let pair = unpack2x16float(emissions[at >> 1u]);
-    return select(pair.x, pair.y, (at & 1u) == 1u);
-//: else
-    return emissions[at];
-//: end
-}
 
 @compute @workgroup_size({{WG}})
 fn main(

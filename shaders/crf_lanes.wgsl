@@ -18,33 +18,9 @@
 //   kept vectors lie in workgroup memory, STORE elements; EXCHANGE, PAIRS: sizes of the other arrays; VALUE,
 //   GRADIENT, LABELS, GOLD, HELD, FREE, PARTITION, RAGGED, BOUNDARIES, HALF, ADD as in crf_chain.
 
-struct Params {
-    chains: u32,
-    length: u32,
-    inner: u32,          // chain c lies at (c / inner) * outer + (c % inner) * inner stride
-    e_outer: u32,        // strides in elements
-    e_inner: u32,
-    e_step: u32,
-    e_label: u32,
-    y_outer: u32,
-    y_inner: u32,
-    y_step: u32,
-    g_outer: u32,
-    g_inner: u32,
-    g_step: u32,
-    g_label: u32,
-    potentials_at: u32,  // this direction's first element
-    sums_at: u32,        // this direction's first element
-    unknown: i32,
-    scale: f32,
-    not_a_number: f32,   // WGSL has no literal for one
-};
+//: include params
 
-//: if HALF
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
-//: else
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
-//: end
+//: include emissions
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if LABELS
 @group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
@@ -62,9 +38,7 @@ struct Params {
 @group(0) @binding({{SUMS}}) var<storage, read_write> sums: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
 
-const FORBIDDEN = -1.0e30;
-const LOG_FLOOR = -41.0;
-const BLOCK = 32u;
+//: include numbers
 const SIDES = {{CHAINS}}u * 2u;
 
 // By (side of a chain, parity of the step, label): emissions of the next step, the vector of the last step,
@@ -78,20 +52,6 @@ var<workgroup> pairs: array<f32, {{PAIRS}}>;
 var<workgroup> kept: array<f32, {{STORE}}>;
 //: end
 //: end
-
-// Not max(): a NaN must come out as one.
-fn scaled(x: f32) -> f32 {
-    return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
-}
-
-fn emission(at: u32) -> f32 {
-//: if HALF
-    let pair = unpack2x16float(emissions[at >> 1u]);
-    return select(pair.x, pair.y, (at & 1u) == 1u);
-//: else
-    return emissions[at];
-//: end
-}
 
 // Label `label` of position `t` of a chain `length` long whose emissions begin at `start`.
 fn score(start: u32, t: u32, label: u32, length: u32) -> f32 {

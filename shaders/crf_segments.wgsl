@@ -14,35 +14,9 @@
 // Source: Hassan, Sarkka, Garcia-Fernandez 2021 (temporal parallelisation of sum-product), as
 // reduce-then-scan.
 
-struct Params {
-    chains: u32,         // segments of all chains
-    length: u32,
-    inner: u32,
-    e_outer: u32,
-    e_inner: u32,
-    e_step: u32,
-    e_label: u32,
-    y_outer: u32,
-    y_inner: u32,
-    y_step: u32,
-    g_outer: u32,
-    g_inner: u32,
-    g_step: u32,
-    g_label: u32,
-    potentials_at: u32,
-    sums_at: u32,
-    unknown: i32,
-    scale: f32,
-    not_a_number: f32,
-    segments: u32,       // per chain
-    edges_at: u32,
-};
+//: include params
 
-//: if HALF
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
-//: else
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
-//: end
+//: include emissions
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if HELD
 @group(0) @binding({{LABELS_AT}}) var<storage, read_write> labels: array<i32>;
@@ -53,24 +27,9 @@ struct Params {
 @group(0) @binding({{FORWARD}}) var<storage, read_write> forward: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
 
-const FORBIDDEN = -1.0e30;
-const LOG_FLOOR = -41.0;
+//: include numbers
 
 var<workgroup> m: array<f32, {{L2}}>;
-
-// Not max(): a NaN must come out as one.
-fn scaled(x: f32) -> f32 {
-    return exp(select(x, LOG_FLOOR, x < LOG_FLOOR));
-}
-
-fn emission(at: u32) -> f32 {
-//: if HALF
-    let pair = unpack2x16float(emissions[at >> 1u]);
-    return select(pair.x, pair.y, (at & 1u) == 1u);
-//: else
-    return emissions[at];
-//: end
-}
 
 @compute @workgroup_size({{WG}})
 fn main(

@@ -25,11 +25,7 @@ struct Params {
     e_label: u32,
 };
 
-//: if HALF
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<u32>;
-//: else
-@group(0) @binding({{EMISSIONS}}) var<storage, read_write> emissions: array<f32>;
-//: end
+//: include emissions
 @group(0) @binding({{POTENTIALS}}) var<storage, read_write> potentials: array<f32>;
 //: if RAGGED
 @group(0) @binding({{LENGTHS}}) var<storage, read_write> lengths: array<i32>;
@@ -39,18 +35,9 @@ struct Params {
 @group(0) @binding({{SCORES}}) var<storage, read_write> scores: array<f32>;
 @group(0) @binding({{PARAMS}}) var<storage, read_write> params: Params;
 
-const BLOCK = 32u;
+//: include numbers
 
 var<workgroup> a: array<f32, {{L2}}>;
-
-fn emission(at: u32) -> f32 {
-//: if HALF
-    let pair = unpack2x16float(emissions[at >> 1u]);
-    return select(pair.x, pair.y, (at & 1u) == 1u);
-//: else
-    return emissions[at];
-//: end
-}
 
 @compute @workgroup_size({{WG}})
 fn main(

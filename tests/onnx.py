@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Exported networks in ONNX Runtime, held against the program itself: at most 1 of 255 apart.
+"""Exported networks in ONNX Runtime, compared with the program itself: at most 1 of 255 apart.
 
     cargo test --release && VENV/bin/python tests/onnx.py --binary target/release/demotic --cases target/tmp/onnx
 
 Needs onnxruntime, numpy and pillow. The graphs in --cases are left there by the tests of demotic-core, one for every kind
-of generator; the weights in the program are exported here and held against `demotic translate` on pictures of several
+of generator; the weights in the program are exported here and compared with `demotic translate` on pictures of several
 shapes. Exit code 0: all as it should be.
 """
 

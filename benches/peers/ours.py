@@ -49,17 +49,17 @@ def compared(demotic: Path, recipe: str, device: str, steps: int, sets: list[str
 
 
 def automatic_augment_prob(demotic: Path, recipe: str, sets: list[str]) -> float | str:
-    """What `discriminator.augment_prob = "auto"` comes to with a recipe's pictures: 0, or what a dry run tells of it."""
+    """What `discriminator.augment_prob = "auto"` comes to with a recipe's pictures: 0, or what a dry run reports of it."""
     command = [str(demotic), "train", "--device", "flex", "--dry-run", *recipe_words(recipe, sets)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"`{' '.join(command)}` failed:\n{result.stderr}")
-    told = re.search(r"^judge .* probability ([0-9.]+)$", result.stdout, re.MULTILINE)
-    return f"auto, which is {told[1]}" if told else 0
+    reported = re.search(r"^augment .* probability ([0-9.]+)$", result.stdout, re.MULTILINE)
+    return f"auto, which is {reported[1]}" if reported else 0
 
 
 def crf_rows(demotic: Path, device: str, words: list[str], secs: float) -> list[dict]:
-    """The rows of `demotic bench` whose labels hold one of `words`; one that failed is told and left out."""
+    """The rows of `demotic bench` whose labels hold one of `words`; one that failed is reported and left out."""
     rows = said(demotic, "bench", "--device", device, "--only", ",".join(words), "--secs", str(secs), is_partly_enough=True)["cases"]
     for row in rows:
         if row["failure"]:
@@ -77,7 +77,7 @@ def whole_numbers(text: str) -> list[int]:
 
 def load() -> float | str:
     """Load average of the last minute."""
-    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "not told"
+    return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else "unknown"
 
 
 def leave(file: str | None, found: dict) -> None:

@@ -220,11 +220,11 @@ class Trainer:
         self.average = [p.detach().clone() for p in self.generator.parameters()]
         betas = {"betas": (t["beta_1"], t["beta_2"]), "eps": 1e-8, "fused": True}
         self.adam_generator = torch.optim.Adam(self.generator.parameters(), lr=t["generator_rate"], **betas)
-        ties = list(self.discriminator.crf.parameters())
+        transitions = list(self.discriminator.crf.parameters())
         trunk = [p for name, p in self.discriminator.named_parameters() if not name.startswith("crf.")]
         rate = t["discriminator_rate"]
         self.adam_discriminator = torch.optim.Adam(
-            [{"params": trunk, "lr": rate}, {"params": ties, "lr": rate * t["transition_rate_factor"]}], **betas
+            [{"params": trunk, "lr": rate}, {"params": transitions, "lr": rate * t["transition_rate_factor"]}], **betas
         )
 
     def update(self, network, optimiser, loss):
@@ -522,7 +522,7 @@ def main():
             for timing in timings:
                 torch_rounds[timing.device].append(timing.again(arguments.secs))
         load = ours.load()
-        told = {"name": name, "config": config, "parameters": about["parameters"], "load": load, "ours_ms": our_rounds, "torch": []}
+        row = {"name": name, "config": config, "parameters": about["parameters"], "load": load, "ours_ms": our_rounds, "torch": []}
         for timing in timings:
             rounds = torch_rounds[timing.device]
             ratios = [statistics.median(theirs) / statistics.median(own) for theirs, own in zip(rounds, our_rounds)]
@@ -532,8 +532,8 @@ def main():
                 ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f}; {each})"
                 cells[3:6] = [arguments.ours_on, spread(our_rounds), ratio]
             print(f"| {' | '.join(cells)} |", flush=True)
-            told["torch"].append({"device": timing.device, "way": timing.way, "ms": rounds, "our_speed_over_torchs": ratios})
-        left["recipes"].append(told)
+            row["torch"].append({"device": timing.device, "way": timing.way, "ms": rounds, "our_speed_over_torchs": ratios})
+        left["recipes"].append(row)
         ours.leave(arguments.json, left)
     if not good:
         sys.exit("the two programs are not the same")

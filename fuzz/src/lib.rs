@@ -142,7 +142,7 @@ pub fn profile(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// SVG, with its text and the pictures inside it; and what of it is told as not drawn.
+/// SVG, with its text and the pictures inside it; and what of it is reported as not drawn.
 pub fn drawing(bytes: &[u8]) -> Result<(), String> {
     assert!(data::svg_text::not_drawn(bytes) < 1 << 5);
     whole(&Picture::draw(bytes, 32, settings::Fit::Auto, Path::new(ORIGIN)).map_err(message)?);

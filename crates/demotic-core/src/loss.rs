@@ -40,9 +40,9 @@ impl AdversarialKind {
         self == Self::Likelihood
     }
 
-    /// Probability that a patch is real, by its real-or-fake logit `r` in the style that it has or was made
-    /// for: the logistic function, and for least squares, whose targets are 1 and 0, `r` itself within 0 and
-    /// 1.
+    /// Probability that a patch is real, by its real-or-fake logit `r` in the style that it has or was
+    /// generated for: the logistic function, and for least squares, whose targets are 1 and 0, `r` itself
+    /// within 0 and 1.
     ///
     /// # Shapes
     /// `logits`: any; returns likewise, 0 to 1.
@@ -58,8 +58,8 @@ impl AdversarialKind {
     }
 }
 
-/// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was made
-/// for.
+/// The discriminator's loss of each patch, by its real-or-fake logit `r` in the style that it has or was
+/// generated for.
 ///
 /// # Shapes
 /// `logits`: `[b, h, w]`; `real`: likewise, 1 where the patch is real and 0 where it is fake; returns `[b]`,

@@ -114,18 +114,18 @@ impl Fitted {
             }
         }
         // A sum of differences from the middle with independent normal weights has their covariance.
-        let mut drawn = middle.clone();
+        let mut sample = middle.clone();
         for (latent, weight) in near.iter().zip(rng.normals(near.len())) {
             let weight = temperature * each.sqrt() * weight;
-            for ((value, at), middle) in drawn.iter_mut().zip(*latent).zip(&middle) {
+            for ((value, at), middle) in sample.iter_mut().zip(*latent).zip(&middle) {
                 *value += weight * (at - middle);
             }
         }
         let noise = rng.normals(len);
-        for ((value, noise), deviation) in drawn.iter_mut().zip(noise).zip(&self.deviations) {
+        for ((value, noise), deviation) in sample.iter_mut().zip(noise).zip(&self.deviations) {
             *value += temperature * deviation * noise;
         }
-        drawn
+        sample
     }
 }
 
@@ -160,8 +160,8 @@ pub fn sample(
                 .collect(),
         };
         let latents = Tensor::from_data(TensorData::new(latents, [count, z, h, w]), device);
-        let drawn = generator.decode_as(latents, codes.clone().narrow(0, start, count));
-        out.extend(values_of(drawn));
+        let decoded = generator.decode_as(latents, codes.clone().narrow(0, start, count));
+        out.extend(values_of(decoded));
     }
     out
 }
@@ -211,18 +211,18 @@ mod tests {
         let mut rng = Rng::new(2, Stream::TEST, 0);
         let mut there = 0;
         for _ in 0..200 {
-            let drawn = two.draw(&mut rng, 0.0);
-            if drawn[0] > 250.0 {
+            let sample = two.draw(&mut rng, 0.0);
+            if sample[0] > 250.0 {
                 there += 1;
-                assert_eq!(drawn, [500.0, 0.0, 0.0]);
+                assert_eq!(sample, [500.0, 0.0, 0.0]);
             } else {
-                assert!((drawn[0] - 1.0).abs() < 1e-5 && (drawn[2] - 3.0).abs() < 1e-5);
+                assert!((sample[0] - 1.0).abs() < 1e-5 && (sample[2] - 3.0).abs() < 1e-5);
             }
         }
         assert!((60..140).contains(&there), "{there}");
         // Fewer pictures than a window takes.
         let mut rng = Rng::new(3, Stream::TEST, 0);
-        let drawn = fitted(2, &[]).draw(&mut rng, 1.0);
-        assert!((drawn[0] + drawn[1] - 3.0).abs() < 1e-5);
+        let sample = fitted(2, &[]).draw(&mut rng, 1.0);
+        assert!((sample[0] + sample[1] - 3.0).abs() < 1e-5);
     }
 }

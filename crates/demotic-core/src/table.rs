@@ -7,7 +7,7 @@ pub const WHOLE: usize = 0xffff;
 /// Blanks between columns.
 const GAP: usize = 2;
 /// Letters that the topic of a line is padded to.
-const TOPIC: usize = 6;
+pub(crate) const TOPIC: usize = 6;
 /// Stands for the letters that a name was shortened by.
 const CUT: char = '…';
 /// Letters that are two columns wide on a terminal: most of East Asia's and of the emoji.

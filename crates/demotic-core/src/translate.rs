@@ -49,8 +49,8 @@ pub fn translate_into_each(
     let picture = Tensor::<4>::from_data(data, device);
     let n = styles.len();
     let latents = generator.encode(picture.clone()).mean().repeat_dim(0, n);
-    let drawn = generator.decode_as(latents, generator.table_codes(styles));
-    crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), drawn))
+    let decoded = generator.decode_as(latents, generator.table_codes(styles));
+    crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), decoded))
 }
 
 /// Where the style code of a translation comes from.
@@ -162,8 +162,8 @@ fn in_chunks(
     for (chunk, pictures) in pictures.chunks(CHUNK * len).enumerate() {
         let n = pictures.len() / len;
         let data = TensorData::new(pictures.to_vec(), [n, channels, size, size]);
-        let drawn = network(chunk * CHUNK, Tensor::from_data(data, device));
-        out.extend(crate::arrays::values_of(drawn));
+        let generated = network(chunk * CHUNK, Tensor::from_data(data, device));
+        out.extend(crate::arrays::values_of(generated));
     }
     out
 }
@@ -290,9 +290,9 @@ impl Framed {
         square.planes(self.channels, self.background)
     }
 
-    /// The translated square at the input's size. Laid on the background, it shows what the generator drew
-    /// wherever alpha allows: colour is `background + (drawn - background) / alpha`, in range. A generator of
-    /// rgba has drawn the transparency itself; then there is no rule.
+    /// The translated square at the input's size. Laid on the background, it shows what was generated where
+    /// alpha allows: colour is `background + (generated - background) / alpha`, in range. A generator of rgba
+    /// generates the transparency itself; then there is no rule.
     ///
     /// # Shapes
     /// `translated`: `[c, size_px, size_px]` in [-1, 1].
@@ -315,17 +315,17 @@ impl Framed {
                 premultiplied.extend(pixel(y * side + x));
             }
         }
-        let drawn = Picture {
+        let generated = Picture {
             width_px: width.to_u32(),
             height_px: height.to_u32(),
             premultiplied,
         };
-        drawn.resized(self.original.width_px, self.original.height_px)
+        generated.resized(self.original.width_px, self.original.height_px)
     }
 
     fn back_with_alpha(&self, translated: &[f32]) -> Unframed {
         let plane = self.size_px as usize * self.size_px as usize;
-        let drawn = self.unfitted(|place| {
+        let generated = self.unfitted(|place| {
             let value = |c: usize| translated[c * plane + place];
             let [red, green, blue] = [0, 1, 2].map(|c| {
                 let [colour, _] = multiplied(value(c), value(3), self.background[c]);
@@ -333,10 +333,10 @@ impl Framed {
             });
             [red, green, blue, to_byte(value(3))]
         });
-        let rgba = drawn.straight_rgba();
+        let rgba = generated.straight_rgba();
         Unframed {
-            width_px: drawn.width_px,
-            height_px: drawn.height_px,
+            width_px: generated.width_px,
+            height_px: generated.height_px,
             is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
             rgba,
             hidden_share: 0.0,
@@ -345,18 +345,22 @@ impl Framed {
 
     fn back_on_ground(&self, translated: &[f32], rule: AlphaRule) -> Unframed {
         let plane = self.size_px as usize * self.size_px as usize;
-        let drawn = self.unfitted(|place| {
+        let generated = self.unfitted(|place| {
             let channel = |c: usize| to_byte(translated[c * plane + place]);
             [channel(0), channel(1), channel(2), 255]
         });
-        let (width, height) = (drawn.width_px, drawn.height_px);
-        let mut rgba = drawn.premultiplied;
+        let (width, height) = (generated.width_px, generated.height_px);
+        let mut rgba = generated.premultiplied;
         let pixels = rgba.as_chunks_mut::<4>().0;
         let originals = self.original.premultiplied.as_chunks::<4>().0;
         let count = pixels.len().to_f32();
         let hidden = pixels.iter().zip(originals);
-        let hidden = hidden.filter(|(drawn, original)| {
-            is_hidden([drawn[0], drawn[1], drawn[2]], original[3], self.background)
+        let hidden = hidden.filter(|(generated, original)| {
+            is_hidden(
+                [generated[0], generated[1], generated[2]],
+                original[3],
+                self.background,
+            )
         });
         let hidden_share = hidden.count().to_f32() / count;
         let rule = rule.settled(|| hidden_share);
@@ -466,7 +470,7 @@ impl Framed {
         let laid = |seen: &[f32], i: usize, c: usize, j: usize| {
             (seen[c * width + j] + change.at(planes, i, c, j)).clamp(-1.0, 1.0)
         };
-        let drawn = |seen: &[f32], i: usize, j: usize| {
+        let generated = |seen: &[f32], i: usize, j: usize| {
             [0, 1, 2].map(|c| to_byte(laid(seen, i, c.min(planes - 1), j)))
         };
         let room = || vec![0.0; planes * width];
@@ -478,7 +482,7 @@ impl Framed {
                 channels.write(row, background, seen);
                 let pixels = row.as_chunks::<4>().0.iter().enumerate();
                 let hidden = |(j, pixel): &(usize, &[u8; 4])| {
-                    is_hidden(drawn(seen, i, *j), pixel[3], background)
+                    is_hidden(generated(seen, i, *j), pixel[3], background)
                 };
                 pixels.filter(hidden).count()
             });
@@ -492,7 +496,7 @@ impl Framed {
                 *pixel = if channels == Channels::Rgba {
                     straight([0, 1, 2, 3].map(|c| laid(seen, i, c, j)), background)
                 } else {
-                    on_ground(drawn(seen, i, j), pixel[3], background, rule)
+                    on_ground(generated(seen, i, j), pixel[3], background, rule)
                 };
             }
         });
@@ -512,9 +516,9 @@ impl Framed {
 
 /// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
 /// for none; never less than what it takes to show that difference.
-fn paint(drawn: [u8; 3], background: [u8; 3]) -> u32 {
+fn paint(generated: [u8; 3], background: [u8; 3]) -> u32 {
     let difference = (0..3)
-        .map(|c| u32::from(drawn[c].abs_diff(background[c])))
+        .map(|c| u32::from(generated[c].abs_diff(background[c])))
         .max()
         .unwrap_or(0);
     match difference.saturating_sub(PAINT) {
@@ -524,21 +528,21 @@ fn paint(drawn: [u8; 3], background: [u8; 3]) -> u32 {
 }
 
 /// Whether the input's own alpha would hide what the translation paints.
-fn is_hidden(drawn: [u8; 3], alpha: u8, background: [u8; 3]) -> bool {
-    alpha < 64 && paint(drawn, background) > 0
+fn is_hidden(generated: [u8; 3], alpha: u8, background: [u8; 3]) -> bool {
+    alpha < 64 && paint(generated, background) > 0
 }
 
-/// A pixel that was drawn on the background, with the transparency that a rule gives it, colour not
+/// A pixel that was generated on the background, with the transparency that a rule gives it, colour not
 /// multiplied.
-fn on_ground(drawn: [u8; 3], alpha: u8, background: [u8; 3], rule: AlphaRule) -> [u8; 4] {
+fn on_ground(generated: [u8; 3], alpha: u8, background: [u8; 3], rule: AlphaRule) -> [u8; 4] {
     let kept = u32::from(alpha);
     let alpha = match rule {
-        AlphaRule::Redraw => kept.max(paint(drawn, background)),
+        AlphaRule::Redraw => kept.max(paint(generated, background)),
         AlphaRule::Keep | AlphaRule::Auto => kept,
     };
     let colour = |c: usize| {
         let behind = i32::from(background[c]);
-        let offset = (i32::from(drawn[c]) - behind) * 255;
+        let offset = (i32::from(generated[c]) - behind) * 255;
         offset
             .checked_div(alpha.to_i32())
             .map_or(0, |o| (behind + o).clamp(0, 255).to_u8())
@@ -609,8 +613,8 @@ mod tests {
         let inside = (6 * SIDE + 6) as usize * 4;
         let beside = (6 * SIDE + 13) as usize * 4;
         let colours = |(framed, square): (Framed, Vec<f32>)| {
-            let drawn = framed.laid_back(&square, filter, AlphaRule::Keep);
-            [inside, beside].map(|place| drawn.rgba[place])
+            let generated = framed.laid_back(&square, filter, AlphaRule::Keep);
+            [inside, beside].map(|place| generated.rgba[place])
         };
         // A smear on the right side: put back; the fill stays, but for what is no change.
         let smear = |x: u32, y: u32| (4..12).contains(&y) && x > 4;
@@ -625,11 +629,11 @@ mod tests {
         // A third of what is enclosed is painted: all of it has the colour, but for what is no change.
         let third = |x: u32, y: u32| (5..7).contains(&x) && (5..11).contains(&y);
         let (framed, square) = painted(&third);
-        let drawn = framed.laid_back(&square, filter, AlphaRule::Keep).rgba;
-        let pixels = [[5, 5], [6, 6], [10, 10]].map(|[x, y]| drawn[4 * (y * 16 + x)]);
+        let generated = framed.laid_back(&square, filter, AlphaRule::Keep).rgba;
+        let pixels = [[5, 5], [6, 6], [10, 10]].map(|[x, y]| generated[4 * (y * 16 + x)]);
         // Of 255 what the little of 36 pixels, 0.72, is beside 12 changes of 2.
         assert_eq!(pixels, [7; 3]);
-        assert_eq!(drawn[beside], 255);
+        assert_eq!(generated[beside], 255);
     }
 
     #[test]
@@ -740,9 +744,9 @@ mod tests {
             (-1.0, -1.0, [0; 4]),
             (-1.0, 0.0, [0, 0, 0, 128]),
         ] {
-            let drawn = [colour, colour, colour, alpha].map(|v: f32| vec![v; 64]);
-            let drawn = sticker.back(&drawn.concat(), AlphaRule::Keep);
-            assert_eq!(drawn.rgba[..4], pixel, "{colour} {alpha}");
+            let generated = [colour, colour, colour, alpha].map(|v: f32| vec![v; 64]);
+            let generated = sticker.back(&generated.concat(), AlphaRule::Keep);
+            assert_eq!(generated.rgba[..4], pixel, "{colour} {alpha}");
         }
         let grey = framed(Channels::Grey);
         let back = grey.back(&vec![0.2; 64], AlphaRule::Redraw);

@@ -64,7 +64,7 @@ pub const GRIDS: [[usize; 4]; 4] = [
     [64, 8, 64, 64],
 ];
 
-/// The sizes at which every implementation is held against float64: ragged, tiny, and long.
+/// The sizes at which every implementation is compared with float64: ragged, tiny, and long.
 pub const SHAPES: [Case; 14] = [
     Case::new(1, 5, 2),
     Case::new(2, 3, 3),

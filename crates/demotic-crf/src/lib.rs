@@ -20,7 +20,7 @@ pub mod oracle;
 pub mod remote {
     #[cfg(feature = "wgpu")]
     pub use crate::op::remote::receive_on_cube;
-    pub use crate::op::remote::{Far, SOURCE, is_flex, receive_on_flex, send, tell};
+    pub use crate::op::remote::{Far, SOURCE, is_flex, receive_on_flex, register, send};
 }
 /// Shaders as texts with constants put in: the kernels of `demotic-core` are of the same kind.
 #[cfg(feature = "wgpu")]

@@ -1,5 +1,5 @@
 //! The CRF in float64, written from the formula in log space with plain loops. Shares no code with the rest
-//! of the crate; tests and `demotic doctor` hold every implementation against it.
+//! of the crate; tests and `demotic doctor` compare every implementation with it.
 
 #![allow(clippy::needless_range_loop, reason = "the indices are the formula's")]
 

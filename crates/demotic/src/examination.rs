@@ -76,10 +76,10 @@ fn quickly(chosen: &Chosen) -> Result<()> {
 pub(crate) fn examined(
     args: &DoctorArgs,
     config: &Config,
-    tell: &mut dyn FnMut(Finding) -> Result<()>,
+    report: &mut dyn FnMut(Finding) -> Result<()>,
 ) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
-    tell(Finding::Opened {
+    report(Finding::Opened {
         device: chosen.description.clone(),
         shader_language: device::shader_language(&chosen.device),
     })?;
@@ -88,7 +88,7 @@ pub(crate) fn examined(
     } else {
         Depth::Whole(config)
     };
-    let mut told = Ok(());
+    let mut reported = Ok(());
     let diagnosis = examine(&chosen, depth, &mut |progress| {
         let finding = match progress {
             Progress::Begins(number, count, name) => Finding::Begins {
@@ -98,12 +98,12 @@ pub(crate) fn examined(
             },
             Progress::Ended(check) => Finding::Ended(check.clone()),
         };
-        if told.is_ok() {
-            told = tell(finding);
+        if reported.is_ok() {
+            reported = report(finding);
         }
     })?;
-    told?;
-    tell(Finding::Last(Last::Whole(Box::new(diagnosis))))
+    reported?;
+    report(Finding::Last(Last::Whole(Box::new(diagnosis))))
 }
 
 /// The process that may be killed: reports every finding to the one that started it, and ends well once it
@@ -111,8 +111,8 @@ pub(crate) fn examined(
 pub(crate) fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
     end_with_the_watcher();
     // A driver may leave half a line of its own on standard output.
-    let mut tell = |finding: Finding| say(&format!("\n{}\n", serde_json::to_string(&finding)?));
-    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, config, &mut tell))) {
+    let mut report = |finding: Finding| say(&format!("\n{}\n", serde_json::to_string(&finding)?));
+    let last = match catch_unwind(AssertUnwindSafe(|| examined(args, config, &mut report))) {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => Last::Refused {
             message: error.to_string(),
@@ -120,7 +120,7 @@ pub(crate) fn be_watched(args: &DoctorArgs, config: &Config) -> Result<()> {
         },
         Err(payload) => Last::Panicked(demotic_core::panic_line(&*payload)),
     };
-    tell(Finding::Last(last))
+    report(Finding::Last(last))
 }
 
 /// Ends this process when the one that started it ends, however that does: the pipe between them closes.

@@ -75,9 +75,9 @@ pub(crate) fn greeting(
     lines.extend(of("names").into_iter().map(|text| format!("names  {text}")));
     // What was left out of the pictures, and what may be wrong with them.
     for topic in ["left", "warn"] {
-        let told = of(topic);
-        if let Some(first) = told.first() {
-            let more = match told.len() - 1 {
+        let texts = of(topic);
+        if let Some(first) = texts.first() {
+            let more = match texts.len() - 1 {
                 0 => String::new(),
                 more => format!("({more} more in log.txt) "),
             };
@@ -134,9 +134,9 @@ mod tests {
     #[test]
     fn names_that_do_not_fit_are_counted() {
         let names = ["noto", "openmoji", "fluent-high-contrast"].map(str::to_owned);
-        let told = [43, 42, 31, 3].map(|columns| listed("data   ", &names, columns));
+        let reported = [43, 42, 31, 3].map(|columns| listed("data   ", &names, columns));
         assert_eq!(
-            told,
+            reported,
             [
                 "data   noto, openmoji, fluent-high-contrast",
                 "data   noto, openmoji and 1 more",
@@ -153,27 +153,27 @@ mod tests {
             let lines = topics.split(' ').map(|topic| format!("{topic:<6} text"));
             few(lines.collect())
         };
-        let told = |lines: Vec<String>| -> String {
+        let reported = |lines: Vec<String>| -> String {
             let words = lines.iter().filter_map(|line| line.split(' ').next());
             words.collect::<Vec<_>>().join(" ")
         };
         let usual = "run device data train set names warn more";
-        assert_eq!(told(of(usual)), usual);
+        assert_eq!(reported(of(usual)), usual);
         assert_eq!(
-            told(of("run device data train set names left warn more")),
+            reported(of("run device data train set names left warn more")),
             "run device data train names left warn more"
         );
         let all = of("run device data train size time set names left warn more");
         assert_eq!(all.len(), LINES);
-        assert_eq!(told(all), "run device data train time left warn more");
+        assert_eq!(reported(all), "run device data train time left warn more");
     }
 
     #[test]
     fn numbers_have_their_thousands_apart() {
-        let told: Vec<String> = [0, 12, 999, 1000, 1_234_567]
+        let reported: Vec<String> = [0, 12, 999, 1000, 1_234_567]
             .into_iter()
             .map(thousands)
             .collect();
-        assert_eq!(told, ["0", "12", "999", "1,000", "1,234,567"]);
+        assert_eq!(reported, ["0", "12", "999", "1,000", "1,234,567"]);
     }
 }

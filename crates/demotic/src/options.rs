@@ -28,9 +28,6 @@ pub(crate) fn settings(file: Option<&Path>, assignments: &[String]) -> Result<Co
     })
 }
 
-/// Folder of numbered runs, in the working directory.
-const RUNS: &str = "runs";
-
 /// Where the run goes.
 #[derive(Debug)]
 pub(crate) enum Target {
@@ -65,7 +62,7 @@ impl TrainPlan {
         let (config, target) = if args.resume {
             let folder = match &args.out {
                 Some(out) => out.clone(),
-                None => run::newest(Path::new(RUNS), &name)?,
+                None => run::newest(Path::new(run::RUNS), &name)?,
             };
             (run::config(&folder)?, Target::Existing(folder))
         } else {
@@ -99,7 +96,7 @@ impl TrainPlan {
                 }
                 Some(out) => Target::Folder(out.clone()),
                 None => Target::Numbered {
-                    root: RUNS.into(),
+                    root: run::RUNS.into(),
                     name,
                 },
             };

@@ -54,7 +54,7 @@ pub(crate) fn note(text: &str) {
 
 /// Writes to standard output for whoever still looks. Work that takes hours does not end because a pipe was
 /// closed or a terminal went away: what it says is in its files, too.
-pub(crate) fn tell(text: &str) {
+pub(crate) fn report(text: &str) {
     let _ = say(text);
 }
 
@@ -110,22 +110,22 @@ mod tests {
 
     #[test]
     fn sizes_carry_their_units() {
-        let told: Vec<String> = [0, 32 << 10, (3 << 30) / 2, 25_128_000_000, 1 << 60]
+        let reported: Vec<String> = [0, 32 << 10, (3 << 30) / 2, 25_128_000_000, 1 << 60]
             .into_iter()
             .map(bytes)
             .collect();
         assert_eq!(
-            told,
+            reported,
             ["0 B", "32 KiB", "1.50 GiB", "23.4 GiB", "1048576 TiB"]
         );
     }
 
     #[test]
     fn durations_carry_their_units() {
-        let told: Vec<String> = [0.4, 59.6, 425.0, 11_520.0, 360_000.0]
+        let reported: Vec<String> = [0.4, 59.6, 425.0, 11_520.0, 360_000.0]
             .into_iter()
             .map(duration)
             .collect();
-        assert_eq!(told, ["0s", "1m00s", "7m05s", "3h12m", "100h00m"]);
+        assert_eq!(reported, ["0s", "1m00s", "7m05s", "3h12m", "100h00m"]);
     }
 }

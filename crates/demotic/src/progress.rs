@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{INTERRUPTED, io};
-use crate::output::{duration, tell, wrapped};
+use crate::output::{duration, report, wrapped};
 use crate::terminal::{Terminal, fitted, spark};
 
 /// Meaning of the columns of [`tick_line`], as the header states it.
@@ -129,14 +129,14 @@ impl Journal {
         if matches!(self.voice, Voice::Short | Voice::Explained) {
             let text = wrapped(text.trim_end(), self.terminal.width());
             let text = self.terminal.painted(&text);
-            self.bar.suspend(|| tell(&format!("{text}\n")));
+            self.bar.suspend(|| report(&format!("{text}\n")));
         }
     }
 
     /// An object for a program that reads the screen.
     pub(crate) fn emit(&self, record: &impl Serialize) -> Result<()> {
         if self.voice == Voice::Json {
-            tell(&format!("{}\n", serde_json::to_string(record)?));
+            report(&format!("{}\n", serde_json::to_string(record)?));
         }
         Ok(())
     }
@@ -315,7 +315,7 @@ fn phases(phases: &Phases) -> String {
         ms(phases.discriminator_forward_secs),
         ms(phases.discriminator_backward_secs),
         ms(phases.discriminator_step_secs),
-        ms(phases.judge_forward_secs)
+        ms(phases.generator_losses_secs)
     )
 }
 
@@ -422,12 +422,12 @@ impl Drop for InterruptGuard {
 /// Told when a person, or the system, asks the process to end; asked twice, it ends at once.
 pub(crate) fn stop_requests() -> Result<mpsc::Receiver<()>> {
     static ASKED: AtomicBool = AtomicBool::new(false);
-    let (tell, stop) = mpsc::channel();
+    let (asking, stop) = mpsc::channel();
     ctrlc::set_handler(move || {
         if ASKED.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(INTERRUPTED));
         }
-        let _ = tell.send(());
+        let _ = asking.send(());
     })
     .map_err(|e| anyhow::anyhow!("cannot listen for Ctrl-C: {e}"))?;
     Ok(stop)
@@ -472,11 +472,11 @@ mod tests {
     fn a_short_line_fits_its_terminal_and_says_more_in_a_wider_one() {
         let errors = [0.5, 0.25, 0.125];
         let mut before = 0;
-        for (columns, told) in [(80, "D 0.75/0.25"), (120, "s/kimg"), (200, "d_mix 1.00")] {
+        for (columns, reported) in [(80, "D 0.75/0.25"), (120, "s/kimg"), (200, "d_mix 1.00")] {
             for (step, steps) in [(5, 1000), (100_000, 100_000)] {
                 let line = short_line(&tick(step), steps, &errors, columns);
                 let width = line.chars().count();
-                let is_told = steps > 1000 || line.contains(told);
+                let is_told = steps > 1000 || line.contains(reported);
                 assert!(width <= columns && is_told, "{columns}: {line}");
                 assert!(line.ends_with("left 2m39s"), "{line}");
             }
@@ -531,7 +531,7 @@ mod tests {
                 && late.contains("wait  1.5%  mem   300 MiB"),
             "{late}"
         );
-        // What a run has beyond the common figures is told, and no more.
+        // What a run has beyond the common figures is reported, and no more.
         let mut guided = tick(5);
         (guided[Figure::GStyle], guided.device_memory_bytes) = (1.25, Some(77 << 20));
         let line = tick_line(&guided, 1000);

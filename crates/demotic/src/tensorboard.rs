@@ -268,14 +268,17 @@ mod tests {
             [Some(0), Some(100), Some(200), Some(300)]
         );
         assert!(all[0].ends_with(VERSION));
-        let told = |payload: &[u8], tag: &str, value: f32| {
+        let reported = |payload: &[u8], tag: &str, value: f32| {
             let mut wanted = vec![tag.len().to_u8()];
             wanted.extend(tag.as_bytes());
             wanted.push(0x15);
             wanted.extend(value.to_le_bytes());
             payload.windows(wanted.len()).any(|window| window == wanted)
         };
-        assert!(told(all[2], "train/d_real", 200.0) && told(all[2], "train/phases/g_secs", 0.25));
+        assert!(
+            reported(all[2], "train/d_real", 200.0)
+                && reported(all[2], "train/phases/g_secs", 0.25)
+        );
         assert!(!all[2].windows(4).any(|w| w == b"step"));
         // Cut at any byte, then opened at step 200: whole records up to there, and no more.
         let ends: Vec<usize> = (1..=4)

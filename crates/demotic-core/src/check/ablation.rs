@@ -44,7 +44,7 @@ pub struct Plan {
     /// Keys of a training configuration that all variants share.
     #[serde(default)]
     pub base: Settings,
-    /// The first is what the others are held against. Those of `[sweep]` follow those that are named.
+    /// The first is what the others are compared with. Those of `[sweep]` follow those that are named.
     #[serde(default, rename = "variant", serialize_with = "named")]
     pub variants: Vec<Variant>,
     /// Settings that are gone through.
@@ -1168,7 +1168,7 @@ mod tests {
         assert_ne!(drawn(1), drawn(2));
         let all = Plan::parse(&text("random = 99")).expect("more than there are");
         assert_eq!(all.variants, grid.variants);
-        for (more, told) in [
+        for (more, reported) in [
             ("random = 0", "sweep.random"),
             ("patience = -1", "patience"),
             ("colour = 3", "colour"),
@@ -1179,7 +1179,7 @@ mod tests {
             ),
         ] {
             let refused = Plan::parse(&text(more)).expect_err(more).to_string();
-            assert!(refused.contains(told), "{refused}");
+            assert!(refused.contains(reported), "{refused}");
         }
         let empty = Plan::parse("seeds = [1]\n[sweep.keys]\n\"loss.cycle\" = []\n");
         assert!(
@@ -1224,13 +1224,13 @@ mod tests {
         assert_eq!(of("l1").order(), [2, 0, 1]);
         assert_eq!(of("ssim").order(), [0, 2, 1]);
         let comparison = of("l1");
-        let told: Vec<Option<String>> = plan
+        let reported: Vec<Option<String>> = plan
             .variants
             .iter()
             .map(|v| comparison.validated(v))
             .collect();
         assert_eq!(
-            told,
+            reported,
             [
                 Some("l1 0.7500 ± 3.1765".to_owned()),
                 None,

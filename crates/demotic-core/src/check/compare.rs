@@ -679,13 +679,13 @@ mod tests {
             outcome("fast", Some(measured(&[2.0; 8], 0.0, 0.0))),
             outcome("middle", Some(measured(&[3.0; 8], 0.0, 0.0))),
         ];
-        let told: Vec<(String, String, f64)> = ranking(&all)
+        let reported: Vec<(String, String, f64)> = ranking(&all)
             .into_iter()
             .map(|f| (f.fast, f.slow, (f.times * 1e9).round() / 1e9))
             .collect();
         let expected =
             [("slow", 3.0), ("middle", 1.5)].map(|(slow, x)| ("fast".into(), slow.into(), x));
-        assert_eq!(told, expected);
+        assert_eq!(reported, expected);
         assert!(ranking(&all[1..2]).is_empty() && ranking(&all[..1]).is_empty());
     }
 

@@ -28,7 +28,7 @@ const ALIGNED_OVERLAP: f32 = 0.8;
 const OVERLAP_PAIRS: usize = 256;
 /// Difference of two styles' bars, as a share of the square, from which on they are warned about.
 const BARS_DIFFER: f32 = 0.1;
-/// Warnings of one kind; what more there are is told in one.
+/// Warnings of one kind; what more there are is reported in one.
 const NAMED: usize = 3;
 /// One copy of a training picture in so many held-out ones passes: of the built-in emoji, a few are drawn
 /// alike in some style.

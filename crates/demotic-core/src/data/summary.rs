@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::layout;
 use super::passed_over::PassedOver;
 use super::source::StyleInfo;
-use crate::table::{Column, Table, WHOLE};
+use crate::table::{Column, TOPIC, Table, WHOLE};
 
 /// What equal names mean for two styles: whether one was drawn over the other, by the mean overlap of
 /// silhouettes over training pairs.
@@ -39,8 +39,6 @@ impl std::fmt::Display for PairKind {
 const NAMES_SHOWN: usize = 20;
 /// Most pairs of styles with a line of their own: those of eight styles.
 const PAIRS_SHOWN: usize = 28;
-/// Letters of the column of topics.
-const TOPIC: usize = 6;
 /// Letters that names are shortened to at most, in a narrow terminal.
 const NAME_LEAST: usize = 8;
 

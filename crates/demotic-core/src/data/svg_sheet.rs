@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use resvg::usvg::roxmltree::{Document, Node};
 
-/// Most times that a selector is held against an element, parents tried among them.
+/// Most times that a selector is compared with an element, parents tried among them.
 const MAX_MATCHES: u64 = 1 << 29;
 /// Most parts of one selector: the library goes from part to part on the stack.
 const MAX_PARTS: usize = 64;

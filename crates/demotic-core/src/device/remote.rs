@@ -285,12 +285,12 @@ pub(super) fn waited<T>(coming: impl Future<Output = T>) -> T {
 
 /// Runs something that waits for another machine, on a thread that is left behind where it waits too long.
 fn within<T: Send + 'static>(secs: u64, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (tell, told) = mpsc::channel();
+    let (ended, waiting) = mpsc::channel();
     thread::spawn(move || {
         // Nobody listens any more where it took too long.
-        let _ = tell.send(work());
+        let _ = ended.send(work());
     });
-    told.recv_timeout(Duration::from_secs(secs)).ok()
+    waiting.recv_timeout(Duration::from_secs(secs)).ok()
 }
 
 /// Opens a device of another machine by its name.
@@ -310,7 +310,7 @@ pub(super) fn open(asked: &str) -> Result<Chosen, Error> {
         runtime: lent.runtime,
         is_software: lent.is_software,
     };
-    demotic_crf::remote::tell(&device, far);
+    demotic_crf::remote::register(&device, far);
     let name = place.to_string();
     let description = format!("{name}: there {}", lent.description);
     let client = client()?;

@@ -29,10 +29,12 @@ pub(super) fn graph(config: &GeneratorConfig, weights: &Arrays) -> Graph {
     let code = network
         .graph
         .node("Gather", &[&table, STYLE], &[("axis", Int(0))]);
-    let drawn = network.decoded(config, &latent, &code);
+    let decoded = network.decoded(config, &latent, &code);
     match config.filter {
-        FilterKind::On => network.lay_in(&drawn, config.filter_scalars()),
-        FilterKind::Off => network.graph.last_node("Identity", &[&drawn], TRANSLATION),
+        FilterKind::On => network.lay_in(&decoded, config.filter_scalars()),
+        FilterKind::Off => network
+            .graph
+            .last_node("Identity", &[&decoded], TRANSLATION),
     }
     network.graph
 }
@@ -231,7 +233,7 @@ impl Network {
         }
     }
 
-    /// What is drawn of a latent by a code: `[batch, channels, height, width]`.
+    /// What a latent is decoded to, by a code: `[batch, channels, height, width]`.
     fn decoded(&mut self, config: &GeneratorConfig, latent: &str, code: &str) -> String {
         let mut x = match config.kind {
             GeneratorKind::Conv => self.conv(latent, "from_latent"),
@@ -348,11 +350,11 @@ impl Network {
 /// `-|c_i - c_j|`, a matrix a line. Every runtime has it, on every device; it takes `4 * height * width *
 /// (height + width)` bytes a picture.
 impl Network {
-    fn lay_in(&mut self, drawn: &str, filter: Filter) {
-        let change = self.two("Sub", drawn, PICTURE);
+    fn lay_in(&mut self, decoded: &str, filter: Filter) {
+        let change = self.two("Sub", decoded, PICTURE);
         let cost = self.cost_a_pixel(filter);
-        let rows = self.line_weights(drawn, 3, &cost, filter);
-        let columns = self.line_weights(drawn, 2, &cost, filter);
+        let rows = self.line_weights(decoded, 3, &cost, filter);
+        let columns = self.line_weights(decoded, 2, &cost, filter);
         // Lines as the rows of matrices, channels as their columns.
         let turn = |network: &mut Self, x: &str, order: &[i64]| {
             network
@@ -387,10 +389,10 @@ impl Network {
     }
 
     /// The weights of each pixel of a line for each other, `[b, lines, length, length]`; they add up to 1.
-    fn line_weights(&mut self, drawn: &str, axis: i64, cost: &str, filter: Filter) -> String {
+    fn line_weights(&mut self, decoded: &str, axis: i64, cost: &str, filter: Filter) -> String {
         let mut costs = cost.to_owned();
         // Also where nothing stops it: the steps have the extents of a difference.
-        let edges = [(PICTURE, filter.edge), (drawn, filter.edge_fake)];
+        let edges = [(PICTURE, filter.edge), (decoded, filter.edge_fake)];
         for (picture, edge) in edges {
             let later = self.slice(picture, axis, [1, i64::MAX]);
             let earlier = self.slice(picture, axis, [0, -1]);

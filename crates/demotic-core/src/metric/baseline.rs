@@ -158,7 +158,7 @@ impl<'a> Nearest<'a> {
         assert_eq!(pictures.len() % len, 0, "pictures of another size");
         let items = view.items(from);
         let count = pictures.len() / len;
-        // Composed once a training picture, held against all: [item][picture], then turned round.
+        // Composed once a training picture, compared with all: [item][picture], then turned round.
         let by_item: Vec<Vec<f32>> = items
             .par_iter()
             .map(|&item| {

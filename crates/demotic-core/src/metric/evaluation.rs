@@ -1,4 +1,4 @@
-//! Translations of pictures that training never saw, held against the true picture and against the baselines.
+//! Translations of pictures that training never saw, compared with the true picture and the baselines.
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
@@ -53,7 +53,7 @@ pub struct Unpaired {
     pub to: String,
     /// Pictures of the source style, translated.
     pub n: usize,
-    /// Pictures of the target style that they are held against.
+    /// Pictures of the target style that they are compared with.
     pub against: usize,
     /// The translator; `None` (`null`) if only the input was asked for.
     pub model: Option<SetMeasured>,
@@ -214,10 +214,10 @@ pub fn evaluate<E>(
                     rows[Method::Nearest].add(&looked(pictures), &truths);
                 }
                 if let Some(translate) = &mut translate {
-                    let drawn = translate(&seen, &paired, from, to)?;
-                    if !drawn.is_empty() {
-                        rows[Method::Model].add(&looked(dataset.shown(&drawn)), &truths);
-                        rows[Method::Model].add_alpha(&alpha(dataset, &drawn), &true_alpha, side);
+                    let fakes = translate(&seen, &paired, from, to)?;
+                    if !fakes.is_empty() {
+                        rows[Method::Model].add(&looked(dataset.shown(&fakes)), &truths);
+                        rows[Method::Model].add_alpha(&alpha(dataset, &fakes), &true_alpha, side);
                     }
                 }
                 true_pooled.extend(truths.seen.into_iter().flat_map(|seen| seen.pooled));
@@ -359,7 +359,7 @@ pub fn from_prior<E>(
             let distances = nearest_l1(dataset, style, pictures);
             Some(bootstrap.mean(&distances, &of_family)?.estimate())
         };
-        let drawn = |pictures: &[f32]| {
+        let of_samples = |pictures: &[f32]| {
             let pictures = dataset.shown(pictures);
             Some(SampleMeasured {
                 kid: measured(&pictures)?.kid,
@@ -371,8 +371,8 @@ pub fn from_prior<E>(
             Some(FromPrior {
                 style: info.name.clone(),
                 n,
-                normal: drawn(&normal)?,
-                fitted: drawn(&fitted)?,
+                normal: of_samples(&normal)?,
+                fitted: of_samples(&fitted)?,
                 training: measured(&dataset.pictures(style, &trained))?,
                 held_out: NearestMeasured {
                     nearest_l1: nearest(&dataset.pictures(style, held_out))?,
@@ -460,12 +460,12 @@ impl<'a> Sets<'a> {
         }
         let side = self.dataset.size_px() as usize;
         let look = |pictures: &[f32]| pooled(pictures, side);
-        let mut drawn_pooled = Vec::new();
+        let mut translated_pooled = Vec::new();
         if let Some(translate) = translate {
             for chunk in sources.chunks(CHUNK) {
                 let seen = self.dataset.network_pictures(from, chunk);
-                let drawn = translate(&seen, chunk, from, to)?;
-                drawn_pooled.extend(look(&self.dataset.shown(&drawn)));
+                let translated = translate(&seen, chunk, from, to)?;
+                translated_pooled.extend(look(&self.dataset.shown(&translated)));
             }
         }
         let there = look(&self.dataset.pictures(to, targets));
@@ -483,8 +483,8 @@ impl<'a> Sets<'a> {
             to: name(to),
             n: sources.len(),
             against: targets.len(),
-            model: (!drawn_pooled.is_empty())
-                .then(|| measured(&drawn_pooled))
+            model: (!translated_pooled.is_empty())
+                .then(|| measured(&translated_pooled))
                 .flatten(),
             copy,
         }))
@@ -662,7 +662,7 @@ impl std::fmt::Display for Evaluation {
         let width = f.width().unwrap_or(WHOLE);
         let figures = (!(self.directions.is_empty() && self.unpaired.is_empty()))
             .then(|| self.figures(width));
-        let prior = (!self.prior.is_empty()).then(|| self.drawn().fitted(width));
+        let prior = (!self.prior.is_empty()).then(|| self.samples_table().fitted(width));
         let recognition = self.recognition.as_ref();
         let recognition = recognition.map(|recognition| recognition.table().fitted(width));
         let mut all = Fitted::default();
@@ -701,7 +701,7 @@ impl Evaluation {
     }
 
     /// Samples: of each style, each figure of every way to sample.
-    fn drawn(&self) -> Table {
+    fn samples_table(&self) -> Table {
         let mut table = Table::new([
             Column::text("samples").at_least(8),
             Column::figure("n"),
@@ -860,7 +860,7 @@ fn below_headings(rows: &[Row], shown: &[usize]) -> Vec<String> {
 
 /// Most directions with lines of their own: those of eight styles.
 const DIRECTIONS_SHOWN: usize = 56;
-/// What is held against the true picture.
+/// What is compared with the true picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     /// The translation.

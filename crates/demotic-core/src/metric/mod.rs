@@ -1,4 +1,4 @@
-//! How good translations are: differences to the true picture, three baselines to hold them against, and a
+//! How good translations are: differences to the true picture, three baselines to compare them with, and a
 //! distance between two sets of features. Everything here is host arithmetic on composed pictures.
 
 mod baseline;

@@ -86,7 +86,7 @@ pub fn evaluate_translations(
 }
 
 /// Like [`evaluate_translations`] at another size than the networks': pictures of the data set's size are
-/// translated as `demotic translate` does, and held against true pictures of that size. `numbers`: what each
+/// translated as `demotic translate` does, and compared with true pictures of that size. `numbers`: what each
 /// style of the data set is to the generator; `side_px`: what it sees.
 ///
 /// # Panics
@@ -116,18 +116,19 @@ pub fn evaluate_at_size(
             .collect();
         let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();
         let styles = vec![numbers[to]; items.len()];
-        let drawn = translate::translate(generator, device, &squares, side, &styles);
+        let translated = translate::translate(generator, device, &squares, side, &styles);
         let len = generator.channels() * side * side;
-        let back = |(framed, drawn): (Framed, &[f32])| {
-            let drawn = match generator.filter() {
-                Some(filter) => framed.laid_back(drawn, filter, AlphaRule::Keep),
-                None => framed.back(drawn, AlphaRule::Keep),
+        let back = |(framed, translated): (Framed, &[f32])| {
+            let translated = match generator.filter() {
+                Some(filter) => framed.laid_back(translated, filter, AlphaRule::Keep),
+                None => framed.back(translated, AlphaRule::Keep),
             };
-            let straight = RgbaImage::from_raw(drawn.width_px, drawn.height_px, drawn.rgba)
-                .expect("a translation has four bytes a pixel");
+            let straight =
+                RgbaImage::from_raw(translated.width_px, translated.height_px, translated.rgba)
+                    .expect("a translation has four bytes a pixel");
             Picture::from(straight).planes(channels, background)
         };
-        let each = framed.into_iter().zip(drawn.chunks_exact(len));
+        let each = framed.into_iter().zip(translated.chunks_exact(len));
         Ok::<_, Infallible>(each.flat_map(back).collect::<Vec<f32>>())
     };
     let Ok(mut evaluation) = evaluate(dataset, split, Some(&mut translator));

@@ -21,12 +21,12 @@ use crate::translate;
 
 /// Pictures translated and scored at a checkpoint, over all directions.
 const PAIRS: usize = 256;
-/// Pictures of a style that translations into it are held against as a set.
+/// Pictures of a style that translations into it are compared with as a set.
 const SET: usize = 128;
 /// What weighs as much as 1 of the perceptual distance, in `overall`: the damage that moves one by about 1
 /// moves the other by about as much (`docs/scoring.md`).
 const KID_OF_ONE: f64 = 200.0;
-/// Pictures drawn there and back at a checkpoint, over all styles.
+/// Pictures translated there and back at a checkpoint, over all styles.
 const CYCLES: usize = 64;
 
 /// Pictures of one direction.

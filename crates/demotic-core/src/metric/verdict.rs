@@ -13,7 +13,7 @@ type Compared = (
     fn(&Measured) -> Option<Estimate>,
 );
 
-/// What a translation is held against its input in; PSNR says what L1 and SSIM say.
+/// What a translation is compared with its input in; PSNR says what L1 and SSIM say.
 const COMPARED: [Compared; 4] = [
     ("l1", "L1", |m| Some(m.l1)),
     ("ssim", "SSIM", |m| Some(m.ssim)),
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_person_is_told_of_style_colours_and_shapes() {
-        let told = |model: Measured, copy: Measured, remap: f64, kind: PairKind| {
+        let reported = |model: Measured, copy: Measured, remap: f64, kind: PairKind| {
             let mut found = evaluation(Some(model), copy, 60);
             found.directions[0].remap = Some(measured(remap, None));
             found.directions[0].kind = kind;
@@ -242,11 +242,11 @@ mod tests {
         };
         let (near, far) = (measured(0.1, Some(4.0)), measured(0.2, Some(9.0)));
         assert_eq!(
-            told(near, far, 0.15, PairKind::Aligned).as_deref(),
+            reported(near, far, 0.15, PairKind::Aligned).as_deref(),
             Some("translations look like the style; colours are mostly right; shapes are kept")
         );
         assert_eq!(
-            told(far, near, 0.15, PairKind::Aligned).as_deref(),
+            reported(far, near, 0.15, PairKind::Aligned).as_deref(),
             Some(
                 "translations look no more like the style than their inputs; colours are often wrong; shapes suffer"
             )
@@ -254,7 +254,7 @@ mod tests {
         // Where styles are drawn anew, pixels say nothing; without KID the perceptual distance speaks.
         let (near, far) = (measured(0.15, None), measured(0.2, None));
         assert_eq!(
-            told(near, far, 0.1, PairKind::Loose).as_deref(),
+            reported(near, far, 0.1, PairKind::Loose).as_deref(),
             Some("translations look somewhat like the style")
         );
         assert_eq!(evaluation(None, far, 60).plainly(), None);

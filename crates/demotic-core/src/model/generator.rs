@@ -314,7 +314,7 @@ impl Generator {
             .tanh()
     }
 
-    /// How translations are laid into their inputs; `None` where they are what the decoder draws.
+    /// How translations are laid into their inputs; `None` where they are the decoder's output.
     pub fn filter(&self) -> Option<Filter> {
         self.filter
     }

@@ -358,7 +358,7 @@ pub(crate) fn clipping(norm: &Tensor<1>, norm_max: f32) -> Option<Tensor<1>> {
     })
 }
 
-/// What an update of all weights at once is told.
+/// What an update of all weights at once takes.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "wgpu"),

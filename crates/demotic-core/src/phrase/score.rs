@@ -23,7 +23,7 @@ use crate::table::{Cell, Column, Fitted, Table, WHOLE};
 /// test split.
 const CHALLENGE: &str = include_str!("../../assets/phrases/challenge.tsv");
 /// Resamples of an interval.
-const RESAMPLES: usize = 1000;
+pub(super) const RESAMPLES: usize = 1000;
 /// Ideas for each of which the speakers make phrases up.
 const SPOKEN_OF: usize = 300;
 /// Temperatures of the curve of quality against diversity.
@@ -827,12 +827,15 @@ mod tests {
             );
         }
         // Nothing is learnt: what is recalled, and nothing made up.
-        let told: Vec<_> = scores
+        let reported: Vec<_> = scores
             .pictures
             .iter()
             .map(|row| (row.language, row.by))
             .collect();
-        assert_eq!(told, Language::ALL.map(|language| (language, "recalled")));
+        assert_eq!(
+            reported,
+            Language::ALL.map(|language| (language, "recalled"))
+        );
         for row in &scores.pictures {
             assert!(row.pictures > 0 && row.specific.value <= row.right.value);
         }

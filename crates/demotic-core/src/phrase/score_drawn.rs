@@ -9,6 +9,7 @@ use super::gallery::Gallery;
 use super::learn::Words;
 use super::memory::{Memory, Origin};
 use super::recall::Recall;
+use super::score::RESAMPLES;
 use super::table::{Phrases, Register};
 use super::text::{fold, split_of_phrase};
 use crate::data::{Dataset, Split};
@@ -22,8 +23,6 @@ use crate::translate::{CodeSource, style_codes};
 
 /// Phrases of each kind that are drawn in each style.
 const PHRASES: usize = 150;
-/// Resamples of an interval.
-const RESAMPLES: usize = 1000;
 
 /// Phrases drawn in one style.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short_and_true() {
-        let told: Vec<String> = [
+        let reported: Vec<String> = [
             0.0,
             0.076_21,
             1.5,
@@ -304,7 +304,7 @@ mod tests {
         .map(number)
         .collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "0", "0.0762", "1.5", "12.3", "148", "2000", "12k", "1.5M", "-0.5", "0.3", "3.0e-6"
             ]

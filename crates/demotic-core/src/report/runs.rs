@@ -19,7 +19,7 @@ pub struct Run {
     /// What sets it apart, in a few words.
     pub about: String,
     /// What came of it, in a few words.
-    pub told: String,
+    pub measured: String,
     /// Its own pages: what each is called, and where it is, relative to this one.
     pub pages: Vec<(String, String)>,
     /// Lines of its `stats.jsonl`.
@@ -84,7 +84,7 @@ impl Runs {
     /// What each run is.
     fn named(&self) -> String {
         let rows = self.runs.iter().fold(String::new(), |rows, run| {
-            let (about, told) = (escape(&run.about), escape(&run.told));
+            let (about, measured) = (escape(&run.about), escape(&run.measured));
             let links = run
                 .pages
                 .iter()
@@ -95,7 +95,7 @@ impl Runs {
             } else {
                 links.join(" ")
             };
-            format!("{rows}<tr><th>{name}<td>{about}<td>{told}</tr>")
+            format!("{rows}<tr><th>{name}<td>{about}<td>{measured}</tr>")
         });
         let notes = self.notes.iter().fold(String::new(), |notes, note| {
             format!("{notes}<p class=\"note\">{}</p>", escape(note))
@@ -219,7 +219,7 @@ mod tests {
         let run = |name: &str| Run {
             name: name.into(),
             about: "loss.cycle=2".into(),
-            told: "l1 0.25".into(),
+            measured: "l1 0.25".into(),
             pages: vec![
                 (name.into(), format!("{name}-1/report.html")),
                 ("seed 2".into(), format!("{name}-2/report.html")),

@@ -62,11 +62,11 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         .chain(also("unpaired"))
         .filter_map(Value::as_object)
         .collect();
-    let drawn: Vec<&Map<String, Value>> = also("prior").filter_map(Value::as_object).collect();
+    let sampled: Vec<&Map<String, Value>> = also("prior").filter_map(Value::as_object).collect();
     // A method is an entry that holds figures by name.
     let mut methods: Vec<&str> = Vec::new();
     let mut figures: BTreeSet<&str> = BTreeSet::new();
-    for direction in translated.iter().chain(&drawn) {
+    for direction in translated.iter().chain(&sampled) {
         for (name, value) in *direction {
             let Some(held) = value
                 .as_object()
@@ -96,7 +96,7 @@ pub(crate) fn tables(evaluation: &Value) -> String {
         let cell = |direction: &Map<String, Value>, method: &str| {
             figure(direction.get(method)?.get(name)?)
         };
-        for (rows, of) in [(&translated, ""), (&drawn, ", of samples")] {
+        for (rows, of) in [(&translated, ""), (&sampled, ", of samples")] {
             let methods: Vec<&str> = methods
                 .iter()
                 .copied()
@@ -323,12 +323,14 @@ mod tests {
             "L1, mean absolute difference ",
             "L1 from the nearest training picture, of samples",
         ];
-        let [kid, drawn, l1, nearest] = captions.map(|name| {
+        let [kid, samples, l1, nearest] = captions.map(|name| {
             let (_, rest) = html.split_once(&format!("<caption>{name}")).expect(name);
             rest.split_once("</table>").expect("an end").0
         });
         assert!(kid.contains("a → b") && !kid.contains("fitted"));
-        assert!(drawn.contains("no input → b") && drawn.contains("<th>fitted prior<th>N(0, 1)"));
+        assert!(
+            samples.contains("no input → b") && samples.contains("<th>fitted prior<th>N(0, 1)")
+        );
         assert!(!l1.contains("no input") && !l1.contains("fitted") && l1.contains("<th>copy"));
         assert!(
             !nearest.contains("a → b")

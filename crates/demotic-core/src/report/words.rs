@@ -115,8 +115,14 @@ fn summary(parts: &[(String, Vec<&Value>)]) -> String {
     }
     let rows = parts.iter().fold(String::new(), |rows, (part, lines)| {
         let last = lines.last().expect("a part has a line");
-        let told = &last["held_out"];
-        let cells = [&last["step"], &last["loss"], &told["first"], &told["five"]].map(cell);
+        let held_out = &last["held_out"];
+        let cells = [
+            &last["step"],
+            &last["loss"],
+            &held_out["first"],
+            &held_out["five"],
+        ]
+        .map(cell);
         let cells = cells.join("<td>");
         format!("{rows}<tr><th>{}<td>{cells}</tr>", escape(part))
     });

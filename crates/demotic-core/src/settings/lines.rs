@@ -42,7 +42,7 @@ impl Lines {
     }
 
     /// [`Lines::at`] for the key that the problem itself names first.
-    pub(super) fn told(&self, problem: String) -> String {
+    pub(super) fn located(&self, problem: String) -> String {
         let key = match problem.strip_prefix("unknown key `") {
             Some(rest) => rest.split('`').next(),
             None => problem.split(':').next(),

@@ -99,8 +99,8 @@ impl Config {
         self.resolved(file, None, assignments)
     }
 
-    /// [`Self::resolve_over`]; problems of a text that is that of the file at `origin` are told with their
-    /// lines.
+    /// [`Self::resolve_over`]; problems of a text that is that of the file at `origin` are reported with
+    /// their lines.
     fn resolved(
         &self,
         file: Option<&str>,
@@ -121,7 +121,7 @@ impl Config {
                     }
                     let mut of_file = drop_removed(&mut given);
                     merge(&mut table, &given, "", &mut of_file);
-                    problems.extend(of_file.into_iter().map(|problem| lines.told(problem)));
+                    problems.extend(of_file.into_iter().map(|problem| lines.located(problem)));
                 }
                 Err(error) => {
                     // It shows the line, with what ends it.
@@ -159,7 +159,7 @@ impl Config {
         match table.try_into::<Self>() {
             Ok(config) => {
                 let found = config.problems().into_iter();
-                problems.extend(found.map(|problem| lines.told(problem)));
+                problems.extend(found.map(|problem| lines.located(problem)));
                 if problems.is_empty() {
                     Ok(config)
                 } else {
@@ -650,16 +650,16 @@ mod tests {
                 .to_string()
         };
         for path in ["C:\\pictures\\own", "C:\\Users\\own"] {
-            let told = refused(format!("[data]\r\nsource = \"{path}\"\r\n").as_bytes());
-            assert!(!told.contains('\r'), "{told:?}");
+            let reported = refused(format!("[data]\r\nsource = \"{path}\"\r\n").as_bytes());
+            assert!(!reported.contains('\r'), "{reported:?}");
             for part in ["own.toml", "line 2", "write a path in '...'"] {
-                assert!(told.contains(part), "{part} in {told}");
+                assert!(reported.contains(part), "{part} in {reported}");
             }
         }
         // Escapes that there are make it two lines; the path is wrong all the same.
-        let told = refused(b"[data]\r\nsource = \"C:\\new\"\r\n");
+        let reported = refused(b"[data]\r\nsource = \"C:\\new\"\r\n");
         for part in ["own.toml, line 2: data.source", "write a path in '...'"] {
-            assert!(told.contains(part), "{part} in {told}");
+            assert!(reported.contains(part), "{part} in {reported}");
         }
         let wide: Vec<u8> = "\u{feff}seed = 3"
             .encode_utf16()
@@ -678,8 +678,8 @@ mod tests {
             std::fs::write(&file, text).expect("it can be written");
             // What is given on the command line is not the file's fault, nor is what follows from it.
             let sets = ["train.batch=-1".to_owned(), "augment.flip=1".to_owned()];
-            let told = Config::load(&file, &sets).expect_err("all of it is wrong");
-            let told = told.to_string();
+            let reported = Config::load(&file, &sets).expect_err("all of it is wrong");
+            let reported = reported.to_string();
             for (line, problem) in [
                 (2, "unknown key `sed`"),
                 (4, "unknown key `train.bacth`"),
@@ -691,13 +691,13 @@ mod tests {
                 (13, "loss.kl: expected 0 or more"),
             ] {
                 let expected = format!("own.toml, line {line}: {problem}");
-                assert!(told.contains(&expected), "{expected} in {told}");
+                assert!(reported.contains(&expected), "{expected} in {reported}");
             }
             assert!(
-                told.contains("configuration: unknown key `augment.flip`"),
-                "{told}"
+                reported.contains("configuration: unknown key `augment.flip`"),
+                "{reported}"
             );
-            assert_eq!(told.matches(", line ").count(), 8, "{told}");
+            assert_eq!(reported.matches(", line ").count(), 8, "{reported}");
         }
     }
 

@@ -296,10 +296,10 @@ mod tests {
             fills_differ(&config, &dataset)
         };
         // OpenMoji has a margin around its drawings, Twemoji has none: .78 and .99 by another program.
-        let told = warning("openmoji-line,twemoji", &[]).expect("they differ");
+        let reported = warning("openmoji-line,twemoji", &[]).expect("they differ");
         assert!(
-            told.starts_with("openmoji-line fills 78 %") && told.contains("twemoji 99 %"),
-            "{told}"
+            reported.starts_with("openmoji-line fills 78 %") && reported.contains("twemoji 99 %"),
+            "{reported}"
         );
         assert_eq!(warning("openmoji-line,openmoji", &[]), None);
         let scaled = ["augment.scale_max=0.4", "augment.affine_prob=0.8"];

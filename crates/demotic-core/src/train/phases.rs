@@ -21,7 +21,8 @@ pub struct Phases {
     /// Gradients of that.
     pub discriminator_backward_secs: f64,
     /// The generator's losses, the discriminator's view of the translations among them.
-    pub judge_forward_secs: f64,
+    #[serde(rename = "judge_forward_secs")]
+    pub generator_losses_secs: f64,
     /// Gradients of those, through the discriminator and the generator.
     pub generator_backward_secs: f64,
     /// The discriminator's clipping and update.
@@ -50,7 +51,7 @@ impl Phases {
                 "discriminator_backward_secs",
                 self.discriminator_backward_secs,
             ),
-            ("judge_forward_secs", self.judge_forward_secs),
+            ("judge_forward_secs", self.generator_losses_secs),
             ("generator_backward_secs", self.generator_backward_secs),
             ("discriminator_step_secs", self.discriminator_step_secs),
             ("generator_step_secs", self.generator_step_secs),
@@ -74,7 +75,7 @@ impl Phases {
                 a.discriminator_backward_secs,
                 b.discriminator_backward_secs,
             ),
-            judge_forward_secs: of(a.judge_forward_secs, b.judge_forward_secs),
+            generator_losses_secs: of(a.generator_losses_secs, b.generator_losses_secs),
             generator_backward_secs: of(a.generator_backward_secs, b.generator_backward_secs),
             discriminator_step_secs: of(a.discriminator_step_secs, b.discriminator_step_secs),
             generator_step_secs: of(a.generator_step_secs, b.generator_step_secs),
@@ -158,7 +159,7 @@ impl Clock {
             Phase::GeneratorForward => &mut sums.generator_forward_secs,
             Phase::DiscriminatorForward => &mut sums.discriminator_forward_secs,
             Phase::DiscriminatorBackward => &mut sums.discriminator_backward_secs,
-            Phase::GeneratorLosses => &mut sums.judge_forward_secs,
+            Phase::GeneratorLosses => &mut sums.generator_losses_secs,
             Phase::GeneratorBackward => &mut sums.generator_backward_secs,
             Phase::DiscriminatorStep => &mut sums.discriminator_step_secs,
             Phase::GeneratorStep => &mut sums.generator_step_secs,

@@ -21,8 +21,8 @@ use crate::settings::Config;
 
 /// Most runs that a message lists, the newest first.
 const RUNS_LISTED: usize = 10;
-/// Where numbered runs are by default.
-const RUNS: &str = "runs";
+/// Where numbered runs are by default, in the working directory.
+pub const RUNS: &str = "runs";
 /// Held by the process that trains; it stays behind, and alone it is no run.
 const LOCK: &str = ".lock";
 /// What a run is.

@@ -153,17 +153,17 @@ impl Part<'_> {
         if let Some(prior) = self.prior_latents(latent.dims()) {
             latent = self.interleave(latent, prior, &self.autodiff());
         }
-        let drawn = match self.config.generator.style {
+        let decoded = match self.config.generator.style {
             StyleKind::Table => generator.decode(latent, targets),
             _ => generator.decode_as(latent, self.target_codes(&generator, 0)),
         };
-        let fake = generator.laid_in(sources, drawn.clone());
+        let fake = generator.laid_in(sources, decoded.clone());
         let fake = if self.inputs.prior_noise.is_empty() {
             fake
         } else {
             // A sample from the prior has no input to be laid into. The same rows as of the latents above,
             // now of filtered pictures: the same bits as where a graph is kept.
-            self.interleave(fake, drawn, &self.autodiff())
+            self.interleave(fake, decoded, &self.autodiff())
         };
         clock.mark(Phase::GeneratorForward);
         fake.inner()

@@ -1171,7 +1171,7 @@ fn all_damaged_pictures_are_named_or_left_out() {
             }
         }
     }
-    // Nothing left to train on is told as such.
+    // Nothing left to train on is reported as such.
     for i in 34..50 {
         write(&set, &format!("b/picture-{i}.png"), b"no picture");
     }
@@ -1264,10 +1264,10 @@ fn equal_names_that_are_no_pairs_are_warned_about_and_can_be_switched_off() {
             }
         }
         let warnings = load(&few, &options()).unwrap().summary().warnings;
-        let told = warnings
+        let reported = warnings
             .iter()
             .filter(|warning| warning.contains("a and b: the names are numbers, and"));
-        assert_eq!(told.count(), 1 - i, "{warnings:?}");
+        assert_eq!(reported.count(), 1 - i, "{warnings:?}");
     }
     // The built-in emoji are pairs, and no copies of each other.
     assert_eq!(emoji().summary().warnings, [""; 0]);

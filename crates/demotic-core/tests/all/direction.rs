@@ -52,7 +52,7 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
             ],
             &["phrase"],
             &["check", "translator.rs"],
-            // The kernels' own tests hold them against the doctor's float64.
+            // The kernels' own tests compare them with the doctor's float64.
             &["lib.rs", "ops/wgsl/tests.rs"],
         ],
     ),
@@ -140,7 +140,7 @@ fn planted_faults_are_found() {
         problems(&sources, layers)
     };
     assert_eq!(with(&[]), [""; 0]);
-    for (file, planted, told) in [
+    for (file, planted, reported) in [
         (
             "ground.rs",
             "use crate::top::C;",
@@ -170,7 +170,7 @@ fn planted_faults_are_found() {
         // A module may use its children, by more than a re-export.
         let found = with(&[("mid/mod.rs", "use two::B;"), (file, planted)]);
         assert!(
-            found.iter().any(|line| line == told),
+            found.iter().any(|line| line == reported),
             "{planted}: {found:?}"
         );
     }
@@ -232,7 +232,7 @@ fn problems(sources: &Sources, layers: &[&[&str]]) -> Vec<String> {
 /// One circle of each group of files that reach each other.
 fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut found = Vec::new();
-    let mut told: BTreeSet<&str> = BTreeSet::new();
+    let mut reported: BTreeSet<&str> = BTreeSet::new();
     for start in graph.keys() {
         // The shortest way back to the start, breadth first.
         let mut ways: Vec<Vec<&str>> = vec![vec![start]];
@@ -253,10 +253,11 @@ fn circles(graph: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
             }
             ways = longer;
         }
-        if let Some(circle) = circle.filter(|circle| circle.iter().all(|file| !told.contains(file)))
+        if let Some(circle) =
+            circle.filter(|circle| circle.iter().all(|file| !reported.contains(file)))
         {
             found.push(format!("a circle: {}", circle.join(" -> ")));
-            told.extend(circle);
+            reported.extend(circle);
         }
     }
     found

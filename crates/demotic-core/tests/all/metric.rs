@@ -58,7 +58,8 @@ fn the_best_is_chosen_by_what_this_data_set_has() {
         let validator = Validator::new(set, BestMetric::Auto).unwrap();
         validator.map(|validator| validator.metric())
     };
-    // Thirty pictures and eight of other names: no pairs, and no sets that a distance could be told of.
+    // Thirty pictures and eight of other names: no pairs, and no sets that a distance could be measured
+    // between.
     let few = set("few", [30, 8], ["p", "s"]);
     assert_eq!(chosen(&few), Some(BestMetric::CycleL1));
     // Pairs, of which few are held out for validation.
@@ -456,15 +457,15 @@ fn few_pictures_have_no_kid_and_a_note() {
     let few = scored(LEAST_SET - 1);
     assert!(few.directions.iter().all(|d| d.copy.kid.is_none()));
     assert!(few.kinds[0].copy.kid.is_none());
-    let told = few.to_string();
-    let row = told.lines().find(|line| line.contains("copy")).unwrap();
-    assert!(row.contains(" 29*  copy"), "{told}");
-    assert!(!row.contains('('), "an interval of so few: {told}");
+    let reported = few.to_string();
+    let row = reported.lines().find(|line| line.contains("copy")).unwrap();
+    assert!(row.contains(" 29*  copy"), "{reported}");
+    assert!(!row.contains('('), "an interval of so few: {reported}");
     assert!(
-        told.contains(
+        reported.contains(
             "note   * fewer than 30 train pictures: a -> b (29), b -> a (29): there is no KID"
         ),
-        "{told}"
+        "{reported}"
     );
     let enough = scored(LEAST_SET);
     assert!(enough.directions.iter().all(|d| d.copy.kid.is_some()));
@@ -974,24 +975,27 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
         );
         Ok::<_, Infallible>(vec![opinion; n])
     };
-    let told = recognition(&set, Split::Test, &mut opinions_of)
+    let reported = recognition(&set, Split::Test, &mut opinions_of)
         .unwrap()
         .unwrap();
     assert_eq!(
-        told.styles.iter().map(|s| s.n).collect::<Vec<_>>(),
+        reported.styles.iter().map(|s| s.n).collect::<Vec<_>>(),
         [172, 172]
     );
-    let [line, colour] = [0, 1].map(|i| told.styles[i].shares);
+    let [line, colour] = [0, 1].map(|i| reported.styles[i].shares);
     assert_eq!(
         (line.picture.value, line.patch.value, line.fake.value),
         (1.0, 0.75, 0.25)
     );
     assert_eq!((colour.picture.value, colour.patch.value), (0.0, 0.0));
-    assert_eq!((told.all.picture.value, told.all.patch.value), (0.5, 0.375));
-    assert!(told.all.picture.low <= 0.5 && told.all.picture.high >= 0.5);
-    assert_eq!(told.to_string().lines().count(), 4);
+    assert_eq!(
+        (reported.all.picture.value, reported.all.patch.value),
+        (0.5, 0.375)
+    );
+    assert!(reported.all.picture.low <= 0.5 && reported.all.picture.high >= 0.5);
+    assert_eq!(reported.to_string().lines().count(), 4);
 
-    // A style without held-out pictures is left out; the others are told.
+    // A style without held-out pictures is left out; the others are reported.
     let folder = TempDir::new().unwrap();
     let held_out: Vec<String> = (0..)
         .map(|i| format!("n{i}"))
@@ -1007,14 +1011,14 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
         let opinion = Opinion::new(&[0.1, 0.2, 0.7], 1, |_| true);
         Ok::<_, Infallible>(vec![opinion; pictures.len() / set.picture_len()])
     };
-    let told = recognition(&set, Split::Test, &mut opinions_of)
+    let reported = recognition(&set, Split::Test, &mut opinions_of)
         .unwrap()
         .unwrap();
-    let [only] = &told.styles[..] else {
-        panic!("{told:?}");
+    let [only] = &reported.styles[..] else {
+        panic!("{reported:?}");
     };
     assert_eq!(
-        (&*only.style, only.n, told.all.picture.value),
+        (&*only.style, only.n, reported.all.picture.value),
         ("b", 3, 1.0)
     );
     let none = recognition(&set, Split::Validation, &mut opinions_of).unwrap();

@@ -1,5 +1,5 @@
 //! The CRF in plain tensor operations: differentiable, on any device, of any label count. The fallback where
-//! no kernel runs, and what kernels are held against. Slow: a handful of small operations for every position
+//! no kernel runs, and what kernels are compared with. Slow: a handful of small operations for every position
 //! of the chain.
 
 use burn::tensor::{Bool, Device, Int, Tensor};

@@ -31,7 +31,7 @@ pub struct Far {
 static KNOWN: Mutex<Vec<(RemoteDevice, Far)>> = Mutex::new(Vec::new());
 
 /// Says what stands behind a device of another machine: before that, the reference computes there.
-pub fn tell(device: &Device, far: Far) {
+pub fn register(device: &Device, far: Far) {
     if let DispatchDevice::Remote(device) = device.clone().inner().as_dispatch() {
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|(other, _)| other != device);

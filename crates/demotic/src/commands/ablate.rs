@@ -20,7 +20,7 @@ use demotic_core::table::{WHOLE, wrapped};
 use demotic_core::train::run::{RunDir, checkpoint, require_unused};
 use demotic_core::train::{Ending, Session, Trainer};
 
-use super::ablate_screen::{Screen, tell};
+use super::ablate_screen::{Screen, report};
 use super::{ablate_page, scored};
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     fs::create_dir_all(&out).map_err(|e| io("make the folder of the ablation", &out, &e))?;
     write_whole(&out.join(PLAN), plan.to_toml().as_bytes())?;
     if let Some(legend) = sheet_names(&dataset).legend() {
-        tell(&format!("names  in samples/, {legend}\n"));
+        report(&format!("names  in samples/, {legend}\n"));
     }
 
     let interrupt = InterruptGuard::new()?;
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
         let mut config = plan.config(variant, seed)?;
         config.data.source = located(&config.data.source);
         let found = if let Some(found) = Trained::load(&folder.join(RESULT))? {
-            tell(&format!("have   {label}\n"));
+            report(&format!("have   {label}\n"));
             found
         } else if let Some(found) = train(
             &folder,
@@ -105,7 +105,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
             ablate_page::write(&page, &name.to_string_lossy(), &plan, &comparison)?;
             found
         } else {
-            tell(&format!(
+            report(&format!(
                 "interrupted in {label}, checkpoint saved; the same command goes on\n"
             ));
             return Ok(Outcome::Interrupted);
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
     } else {
         comparison.fitted(columns)
     };
-    tell(&format!("\n{shown}\ndone   look at {}\n", page.display()));
+    report(&format!("\n{shown}\ndone   look at {}\n", page.display()));
     Ok(Outcome::Done)
 }
 
@@ -184,7 +184,7 @@ fn train(
         trainer.step(),
         variant.about
     );
-    tell(&(wrapped(&begun, Terminal::of_table()) + "\n"));
+    report(&(wrapped(&begun, Terminal::of_table()) + "\n"));
     let samples = Samples::new(dataset);
     let mut screen = Screen {
         interrupt,
@@ -209,7 +209,7 @@ fn train(
         Ending::Stopped => return Ok(None),
         Ending::Diverged { step, what } => {
             let what = format!("step {step}: {what}");
-            tell(&format!("failed {label} diverged, {what}\n"));
+            report(&format!("failed {label} diverged, {what}\n"));
             Some(what)
         }
     };

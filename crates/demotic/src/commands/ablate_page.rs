@@ -100,7 +100,7 @@ fn run(out: &Path, plan: &Plan, comparison: &Comparison, variant: &Variant) -> R
     Run {
         name: variant.name.clone(),
         about: variant.about.clone(),
-        told: comparison.validated(variant).unwrap_or_default(),
+        measured: comparison.validated(variant).unwrap_or_default(),
         pages: pages.collect(),
         stats: stats
             .lines()

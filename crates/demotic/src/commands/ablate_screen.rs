@@ -17,8 +17,8 @@ use crate::sheet;
 use crate::terminal::{Terminal, fitted};
 
 /// A text for whoever still looks; on a screen, the first words of its lines in their colours.
-pub(super) fn tell(text: &str) {
-    output::tell(&Terminal::of_output().painted(text));
+pub(super) fn report(text: &str) {
+    output::report(&Terminal::of_output().painted(text));
 }
 
 /// Shows a training of an ablation.
@@ -102,13 +102,13 @@ impl Observer for Screen<'_> {
             figure(0, Figure::GReconstruction, 4),
             (0, format!("left {}", duration(left))),
         ];
-        tell(&(fitted(&parts, Terminal::of_table()) + "\n"));
+        report(&(fitted(&parts, Terminal::of_table()) + "\n"));
         Ok(())
     }
 
     fn happened(&mut self, trainer: &Trainer<'_>, event: &Event) -> Result<()> {
         match event {
-            Event::Rollback { text, .. } => tell(&format!("back   {text}\n")),
+            Event::Rollback { text, .. } => report(&format!("back   {text}\n")),
             Event::Validation {
                 step,
                 figures,
@@ -118,7 +118,7 @@ impl Observer for Screen<'_> {
             } => {
                 if let Some(value) = figures.get(metric) {
                     let note = if *is_best { "  (best so far)" } else { "" };
-                    tell(&format!("valid  step {step}: {metric} {value:.4}{note}\n"));
+                    report(&format!("valid  step {step}: {metric} {value:.4}{note}\n"));
                 }
                 let every = trainer.config().train.checkpoint_steps;
                 if let (Some(patience), Some(best)) = (self.patience, trainer.best())
@@ -126,7 +126,7 @@ impl Observer for Screen<'_> {
                     && step - best.step >= patience * every
                 {
                     self.is_stale = true;
-                    tell(&format!(
+                    report(&format!(
                         "early  step {step}: {} has not improved since step {}\n",
                         best.metric, best.step
                     ));

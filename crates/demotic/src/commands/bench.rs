@@ -165,8 +165,8 @@ fn figures(row: &Row, chosen: &Chosen, budget_secs: f64, most: Rates) -> Result<
 
 fn table(all: &Bench) -> String {
     let rate = |rate: Option<f64>, unit| {
-        let told = rate.map(|rate| format!("{:.1} {unit}", rate / 1e9));
-        told.unwrap_or_else(|| format!("{unit} not timed"))
+        let text = rate.map(|rate| format!("{:.1} {unit}", rate / 1e9));
+        text.unwrap_or_else(|| format!("{unit} not timed"))
     };
     let mut lines = vec![format!(
         "the CRF's loss and gradient and the networks' kernels on {}, shaders {}; copies {}, {}; every row agrees with the reference",

@@ -236,7 +236,7 @@ fn phase_columns(p: &Phases) -> [f64; 8] {
         p.discriminator_forward_secs,
         p.discriminator_backward_secs,
         p.discriminator_step_secs,
-        p.judge_forward_secs,
+        p.generator_losses_secs,
         p.generator_backward_secs,
         p.generator_step_secs,
     ]

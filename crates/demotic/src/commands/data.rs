@@ -74,10 +74,10 @@ fn inspect(args: &InspectArgs) -> Result<()> {
     let phrases = phrases_a_picture(&dataset, &args.source)?;
     if args.json {
         let mut summary = serde_json::to_value(&summary)?;
-        let told = phrases.iter().map(|(language, count, pictures)| {
+        let rows = phrases.iter().map(|(language, count, pictures)| {
             serde_json::json!({"language": language, "phrases": count, "items": pictures})
         });
-        summary["phrases"] = told.collect();
+        summary["phrases"] = rows.collect();
         return say(&format!("{}\n", serde_json::to_string_pretty(&summary)?));
     }
     let columns = Terminal::of_table();

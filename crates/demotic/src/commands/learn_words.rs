@@ -87,12 +87,12 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
         }
     }
     let interrupt = InterruptGuard::new()?;
-    let mut tell = |text: &str| show(&format!("{text}\n"));
-    learn(&args.run, options, &table, &chosen, &interrupt, &mut tell)
+    let mut report = |text: &str| show(&format!("{text}\n"));
+    learn(&args.run, options, &table, &chosen, &interrupt, &mut report)
 }
 
 /// Learns the words of a run whose pictures are learnt, where its settings have it so: what hinders that is
-/// told and hinders nothing else.
+/// reported and hinders nothing else.
 pub(super) fn at_the_end(
     run: &Path,
     config: &Config,
@@ -112,8 +112,8 @@ pub(super) fn at_the_end(
             return Ok(Outcome::Done);
         }
         let options = LearnOptions::new(config.seed, &config.words);
-        let mut tell = |text: &str| journal.say(text);
-        learn(run, options, &table, chosen, interrupt, &mut tell)
+        let mut report = |text: &str| journal.say(text);
+        learn(run, options, &table, chosen, interrupt, &mut report)
     };
     match attempt() {
         Ok(Outcome::Interrupted) => {
@@ -131,14 +131,14 @@ pub(super) fn at_the_end(
     }
 }
 
-/// Learns where it was left, with a line a tick by `tell`.
+/// Learns where it was left, with a line a tick by `report`.
 fn learn(
     run: &Path,
     options: LearnOptions,
     table: &Phrases,
     chosen: &Chosen,
     interrupt: &InterruptGuard,
-    tell: &mut dyn FnMut(&str) -> Result<()>,
+    report: &mut dyn FnMut(&str) -> Result<()>,
 ) -> Result<Outcome> {
     let folder = run.join(FOLDER);
     std::fs::create_dir_all(&folder).map_err(|e| io("make the folder of words", &folder, &e))?;
@@ -149,7 +149,7 @@ fn learn(
         learner.restore(&state, &arrays, &file)?;
     }
     let (before, all) = learner.progress();
-    tell(&format!(
+    report(&format!(
         "words  {} phrases of {} ideas, {all} steps{}, on {}",
         table.phrases().len(),
         table.ideas().len(),
@@ -189,10 +189,13 @@ fn learn(
         put_away(&learner)?;
         saved = done;
         (loss, counted) = (0.0, 0);
-        let held_out = tick.held_out.map_or_else(String::new, |told| {
-            format!("  held out: first {:.3}  five {:.3}", told.first, told.five)
+        let held_out = tick.held_out.map_or_else(String::new, |scores| {
+            format!(
+                "  held out: first {:.3}  five {:.3}",
+                scores.first, scores.five
+            )
         });
-        tell(&format!(
+        report(&format!(
             "step   {:13} {:>5}/{}  loss {mean:>6.3}  left {:>6}{held_out}",
             tick.part.name(),
             tick.step,
@@ -205,7 +208,7 @@ fn learn(
         put_away(&learner)?;
     }
     if done < all {
-        tell(&format!(
+        report(&format!(
             "stop   {done} of {all} steps are kept; the same command goes on"
         ))?;
         return Ok(Outcome::Interrupted);
@@ -213,7 +216,7 @@ fn learn(
     let size = std::fs::metadata(&file)
         .map_err(|e| io("look at what was learnt", &file, &e))?
         .len();
-    tell(&format!(
+    report(&format!(
         "done   {} in {}: {}",
         bytes(size),
         duration(started.elapsed().as_secs_f64()),

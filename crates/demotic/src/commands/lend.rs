@@ -32,12 +32,12 @@ pub(crate) fn run(args: &LendArgs) -> Result<()> {
     let token = token()?;
     let chosen = device::open_all(&args.device.device)?;
     let stop = stop_requests()?;
-    let tell = |visit: Visit| {
+    let report = |visit: Visit| {
         // Nobody may read it.
         let _ = writeln!(std::io::stderr(), "{}", line(&visit));
     };
     let identity = args.identity.as_deref();
-    let lending = Lending::new(&chosen, listen, &token, identity, args.count, tell)?;
+    let lending = Lending::new(&chosen, listen, &token, identity, args.count, report)?;
     tell_of_failures();
     say(&offer(&lending, &chosen, &token, args.json))?;
     let _ = writeln!(std::io::stderr(), "lending; Ctrl-C ends");

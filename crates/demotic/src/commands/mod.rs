@@ -32,6 +32,7 @@ mod say;
 mod scored;
 mod serve;
 mod train;
+mod train_end;
 mod train_start;
 mod translate;
 mod words;

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .data
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
-    let mut drawn = Vec::new();
+    let mut sampled = Vec::new();
     for style in &styles {
         let codes = translate::style_codes(
             &generator,
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             args.temperature,
         );
         let data = &info.config.data;
-        drawn.push(
+        sampled.push(
             data.channels
                 .shown(&pictures, size_px * size_px, background),
         );
@@ -90,8 +90,8 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         PriorArg::Fitted => "the fitted prior",
         PriorArg::Normal => "the normal prior",
     };
-    let drawn = asked.iter().zip(&drawn);
-    let blocks: Vec<Block<'_>> = drawn
+    let sampled = asked.iter().zip(&sampled);
+    let blocks: Vec<Block<'_>> = sampled
         .map(|(name, pictures)| block(format!("{name}, from {prior}"), pictures, size_px))
         .collect();
     let names = Names::of(info.styles.iter().map(String::as_str));

@@ -157,8 +157,7 @@ pub(super) fn dry_run(
     header: &Header,
     dataset: &Dataset,
     devices: usize,
-    samples: &Samples<'_>,
-    validator: Option<&Validator<'_>>,
+    (samples, validator): (&Samples<'_>, Option<&Validator<'_>>),
     time: Option<&str>,
 ) -> Result<()> {
     let mut journal = Journal::to_screen(Voice::Explained);

@@ -161,7 +161,7 @@ impl Studio {
             let values = recognize::posteriors(discriminator, device, &all, side);
             let opinions = values.chunks_exact(values.len() / (styles.len() + 1));
             opinions
-                .map(|values| told(values, &picture, model.size_px()))
+                .map(|values| recognized(values, &picture, model.size_px()))
                 .collect::<Vec<_>>()
                 .into_iter()
         });
@@ -270,7 +270,7 @@ fn png(picture: &Unframed) -> Result<Vec<u8>> {
 }
 
 /// What the discriminator says of a square: `[labels, grid, grid]`. Patches beside the picture have no say.
-fn told(posteriors: &[f32], picture: &Picture, size_px: u32) -> Value {
+fn recognized(posteriors: &[f32], picture: &Picture, size_px: u32) -> Value {
     let stride = DiscriminatorConfig::PATCH_STRIDE;
     let grid = size_px as usize / stride;
     let [left, top, width, height] = picture.place_in(size_px);

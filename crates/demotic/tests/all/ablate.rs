@@ -226,8 +226,8 @@ fn a_sweep_trains_every_combination_and_ends_what_does_not_improve() {
     command.env("COLUMNS", "80");
     let shown = crate::support::said(command).done().out;
     assert!(shown.contains(&heading), "{shown}");
-    let told = format!("s002  {metric} ");
-    let line = shown.lines().find(|line| line.starts_with(&told));
+    let reported = format!("s002  {metric} ");
+    let line = shown.lines().find(|line| line.starts_with(&reported));
     assert!(
         line.is_some_and(|line| line.ends_with("train.generator_rate=0")),
         "{shown}"

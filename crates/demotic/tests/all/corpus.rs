@@ -1378,7 +1378,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     cases.extend(around_phrases());
     cases.extend(lists_of_phrases());
     assert!(cases.len() >= LEAST, "{} inputs", cases.len());
-    let mut told = format!(
+    let mut reported = format!(
         "{} bad inputs and the message that each gets.\n",
         cases.len()
     );
@@ -1406,7 +1406,7 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
         assert!(before == place.contents(), "{name}: files changed");
         // A write into a String cannot fail.
         let _ = write!(
-            told,
+            reported,
             "\n# {name}\n$ demotic {}\n{}",
             shortened(&typed.join(" ")),
             err
@@ -1417,12 +1417,15 @@ fn every_bad_input_gets_the_message_that_is_expected_of_it() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bad_inputs.txt");
     if std::env::var_os("DEMOTIC_BLESS").is_some() {
         let mut file = fs::File::create(golden).expect("the golden file can be written");
-        file.write_all(told.as_bytes())
+        file.write_all(reported.as_bytes())
             .expect("the golden file can be written");
     }
     let expected = fs::read_to_string(golden).expect("the golden file is there");
-    for (told, expected) in told.split("\n# ").zip(expected.split("\n# ")) {
-        assert!(told == expected, "expected\n{expected}\ngot\n{told}");
+    for (reported, expected) in reported.split("\n# ").zip(expected.split("\n# ")) {
+        assert!(
+            reported == expected,
+            "expected\n{expected}\ngot\n{reported}"
+        );
     }
-    assert!(told == expected, "as many inputs as messages");
+    assert!(reported == expected, "as many inputs as messages");
 }

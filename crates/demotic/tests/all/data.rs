@@ -241,7 +241,7 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
         .done();
     let _: Value = serde_json::from_str(&said.out).expect("JSON alone");
 
-    // More pictures: told, and only on request.
+    // More pictures: reported, and only on request.
     place.write(
         "set/filled/disc-99.png",
         &png(&RgbaImage::from_pixel(9, 9, Rgba([7; 4]))),

@@ -117,7 +117,8 @@ mod death {
         let said = end(child, out);
         said.refused(1, "the process that was checking it died by SIGKILL");
         let done = said.out.matches("right ").count();
-        // The check after those that were told; the last one told, where the signal came right behind it.
+        // The check after those that were reported; the last one reported, where the signal came right behind
+        // it.
         let during = |name: &str| said.err.contains(&format!("during: {name};"));
         assert!(
             during(names[done]) || during(names[done - 1]),

@@ -68,12 +68,12 @@ fn a_run_starts_from_weights_with_any_styles_and_goes_on_as_any_other() {
     std::fs::rename(place.path("mine/hollow"), place.path("mine/rings")).expect("a rename");
     let start = words("--from run --data mine --out new --steps 4 --set train.batch=2 --explain");
     let said = place.train(&start).done();
-    for told in [
+    for reported in [
         "from   step 12 of ",
         "from   filled starts as filled",
         "from   rings starts as ",
     ] {
-        assert!(said.out.contains(told), "`{told}` in {said:#?}");
+        assert!(said.out.contains(reported), "`{reported}` in {said:#?}");
     }
     // Networks and size are those of the weights, all else is as without them.
     let config = place.text("new/config.toml");
@@ -114,7 +114,7 @@ fn a_run_starts_from_weights_with_any_styles_and_goes_on_as_any_other() {
 #[test]
 fn a_network_is_taken_away_as_onnx_and_as_arrays_each_with_its_card() {
     let place = Place::with_run();
-    for (format, file, told) in [
+    for (format, file, reported) in [
         ("onnx", "model.onnx", "onnxruntime.InferenceSession"),
         ("safetensors", "generator.safetensors", "| `decoder.*` |"),
     ] {
@@ -122,10 +122,10 @@ fn a_network_is_taken_away_as_onnx_and_as_arrays_each_with_its_card() {
         let arguments = format!("export run --format {format} --out {out}");
         let said = place.run(&words(&arguments)).done();
         let first = place.read(&format!("{out}/{file}"));
-        // However small the network is, its size is told.
+        // However small the network is, its size is reported.
         assert!(said.out.contains(" KiB, and a model card"), "{said:#?}");
         let card = place.text(&format!("{out}/README.md"));
-        assert!(card.contains(told), "{card}");
+        assert!(card.contains(reported), "{card}");
         // The pictures of the run are share-alike, so its weights are.
         assert!(
             card.starts_with("---\n") && card.contains("license: cc-by-sa-4.0\n"),

@@ -325,8 +325,11 @@ fn a_device_that_fails_leaves_the_figures_of_the_others_and_exit_code_1() {
         assert_eq!(json["faster"], serde_json::json!([]));
         let said = compare(&[]);
         said.refused(1, "1 of 2 devices failed: wgpu");
-        let told = ["\nflex  ", "\nfailed  wgpu: device: no adapter"];
-        assert!(told.iter().all(|line| said.out.contains(line)), "{said:#?}");
+        let reported = ["\nflex  ", "\nfailed  wgpu: device: no adapter"];
+        assert!(
+            reported.iter().all(|line| said.out.contains(line)),
+            "{said:#?}"
+        );
     }
     // In the midst of training, on all of them.
     let diverges = words("--devices flex,flex --set loss.reconstruction=1e30");

@@ -66,12 +66,12 @@ impl Lender {
         });
         let name = offer["devices"][0]["names"][0].as_str().expect("a name");
         let heard = Arc::new(Mutex::new(String::new()));
-        let (told, err) = (Arc::clone(&heard), child.stderr.take().expect("a pipe"));
+        let (reported, err) = (Arc::clone(&heard), child.stderr.take().expect("a pipe"));
         thread::spawn(move || {
             for line in BufReader::new(err).lines().map_while(Result::ok) {
-                let mut told = told.lock().expect("nobody panics with it");
-                told.push_str(&line);
-                told.push('\n');
+                let mut reported = reported.lock().expect("nobody panics with it");
+                reported.push_str(&line);
+                reported.push('\n');
             }
         });
         Self {
@@ -434,10 +434,10 @@ fn a_run_that_diverges_goes_back_here_and_ends_as_on_this_machine() {
     let lender = Lender::start(&place);
     let burst = ["--set", "loss.reconstruction=1e30", "--set"];
     let burst = [&burst[..], &["train.rollbacks_max=2", "--out"]].concat();
-    let told = "training diverged at step 1: g_norm is inf; it went back 2 of at most 2 times";
+    let reported = "training diverged at step 1: g_norm is inf; it went back 2 of at most 2 times";
     for (device, out) in [("flex", "here"), (&*lender.name, "there")] {
         let said = train(&place, device, &[&burst[..], &[out]].concat());
-        said.refused(1, told);
+        said.refused(1, reported);
         let backs = said.out.matches("back   step 1 diverged").count();
         assert_eq!(backs, 2, "{said:#?}");
     }

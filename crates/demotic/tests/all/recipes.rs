@@ -25,14 +25,14 @@ fn recipes_are_listed_printed_and_trained_by_their_names() {
 fn every_command_has_a_page_of_the_manual() {
     let place = Place::new();
     place.run(&["man", "pages"]).done();
-    for (page, told) in [
+    for (page, reported) in [
         ("demotic", "demotic\\-train(1)"),
         ("demotic-train", "\\-\\-resume"),
         ("demotic-data-import", "\\-\\-phrases"),
     ] {
         let text = place.text(&format!("pages/{page}.1"));
         assert!(
-            text.starts_with(".ie") && text.contains(told),
+            text.starts_with(".ie") && text.contains(reported),
             "{page}: {text}"
         );
     }

@@ -23,26 +23,32 @@ fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
     place.write("drawing.svg", drawing.as_bytes());
     let arguments = words("recognize --run run --device flex -o heat --json in drawing.svg");
     let said = place.run(&arguments).done();
-    let told: Value = serde_json::from_str(&said.out).expect("JSON alone");
-    let told = told.as_array().expect("a list");
-    let names: Vec<&str> = told.iter().filter_map(|t| t["picture"].as_str()).collect();
+    let reported: Value = serde_json::from_str(&said.out).expect("JSON alone");
+    let reported = reported.as_array().expect("a list");
+    let names: Vec<&str> = reported
+        .iter()
+        .filter_map(|t| t["picture"].as_str())
+        .collect();
     assert_eq!(names, ["in/dot.png", "in/wide.png", "drawing.svg"]);
-    for told in told {
-        let styles = told["styles"].as_object().expect("an object");
+    for reported in reported {
+        let styles = reported["styles"].as_object().expect("an object");
         assert_eq!(
             styles.keys().collect::<Vec<_>>(),
             ["openmoji", "openmoji-line"]
         );
         let probs: Vec<f64> = styles.values().filter_map(Value::as_f64).collect();
-        assert!((probs.iter().sum::<f64>() - 1.0).abs() < 1e-5, "{told:#}");
+        assert!(
+            (probs.iter().sum::<f64>() - 1.0).abs() < 1e-5,
+            "{reported:#}"
+        );
         let largest = probs.iter().copied().fold(0.0, f64::max);
-        assert_eq!(told["probability"].as_f64(), Some(largest));
+        assert_eq!(reported["probability"].as_f64(), Some(largest));
         assert_eq!(
-            styles[told["style"].as_str().expect("a name")].as_f64(),
+            styles[reported["style"].as_str().expect("a name")].as_f64(),
             Some(largest)
         );
         // 16 px in patches of 4.
-        let rows = told["patches"].as_array().expect("rows");
+        let rows = reported["patches"].as_array().expect("rows");
         assert!(
             rows.len() == 4
                 && rows
@@ -51,16 +57,16 @@ fn every_picture_gets_a_style_a_grid_and_a_heat_map_of_its_size() {
         );
         // Where the picture lies among them, for a reader to cut the rest away.
         let place_in = ["left", "top", "width", "height"]
-            .map(|side| told["place"][side].as_f64().expect("a number"));
-        let expected = match told["picture"].as_str() {
+            .map(|side| reported["place"][side].as_f64().expect("a number"));
+        let expected = match reported["picture"].as_str() {
             Some("in/wide.png") => [0.0, 1.0, 4.0, 2.0],
             Some("in/dot.png") => [0.0, 0.0, 4.0, 4.0],
             _ => [1.25, 0.0, 1.25, 4.0],
         };
-        assert_eq!(place_in, expected, "{told:#}");
+        assert_eq!(place_in, expected, "{reported:#}");
         assert!(
             place
-                .path(told["heat_map"].as_str().expect("a file"))
+                .path(reported["heat_map"].as_str().expect("a file"))
                 .exists()
         );
     }

@@ -235,10 +235,10 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
     let recognition = &evaluation["recognition"];
     assert_eq!(recognition["styles"][1]["style"], "openmoji");
     assert_eq!(recognition["styles"][1]["n"], 172);
-    let told = recognition["all"]["picture"]["value"]
+    let reported = recognition["all"]["picture"]["value"]
         .as_f64()
         .unwrap_or(f64::NAN);
-    assert!((0.0..=1.0).contains(&told), "{recognition:#}");
+    assert!((0.0..=1.0).contains(&reported), "{recognition:#}");
 
     // The command on the finished run gives the same figures, and never replaces a file unasked.
     let said = place
@@ -277,16 +277,16 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
 #[test]
 fn a_warning_is_told_on_the_screen_in_the_log_and_in_the_figures_once() {
     let place = Place::of_discs();
-    // Ties that no patch overcomes.
+    // Transition scores that no patch overcomes.
     let sets = ["discriminator.transitions=potts", "discriminator.potts=9"];
     let sets = sets.into_iter().flat_map(|set| ["--set", set]);
     let start = ["tiny.toml", "--out", "run", "--set", "train.tick_steps=2"];
     let train: Vec<&str> = start.into_iter().chain(sets).collect();
     let said = place.train(&train).done();
     // Three ticks in a row show it from the sixth step on.
-    let told = "warn   step 6: the CRF is saturated";
+    let reported = "warn   step 6: the CRF is saturated";
     for text in [&said.out, &place.text("run/log.txt")] {
-        assert_eq!(text.matches(told).count(), 1, "{text}");
+        assert_eq!(text.matches(reported).count(), 1, "{text}");
     }
     let warnings: Vec<Value> = place
         .text("run/stats.jsonl")

@@ -231,12 +231,12 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
         );
     }
 
-    // A run with one code per style refuses hands; one with many draws by them.
+    // A run with one code per style refuses style examples; one with many codes translates by them.
     place.write(
         "dot.png",
         &png(&RgbaImage::from_pixel(9, 9, Rgba([5, 200, 7, 255]))),
     );
-    let translate = |run: &'static str, hand: &[&'static str]| {
+    let translate = |run: &'static str, example: &[&'static str]| {
         let start = [
             "translate",
             "--run",
@@ -250,7 +250,7 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
             "--force",
             "dot.png",
         ];
-        [&start[..], hand].concat()
+        [&start[..], example].concat()
     };
     place.refuses(
         &translate("run", &["--style-seed", "3"]),
@@ -264,18 +264,18 @@ fn pictures_come_from_the_prior_and_by_the_hand_that_is_asked_for() {
     );
     place
         .train(&words(
-            "tiny.toml --out hands --set generator.style=latent --set generator.style_dims=8",
+            "tiny.toml --out coded --set generator.style=latent --set generator.style_dims=8",
         ))
         .done();
-    let drawn = |hand: &[&'static str]| {
-        place.run(&translate("hands", hand)).done();
+    let translated = |example: &[&'static str]| {
+        place.run(&translate("coded", example)).done();
         place.read("out/dot.png")
     };
-    let by_seed = drawn(&["--style-seed", "3"]);
-    assert_eq!(by_seed, drawn(&["--style-seed", "3"]));
-    assert_ne!(by_seed, drawn(&["--style-seed", "4"]));
-    assert_ne!(by_seed, drawn(&["--reference", "dot.png"]));
-    assert_ne!(by_seed, drawn(&[]));
+    let by_seed = translated(&["--style-seed", "3"]);
+    assert_eq!(by_seed, translated(&["--style-seed", "3"]));
+    assert_ne!(by_seed, translated(&["--style-seed", "4"]));
+    assert_ne!(by_seed, translated(&["--reference", "dot.png"]));
+    assert_ne!(by_seed, translated(&[]));
 }
 
 #[test]

@@ -28,8 +28,8 @@ fn phrases_in_either_language_recall_their_emoji() {
         "broke my heart",
         "OMG 😂",
     ];
-    let told = lines(&place.run(&typed).done());
-    for (line, expected) in told.iter().zip([
+    let reported = lines(&place.run(&typed).done());
+    for (line, expected) in reported.iter().zip([
         &["😴", "😪", "😫", "🥱", "😩"][..],
         &["😂", "🤣"],
         &["💔"],
@@ -77,8 +77,8 @@ fn mixed_scripts_emoji_inside_a_text_and_files_of_phrases_are_answered() {
     let place = Place::new();
     let list = "\u{feff}so tired 好累 שלום\r\n\n  i am 😴😴 today \n加油\n";
     place.write("p.txt", list.as_bytes());
-    let told = lines(&place.run(&words("draw 好累 --file p.txt --json -")).done());
-    let phrases: Vec<&str> = told
+    let reported = lines(&place.run(&words("draw 好累 --file p.txt --json -")).done());
+    let phrases: Vec<&str> = reported
         .iter()
         .map(|line| line["phrase"].as_str().expect("a phrase"))
         .collect();
@@ -87,7 +87,7 @@ fn mixed_scripts_emoji_inside_a_text_and_files_of_phrases_are_answered() {
         ["好累", "so tired 好累 שלום", "i am 😴😴 today", "加油"]
     );
     let tired = ["😴", "😪", "😫", "🥱", "😩"];
-    for (line, expected) in told
+    for (line, expected) in reported
         .iter()
         .zip([&tired[..], &tired, &["😴"], &["📣", "💪", "✊"]])
     {
@@ -199,7 +199,7 @@ fn own_pictures_bring_their_phrases_and_are_told_by_them() {
             .contains("phrases  zh       2  0.2 a picture, 2 of 12"),
         "{said:#?}"
     );
-    // They are read, and so not told among what is not.
+    // They are read, and so not reported among what is not.
     assert!(!said.out.contains("not read"), "{said:#?}");
     let json: Value =
         serde_json::from_str(&place.run(&["data", "inspect", "--json", "own"]).done().out)
@@ -225,18 +225,24 @@ fn own_pictures_bring_their_phrases_and_are_told_by_them() {
         "--json",
         "-",
     ];
-    let told = lines(&place.run(&typed).done());
-    assert_eq!(told[0]["recalled"][0]["key"], "disc-03", "{told:#?}");
-    assert_eq!(told[1]["recalled"][0]["key"], "disc-11", "{told:#?}");
-    assert!(told[0]["recalled"][0]["emoji"].is_null());
-    assert_eq!(told[0]["drawn"][0]["from"], "filled");
+    let reported = lines(&place.run(&typed).done());
+    assert_eq!(
+        reported[0]["recalled"][0]["key"], "disc-03",
+        "{reported:#?}"
+    );
+    assert_eq!(
+        reported[1]["recalled"][0]["key"], "disc-11",
+        "{reported:#?}"
+    );
+    assert!(reported[0]["recalled"][0]["emoji"].is_null());
+    assert_eq!(reported[0]["drawn"][0]["from"], "filled");
     // An idea that the own pictures lack comes from a foundry's drawing.
     let typed = [
         "draw", "so tired", "--run", "mine", "--style", "hollow", "--device", "flex", "--out",
         "p.png", "--json", "-",
     ];
-    let told = lines(&place.run(&typed).done());
-    assert_eq!(told[0]["drawn"][0]["from"], "openmoji", "{told:#?}");
+    let reported = lines(&place.run(&typed).done());
+    assert_eq!(reported[0]["drawn"][0]["from"], "openmoji", "{reported:#?}");
     // And the way back.
     let said = place
         .run(&["say", "--run", "mine", "--json", "own/filled/disc-11.png"])
@@ -286,7 +292,7 @@ fn pictures_are_told_in_the_language_and_register_asked_for() {
 #[test]
 fn phrases_change_their_register() {
     let place = Place::new();
-    let told = lines(
+    let reported = lines(
         &place
             .run(&[
                 "rephrase",
@@ -298,21 +304,21 @@ fn phrases_change_their_register() {
             .done(),
     );
     assert!(
-        told[0]["said"]
+        reported[0]["said"]
             .as_array()
             .is_some_and(|said| !said.is_empty()),
-        "{told:#?}"
+        "{reported:#?}"
     );
-    assert!(told[0]["said"][0]["phrase"] != "face with tears of joy");
-    let told = lines(
+    assert!(reported[0]["said"][0]["phrase"] != "face with tears of joy");
+    let reported = lines(
         &place
             .run(&[
                 "rephrase", "so tired", "--to", "name", "--lang", "zh", "--json",
             ])
             .done(),
     );
-    let first = told[0]["said"][0]["phrase"].as_str().expect("a phrase");
-    assert!(!first.is_ascii(), "{told:#?}");
+    let first = reported[0]["said"][0]["phrase"].as_str().expect("a phrase");
+    assert!(!first.is_ascii(), "{reported:#?}");
     let said = place.run(&["rephrase", "so tired", "--to", "name"]).done();
     assert!(said.out.contains("known"), "{said:#?}");
 }
@@ -383,11 +389,11 @@ fn words_are_learnt_once_and_used_by_every_command() {
     let learn = words("learn-words --run run --device flex --steps 30");
     place.run(&learn).done();
     let stats = place.text("run/words/stats.jsonl");
-    let told: Vec<Value> = stats
+    let reported: Vec<Value> = stats
         .lines()
         .map(|line| serde_json::from_str(line).expect("a line is JSON"))
         .collect();
-    let parts: Vec<&str> = told
+    let parts: Vec<&str> = reported
         .iter()
         .filter_map(|line| line["part"].as_str())
         .collect();
@@ -404,7 +410,7 @@ fn words_are_learnt_once_and_used_by_every_command() {
         ]
     );
     for (at, what) in [(0, "validation phrases"), (6, "held-out drawings")] {
-        let held_out = &told[at]["held_out"];
+        let held_out = &reported[at]["held_out"];
         let [first, five] = ["first", "five"].map(|key| held_out[key].as_f64().expect(what));
         assert!((0.0..=1.0).contains(&five) && first <= five, "{held_out}");
     }
@@ -439,13 +445,13 @@ fn words_are_learnt_once_and_used_by_every_command() {
         let signs = face["signs"].as_array().expect("signs");
         assert_eq!(signs.len(), text.chars().count(), "{face:#}");
     }
-    // What is told of a picture stands in a list, or is made up and says so.
+    // What is said of a picture stands in a list, or is made up and says so.
     let red = RgbaImage::from_pixel(40, 40, Rgba([250, 60, 50, 255]));
     place.write("red.png", &png(&red));
-    let told = place
+    let reported = place
         .run(&words("say red.png --run run --device flex --json"))
         .done();
-    let json: Value = serde_json::from_str(&told.out).expect("JSON");
+    let json: Value = serde_json::from_str(&reported.out).expect("JSON");
     let said = json[0]["said"].as_array().expect("phrases");
     for is_known in [true, false] {
         assert!(

@@ -53,11 +53,11 @@ pub(super) struct Scope<'a> {
     pub(super) multiply_adds_max: usize,
 }
 
-/// Values of a tensor that is held against the float64 of its formula: a quarter of a gigabyte with all that
+/// Values of a tensor that is compared with the float64 of its formula: a quarter of a gigabyte with all that
 /// belongs to it.
 const VALUES_MAX: usize = 1 << 22;
 
-/// Pictures that go through a residual block here: every kernel in it is held against its formula by itself.
+/// Pictures that go through a residual block here: every kernel in it is compared with its formula by itself.
 const RESIDUAL_PICTURES: usize = 2;
 
 /// All cases.

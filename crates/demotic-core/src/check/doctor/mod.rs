@@ -1,6 +1,6 @@
 //! Is a device right, and how fast is it? The operations of a configuration's networks run on it, at every
-//! shape that a training step meets, and are held against float64 written from the formula; training steps of
-//! small networks, one for each choice that changes what is computed, are held against Flex. Wrong results of
+//! shape that a training step meets, and are compared with float64 written from the formula; training steps
+//! of small networks, one for each choice that changes what is computed, with those of Flex. Wrong results of
 //! a driver, of fusion or of a tuned kernel show here, and so does a kernel in a shader language that the
 //! device refuses.
 
@@ -26,7 +26,7 @@ use checks::{Case, Outputs, Scope, Truths, cases};
 
 pub use rates::{Rates, measure};
 
-/// One operation, held against its truth.
+/// One operation, compared with its truth.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Check {
     /// What was computed.
@@ -451,8 +451,8 @@ struct Trained {
     weights: Vec<f32>,
 }
 
-/// Two steps of a small network here and on Flex, from the same weights, noise and batches. `go_on` is told
-/// before each.
+/// Two steps of a small network here and on Flex, from the same weights, noise and batches. `go_on` is
+/// called before each.
 fn training_steps(
     choice: &Choice,
     dataset: &Dataset,
@@ -685,8 +685,8 @@ mod tests {
             let mut trainer =
                 Trainer::new(config.clone(), &dataset, &Device::flex()).expect("they fit");
             let met = shapes_met(|| trainer.advance().expect("finite"));
-            let told = step_shapes(&config, &dataset).expect("they fit");
-            assert_eq!(told, met, "{sets:?}");
+            let reported = step_shapes(&config, &dataset).expect("they fit");
+            assert_eq!(reported, met, "{sets:?}");
         }
     }
 

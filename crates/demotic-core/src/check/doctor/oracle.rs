@@ -1,5 +1,5 @@
 //! The networks' operations in float64, written from their formulas with plain loops: what every backend is
-//! held against. Shares no code with the operations. The CRF's is `demotic_crf::oracle`.
+//! compared with. Shares no code with the operations. The CRF's is `demotic_crf::oracle`.
 
 use rayon::prelude::*;
 

@@ -396,7 +396,7 @@ mod tests {
     }
 
     /// Each at one size is enough here: the benches check every row that they time, and the kernels' own
-    /// tests hold them against float64 on the adapter.
+    /// tests compare them with float64 on the adapter.
     #[test]
     fn one_size_of_every_kernel_is_right_on_the_processor() {
         let flex = Device::flex();

@@ -61,17 +61,11 @@ fn values(values: Values, guise: &Guise<'_>, walk: Walk) -> Values {
     const VEC4: &str = "vec4<f32>";
     let l = guise.labels;
     let vec4_forward = guise.gradient && !walk.segments;
-    let emission = match (guise.half, walk.vec4) {
-        (true, _) => "u32", // two to a word
-        (false, true) => VEC4,
-        (false, false) => "f32",
-    };
     guise
         .values(values)
         .with("L4", l.div_ceil(4))
         .with("LP4", l.next_multiple_of(4))
         .with("SEGMENT", SEGMENT)
-        .with("EMISSION_TYPE", emission)
         .with("FORWARD_TYPE", if vec4_forward { VEC4 } else { "f32" })
         .with("GRADIENT_TYPE", if walk.vec4 { VEC4 } else { "f32" })
         // Each invocation keeps the transition matrix to itself: 16 registers at most.

@@ -17,6 +17,18 @@ pub(crate) struct Kernel {
     pub(crate) workgroup: u32,
 }
 
+/// The text of a file in `shaders/`, by its path there without `.wgsl`.
+macro_rules! shader_text {
+    ($path:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../shaders/",
+            $path,
+            ".wgsl"
+        ))
+    };
+}
+
 /// Declares the shaders by the stem that their files, launch files and rows in `shaders/README.md` share.
 macro_rules! shaders {
     ($($name:ident = $stem:literal,)*) => {
@@ -37,14 +49,9 @@ macro_rules! shaders {
                 }
             }
 
-            pub(crate) const fn source(self) -> &'static str {
+            const fn file(self) -> &'static str {
                 match self {
-                    $(Self::$name => include_str!(concat!(
-                        env!("CARGO_MANIFEST_DIR"),
-                        "/../../shaders/",
-                        $stem,
-                        ".wgsl"
-                    )),)*
+                    $(Self::$name => shader_text!($stem),)*
                 }
             }
         }
@@ -62,7 +69,26 @@ shaders! {
     Viterbi = "crf_viterbi",
 }
 
+/// What several shaders have in common: the text that `//: include NAME` stands for.
+fn shared(name: &str) -> &'static str {
+    match name {
+        "emissions" => shader_text!("crf/emissions"),
+        "numbers" => shader_text!("crf/numbers"),
+        "params" => shader_text!("crf/params"),
+        _ => panic!("a shader includes `{name}`, which is not in shaders/crf"),
+    }
+}
+
 impl Shader {
+    /// Its template: the file's text, with what it includes.
+    pub(crate) fn source(self) -> String {
+        let lines = self
+            .file()
+            .lines()
+            .map(|line| line.strip_prefix("//: include ").map_or(line, shared));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     /// A hash of the text: caches on disk outlive an edit, and never see the text themselves.
     fn text_hash(self) -> u64 {
         static HASHES: LazyLock<Vec<u64>> = LazyLock::new(|| {
@@ -84,7 +110,7 @@ impl Kernel {
     }
 
     pub(crate) fn text(&self) -> String {
-        expand(self.shader.source(), &self.values)
+        expand(&self.shader.source(), &self.values)
     }
 }
 

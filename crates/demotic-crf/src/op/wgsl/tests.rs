@@ -16,8 +16,8 @@ use super::{
     crf_segments, crf_viterbi, guards,
 };
 use crate::cases::Numbers;
-use crate::config::{Directions, WgslKernel};
-use crate::op::plan::{Evidence, Group, Order, Plan};
+use crate::config::{Directions, FORBIDDEN, WgslKernel};
+use crate::op::plan::{BLOCK, Evidence, Group, LOG_FLOOR, Order, Plan};
 use crate::workload::test_adapter;
 
 /// Every kernel that a plan can launch, as the launch code makes it.
@@ -192,6 +192,20 @@ fn shader_launch_file_row_and_bench_share_a_stem() {
             ),
         }
     }
+}
+
+#[test]
+fn shaders_have_the_numbers_of_the_other_implementations() {
+    let text = Shader::Chain.source();
+    let number = |name: &str| -> f32 {
+        let start = format!("const {name} = ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        let value = line.unwrap().trim_end_matches(';').trim_end_matches('u');
+        value.parse().unwrap()
+    };
+    assert_eq!(number("FORBIDDEN"), FORBIDDEN);
+    assert_eq!(number("LOG_FLOOR"), LOG_FLOOR);
+    assert_eq!(number("BLOCK"), BLOCK as f32);
 }
 
 /// Runs a call whose last workgroups are only partly filled, and reads every guard.
