@@ -952,7 +952,7 @@ mod tests {
         }
     }
 
-    /// Results of every operation that has a way by tensor operations, and a gradient; one group is too wide for
+    /// Results of operations that Burn's kernels can stand in for, and a gradient; one group is too wide for
     /// workgroup memory.
     #[cfg(feature = "wgpu")]
     fn composed(device: &Device) -> [Vec<f32>; 3] {

@@ -161,8 +161,8 @@ impl From<Limits> for Known {
 #[cfg(feature = "wgpu")]
 static KNOWN: Mutex<Vec<(Device, Known)>> = Mutex::new(Vec::new());
 
-/// Looks at what is known of a device of this machine that takes WGSL; none of others, whose own machine looks
-/// after that.
+/// Looks at what is known of a device of this machine that takes WGSL; none of others, whose own machine
+/// looks after that.
 #[cfg(feature = "wgpu")]
 fn look<T>(device: &Device, at: impl FnOnce(&Known) -> T) -> Option<T> {
     use burn::backend::DispatchDevice;
