@@ -224,7 +224,7 @@ pub(super) fn as_if<T>(has: Limits, run: impl FnOnce() -> T) -> T {
 mod tests {
     use super::*;
 
-    /// What WebGPU asks of every device.
+    /// What `WebGPU` asks of every device.
     const LEAST: Limits = Limits {
         buffers: 8,
         invocations: 256,
