@@ -15,7 +15,7 @@ use crate::device::{Chosen, open, shader_language};
 use crate::error::{Error, caught};
 use crate::number::{Real, Whole};
 use crate::settings::Config;
-use crate::train::{Launches, Phases, Tick, Trainer, launches};
+use crate::train::{Launches, Phases, Tick, Traffic, Trainer, launches, traffic};
 
 /// Steps that are not timed: the first compiles and tunes, the second is the first one with all optimiser
 /// state there.
@@ -91,6 +91,10 @@ pub struct Measured {
     pub phases: Option<Phases>,
     /// Kernel launches of the last of those; none where the device launches none that are seen.
     pub launches: Option<Launches>,
+    /// What the first step asked of the driver; none where that was not asked for, or where there is none.
+    pub first_traffic: Option<Traffic>,
+    /// The same of a further step, at whose end it waits for the device.
+    pub traffic: Option<Traffic>,
     /// Seconds of each kernel in a further step by the device's own clock, the most first; none where that
     /// was not asked for, or where the driver gives no timestamps.
     pub kernel_secs: Option<Vec<(String, f64)>>,
@@ -161,6 +165,8 @@ struct Running<'a> {
     weights: Vec<f32>,
     phases: Vec<Phases>,
     launches: Launches,
+    first_traffic: Option<Traffic>,
+    traffic: Option<Traffic>,
     kernel_secs: Vec<(String, f64)>,
     /// In use after the set-up, beyond what was before it.
     held_bytes: usize,
@@ -170,11 +176,14 @@ struct Running<'a> {
 
 impl Entrant {
     /// Opens every device; one that does not open keeps its place. A name that was asked for before gets a
-    /// number behind it.
+    /// number behind it. `is_profiled`: as of [`compare`].
     ///
     /// # Errors
     /// [`Error::Config`] for a name that is no device's.
-    pub fn open_all(asked: &[String]) -> Result<Vec<Self>, Error> {
+    pub fn open_all(asked: &[String], is_profiled: bool) -> Result<Vec<Self>, Error> {
+        if is_profiled {
+            traffic::hear_tuner();
+        }
         asked
             .iter()
             .enumerate()
@@ -197,7 +206,8 @@ impl Entrant {
 }
 
 /// Trains `steps` steps from the start on each device and measures. A device that fails loses its own figures
-/// alone. `report` hears what runs now. `is_profiled`: kernels are timed one by one in a step at the end.
+/// alone. `report` hears what runs now. `is_profiled`: what the first step and one at the end ask of the
+/// driver is counted, and kernels are timed one by one in another.
 ///
 /// # Errors
 /// What the trainer refuses of the configuration: that is no device's failure.
@@ -228,7 +238,8 @@ pub fn compare(
             ),
             Err(_) => (String::new(), String::new()),
         };
-        match opened.and_then(|chosen| attempted(|| set_up(&config, dataset, &chosen))) {
+        match opened.and_then(|chosen| attempted(|| set_up(&config, dataset, &chosen, is_profiled)))
+        {
             Err(error) if error.is_input() => return Err(error),
             lane => lanes.push(lane),
         }
@@ -271,16 +282,9 @@ pub fn compare(
         running.phases.extend(tick.and_then(|tick| tick.phases));
         Ok(())
     });
-    alternate(&mut lanes, &[u64::from(is_profiled)], |number, running| {
-        runs(number, "kernels");
-        let (stepped, kernel_secs) = launches::timed(|| {
-            running.trainer.advance()?;
-            let ended = running.trainer.device().sync();
-            ended.map_err(|e| Error::Device(format!("the step did not end: {e}")))
-        });
-        running.kernel_secs = kernel_secs;
-        stepped
-    });
+    if is_profiled {
+        profile(&mut lanes, &mut runs);
+    }
 
     let parameters = lanes.iter().find_map(|lane| {
         let (generator, discriminator) = lane.as_ref().ok()?.trainer.parameter_counts();
@@ -304,11 +308,32 @@ pub fn compare(
     })
 }
 
+/// Two steps more of each device: of one what it asks of the driver is counted, of the other each kernel is
+/// timed.
+fn profile(lanes: &mut [Result<Running<'_>, Error>], runs: &mut dyn FnMut(usize, &str)) {
+    alternate(lanes, &[1], |number, running| {
+        runs(number, "submissions");
+        // Measuring phases waits after each.
+        running.trainer.set_tick_steps(u64::MAX);
+        running.finish()?;
+        let (stepped, traffic) = traffic::counted(|| running.advance());
+        running.traffic = traffic;
+        stepped
+    });
+    alternate(lanes, &[1], |number, running| {
+        runs(number, "kernels");
+        let (stepped, kernel_secs) = launches::timed(|| running.advance());
+        running.kernel_secs = kernel_secs;
+        stepped
+    });
+}
+
 /// A trainer after the steps that are not timed.
 fn set_up<'a>(
     config: &Config,
     dataset: &'a Dataset,
     chosen: &Chosen,
+    is_profiled: bool,
 ) -> Result<Running<'a>, Error> {
     let before = allocation::in_use();
     let (running, peak) = allocation::peak_of(|| {
@@ -320,12 +345,20 @@ fn set_up<'a>(
             weights: Vec::new(),
             phases: Vec::new(),
             launches: Launches::default(),
+            first_traffic: None,
+            traffic: None,
             kernel_secs: Vec::new(),
             held_bytes: 0,
             host_bytes: 0,
             device_bytes: None,
         };
-        running.first_secs = running.step()?;
+        let (first, traffic) = if is_profiled {
+            traffic::counted(|| running.step())
+        } else {
+            (running.step(), None)
+        };
+        running.first_secs = first?;
+        running.first_traffic = traffic;
         for _ in 1..SET_UP_STEPS {
             running.step()?;
         }
@@ -338,19 +371,31 @@ fn set_up<'a>(
 }
 
 impl Running<'_> {
+    /// Waits until the device has done all it was given.
+    fn finish(&self) -> Result<(), Error> {
+        let ended = self.trainer.device().sync();
+        ended.map_err(|e| Error::Device(format!("the step did not end: {e}")))
+    }
+
+    /// A step to its end.
+    fn advance(&mut self) -> Result<(), Error> {
+        self.trainer.advance()?;
+        self.finish()
+    }
+
     /// A step to its end, in seconds; its losses are read afterwards.
     fn step(&mut self) -> Result<f64, Error> {
         let started = Instant::now();
-        self.trainer.advance()?;
-        let ended = self.trainer.device().sync();
+        self.advance()?;
         let secs = started.elapsed().as_secs_f64();
-        ended.map_err(|e| Error::Device(format!("the step did not end: {e}")))?;
         self.losses
             .extend(self.trainer.tick()?.map(|tick| losses_of(&tick)));
         Ok(secs)
     }
 
     fn measured(self, config: &Config, round_steps: &[u64]) -> Measured {
+        // The processor has no queue.
+        let of_driver = |traffic: Option<Traffic>| traffic.filter(|all| all.submissions > 0);
         let spread = Spread::of(&self.step_secs);
         let mut rest = &self.step_secs[..];
         let round_secs = round_steps.iter().map(|&steps| {
@@ -365,6 +410,8 @@ impl Running<'_> {
             pictures_per_sec: config.train.batch.to_f64() / spread.median_secs,
             phases: Phases::mean(&self.phases),
             launches: (self.launches.total > 0).then_some(self.launches),
+            first_traffic: of_driver(self.first_traffic),
+            traffic: of_driver(self.traffic),
             kernel_secs: (!self.kernel_secs.is_empty()).then_some(self.kernel_secs),
             host_bytes: self.host_bytes as u64,
             device_bytes: self.device_bytes,
@@ -567,6 +614,8 @@ mod tests {
             pictures_per_sec: 0.0,
             phases: None,
             launches: None,
+            first_traffic: None,
+            traffic: None,
             kernel_secs: None,
             host_bytes: 0,
             device_bytes: None,

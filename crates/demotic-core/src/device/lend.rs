@@ -15,6 +15,7 @@ use burn::server::{
     AuthorizationRequest, BURN_REMOTE_ALPN, ClientId, IrohIdentity, PeerAuthorizer, RemoteServer,
     TokenAuthorizer,
 };
+use burn::tensor::Device;
 use iroh::endpoint::Connection;
 use iroh::protocol::{AcceptError, DynProtocolHandler, ProtocolHandler, Router};
 use iroh::{EndpointId, SecretKey};
@@ -298,10 +299,15 @@ fn outward() -> Option<IpAddr> {
 
 /// What clients are sent about the devices.
 fn greeting(chosen: &[Chosen]) -> Greeting {
+    // A client that cannot ask what a device lacks sends it tensor operations.
+    let runs = |device: &Device| match ops::lacking(device) {
+        Some(_) => "other".to_owned(),
+        None => demotic_crf::runtime_name(device),
+    };
     let lent = chosen.iter().map(|one| Lent {
         name: one.name.clone(),
         description: one.description.clone(),
-        runtime: demotic_crf::runtime_name(&one.device),
+        runtime: runs(&one.device),
         is_software: one.is_software,
         is_tuned: one.is_tuned,
     });

@@ -33,6 +33,11 @@ mod meeting;
     )
 )]
 mod near;
+#[cfg_attr(
+    not(feature = "wgpu"),
+    allow(dead_code, reason = "without wgpu there is no device to ask")
+)]
+mod needs;
 mod norm_cpu;
 mod reading;
 #[cfg(feature = "remote")]
@@ -71,6 +76,7 @@ pub(crate) use near::{
     gathered_at_once, join, latent, norm_row, twice,
 };
 pub use near::{adam_clipped, figures, gather, mixed, total};
+use needs::Family;
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
 use shapes::meet;
@@ -105,9 +111,25 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     )
 }
 
+/// True where a device takes kernels under `wgsl`, if it has what they need.
+fn takes_wgsl(device: &Device) -> bool {
+    !is_flex(device) && demotic_crf::runtime_name(device) == "wgpu<wgsl>"
+}
+
 /// True where the networks' operations run kernels under `wgsl`.
 pub(crate) fn has_wgsl(device: &Device) -> bool {
-    !is_flex(device) && demotic_crf::runtime_name(device) == "wgpu<wgsl>"
+    takes_wgsl(device) && needs::runs(device, Family::Others)
+}
+
+/// The same of convolutions, which need less of a device.
+pub(crate) fn has_convolutions(device: &Device) -> bool {
+    takes_wgsl(device) && needs::runs(device, Family::Convolutions)
+}
+
+/// What Burn's kernels compute on a device of this machine that takes ours, and what it lacks for them, in
+/// words; none where ours compute everything.
+pub fn lacking(device: &Device) -> Option<String> {
+    takes_wgsl(device).then(|| needs::told(device)).flatten()
 }
 
 /// True where [`NetOps`] serves a device.
@@ -146,10 +168,17 @@ pub(crate) fn conv(
     in_runs: bool,
 ) -> Tensor<4> {
     meet_convolution(&x, x.dims(), &weight);
-    if takes_own_convolution(&x.device(), x.dims(), &weight) {
+    let device = x.device();
+    let is_own = takes_own_convolution(&device, x.dims(), &weight);
+    // The activation's gradient has a kernel of its own.
+    if is_own && (slope == 1.0 || is_served(&device)) {
         return own_conv(x, weight, bias, slope, in_runs);
     }
-    let y = burns_conv(x, weight, bias);
+    let y = if is_own {
+        own_conv(x, weight, bias, 1.0, in_runs)
+    } else {
+        burns_conv(x, weight, bias)
+    };
     if slope == 1.0 { y } else { leaky(y, slope) }
 }
 
@@ -176,8 +205,8 @@ fn takes_own_convolution(device: &Device, pictures: [usize; 4], weight: &Tensor<
     if kernel != 1 && kernel != 3 {
         return false;
     }
-    if !has_wgsl(device) {
-        return is_served(device);
+    if !has_convolutions(device) {
+        return is_flex(device);
     }
     let [pictures, _, height, width] = pictures;
     let layer = choice::Layer {
@@ -295,7 +324,7 @@ pub(crate) fn norm_act_meeting(
         [rows, _] if rows == b => row,
         _ => row.expand([b, c]),
     };
-    if is_served(&x.device()) {
+    if takes_own_norm(&x.device(), c, groups) {
         let (scale, shift) = if has_wgsl(&x.device()) {
             (scale, shift)
         } else {
@@ -311,6 +340,12 @@ pub(crate) fn norm_act_meeting(
         ));
     }
     norm_act_plain(x, rows(scale), rows(shift), groups, slope)
+}
+
+/// True where our kernels normalise groups of so many channels; those in WGSL keep a group's scales and
+/// shifts in workgroup memory.
+fn takes_own_norm(device: &Device, channels: usize, groups: usize) -> bool {
+    is_flex(device) || (has_wgsl(device) && channels / groups <= needs::GROUP_MOST)
 }
 
 /// [`norm_act`] in tensor operations, with a row of `scale` and `shift` a picture.
@@ -373,7 +408,8 @@ pub(crate) fn style_norm_act_meeting(
 ) -> Tensor<4> {
     let StyleAffine { code, weight, bias } = affine;
     let [_, c, h, _] = x.dims();
-    if has_wgsl(&x.device()) {
+    let device = x.device();
+    if has_wgsl(&device) && takes_own_norm(&device, c, groups) {
         meet(&x, || Shape::Normalisation {
             channels: c,
             side: h,
@@ -914,6 +950,66 @@ mod tests {
             let _turn = crate::train::turn();
             check(&device.autodiff());
         }
+    }
+
+    /// Results of operations that Burn's kernels can stand in for, and a gradient; one group is too wide for
+    /// workgroup memory.
+    #[cfg(feature = "wgpu")]
+    fn composed(device: &Device) -> [Vec<f32>; 3] {
+        let x = tensor(120, [2, 6, 4, 6], device).require_grad();
+        let weight = tensor(121, [6, 6, 3, 3], device);
+        let bias = tensor(122, [6], device);
+        let code = tensor::<2>(123, [2, 5], device);
+        let affine = (tensor(124, [5, 12], device), tensor(125, [12], device));
+        let y = conv(x.clone(), weight.clone(), bias.clone(), 0.2, true);
+        let y = Fan::new(code).norm_act(y, affine, 3, 0.2, &Meeting::default());
+        let y = conv_onto(x.clone(), y, weight, bias, &Meeting::default(), true);
+        let small = leaky(halve(y.clone()), 0.2);
+        let y = upsample_onto(y, small, &Meeting::default());
+        let gradients = (y.clone() * tensor(126, [2, 6, 4, 6], device))
+            .sum()
+            .backward();
+        let channels = needs::GROUP_MOST + 1;
+        let row = |step| tensor::<1>(step, [channels], device);
+        let wide = tensor(127, [1, channels, 2, 2], device);
+        let rows = [row(128), row(129)];
+        let wide = norm_row(wide, rows, 1, 0.2, &Meeting::default());
+        let dx = x.grad(&gradients).expect("it counts");
+        [y.inner(), dx, wide.inner()].map(crate::arrays::values_of)
+    }
+
+    /// As on a device with narrow workgroups, which keeps our convolutions, and on one with few buffers, too.
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn a_device_that_lacks_what_our_kernels_need_computes_the_same_by_burns() {
+        let expected = composed(&Device::flex().autodiff());
+        let near = |got: [Vec<f32>; 3], what: &str| {
+            for (got, expected) in got.iter().zip(&expected) {
+                let scale = expected
+                    .iter()
+                    .fold(0.0_f32, |top, value| top.max(value.abs()));
+                assert_eq!(got.len(), expected.len(), "{what}");
+                for (a, b) in got.iter().zip(expected) {
+                    assert!((a - b).abs() < 1e-4 * scale, "{what}: {a} and {b}");
+                }
+            }
+        };
+        on_adapter(|device| {
+            assert_eq!(lacking(device), None);
+            near(composed(device), "everything");
+            for (buffers, invocations) in [(8, 128), (4, 256)] {
+                let has = needs::Limits {
+                    buffers,
+                    invocations,
+                    shared_bytes: 16 << 10,
+                };
+                needs::as_if(has, || {
+                    assert!(!has_wgsl(device) && has_convolutions(device) == (buffers == 8));
+                    let said = lacking(device).expect("it lacks something");
+                    near(composed(device), &said);
+                });
+            }
+        });
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::shapes::{Shape, meet};
 use super::{AdamScalars, GATHERED, Gather, TensorShape, padded};
 #[cfg(feature = "wgpu")]
 use super::{four, squared_sums, weight_gradient_runs};
-use super::{is_near_wgsl, norm_act_meeting};
+use super::{is_near_wgsl, norm_act_meeting, takes_own_norm};
 
 /// What is done to a tensor on the way into a convolution.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -449,7 +449,8 @@ pub(crate) fn norm_row(
     meeting: &Meeting,
 ) -> Tensor<4> {
     let [_, c, h, _] = x.dims();
-    if !is_near_wgsl(&x.device()) {
+    let device = x.device();
+    if !is_near_wgsl(&device) || !takes_own_norm(&device, c, groups) {
         let (scale, shift) = (scale.reshape([1, c]), shift.reshape([1, c]));
         return norm_act_meeting(x, scale, shift, groups, slope, meeting);
     }

@@ -16,13 +16,17 @@ use burn::tensor::Tensor;
 use super::meeting::{Meeting, is_leaf_or_none, split};
 use super::near::{NearOps, Waiting};
 use super::shapes::{Shape, meet};
-use super::{StyleAffine, TensorShape, is_near_wgsl, padded, style_norm_act_meeting};
+use super::{
+    StyleAffine, TensorShape, is_near_wgsl, padded, style_norm_act_meeting, takes_own_norm,
+};
 
 /// A style code that several normalisations read.
 #[derive(Clone, Debug)]
 pub(crate) struct Fan {
     /// `[b, s]`
     code: Tensor<2>,
+    /// The code as it was: whatever else reads it leaves its gradient there.
+    plain: Tensor<2>,
     shared: Shared,
 }
 
@@ -42,12 +46,18 @@ impl Fan {
             is_fanned: code.is_autodiff() && is_near_wgsl(&code.device()),
             ..Shared::default()
         };
+        let plain = code.clone();
         if !shared.is_fanned {
-            return Self { code, shared };
+            return Self {
+                code,
+                plain,
+                shared,
+            };
         }
         let fanned = <Dispatch as StyleOps>::fan(code.into_dispatch(), shared.clone());
         Self {
             code: Tensor::from_dispatch(fanned),
+            plain,
             shared,
         }
     }
@@ -65,13 +75,15 @@ impl Fan {
         slope: f32,
         meeting: &Meeting,
     ) -> Tensor<4> {
-        let code = self.code.clone();
-        if !is_near_wgsl(&x.device()) {
+        let [_, channels, side, _] = x.dims();
+        let device = x.device();
+        if !is_near_wgsl(&device) || !takes_own_norm(&device, channels, groups) {
+            let code = self.plain.clone();
             let affine = StyleAffine { code, weight, bias };
             let meetings = [meeting, &self.shared.meeting];
             return style_norm_act_meeting(x, affine, groups, slope, meetings);
         }
-        let [_, channels, side, _] = x.dims();
+        let code = self.code.clone();
         meet(&x, || Shape::Normalisation {
             channels,
             side,

@@ -110,7 +110,7 @@ impl Header {
         }
         let kernels = chosen
             .iter()
-            .filter_map(|device| kernels::described(config, &device.device));
+            .flat_map(|device| kernels::described(config, &device.device));
         facts.extend(kernels.map(|text| Fact::new("device", text)));
         facts.push(crf(trainer)?);
         let summary = trainer.dataset().summary();

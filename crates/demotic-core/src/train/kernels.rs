@@ -29,36 +29,14 @@ fn timed(device: &Device) -> Option<Adapter> {
     device::adapter_of(device).filter(|adapter| adapter.kind != "software")
 }
 
-/// What our convolutions need and an adapter lacks.
-fn lacking(adapter: &Adapter) -> Option<String> {
-    let needs = [
-        (adapter.bindings_max, 5, "buffers for a kernel"),
-        (
-            adapter.workgroup_memory_bytes,
-            16 << 10,
-            "bytes of workgroup memory",
-        ),
-        (
-            adapter.workgroup_threads_max,
-            64,
-            "invocations of a workgroup",
-        ),
-    ];
-    let missing = needs.iter().find(|(has, needed, _)| has < needed);
-    missing.map(|(has, needed, what)| format!("own kernels need {needed} {what}, it has {has}"))
-}
-
 /// Tells a device's operations what is asked.
 pub(super) fn prefer(config: &Config, device: &Device) {
-    if !ops::has_wgsl(device) {
+    if !ops::has_convolutions(device) {
         return;
     }
-    let adapter = device::adapter_of(device);
-    let is_lacking = adapter.as_ref().and_then(lacking).is_some();
     let preference = match config.device.kernels {
         KernelKind::Own => Preference::Own,
         KernelKind::Burn => Preference::Burn,
-        KernelKind::Auto if is_lacking => Preference::Burn,
         KernelKind::Auto => match timed(device) {
             Some(adapter) => Preference::Faster(store(&adapter)),
             None => Preference::Own,
@@ -67,27 +45,28 @@ pub(super) fn prefer(config: &Config, device: &Device) {
     ops::prefer(device, preference);
 }
 
-/// What the header says of a device that has both, or of another machine's.
-pub(super) fn described(config: &Config, device: &Device) -> Option<String> {
+/// What the header says of a device that has both, of one that lacks what ours need, or of another machine's.
+pub(super) fn described(config: &Config, device: &Device) -> Vec<String> {
     if ops::is_far(device) {
-        return Some(far(
+        return vec![far(
             config.device.kernels,
             ops::has_wgsl(device),
             ops::is_flex(device),
-        ));
+        )];
     }
-    if !ops::has_wgsl(device) {
-        return None;
-    }
-    let lacking = device::adapter_of(device).as_ref().and_then(lacking);
-    Some(match (config.device.kernels, timed(device)) {
+    let convolutions = ops::has_convolutions(device).then(|| convolutions(config, device));
+    ops::lacking(device)
+        .into_iter()
+        .chain(convolutions)
+        .collect()
+}
+
+/// Whose kernels compute the convolutions of a device that has both.
+fn convolutions(config: &Config, device: &Device) -> String {
+    match (config.device.kernels, timed(device)) {
         (KernelKind::Own, _) => "convolutions by own kernels, as device.kernels asks".to_owned(),
         (KernelKind::Burn, _) => {
             "convolutions by Burn's kernels, as device.kernels asks".to_owned()
-        }
-        (KernelKind::Auto, _) if lacking.is_some() => {
-            let lacking = lacking.unwrap_or_default();
-            format!("convolutions by Burn's kernels: {lacking}")
         }
         (KernelKind::Auto, None) => {
             "convolutions by own kernels; not timed against Burn's on a software adapter".to_owned()
@@ -99,7 +78,7 @@ pub(super) fn described(config: &Config, device: &Device) -> Option<String> {
                  are timed in the first step"
             )
         }
-    })
+    }
 }
 
 /// The same of another machine's device. Its adapter is out of reach, so that nothing is timed there.
@@ -138,23 +117,6 @@ mod tests {
             assert_eq!(far(asked, false, true), "there convolutions by own loops");
         }
         assert!(far(KernelKind::Auto, false, false).ends_with("by Burn's kernels"));
-    }
-
-    #[test]
-    fn a_device_that_lacks_what_a_kernel_needs_is_told_what() {
-        for adapter in device::adapters() {
-            assert_eq!(lacking(&adapter), None, "{}", adapter.name);
-            let mut less = adapter.clone();
-            less.workgroup_memory_bytes = 8 << 10;
-            let said = lacking(&less).expect("half of it");
-            assert!(
-                said.contains("16384 bytes") && said.contains("8192"),
-                "{said}"
-            );
-            less = adapter;
-            less.bindings_max = 4;
-            assert!(lacking(&less).is_some());
-        }
     }
 
     /// On whatever device is at hand; a software adapter's times say nothing, but choices that hang on them

@@ -17,17 +17,12 @@ use serde::{Deserialize, Serialize};
 pub struct Launches {
     /// All of them.
     pub total: usize,
+    /// Different kernels, by name: sizes and types that make several pipelines of one are counted as one.
+    pub distinct: usize,
     /// By kernel, the most first.
     pub by_kernel: Vec<(String, usize)>,
     /// By phase, in a step's order, under the phase's name.
     pub by_phase: Vec<(String, usize)>,
-}
-
-impl Launches {
-    /// Different kernels, by name: sizes and types that make several pipelines of one are counted as one.
-    pub fn distinct(&self) -> usize {
-        self.by_kernel.len()
-    }
 }
 
 /// Launches of the process since the last mark, and the phases marked so far. A device launches on a thread
@@ -110,6 +105,7 @@ pub(crate) fn watch<T>(run: impl FnOnce() -> T) -> (T, Launches) {
     by_kernel.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let launches = Launches {
         total: by_kernel.iter().map(|(_, count)| count).sum(),
+        distinct: by_kernel.len(),
         by_kernel,
         by_phase: counts.by_phase,
     };
@@ -271,6 +267,10 @@ mod tests {
     /// hangs on them. Those at full size have 265; what Burn's tuning chooses moves that by some. Lower it
     /// with every launch saved; it never rises.
     const CEILING: usize = 270;
+    /// The same of submissions, at 32 launches each and with what waiting at the end takes; and of copies
+    /// from the host.
+    const SUBMISSIONS: usize = 20;
+    const UPLOADS: usize = 20;
 
     #[test]
     fn a_step_of_the_quickstarts_networks_stays_under_the_ceiling_of_launches() {
@@ -307,5 +307,15 @@ mod tests {
         result.expect("a step");
         assert!(launches.total > 50, "{launches:#?}");
         assert!(launches.total <= CEILING, "{launches:#?}");
+        let (result, traffic) = crate::train::traffic::counted(|| {
+            trainer
+                .advance()
+                .map(|()| device.sync().expect("the device is alive"))
+        });
+        result.expect("a step");
+        let traffic = traffic.expect("the tests have no other logger");
+        assert!(traffic.submissions > 1, "{traffic:?}");
+        assert!(traffic.submissions <= SUBMISSIONS, "{traffic:?}");
+        assert!((1..=UPLOADS).contains(&traffic.uploads), "{traffic:?}");
     }
 }

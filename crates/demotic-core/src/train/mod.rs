@@ -24,6 +24,7 @@ mod start;
 mod step;
 mod terms;
 mod tick;
+pub(crate) mod traffic;
 mod trainer;
 mod upload;
 mod weights;
@@ -48,5 +49,7 @@ pub use session::{Ending, Observer, Session, Validation};
 pub use start::Origin;
 pub(crate) use step::style_planes;
 pub use tick::Tick;
+#[doc(hidden)]
+pub use traffic::Traffic;
 pub use trainer::Trainer;
 pub use weights::BUILT_IN;

@@ -72,6 +72,12 @@ enum Runtime {
         expect(dead_code, reason = "a build without wgpu has no such device")
     )]
     Cube(String),
+    /// One that compiles WGSL on a device that lacks what the kernels need.
+    #[cfg_attr(
+        not(feature = "wgpu"),
+        allow(dead_code, reason = "a build without wgpu asks no device what it has")
+    )]
+    Weak(String),
     /// Burn's own CPU backend.
     Flex,
 }
@@ -91,7 +97,16 @@ fn runtime(device: &DispatchDevice) -> Option<Runtime> {
     )]
     match device {
         #[cfg(feature = "wgpu")]
-        DispatchDevice::Cube(cube) => Some(Runtime::Cube(cube.client().name().to_string())),
+        DispatchDevice::Cube(cube) => {
+            let client = cube.client();
+            let name = client.name().to_string();
+            let is_weak = takes_wgsl(&name) && !wgsl::backend::fits(&client);
+            Some(if is_weak {
+                Runtime::Weak(name)
+            } else {
+                Runtime::Cube(name)
+            })
+        }
         DispatchDevice::Flex(_) => Some(Runtime::Flex),
         #[cfg(feature = "remote")]
         DispatchDevice::Remote(device) => match remote::far(device)?.runtime.as_str() {
@@ -108,7 +123,7 @@ fn runtime(device: &DispatchDevice) -> Option<Runtime> {
 /// `other`.
 pub fn runtime_name(device: &Device) -> String {
     match runtime(device.as_dispatch()) {
-        Some(Runtime::Cube(name)) => name,
+        Some(Runtime::Cube(name) | Runtime::Weak(name)) => name,
         Some(Runtime::Flex) => FLEX.to_string(),
         None => OTHER.to_string(),
     }
@@ -145,7 +160,7 @@ fn choose(
     let unavailable = |reason| CrfError::Unavailable {
         implementation: asked,
         device: match runtime {
-            Some(Runtime::Cube(name)) => name.clone(),
+            Some(Runtime::Cube(name) | Runtime::Weak(name)) => name.clone(),
             Some(Runtime::Flex) => "flex".to_string(),
             None => "another backend".to_string(),
         },
@@ -174,6 +189,9 @@ fn choose(
         (Implementation::Auto | Implementation::Reference, _) => Ok(Implementation::Reference),
         (Implementation::Cpu, _) => Err(unavailable(
             "the fused loop reads memory of the CPU backend, flex",
+        )),
+        (Implementation::Wgsl, Some(Runtime::Weak(_))) => Err(unavailable(
+            "WGSL kernels need 8 storage buffers, 64 invocations of a workgroup and 16 KiB of its memory",
         )),
         (Implementation::Wgsl, _) => Err(unavailable(
             "WGSL kernels need a wgpu device that compiles WGSL",
@@ -238,6 +256,11 @@ mod tests {
             let error = choose(Some(&other), Implementation::Wgsl, 8).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
+        // A device that compiles it and lacks what the kernels need.
+        let weak = Runtime::Weak("wgpu<wgsl>".to_string());
+        assert_eq!(auto(&weak), Ok(Implementation::Reference));
+        let error = choose(Some(&weak), Implementation::Wgsl, 8).unwrap_err();
+        assert!(error.to_string().contains("8 storage buffers"), "{error}");
         assert_eq!(
             choose(None, Implementation::Auto, 8),
             Ok(Implementation::Reference)

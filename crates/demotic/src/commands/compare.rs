@@ -8,6 +8,7 @@ use demotic_core::table::{Cell, Column, Table};
 use demotic_core::train::Phases;
 use serde::Serialize;
 
+use super::compare_profile::profile;
 use crate::cli::CompareArgs;
 use crate::options::{dataset_options, settings};
 use crate::output::{bytes, note, say, show};
@@ -15,7 +16,7 @@ use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
     let config = settings(args.config.as_deref(), &args.set)?;
-    let entrants = Entrant::open_all(&args.devices)?;
+    let entrants = Entrant::open_all(&args.devices, args.profile)?;
     let dataset = Dataset::load(
         &config.data.source,
         &dataset_options(&config, CachePolicy::Platform)?,
@@ -161,54 +162,6 @@ fn phases(compared: &Comparison) -> Table {
         }
     }
     table
-}
-
-/// Kernel launches of a step on each device, by phase and by kernel.
-fn profile(compared: &Comparison) -> String {
-    let mut lines = Vec::new();
-    for one in &compared.devices {
-        let Some(measured) = &one.measured else {
-            continue;
-        };
-        let Some(launches) = &measured.launches else {
-            lines.push(format!("launches  {}: none seen", one.name));
-            continue;
-        };
-        lines.push(format!(
-            "launches  {}: {} a step, of {} kernels; first step {:.2} s",
-            one.name,
-            launches.total,
-            launches.distinct(),
-            measured.first_secs
-        ));
-        for (what, counts) in [
-            ("phase", &launches.by_phase),
-            ("kernel", &launches.by_kernel),
-        ] {
-            let rows = counts.iter();
-            lines.extend(rows.map(|(name, count)| format!("  {what:<7} {count:>6}  {name}")));
-        }
-        lines.extend(kernel_times(&one.name, measured.kernel_secs.as_deref()));
-    }
-    lines.push(String::new());
-    lines.join("\n")
-}
-
-/// Where the device's own time of a step goes: a line a kernel.
-fn kernel_times(device: &str, secs: Option<&[(String, f64)]>) -> Vec<String> {
-    let Some(secs) = secs else {
-        return vec![format!("time    {device}: its driver gives no timestamps")];
-    };
-    let all: f64 = secs.iter().map(|(_, secs)| secs).sum();
-    let first = format!(
-        "time    {device}: {:.3} ms a step in kernels, by the device's clock",
-        all * 1e3
-    );
-    let rows = secs.iter().map(|(name, secs)| {
-        let share = 100.0 * secs / all.max(f64::MIN_POSITIVE);
-        format!("  time    {:>9.3} ms {share:>5.1} %  {name}", secs * 1e3)
-    });
-    std::iter::once(first).chain(rows).collect()
 }
 
 fn in_words(f: &Faster) -> String {

@@ -5,7 +5,7 @@ use demotic_core::device::{
     Adapter, BACKENDS, adapters, auto_adapter, further_devices, open, processor, shader_language,
     unused_adapters,
 };
-use demotic_core::ops::Counts;
+use demotic_core::ops::{Counts, lacking};
 use demotic_core::train::measured_on;
 use demotic_crf::{Implementation, implementation_in_use};
 use serde::Serialize;
@@ -35,6 +35,8 @@ struct Listed {
     crf: Option<&'static str>,
     /// Layers of convolutions by whose kernels, as measured here by this build.
     convolutions: Counts,
+    /// What Burn's kernels compute there, and what the device lacks for ours; none where ours compute all.
+    lacking: Option<String>,
     /// Why it does not open.
     problem: Option<String>,
 }
@@ -48,6 +50,7 @@ impl Listed {
                 crf: implementation_in_use(&chosen.device, Implementation::Auto)
                     .ok()
                     .map(Implementation::name),
+                lacking: lacking(&chosen.device),
                 problem: None,
                 convolutions,
                 adapter,
@@ -57,6 +60,7 @@ impl Listed {
                 shader_language: None,
                 crf: None,
                 convolutions,
+                lacking: None,
                 problem: Some(error.to_string()),
             },
         }
@@ -108,6 +112,11 @@ impl Listed {
         if self.shader_language.as_deref() == Some("wgsl") {
             lines.push(format!("        kernels  convolutions: {convolutions}"));
         }
+        lines.extend(
+            self.lacking
+                .iter()
+                .map(|lacking| format!("        lacks    {lacking}")),
+        );
         lines
     }
 }

@@ -6,6 +6,7 @@ mod ablate_screen;
 mod bench;
 mod bench_rows;
 mod compare;
+mod compare_profile;
 mod completions;
 mod configs;
 mod contact_sheet;

@@ -256,6 +256,8 @@ impl<S: Shader> Launch<S> {
 
     /// Launches a grid of workgroups.
     fn groups(self, client: &Client, [x, y, z]: [u32; 3]) {
+        #[cfg(test)]
+        tests::hold_to_row::<S>(self.handles.len(), self.workgroup);
         let kernel = Kernel::<S>::new(&self.constants, self.handles.len(), self.workgroup);
         let dim = CubeDim::new_1d(kernel.workgroup);
         let buffers = self.handles.into_iter().map(Handle::binding).collect();

@@ -17,16 +17,16 @@ use super::net_conv::{NetConv, Tile};
 use super::net_conv_weight::Plan;
 use super::net_norm::{Sizes, Source};
 use super::{
-    Constants, Kernel, SHARED_BYTES, Shader, WORKGROUPS_LEAST, net_adam, net_affine, net_conv,
-    net_conv_sum, net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter,
-    net_gather, net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_styles,
-    net_total,
+    Constants, Kernel, Shader, WORKGROUPS_LEAST, net_adam, net_affine, net_conv, net_conv_sum,
+    net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
+    net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_styles, net_total, word,
 };
 use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::check::kernels::CONVOLUTIONS;
 use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
+use crate::ops::needs::{Limits, NEEDS};
 use crate::ops::styled::{AffineCall, LastCall, StyleOps};
 use crate::ops::{
     AdamScalars, Filter, GATHERED, Gather, LOG_VAR_RANGE, LOG_VAR_START, Meeting, NetOps, Part,
@@ -1283,18 +1283,40 @@ fn every_shape_of_the_recipes_fills_a_device() {
     }
 }
 
-/// A kernel's text, with its bindings numbered as a launch would.
-fn text<S: Shader>(constants: Constants, workgroup: u32, bindings: &[&'static str]) -> String {
+/// What a shader's row says that it needs. Its launch file has its stem, and is the module of its type.
+fn row<S: Shader>() -> Limits {
+    let stem = std::any::type_name::<S>().rsplit("::").nth(1);
+    let row = NEEDS.iter().find(|row| Some(row.kernel) == stem);
+    row.unwrap_or_else(|| panic!("no row of {stem:?}")).needs
+}
+
+/// Panics where a launch takes more than the shader's row says.
+pub(super) fn hold_to_row<S: Shader>(bindings: usize, workgroup: u32) {
+    let needs = row::<S>();
+    assert!(
+        word(bindings) <= needs.buffers && workgroup <= needs.invocations,
+        "{bindings} buffers and {workgroup} invocations of {needs:?}"
+    );
+}
+
+/// A kernel's text, with its bindings numbered as a launch would, and what its row says that it needs.
+fn text<S: Shader>(
+    constants: Constants,
+    workgroup: u32,
+    bindings: &[&'static str],
+) -> (String, Limits) {
+    hold_to_row::<S>(bindings.len(), workgroup);
     let constants = bindings
         .iter()
         .enumerate()
         .fold(constants, |constants, (at, name)| constants.with(name, at));
-    Kernel::<S>::new(&constants, bindings.len(), workgroup).text()
+    let kernel = Kernel::<S>::new(&constants, bindings.len(), workgroup);
+    (kernel.text(), row::<S>())
 }
 
-/// Parses, validates and translates one kernel to every language that a wgpu platform takes; its workgroup
-/// memory is what every device has.
-fn translate(text: &str) {
+/// Parses, validates and translates one kernel to every language that a wgpu platform takes; it takes no more
+/// than its row says.
+fn translate((text, needs): &(String, Limits)) {
     let module = naga::front::wgsl::parse_str(text)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
     let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
@@ -1302,15 +1324,26 @@ fn translate(text: &str) {
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string(text)));
     let mut layouter = naga::proc::Layouter::default();
     layouter.update(module.to_ctx()).unwrap();
-    let shared: u32 = module
-        .global_variables
-        .iter()
-        .filter(|(_, variable)| variable.space == naga::AddressSpace::WorkGroup)
+    let of_space = |is_meant: fn(naga::AddressSpace) -> bool| {
+        let all = module.global_variables.iter();
+        all.filter(move |(_, variable)| is_meant(variable.space))
+    };
+    let shared: u32 = of_space(|space| space == naga::AddressSpace::WorkGroup)
         .map(|(_, variable)| layouter[variable.ty].size)
         .sum();
     assert!(
-        shared as usize <= SHARED_BYTES,
-        "{shared} bytes of workgroup memory"
+        shared <= needs.shared_bytes,
+        "{shared} bytes of workgroup memory of {needs:?}"
+    );
+    let buffers = of_space(|space| matches!(space, naga::AddressSpace::Storage { .. })).count();
+    assert!(
+        word(buffers) <= needs.buffers,
+        "{buffers} storage buffers of {needs:?}"
+    );
+    let [x, y, z] = module.entry_points[0].workgroup_size;
+    assert!(
+        x <= needs.invocations && [y, z] == [1, 1],
+        "{x} by {y} by {z} invocations of {needs:?}"
     );
     let options = naga::back::spv::Options::default();
     assert!(
@@ -1657,4 +1690,6 @@ fn shader_launch_file_and_row_share_a_stem() {
         Some(stem.to_owned())
     });
     assert_eq!(rows.collect::<BTreeSet<_>>(), launched);
+    let needs = NEEDS.iter().map(|row| row.kernel.to_owned());
+    assert_eq!(needs.collect::<BTreeSet<_>>(), launched);
 }

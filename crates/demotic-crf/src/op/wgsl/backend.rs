@@ -11,8 +11,8 @@ use cubecl::server::Handle;
 
 use super::crf_image::Picture;
 use super::{
-    Direction, KernelCall, crf_chain, crf_finish, crf_image, crf_lanes, crf_scale, crf_scan,
-    crf_segments, crf_viterbi,
+    BUFFERS, Direction, KernelCall, SHARED_BYTES, WORKGROUP, crf_chain, crf_finish, crf_image,
+    crf_lanes, crf_scale, crf_scan, crf_segments, crf_viterbi,
 };
 use crate::config::{Directions, WgslKernel, Work};
 use crate::op::ops::{CrfOps, upstream_shape};
@@ -21,6 +21,21 @@ use crate::op::plan::{Evidence, Group, Lines, Order, Plan};
 /// Whether the adapter is a CPU behind a GPU's interface.
 pub(crate) fn is_software(client: &Client) -> bool {
     client.properties().identity.physical.is_none()
+}
+
+/// Whether a device has what all kernels need but `crf_image`, which is asked by its picture.
+pub(crate) fn fits(client: &Client) -> bool {
+    let hardware = &client.properties().hardware;
+    // CubeCL takes one off those that wgpu has, for a buffer of its own; our kernels have none.
+    hardware.max_bindings.saturating_add(1) >= BUFFERS
+        && invocations(client) >= WORKGROUP
+        && hardware.max_shared_memory_size >= SHARED_BYTES
+}
+
+/// Invocations that a workgroup may have along its first axis.
+fn invocations(client: &Client) -> u32 {
+    let hardware = &client.properties().hardware;
+    hardware.max_units_per_cube.min(hardware.max_cube_dim.0)
 }
 
 /// The kernel that a call runs: what [`WgslKernel::chosen`] says of it.
@@ -46,7 +61,7 @@ pub(crate) fn kernel_in_use(
         labels: l,
         chains: most(|lines| lines.chains),
         length: most(|lines| lines.length),
-        image_fits: whole_pictures && Picture::new(l, h, w).fits(memory_bytes),
+        image_fits: whole_pictures && Picture::new(l, h, w).fits(memory_bytes, invocations(client)),
     })
 }
 

@@ -97,14 +97,15 @@ impl Picture {
         }
     }
 
-    /// Whether the kernel takes it, on a device with this much workgroup memory.
-    pub(super) fn fits(&self, memory_bytes: usize) -> bool {
+    /// Whether the kernel takes it, on a device whose workgroups have so much memory and so many invocations.
+    pub(super) fn fits(&self, memory_bytes: usize, invocations: u32) -> bool {
         let [short, long] = self.sides;
         let elements = 3 * self.size + 4 * self.labels * self.labels + self.workgroup;
         short > 1
             && long <= 128
             && self.emission_bytes <= EMISSION_BYTES_MAX
             && elements * size_of::<f32>() <= memory_bytes
+            && self.workgroup <= invocations as usize
     }
 
     fn values(&self, values: Values, plan: &Plan, gradient: bool, half: bool) -> Values {

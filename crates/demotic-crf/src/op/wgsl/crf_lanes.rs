@@ -2,7 +2,7 @@
 
 use super::shaders::Shader;
 use super::template::Values;
-use super::{Direction, Guise, WORKGROUP};
+use super::{Direction, Guise, SHARED_BYTES, WORKGROUP};
 
 /// How one workgroup is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl Tile {
         let chains = (WORKGROUP as usize / (2 * lanes)).max(1);
         // Lengths in steps of powers of two: the text, and so the pipeline, changes with them.
         let store = chains * length.next_power_of_two() * labels;
-        // 16 KiB is what every device has; more would cost occupancy.
-        let budget = memory_bytes.min(16 << 10) / size_of::<f32>();
+        // More would cost occupancy.
+        let budget = memory_bytes.min(SHARED_BYTES) / size_of::<f32>();
         let shared = store + chains * (12 * lanes + labels * labels) <= budget;
         Self {
             labels,

@@ -39,6 +39,12 @@ const DISPATCH_MAX: u32 = 65_535;
 /// Invocations of a workgroup, where the kernel has no reason for another number.
 const WORKGROUP: u32 = 64;
 
+/// Storage buffers of a kernel, at most.
+const BUFFERS: u32 = 8;
+
+/// Bytes of workgroup memory that a kernel takes at most, `crf_image` aside.
+const SHARED_BYTES: usize = 16 << 10;
+
 /// Positions that one invocation takes in the three passes over long chains.
 const SEGMENT: usize = 256;
 

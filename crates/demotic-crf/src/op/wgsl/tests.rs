@@ -12,8 +12,8 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::shaders::{Kernel, Shader};
 use super::{
-    Guise, KernelCall, backend, crf_chain, crf_finish, crf_image, crf_lanes, crf_scale, crf_scan,
-    crf_segments, crf_viterbi, guards,
+    BUFFERS, Guise, KernelCall, SHARED_BYTES, WORKGROUP, backend, crf_chain, crf_finish, crf_image,
+    crf_lanes, crf_scale, crf_scan, crf_segments, crf_viterbi, guards,
 };
 use crate::cases::Numbers;
 use crate::config::{Directions, FORBIDDEN, WgslKernel};
@@ -46,6 +46,28 @@ fn kernels(l: usize, plan: &Plan, half: bool) -> Vec<Kernel> {
     kernels
 }
 
+/// A kernel takes no more than a device is asked for; `crf_image` is asked for by itself.
+fn hold_to_needs(shader: Shader, module: &naga::Module, name: &str) {
+    let mut layouter = naga::proc::Layouter::default();
+    layouter.update(module.to_ctx()).unwrap();
+    let (mut buffers, mut bytes) = (0, 0);
+    for (_, variable) in module.global_variables.iter() {
+        match variable.space {
+            naga::AddressSpace::Storage { .. } => buffers += 1,
+            naga::AddressSpace::WorkGroup => bytes += layouter[variable.ty].size as usize,
+            _ => {}
+        }
+    }
+    assert!(buffers <= BUFFERS, "{buffers} buffers: {name}");
+    if shader != Shader::Image {
+        let [invocations, ..] = module.entry_points[0].workgroup_size;
+        assert!(
+            invocations <= WORKGROUP && bytes <= SHARED_BYTES,
+            "{invocations} invocations, {bytes} bytes: {name}"
+        );
+    }
+}
+
 /// Parses, validates and translates one kernel to every language that a wgpu platform takes.
 fn translate(kernel: &Kernel) {
     let text = kernel.text();
@@ -58,6 +80,7 @@ fn translate(kernel: &Kernel) {
     )
     .validate(&module)
     .unwrap_or_else(|error| panic!("{name}\n{}", error.emit_to_string(&text)));
+    hold_to_needs(kernel.shader, &module, &name);
     let spv =
         naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None)
             .unwrap();
