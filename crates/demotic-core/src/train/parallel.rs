@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::number::Real;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, StreamId, Tensor};
 
 use super::inputs::Inputs;
 use super::optimiser::replica;
@@ -16,6 +16,7 @@ use super::step::{Generated, Part};
 use super::terms::Computed;
 use super::upload::Upload;
 use crate::model::{Discriminator, Generator};
+use crate::ops;
 use crate::settings::Config;
 
 /// The devices of one step, with their shares of its inputs. The first works with the networks themselves,
@@ -31,6 +32,8 @@ struct Other<'a> {
     share: Share<'a>,
     replica: Replica,
     generated: Option<Generated>,
+    /// Whether it is another machine's that no other share is on: see [`Self::on_stream`].
+    is_alone: bool,
 }
 
 /// One device's share of a step: its parts, one after the other.
@@ -79,8 +82,10 @@ impl<'a> Team<'a> {
         let other = |share: Share<'a>| {
             let replica = replicas.next();
             let anew = || Replica::new(generator, discriminator, share.device);
+            let shares = devices.iter().filter(|device| *device == share.device);
             Other {
                 replica: replica.unwrap_or_else(anew),
+                is_alone: ops::is_far(share.device) && shares.count() == 1,
                 share,
                 generated: None,
             }
@@ -103,6 +108,7 @@ impl<'a> Team<'a> {
         shown: impl FnMut(usize, Tensor<4>, &[u32]) -> Tensor<4>,
         clock: &mut Clock,
     ) -> Computed {
+        let stream = StreamId::current();
         let ((computed, generated), others) = on_all(
             || {
                 self.own
@@ -110,7 +116,7 @@ impl<'a> Team<'a> {
             },
             self.others
                 .iter_mut()
-                .map(|other| move || other.discriminator_gradients())
+                .map(|other| move || other.on_stream(stream, Other::discriminator_gradients))
                 .collect(),
         );
         self.generated = generated;
@@ -129,6 +135,7 @@ impl<'a> Team<'a> {
         for other in &mut others {
             other.replica.follow_discriminator(discriminator);
         }
+        let stream = StreamId::current();
         let (computed, there) = on_all(
             || {
                 self.own
@@ -136,7 +143,7 @@ impl<'a> Team<'a> {
             },
             others
                 .iter_mut()
-                .map(|other| move || other.generator_gradients())
+                .map(|other| move || other.on_stream(stream, Other::generator_gradients))
                 .collect(),
         );
         let computed = gathered(computed, there, generator, self.own.device);
@@ -209,6 +216,17 @@ impl Share<'_> {
 }
 
 impl Other<'_> {
+    /// Works on a stream of the thread that waits for this one, where both never work on the device at once.
+    /// Of a tensor that another stream made, Burn first makes one of this stream, whenever it is read: a wait
+    /// and a message each, for every weight, and for all that one pass leaves to the next.
+    fn on_stream<T>(&mut self, stream: StreamId, work: impl FnOnce(&mut Self) -> T) -> T {
+        if self.is_alone {
+            stream.executes(|| work(self))
+        } else {
+            work(self)
+        }
+    }
+
     /// The share's gradients of the discriminator; keeps what was generated.
     fn discriminator_gradients(&mut self) -> Computed {
         let mut clock = Clock::new(&self.replica.device);
