@@ -393,6 +393,10 @@ impl ProtocolHandler for Watched {
         let began = Instant::now();
         let before = self.tally.as_ref().map(|tally| *tally.all());
         let result = self.protocol.accept(connection.clone()).await;
+        if self.tally.is_some() {
+            // What it asked for last is counted by then.
+            tokio::time::sleep(2 * COUNT_EVERY).await;
+        }
         let (stats, reason) = (connection.stats(), connection.close_reason());
         (self.on_visit)(Visit::Left {
             client,

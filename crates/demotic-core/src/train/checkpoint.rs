@@ -435,7 +435,7 @@ impl Trainer<'_> {
         self.average = with_weights(self.average.clone(), &weights("average")).map_err(load)?;
         self.discriminator =
             with_weights(self.discriminator.clone(), &weights("discriminator")).map_err(load)?;
-        self.followers.clear();
+        self.replicas.clear();
         let [generator_steps, discriminator_steps] = info.optimiser_steps;
         self.adam_generator
             .restore(

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::{Index, IndexMut};
 
 use crate::number::{Real, Whole};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -348,14 +348,9 @@ impl Measured {
         }
     }
 
-    pub(crate) fn to_device(&self, device: &Device) -> Self {
-        let values = self.values.iter();
-        Self {
-            figures: self.figures.clone(),
-            values: values
-                .map(|values| values.clone().to_device(device))
-                .collect(),
-        }
+    /// What [`Self::of`] makes them of.
+    pub(crate) fn into_parts(self) -> (Vec<Option<Figure>>, Vec<Tensor<1>>) {
+        (self.figures, self.values)
     }
 
     /// The sums of two parts; what only one of them measured is that one's.
@@ -543,6 +538,8 @@ impl Sums {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
 
     #[test]

@@ -51,14 +51,41 @@ impl Gradients {
         Self { summands }
     }
 
-    /// On another device, runs added up: there they may be cut otherwise.
-    pub(crate) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
+    /// On another device, runs added up: there they may be cut otherwise. `along`: what goes there, too, and
+    /// comes back in its order. From and to another machine all of it is one message: the other side waits
+    /// for each by itself.
+    pub(crate) fn moved_to<M: Module>(
+        self,
+        device: &Device,
+        module: &M,
+        along: Vec<Tensor<1>>,
+    ) -> (Self, Vec<Tensor<1>>) {
         let summands = self.summands.into_iter();
-        Self {
-            summands: summands
-                .map(|summand| moved_gradients(module, whole_gradients(module, summand), device))
-                .collect(),
+        let summands = summands.map(|summand| whole_gradients(module, summand));
+        let mut summands: Vec<GradientsParams> = summands.collect();
+        let mut arrays: Vec<Tensor<1>> = Vec::new();
+        if cfg!(feature = "remote") {
+            for summand in &summands {
+                arrays.extend(gradients_in_order(module, summand));
+            }
         }
+        let come_from = arrays.first().map(Tensor::device);
+        let is_far = ops::is_far(device) || come_from.is_some_and(|device| ops::is_far(&device));
+        if !is_far {
+            let summands = summands.into_iter();
+            let summands = summands.map(|summand| summand.to_device(device, module));
+            let along = along.into_iter().map(|values| values.to_device(device));
+            let moved = Self {
+                summands: summands.collect(),
+            };
+            return (moved, along.collect());
+        }
+        arrays.extend(along);
+        let mut arrived = sent(arrays, device).into_iter();
+        for summand in &mut summands {
+            put_gradients(module, summand, &mut arrived);
+        }
+        (Self { summands }, arrived.collect())
     }
 
     /// The sum, parameter by parameter.
@@ -625,14 +652,15 @@ fn whole_gradients<M: Module>(module: &M, mut gradients: GradientsParams) -> Gra
     gradients
 }
 
-/// Gradients of one network on another device.
-fn moved_gradients<M: Module>(
+/// Puts what arrived in the place of one network's gradients, as many as it has, in the order of its
+/// parameters.
+fn put_gradients<M: Module>(
     module: &M,
-    mut gradients: GradientsParams,
-    device: &Device,
-) -> GradientsParams {
+    gradients: &mut GradientsParams,
+    arrived: &mut std::vec::IntoIter<Tensor<1>>,
+) {
     struct Put<'a> {
-        arrays: std::vec::IntoIter<Tensor<1>>,
+        arrays: &'a mut std::vec::IntoIter<Tensor<1>>,
         gradients: &'a mut GradientsParams,
     }
     impl ModuleVisitor for Put<'_> {
@@ -644,21 +672,10 @@ fn moved_gradients<M: Module>(
             }
         }
     }
-    let arrays = if cfg!(feature = "remote") {
-        gradients_in_order(module, &gradients)
-    } else {
-        Vec::new()
-    };
-    let come_from = arrays.first().map(Tensor::device);
-    let is_far = ops::is_far(device) || come_from.is_some_and(|device| ops::is_far(&device));
-    if !is_far {
-        return gradients.to_device(device, module);
-    }
     module.visit(&mut Put {
-        arrays: sent(arrays, device).into_iter(),
-        gradients: &mut gradients,
+        arrays: arrived,
+        gradients,
     });
-    gradients
 }
 
 /// The gradients of one network, flat, in the order of its parameters.

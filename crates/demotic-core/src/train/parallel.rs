@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::number::Real;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, StreamId, Tensor};
 
 use super::inputs::Inputs;
 use super::optimiser::replica;
@@ -16,6 +16,7 @@ use super::step::{Generated, Part};
 use super::terms::Computed;
 use super::upload::Upload;
 use crate::model::{Discriminator, Generator};
+use crate::ops;
 use crate::settings::Config;
 
 /// The devices of one step, with their shares of its inputs. The first works with the networks themselves,
@@ -23,7 +24,16 @@ use crate::settings::Config;
 pub(crate) struct Team<'a> {
     own: Share<'a>,
     generated: Option<Generated>,
-    others: Vec<(Share<'a>, Replica)>,
+    others: Vec<Other<'a>>,
+}
+
+/// A device of a step beside the first.
+struct Other<'a> {
+    share: Share<'a>,
+    replica: Replica,
+    generated: Option<Generated>,
+    /// Whether it is another machine's that no other share is on: see [`Self::on_stream`].
+    is_alone: bool,
 }
 
 /// One device's share of a step: its parts, one after the other.
@@ -37,17 +47,17 @@ struct Share<'a> {
     parts: usize,
 }
 
-/// Both networks on another device than the first, for one step.
-struct Replica {
+/// Both networks on another device than the first, with graphs of their own. Each follows its network as
+/// soon as that is updated: the weights are on their way while the first device goes on.
+pub(crate) struct Replica {
     device: Device,
     generator: Generator,
     discriminator: Discriminator,
-    generated: Option<Generated>,
 }
 
 impl<'a> Team<'a> {
-    /// Gives each device an equal number of parts, in order. `followers`: the discriminator on the other
-    /// devices as the step before left it, where it has not changed since; it need not be sent again.
+    /// Gives each device an equal number of parts, in order. `replicas`: those of the other devices as the
+    /// step before left them, where they still follow the networks; without them, both are sent.
     ///
     /// # Panics
     /// If there is no device or no part.
@@ -57,7 +67,7 @@ impl<'a> Team<'a> {
         inputs: &'a [Inputs],
         generator: &Generator,
         discriminator: &Discriminator,
-        followers: Vec<Discriminator>,
+        replicas: Vec<Replica>,
     ) -> Self {
         let shares = devices.iter().zip(inputs.chunks(config.train.accumulate));
         let mut shares = shares.map(|(device, share)| Share {
@@ -68,16 +78,22 @@ impl<'a> Team<'a> {
             parts: inputs.len(),
         });
         let own = shares.next().expect("a step has a part and a device");
-        let mut followers = followers.into_iter();
-        let replica = |share: Share<'a>| {
-            let follower = followers.next();
-            let replica = Replica::new(generator, discriminator, follower, share.device);
-            (share, replica)
+        let mut replicas = replicas.into_iter();
+        let other = |share: Share<'a>| {
+            let replica = replicas.next();
+            let anew = || Replica::new(generator, discriminator, share.device);
+            let shares = devices.iter().filter(|device| *device == share.device);
+            Other {
+                replica: replica.unwrap_or_else(anew),
+                is_alone: ops::is_far(share.device) && shares.count() == 1,
+                share,
+                generated: None,
+            }
         };
         Self {
             own,
             generated: None,
-            others: shares.map(replica).collect(),
+            others: shares.map(other).collect(),
         }
     }
 
@@ -92,6 +108,7 @@ impl<'a> Team<'a> {
         shown: impl FnMut(usize, Tensor<4>, &[u32]) -> Tensor<4>,
         clock: &mut Clock,
     ) -> Computed {
+        let stream = StreamId::current();
         let ((computed, generated), others) = on_all(
             || {
                 self.own
@@ -99,38 +116,39 @@ impl<'a> Team<'a> {
             },
             self.others
                 .iter_mut()
-                .map(|(share, replica)| move || replica.discriminator_gradients(share))
+                .map(|other| move || other.on_stream(stream, Other::discriminator_gradients))
                 .collect(),
         );
         self.generated = generated;
         gathered(computed, others, discriminator, self.own.device)
     }
 
-    /// The generator's gradients over all parts, against a discriminator that stays as it is; and that
-    /// discriminator on the other devices, for the next step.
+    /// The generator's gradients over all parts, against a discriminator that stays as it is; and the
+    /// replicas of the other devices, for the next step.
     pub(crate) fn generator_gradients(
         self,
         generator: &Generator,
         discriminator: &Discriminator,
         clock: &mut Clock,
-    ) -> (Computed, Vec<Discriminator>) {
+    ) -> (Computed, Vec<Replica>) {
         let mut others = self.others;
-        for (_, replica) in &mut others {
-            replica.follow(discriminator);
+        for other in &mut others {
+            other.replica.follow_discriminator(discriminator);
         }
-        let (computed, others) = on_all(
+        let stream = StreamId::current();
+        let (computed, there) = on_all(
             || {
                 self.own
                     .generator_gradients(generator, discriminator, self.generated, clock)
             },
             others
-                .into_iter()
-                .map(|(share, replica)| move || replica.generator_gradients(&share))
+                .iter_mut()
+                .map(|other| move || other.on_stream(stream, Other::generator_gradients))
                 .collect(),
         );
-        let (others, followers): (Vec<_>, Vec<_>) = others.into_iter().unzip();
-        let computed = gathered(computed, others, generator, self.own.device);
-        (computed, followers)
+        let computed = gathered(computed, there, generator, self.own.device);
+        let replicas = others.into_iter().map(|other| other.replica);
+        (computed, replicas.collect())
     }
 }
 
@@ -197,28 +215,24 @@ impl Share<'_> {
     }
 }
 
-impl Replica {
-    /// Copies of both networks, with graphs of their own. `follower`: one that is there already.
-    fn new(
-        generator: &Generator,
-        discriminator: &Discriminator,
-        follower: Option<Discriminator>,
-        device: &Device,
-    ) -> Self {
-        Self {
-            generator: replica(generator, device),
-            discriminator: follower.unwrap_or_else(|| replica(discriminator, device)),
-            device: device.clone(),
-            generated: None,
+impl Other<'_> {
+    /// Works on a stream of the thread that waits for this one, where both never work on the device at once.
+    /// Of a tensor that another stream made, Burn first makes one of this stream, whenever it is read: a wait
+    /// and a message each, for every weight, and for all that one pass leaves to the next.
+    fn on_stream<T>(&mut self, stream: StreamId, work: impl FnOnce(&mut Self) -> T) -> T {
+        if self.is_alone {
+            stream.executes(|| work(self))
+        } else {
+            work(self)
         }
     }
 
     /// The share's gradients of the discriminator; keeps what was generated.
-    fn discriminator_gradients(&mut self, share: &Share<'_>) -> Computed {
-        let mut clock = Clock::new(&self.device);
-        let (computed, generated) = share.discriminator_gradients(
-            &self.generator,
-            &self.discriminator,
+    fn discriminator_gradients(&mut self) -> Computed {
+        let mut clock = Clock::new(&self.replica.device);
+        let (computed, generated) = self.share.discriminator_gradients(
+            &self.replica.generator,
+            &self.replica.discriminator,
             |_, fake, _| fake,
             &mut clock,
         );
@@ -226,30 +240,44 @@ impl Replica {
         computed
     }
 
-    /// The discriminator as it stands after its update.
-    fn follow(&mut self, discriminator: &Discriminator) {
-        self.discriminator = replica(discriminator, &self.device);
+    /// The share's gradients of the generator.
+    fn generator_gradients(&mut self) -> Computed {
+        let mut clock = Clock::new(&self.replica.device);
+        self.share.generator_gradients(
+            &self.replica.generator,
+            &self.replica.discriminator,
+            self.generated.take(),
+            &mut clock,
+        )
+    }
+}
+
+impl Replica {
+    fn new(generator: &Generator, discriminator: &Discriminator, device: &Device) -> Self {
+        Self {
+            generator: replica(generator, device),
+            discriminator: replica(discriminator, device),
+            device: device.clone(),
+        }
     }
 
-    /// The share's gradients of the generator; and the discriminator, which stays as it is.
-    fn generator_gradients(self, share: &Share<'_>) -> (Computed, Discriminator) {
-        let mut clock = Clock::new(&self.device);
-        let computed = share.generator_gradients(
-            &self.generator,
-            &self.discriminator,
-            self.generated,
-            &mut clock,
-        );
-        (computed, self.discriminator)
+    /// The generator as it stands after its update.
+    pub(crate) fn follow_generator(&mut self, generator: &Generator) {
+        self.generator = replica(generator, &self.device);
+    }
+
+    /// The discriminator as it stands after its update.
+    pub(crate) fn follow_discriminator(&mut self, discriminator: &Discriminator) {
+        self.discriminator = replica(discriminator, &self.device);
     }
 }
 
 /// Does the first device's work on this thread and the others' on one each, all at once; results in the order
 /// of devices.
-fn on_all<Own, Other: Send>(
+fn on_all<Own, There: Send>(
     own: impl FnOnce() -> Own,
-    others: Vec<impl FnOnce() -> Other + Send>,
-) -> (Own, Vec<Other>) {
+    others: Vec<impl FnOnce() -> There + Send>,
+) -> (Own, Vec<There>) {
     thread::scope(|scope| {
         let running: Vec<_> = others.into_iter().map(|work| scope.spawn(work)).collect();
         let own = own();
@@ -268,11 +296,7 @@ fn gathered<M: Module>(
     device: &Device,
 ) -> Computed {
     others.into_iter().fold(own, |sum, computed| {
-        let computed = Computed {
-            gradients: computed.gradients.moved_to(device, module),
-            measured: computed.measured.to_device(device),
-        };
-        added(Some(sum), computed, module)
+        added(Some(sum), computed.moved_to(device, module), module)
     })
 }
 

@@ -119,7 +119,7 @@ impl Trainer<'_> {
             Ok((own, average, other))
         });
         (self.generator, self.average, self.discriminator) = loaded.map_err(refuse)?;
-        self.followers.clear();
+        self.replicas.clear();
         let names = self.dataset.styles().iter().map(|style| style.name.clone());
         let named = |row: &Vec<f32>| {
             let parts = known.iter().cloned().zip(row.iter().copied());

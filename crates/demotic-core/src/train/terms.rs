@@ -1,7 +1,7 @@
 //! The loss of one network while it is put together, and the figures measured on the way.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::figures::{Figure, Measured};
 use super::optimiser::Gradients;
@@ -39,6 +39,18 @@ impl Term {
 pub(crate) struct Computed {
     pub(crate) gradients: Gradients,
     pub(crate) measured: Measured,
+}
+
+impl Computed {
+    /// On another device; to another machine and from it in one message.
+    pub(super) fn moved_to<M: Module>(self, device: &Device, module: &M) -> Self {
+        let (figures, values) = self.measured.into_parts();
+        let (gradients, values) = self.gradients.moved_to(device, module, values);
+        Self {
+            gradients,
+            measured: Measured::of(figures, values),
+        }
+    }
 }
 
 impl Terms {

@@ -12,7 +12,7 @@ use super::best::Best;
 use super::figures::{Figure, Measured};
 use super::inputs::{Feed, Inputs};
 use super::optimiser::{Adam, Gradients, average_decay, scheduled_rate};
-use super::parallel::Team;
+use super::parallel::{Replica, Team};
 use super::phases::{Clock, Phase};
 use super::pool::Pool;
 use super::tick::Tick;
@@ -36,8 +36,8 @@ pub struct Trainer<'a> {
     ready: Option<(u64, Vec<Inputs>)>,
     pub(super) generator: Generator,
     pub(super) discriminator: Discriminator,
-    /// The discriminator on the other devices, as it stands; none where it has to be sent anew.
-    pub(super) followers: Vec<Discriminator>,
+    /// Both networks on the other devices, as they stand; none where they have to be sent anew.
+    pub(super) replicas: Vec<Replica>,
     pub(super) average: Generator,
     pub(super) adam_generator: Adam,
     pub(super) adam_discriminator: Adam,
@@ -151,7 +151,7 @@ impl<'a> Trainer<'a> {
             adam_discriminator: adam(),
             generator,
             discriminator,
-            followers: Vec::new(),
+            replicas: Vec::new(),
             step: 0,
             window: Window::default(),
             clock: Clock::new(&device),
@@ -313,7 +313,9 @@ impl<'a> Trainer<'a> {
         );
         if config.discriminator.spectral_norm {
             self.discriminator = self.discriminator.clone().power_iteration();
-            self.followers.clear();
+            for replica in &mut self.replicas {
+                replica.follow_discriminator(&self.discriminator);
+            }
         }
         let mut team = Team::new(
             &config,
@@ -321,7 +323,7 @@ impl<'a> Trainer<'a> {
             inputs,
             &self.generator,
             &self.discriminator,
-            std::mem::take(&mut self.followers),
+            std::mem::take(&mut self.replicas),
         );
 
         // Fakes; the discriminator's loss on real, fake and mixed pictures, earlier fakes of the pool among
@@ -343,12 +345,15 @@ impl<'a> Trainer<'a> {
         self.clock.mark(Phase::DiscriminatorStep);
 
         // The generator's loss on what was generated, against the discriminator as it is now.
-        let (generator, followers) =
+        let (generator, replicas) =
             team.generator_gradients(&self.generator, &self.discriminator, &mut self.clock);
-        self.followers = followers;
+        self.replicas = replicas;
 
-        // Update the generator, and its average.
+        // Update the generator, send it on, and update its average.
         let g_norm = self.update_generator(generator.gradients);
+        for replica in &mut self.replicas {
+            replica.follow_generator(&self.generator);
+        }
         let decay = average_decay(config.train.ema_half_life_steps, step);
         self.average = self
             .adam_generator

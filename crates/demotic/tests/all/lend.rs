@@ -48,6 +48,28 @@ impl Lender {
         Self::of(place.command(&arguments))
     }
 
+    /// The same with `--count`.
+    fn counting(place: &Place) -> Self {
+        let arguments = "lend --device flex --listen 127.0.0.1:0 --json --count";
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        Self::of(place.command(&arguments))
+    }
+
+    /// What it said once a client had left, and the number that it gave before some words; it had missed
+    /// nothing.
+    fn counted(&self) -> (String, impl Fn(&str) -> u64) {
+        self.says("tensors moved", 1);
+        let heard = self.heard.lock().expect("nobody panics with it").clone();
+        assert!(!heard.contains("not counted"), "{heard}");
+        let text = heard.clone();
+        let number = move |behind: &str| -> u64 {
+            let (before, _) = text.split_once(behind).expect("it is told");
+            let word = before.rsplit(' ').next().expect("a word");
+            word.trim_start_matches('(').parse().expect("a number")
+        };
+        (heard, number)
+    }
+
     /// By a command that lends.
     fn of(mut lend: Command) -> Self {
         let mut child = lend
@@ -290,6 +312,22 @@ fn a_helper_that_dies_is_named_and_may_be_left_out_or_replaced() {
 }
 
 #[test]
+fn a_machine_that_another_waits_for_is_named_when_it_dies() {
+    let place = Place::of_discs();
+    let (waits, dies) = (Lender::start(&place), Lender::start(&place));
+    let training = begun_on(&place, &format!("{},{}", waits.name, dies.name), "run");
+    send("-KILL", &dies.child);
+    let said = end(training);
+    said.refused(1, "no longer answers");
+    let (named, alive) = (id(&dies.name), id(&waits.name));
+    assert!(
+        said.err.contains(named) && !said.err.contains(alive),
+        "{said:#?}"
+    );
+    goes_on(&place, "run", &waits.name);
+}
+
+#[test]
 fn translating_scoring_and_listing_work_over_it() {
     let place = Place::with_run_on_discs();
     let lender = Lender::start(&place);
@@ -448,21 +486,25 @@ fn a_run_that_diverges_goes_back_here_and_ends_as_on_this_machine() {
 #[test]
 fn what_a_client_asks_for_is_counted_where_that_is_wanted() {
     let place = Place::of_discs();
-    let lend = "lend --device flex --listen 127.0.0.1:0 --json --count";
-    let words: Vec<&str> = lend.split(' ').collect();
-    let lender = Lender::of(place.command(&words));
+    let lender = Lender::counting(&place);
     train(&place, &lender.name, &["--out", "run"]).done();
-    lender.says("tensors moved", 1);
-    let heard = lender.heard.lock().expect("nobody panics with it").clone();
-    let number = |behind: &str| -> u64 {
-        let (before, _) = heard.split_once(behind).expect("it is told");
-        let word = before.rsplit(' ').next().expect("a word");
-        word.trim_start_matches('(').parse().expect("a number")
-    };
+    let (heard, number) = lender.counted();
     // Twelve steps, each a few groups by their number; figures are read a step later, one answer each.
     let [groups, new, answers] = [" groups of them", " new)", " answers"].map(number);
     assert!(groups >= 12 && new > 0 && answers >= 12, "{heard}");
-    assert!(!heard.contains("not counted"), "{heard}");
+}
+
+#[test]
+fn two_machines_move_four_tensors_a_step() {
+    let place = Place::of_discs();
+    let (a, b) = (Lender::counting(&place), Lender::start(&place));
+    let two = format!("{},{}", a.name, b.name);
+    train(&place, &two, &["--out", "run"]).done();
+    let (heard, number) = a.counted();
+    // Both networks once; then, in each of twelve steps, either one's gradients with the figures of its pass,
+    // and its weights. What was moved last may be told of too late.
+    let moved = number(" tensors moved");
+    assert!((46..=50).contains(&moved), "{heard}");
 }
 
 #[test]
