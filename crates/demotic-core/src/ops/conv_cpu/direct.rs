@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use wide::f32x8;
 
 use super::room::{ConvShape, LANES, with_scratch, written};
+use super::wide512::{self, Wide};
 
 /// Output channels that one weight-gradient tile accumulates at once.
 const GRAD_BLOCK: usize = 4;
@@ -19,17 +20,17 @@ const PICTURE_GROUP: usize = 1024;
 
 /// Where the zero-bordered copy of a run of planes lies: rows hold a whole number of vectors plus the border.
 #[derive(Clone, Copy, Debug)]
-struct Padding {
+pub(super) struct Padding {
     /// Elements from one plane to the next.
-    plane: usize,
+    pub(super) plane: usize,
     /// Elements from one row to the next.
-    row: usize,
+    pub(super) row: usize,
     border: usize,
 }
 
 impl Padding {
-    fn new(height: usize, width: usize, border: usize) -> Self {
-        let row = width.next_multiple_of(LANES) + 2 * border;
+    fn new([height, width]: [usize; 2], border: usize, lanes: usize) -> Self {
+        let row = width.next_multiple_of(lanes) + 2 * border;
         let plane = row * (height + 2 * border);
         Self { plane, row, border }
     }
@@ -86,17 +87,23 @@ pub(super) fn forward(
     weight: &[f32],
     bias: Option<&[f32]>,
     shape: ConvShape,
+    wide: Option<Wide>,
 ) -> Vec<f32> {
     let s = shape.flattened();
     let packed = |block: usize| pack(weight, s, block, false);
-    convolve(x, bias, s.channels_in, s.channels_out, s, packed)
+    convolve(x, bias, [s.channels_in, s.channels_out], s, packed, wide)
 }
 
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`: the forward pass with turned, transposed weights.
-pub(super) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+pub(super) fn data_gradient(
+    weight: &[f32],
+    dy: &[f32],
+    shape: ConvShape,
+    wide: Option<Wide>,
+) -> Vec<f32> {
     let s = shape.flattened();
     let packed = |block: usize| pack(weight, s, block, true);
-    convolve(dy, None, s.channels_out, s.channels_in, s, packed)
+    convolve(dy, None, [s.channels_out, s.channels_in], s, packed, wide)
 }
 
 /// Weights as `[block][channel in][tap][lane of the block]`, so that a tile reads them in one run. `turned`
@@ -128,10 +135,10 @@ fn pack(weight: &[f32], shape: ConvShape, block: usize, turned: bool) -> Vec<f32
 fn convolve(
     x: &[f32],
     bias: Option<&[f32]>,
-    inputs: usize,
-    outputs: usize,
+    [inputs, outputs]: [usize; 2],
     s: ConvShape,
     packed: impl Fn(usize) -> Vec<f32>,
+    wide: Option<Wide>,
 ) -> Vec<f32> {
     let len = s.batch * outputs * s.height * s.width;
     if len == 0 || inputs == 0 {
@@ -140,10 +147,10 @@ fn convolve(
     // Six output channels by two vectors fill the registers; four waste less where six does not divide.
     let is_six = outputs.is_multiple_of(6) || outputs > 24 && !outputs.is_multiple_of(4);
     let fill = |y: &mut [MaybeUninit<f32>]| match (s.kernel, is_six) {
-        (1, true) => convolve_blocks::<6, 1>(x, &packed(6), bias, [inputs, outputs], s, y),
-        (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, [inputs, outputs], s, y),
-        (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, [inputs, outputs], s, y),
-        (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, [inputs, outputs], s, y),
+        (1, true) => convolve_blocks::<6, 1>(x, &packed(6), bias, [inputs, outputs], (s, wide), y),
+        (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, [inputs, outputs], (s, wide), y),
+        (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, [inputs, outputs], (s, wide), y),
+        (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, [inputs, outputs], (s, wide), y),
         (other, _) => unreachable!("kernel side {other}: `super::conv_same` admits 1 and 3 only"),
     };
     // SAFETY: every block of every picture is written by `convolve_picture`, every position of it by a
@@ -151,16 +158,23 @@ fn convolve(
     unsafe { written(len, fill) }
 }
 
+/// True where vectors of sixteen are no emptier than those of eight.
+fn fills(width: usize) -> bool {
+    width.next_multiple_of(wide512::LANES) == width.next_multiple_of(LANES)
+}
+
 fn convolve_blocks<const BLOCK: usize, const K: usize>(
     x: &[f32],
     packed: &[f32],
     bias: Option<&[f32]>,
     [inputs, outputs]: [usize; 2],
-    s: ConvShape,
+    (s, wide): (ConvShape, Option<Wide>),
     y: &mut [MaybeUninit<f32>],
 ) {
     let area = s.height * s.width;
-    let padding = Padding::new(s.height, s.width, K / 2);
+    let wide = wide.filter(|_| fills(s.width));
+    let lanes = wide.map_or(LANES, |_| wide512::LANES);
+    let padding = Padding::new([s.height, s.width], K / 2, lanes);
     let block_len = inputs * K * K * BLOCK;
     // A picture is a task, padded where it is used; few pictures are cut further.
     let is_cut = s.batch < 2 * rayon::current_num_threads();
@@ -176,7 +190,12 @@ fn convolve_blocks<const BLOCK: usize, const K: usize>(
                             .copied()
                             .unwrap_or(0.0)
                     });
-                    convolve_picture::<BLOCK, K>(source, padding, weights, start, s, to);
+                    if let Some(wide) = wide {
+                        let source = (source.as_slice(), padding);
+                        wide.convolve_picture::<BLOCK, K>(source, weights, start, s, to);
+                    } else {
+                        convolve_picture::<BLOCK, K>(source, padding, weights, start, s, to);
+                    }
                 };
                 if is_cut {
                     picture
@@ -287,9 +306,9 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f3
     if dw.is_empty() || s.batch * area == 0 {
         return dw;
     }
-    let padding = Padding::new(s.height, s.width, s.kernel / 2);
+    let padding = Padding::new([s.height, s.width], s.kernel / 2, LANES);
     let mut padded_dy = Vec::new();
-    let dy_padding = Padding::new(s.height, s.width, 0);
+    let dy_padding = Padding::new([s.height, s.width], 0, LANES);
     let dy = if s.width.is_multiple_of(LANES) {
         dy
     } else {

@@ -1,7 +1,8 @@
 //! Both ways against the formula in float64.
 
+use super::wide512::Wide;
 use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
-use super::{ConvShape, bias_gradient, data_gradient, forward, weight_gradient};
+use super::{ConvShape, bias_gradient, data_gradient, direct, forward, weight_gradient};
 use crate::ops::testing::worst;
 
 fn noise(len: usize, seed: u32) -> Vec<f32> {
@@ -147,19 +148,66 @@ fn each_number_is_within_2e_6_of_its_products_on_even_and_on_ragged_shapes() {
         let [sx, sw, sdy] = [&x, &w, &dy].map(|v| v.iter().map(|v| v.abs()).collect::<Vec<_>>());
         let (size_y, size_dx, size_dw) = oracle(&sx, &sw, &sdy, s);
         assert!(
-            worst_share(&winograd::forward(&x, &w, None, s), &y, &size_y) < 2e-6,
+            worst_share(&winograd::forward(&x, &w, None, s, wide()), &y, &size_y) < 2e-6,
             "{s:?}"
         );
-        let got = winograd::data_gradient(&w, &dy, s);
+        let got = winograd::data_gradient(&w, &dy, s, wide());
         assert!(worst_share(&got, &dx, &size_dx) < 2e-6, "{s:?}");
-        let got = winograd::weight_gradient(&x, &dy, s);
+        let got = winograd::weight_gradient(&x, &dy, s, wide());
         assert!(worst_share(&got, &dw, &size_dw) < 2e-6, "{s:?}");
         let bias = noise(s.channels_out, 4);
-        let got = winograd::forward(&x, &w, Some(&bias), s);
-        let without = winograd::forward(&x, &w, None, s);
+        let got = winograd::forward(&x, &w, Some(&bias), s, wide());
+        let without = winograd::forward(&x, &w, None, s, wide());
         for (i, (got, y)) in got.iter().zip(&without).enumerate() {
             let channel = i / (s.height * s.width) % s.channels_out;
             assert_eq!(*got, y + bias[channel], "{s:?}");
+        }
+    }
+}
+
+fn wide() -> Option<Wide> {
+    Wide::of_processor()
+}
+
+#[test]
+fn vectors_of_eight_and_of_sixteen_give_the_same_bits() {
+    if wide().is_none() {
+        eprintln!("skipped: this processor has no AVX-512");
+        return;
+    }
+    for s in [
+        shape(1, [1, 1], [1, 1]),
+        shape(9, [3, 5], [4, 7]),
+        shape(2, [16, 17], [9, 13]),
+        shape(3, [24, 24], [16, 16]),
+        shape(5, [33, 40], [11, 15]),
+        shape(1, [48, 49], [7, 30]),
+        shape(9, [57, 72], [8, 8]),
+        shape(2, [80, 7], [5, 17]),
+        shape(1, [100, 97], [19, 12]),
+        shape(4, [96, 48], [23, 33]),
+    ] {
+        let [x, w, dy] = operands(s);
+        let bias = noise(s.channels_out, 4);
+        let by_winograd = |wide| {
+            [
+                winograd::forward(&x, &w, Some(&bias), s, wide),
+                winograd::data_gradient(&w, &dy, s, wide),
+                winograd::weight_gradient(&x, &dy, s, wide),
+            ]
+            .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        assert!(by_winograd(wide()) == by_winograd(None), "{s:?}");
+        for s in [s, ConvShape { kernel: 1, ..s }] {
+            let w = &w[..s.channels_in * s.channels_out * s.kernel * s.kernel];
+            let by_sums = |wide| {
+                [
+                    direct::forward(&x, w, Some(&bias), s, wide),
+                    direct::data_gradient(w, &dy, s, wide),
+                ]
+                .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            };
+            assert!(by_sums(wide()) == by_sums(None), "{s:?}");
         }
     }
 }
@@ -172,9 +220,9 @@ fn one_thread_and_many_give_the_same_bits() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.expect("threads").install(|| {
             [
-                winograd::forward(&x, &w, None, s),
-                winograd::data_gradient(&w, &dy, s),
-                winograd::weight_gradient(&x, &dy, s),
+                winograd::forward(&x, &w, None, s, wide()),
+                winograd::data_gradient(&w, &dy, s, wide()),
+                winograd::weight_gradient(&x, &dy, s, wide()),
             ]
             .map(|values| values.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         })
@@ -189,9 +237,9 @@ fn a_picture_has_the_same_bits_alone_and_in_a_batch() {
     let s = shape(3, [16, 24], [8, 12]);
     let [x, w, _] = operands(s);
     let alone = ConvShape { batch: 1, ..s };
-    let batch = winograd::forward(&x, &w, None, s);
+    let batch = winograd::forward(&x, &w, None, s, wide());
     for (x, y) in x.chunks(x.len() / 3).zip(batch.chunks(batch.len() / 3)) {
-        assert_eq!(winograd::forward(x, &w, None, alone), y);
+        assert_eq!(winograd::forward(x, &w, None, alone, wide()), y);
     }
 }
 
@@ -203,9 +251,9 @@ fn what_is_not_finite_reaches_all_that_it_is_summed_into() {
         x[3 * 8 + 3] = bad;
         dy[3 * 8 + 3] = bad;
         let (y, dx, dw) = (
-            winograd::forward(&x, &w, None, s),
-            winograd::data_gradient(&w, &dy, s),
-            winograd::weight_gradient(&x, &operands(s)[2], s),
+            winograd::forward(&x, &w, None, s, wide()),
+            winograd::data_gradient(&w, &dy, s, wide()),
+            winograd::weight_gradient(&x, &operands(s)[2], s, wide()),
         );
         for values in [&y, &dx] {
             for plane in values.chunks(64) {

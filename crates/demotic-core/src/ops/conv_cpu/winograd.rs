@@ -24,10 +24,11 @@ use super::room::{ConvShape, LANES, with_scratch, written};
 use super::tiles::{
     Place, TASK_TILES, Tiling, crossed, each, get, put, transform_gradient, transform_input,
 };
+use super::wide512::{self, Wide};
 
 /// Products a tile and pair of channels.
 const POINTS: usize = SPAN * SPAN;
-/// Output channels that are multiplied at once: three vectors by four tiles fill the registers.
+/// Output channels that are multiplied at once in vectors of eight: three by four tiles fill the registers.
 const PANEL: usize = 3 * LANES;
 /// Floats between two points beyond what they hold: points a power of two apart would share a few cache sets.
 const SKEW: usize = 16;
@@ -50,19 +51,24 @@ pub(super) fn is_faster(s: ConvShape, channels: usize) -> bool {
         && 2 * POINTS * tiles <= 9 * s.height * s.width
 }
 
+/// Output channels that are multiplied at once.
+fn panel(wide: Option<Wide>) -> usize {
+    wide.map_or(PANEL, |_| wide512::PANEL)
+}
+
 /// `G w G'` in panels of output channels, `[panel][point][channel in][lane]`, filled up with zeros to whole
 /// vectors. `turned` swaps the channel axes and reverses the taps.
-fn pack(weight: &[f32], s: ConvShape, turned: bool) -> Vec<f32> {
+fn pack(weight: &[f32], s: ConvShape, turned: bool, panel: usize) -> Vec<f32> {
     let (out, inp) = (s.channels_out, s.channels_in);
     let (rows, columns) = if turned { (inp, out) } else { (out, inp) };
     let mut packed = vec![0.0; rows.next_multiple_of(LANES) * columns * POINTS];
-    let panels = packed.par_chunks_mut(PANEL * columns * POINTS).enumerate();
-    panels.for_each(|(panel, to)| {
+    let panels = packed.par_chunks_mut(panel * columns * POINTS).enumerate();
+    panels.for_each(|(number, to)| {
         let width = to.len() / (columns * POINTS);
         for v in (0..width).step_by(LANES) {
             for c in 0..columns {
                 let lanes: [&[f32]; LANES] = std::array::from_fn(|i| {
-                    let r = panel * PANEL + v + i;
+                    let r = number * panel + v + i;
                     let pair = if turned { c * inp + r } else { r * inp + c };
                     if r < rows {
                         &weight[pair * 9..][..9]
@@ -93,15 +99,40 @@ fn pack(weight: &[f32], s: ConvShape, turned: bool) -> Vec<f32> {
 }
 
 /// As [`super::forward`].
-pub(super) fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: ConvShape) -> Vec<f32> {
+pub(super) fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    s: ConvShape,
+    wide: Option<Wide>,
+) -> Vec<f32> {
     let channels = [s.channels_in, s.channels_out];
-    convolve(x, bias, channels, s, &pack(weight, s, false))
+    convolve(
+        x,
+        bias,
+        channels,
+        s,
+        &pack(weight, s, false, panel(wide)),
+        wide,
+    )
 }
 
 /// As [`super::data_gradient`]: the forward pass with turned, transposed weights.
-pub(super) fn data_gradient(weight: &[f32], dy: &[f32], s: ConvShape) -> Vec<f32> {
+pub(super) fn data_gradient(
+    weight: &[f32],
+    dy: &[f32],
+    s: ConvShape,
+    wide: Option<Wide>,
+) -> Vec<f32> {
     let channels = [s.channels_out, s.channels_in];
-    convolve(dy, None, channels, s, &pack(weight, s, true))
+    convolve(
+        dy,
+        None,
+        channels,
+        s,
+        &pack(weight, s, true, panel(wide)),
+        wide,
+    )
 }
 
 #[expect(
@@ -114,6 +145,7 @@ fn convolve(
     [inputs, outputs]: [usize; 2],
     s: ConvShape,
     packed: &[f32],
+    wide: Option<Wide>,
 ) -> Vec<f32> {
     let t = Tiling::new(s);
     let together = (TASK_TILES / t.unit_tiles()).max(1);
@@ -135,6 +167,7 @@ fn convolve(
                 t,
                 packed,
                 (task * together, units),
+                wide,
             );
         });
     };
@@ -150,10 +183,12 @@ fn convolve_units(
     t: Tiling,
     packed: &[f32],
     (first, units): (usize, &mut [Planes]),
+    wide: Option<Wide>,
 ) {
+    let lanes = panel(wide);
     let tiles = units.len() * t.unit_tiles();
     let channels = inputs.next_multiple_of(LANES);
-    let (point, point_out) = (tiles * channels + SKEW, tiles * PANEL + SKEW);
+    let (point, point_out) = (tiles * channels + SKEW, tiles * lanes + SKEW);
     let sizes = [POINTS * point, POINTS * point_out, t.strip()];
     with_scratch(|room| {
         let room = roomy(room, sizes.iter().sum());
@@ -169,18 +204,19 @@ fn convolve_units(
             let picture = &x[n * inputs * t.area()..][..inputs * t.area()];
             transform_input(picture, (t, rows), strip, (v, place));
         }
-        for (panel, weights) in packed.chunks(PANEL * inputs * POINTS).enumerate() {
+        for (panel, weights) in packed.chunks(lanes * inputs * POINTS).enumerate() {
             let width = weights.len() / (inputs * POINTS);
             for (p, weights) in weights.chunks_exact(inputs * width).enumerate() {
                 let v = &v[p * point..][..tiles * channels];
                 let m = &mut m[p * point_out..][..tiles * width];
-                match width / LANES {
-                    3 => multiply::<4, 3>(v, channels, weights, m),
-                    2 => multiply::<6, 2>(v, channels, weights, m),
-                    _ => multiply::<8, 1>(v, channels, weights, m),
+                match (wide, width / LANES) {
+                    (Some(wide), _) => wide.multiply(v, channels, weights, m, width),
+                    (None, 3) => multiply::<4, 3>(v, channels, weights, m),
+                    (None, 2) => multiply::<6, 2>(v, channels, weights, m),
+                    (None, _) => multiply::<8, 1>(v, channels, weights, m),
                 }
             }
-            let wanted = panel * PANEL..outputs.min(panel * PANEL + width);
+            let wanted = panel * lanes..outputs.min(panel * lanes + width);
             let bias = bias.map(|bias| &bias[wanted.clone()]);
             for (i, unit) in units.iter_mut().enumerate() {
                 let place = Place {
@@ -201,12 +237,14 @@ fn convolve_units(
     });
 }
 
-/// The first `len` floats of a room that is at least as large.
+/// `len` floats of a room that is made large enough, from the start of a cache line on: vectors that lie
+/// across two of them cost up to a tenth.
 fn roomy(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if room.len() < len {
-        room.resize(len, 0.0);
+    if room.len() < len + 16 {
+        room.resize(len + 16, 0.0);
     }
-    &mut room[..len]
+    let skip = room.as_ptr().align_offset(64);
+    &mut room[skip..][..len]
 }
 
 /// `m[tile][lane] = sum_c v[tile][c] weights[c][lane]`, R tiles by N vectors at once.
@@ -295,7 +333,7 @@ fn inverse(
 
 /// As [`super::weight_gradient`]. Groups of tiles come one after the other: first their transforms, a unit a
 /// task, then their products, a point a task. So memory is bounded, and the order of summation is fixed.
-pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape) -> Vec<f32> {
+pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, wide: Option<Wide>) -> Vec<f32> {
     let (inputs, outputs) = (s.channels_in, s.channels_out);
     let [ci, co] = [inputs, outputs].map(|channels| channels.next_multiple_of(LANES));
     let t = Tiling::new(s);
@@ -339,6 +377,10 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape) -> Vec<f32> {
                     [v, &ys[i * part_y + p * point_y..][..tiles * co]]
                 };
                 let parts: Vec<[&[f32]; 2]> = (0..count).map(part).collect();
+                if let Some(wide) = wide {
+                    wide.correlate(&parts, [ci, co], du);
+                    return;
+                }
                 for c in (0..ci).step_by(PANEL) {
                     match (ci - c) / LANES {
                         1 => correlate::<8, 1>(&parts, [ci, co], c, du),
