@@ -54,7 +54,7 @@ def automatic_augment_prob(demotic: Path, recipe: str, sets: list[str]) -> float
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"`{' '.join(command)}` failed:\n{result.stderr}")
-    reported = re.search(r"^augment .* probability ([0-9.]+)$", result.stdout, re.MULTILINE)
+    reported = re.search(r"^augment .* each way with probability ([0-9.]+)$", result.stdout, re.MULTILINE)
     return f"auto, which is {reported[1]}" if reported else 0
 
 
@@ -86,10 +86,11 @@ def leave(file: str | None, found: dict) -> None:
         Path(file).write_text(json.dumps(found, indent=2) + "\n")
 
 
-def exported(folder: str) -> None:
-    """Has the bench `train_step` write what two steps take and come to; through cargo, for it is no part of the binary."""
+def exported(folder: str, bench: str | None) -> None:
+    """Has the bench `train_step` write what two steps take and come to: the built one given, else through cargo, for it is no part of
+    the binary."""
     env = {**os.environ, "DEMOTIC_BENCH_EXPORT": folder, "DEMOTIC_BENCH_DEVICE": "flex"}
-    command = ["cargo", "bench", "--bench", "train_step"]
+    command = [str(Path(bench).resolve()), "--bench"] if bench else ["cargo", "bench", "--bench", "train_step"]
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"the train_step bench failed:\n{result.stderr}")
