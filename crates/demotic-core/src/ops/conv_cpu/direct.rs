@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "the inner loops read through raw pointers; `Padded::offset` bounds every one of them"
+    reason = "the inner loops read through raw pointers; `Padding` leaves room for every one of them"
 )]
 
 use std::mem::MaybeUninit;
@@ -10,62 +10,13 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::room::{ConvShape, LANES, with_scratch, written};
+use super::room::{ConvShape, LANES, Padding, with_scratch, written};
 use super::wide512::{self, Wide};
 
 /// Output channels that one weight-gradient tile accumulates at once.
 const GRAD_BLOCK: usize = 4;
 /// Positions whose products one accumulator takes, in whole pictures.
 const PICTURE_GROUP: usize = 1024;
-
-/// Where the zero-bordered copy of a run of planes lies: rows hold a whole number of vectors plus the border.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Padding {
-    /// Elements from one plane to the next.
-    pub(super) plane: usize,
-    /// Elements from one row to the next.
-    pub(super) row: usize,
-    border: usize,
-}
-
-impl Padding {
-    fn new([height, width]: [usize; 2], border: usize, lanes: usize) -> Self {
-        let row = width.next_multiple_of(lanes) + 2 * border;
-        let plane = row * (height + 2 * border);
-        Self { plane, row, border }
-    }
-
-    /// Copies planes of `height * width` values into `to`, which becomes as long as the copy.
-    fn fill<'a>(
-        self,
-        to: &mut Vec<f32>,
-        planes: impl ExactSizeIterator<Item = &'a [f32]>,
-        width: usize,
-    ) {
-        to.resize(planes.len() * self.plane, 0.0);
-        for (to, from) in to.chunks_exact_mut(self.plane).zip(planes) {
-            let mut rows = to.chunks_exact_mut(self.row);
-            // The room held other planes before: the border is cleared each time.
-            rows.by_ref()
-                .take(self.border)
-                .for_each(|row| row.fill(0.0));
-            for line in from.chunks_exact(width) {
-                let row = rows
-                    .next()
-                    .expect("a padded plane has more rows than its plane");
-                row[..self.border].fill(0.0);
-                let (middle, rest) = row[self.border..].split_at_mut(width);
-                rest.fill(0.0);
-                let (mut to, from) = (middle.chunks_exact_mut(LANES), line.chunks_exact(LANES));
-                for (to, from) in to.by_ref().zip(from.clone()) {
-                    to.copy_from_slice(from);
-                }
-                to.into_remainder().copy_from_slice(from.remainder());
-            }
-            rows.for_each(|row| row.fill(0.0));
-        }
-    }
-}
 
 /// Reads eight neighbours.
 ///

@@ -1,4 +1,4 @@
-//! What both ways of convolving share: the shape, and room that is written once or kept.
+//! What the ways of convolving share: the shape, padded planes, and room that is written once or kept.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -29,6 +29,55 @@ impl ConvShape {
             }
         } else {
             self
+        }
+    }
+}
+
+/// Where the zero-bordered copy of a run of planes lies: rows hold a whole number of vectors plus the border.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padding {
+    /// Elements from one plane to the next.
+    pub(super) plane: usize,
+    /// Elements from one row to the next.
+    pub(super) row: usize,
+    border: usize,
+}
+
+impl Padding {
+    pub(super) fn new([height, width]: [usize; 2], border: usize, lanes: usize) -> Self {
+        let row = width.next_multiple_of(lanes) + 2 * border;
+        let plane = row * (height + 2 * border);
+        Self { plane, row, border }
+    }
+
+    /// Copies planes of `height * width` values into `to`, which becomes as long as the copy.
+    pub(super) fn fill<'a>(
+        self,
+        to: &mut Vec<f32>,
+        planes: impl ExactSizeIterator<Item = &'a [f32]>,
+        width: usize,
+    ) {
+        to.resize(planes.len() * self.plane, 0.0);
+        for (to, from) in to.chunks_exact_mut(self.plane).zip(planes) {
+            let mut rows = to.chunks_exact_mut(self.row);
+            // The room held other planes before: the border is cleared each time.
+            rows.by_ref()
+                .take(self.border)
+                .for_each(|row| row.fill(0.0));
+            for line in from.chunks_exact(width) {
+                let row = rows
+                    .next()
+                    .expect("a padded plane has more rows than its plane");
+                row[..self.border].fill(0.0);
+                let (middle, rest) = row[self.border..].split_at_mut(width);
+                rest.fill(0.0);
+                let (mut to, from) = (middle.chunks_exact_mut(LANES), line.chunks_exact(LANES));
+                for (to, from) in to.by_ref().zip(from.clone()) {
+                    to.copy_from_slice(from);
+                }
+                to.into_remainder().copy_from_slice(from.remainder());
+            }
+            rows.for_each(|row| row.fill(0.0));
         }
     }
 }

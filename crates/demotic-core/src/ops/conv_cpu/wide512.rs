@@ -16,8 +16,7 @@
 use std::convert::Infallible as Proof;
 use std::mem::MaybeUninit;
 
-use super::direct::Padding;
-use super::room::ConvShape;
+use super::room::{ConvShape, Padding};
 #[cfg(target_arch = "x86_64")]
 use x86::Proof;
 
