@@ -1,8 +1,9 @@
 //! The inner loops of convolutions in vectors of sixteen, for processors with AVX-512.
 //!
-//! The crate is built for AVX2; these functions alone are built for more, and a [`Wide`] is there only where
-//! the processor has it. Every output number is the same chain of fused multiply-adds as in vectors of eight,
-//! so both give the same bits.
+//! The crate is built for AVX2 and FMA; these functions alone are built for more, and a [`Wide`] is there
+//! only where the processor has it. Every output number is the same chain of fused multiply-adds as in
+//! vectors of eight, so both give the same bits. A build without FMA rounds twice in vectors of eight, and
+//! has no [`Wide`].
 
 #![cfg_attr(
     target_arch = "x86_64",
@@ -73,9 +74,10 @@ mod x86 {
         reason = "a value of this type is the proof that these may be called"
     )]
     impl Wide {
-        /// `None` where vectors have eight lanes at most.
+        /// `None` where vectors have eight lanes at most, or would not give the bits of eight.
         pub(in super::super) fn of_processor() -> Option<Self> {
-            is_x86_feature_detected!("avx512f").then_some(Self(Proof(())))
+            let is_fused = cfg!(target_feature = "fma");
+            (is_fused && is_x86_feature_detected!("avx512f")).then_some(Self(Proof(())))
         }
 
         /// `m[tile][lane] = sum_c v[tile][c] weights[c][lane]`, `width` lanes.
@@ -223,7 +225,8 @@ mod x86 {
         }
     }
 
-    /// R output channels by N vectors of input channels from `c` on at once.
+    /// R output channels by N vectors of input channels from `c` on at once; `tiles`: rows of `ci` and of
+    /// `co` values.
     #[inline(never)]
     #[target_feature(enable = "avx512f")]
     fn correlate<const R: usize, const N: usize>(
@@ -235,6 +238,7 @@ mod x86 {
         let width = (ci - c).min(N * LANES);
         let last = last_lanes::<N>(width);
         assert!(co.is_multiple_of(R));
+        assert!(tiles.iter().all(|[v, y]| v.len() == ci && y.len() == co));
         for o in (0..co).step_by(R) {
             let mut sums = [[_mm512_setzero_ps(); N]; R];
             for [v, y] in tiles {
