@@ -806,9 +806,9 @@ pub(crate) struct CompareArgs {
     /// Steps on each device; the first two are not timed
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub(crate) steps: u64,
-    /// Also print each device's kernel launches of a step, by phase and by kernel (JSON has them anyway); and
-    /// by two more steps its submissions, uploads, pipelines and tuned keys, and each kernel's time by the
-    /// device's own clock
+    /// Also print each device's kernel launches of a step, by phase and by kernel (JSON has them anyway);
+    /// submissions, uploads and pipelines of the first step and of one more, and tuned keys of the first; and
+    /// by another step each kernel's time by the device's own clock
     #[arg(long)]
     pub(crate) profile: bool,
     /// The figures as JSON, every step among them
