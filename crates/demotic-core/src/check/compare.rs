@@ -182,7 +182,7 @@ impl Entrant {
     /// [`Error::Config`] for a name that is no device's.
     pub fn open_all(asked: &[String], is_profiled: bool) -> Result<Vec<Self>, Error> {
         if is_profiled {
-            traffic::hear_tuner();
+            traffic::log_tuner();
         }
         asked
             .iter()

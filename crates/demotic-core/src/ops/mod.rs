@@ -129,7 +129,7 @@ pub(crate) fn has_convolutions(device: &Device) -> bool {
 /// What Burn's kernels compute on a device of this machine that takes ours, and what it lacks for them, in
 /// words; none where ours compute everything.
 pub fn lacking(device: &Device) -> Option<String> {
-    takes_wgsl(device).then(|| needs::told(device)).flatten()
+    takes_wgsl(device).then(|| needs::report(device)).flatten()
 }
 
 /// True where [`NetOps`] serves a device.

@@ -85,7 +85,7 @@ impl Row {
 }
 
 impl Limits {
-    /// What the runtime was told of a device.
+    /// What the runtime knows of a device.
     #[cfg(feature = "wgpu")]
     fn of(client: &Client) -> Self {
         let hardware = &client.properties().hardware;
@@ -126,7 +126,7 @@ impl Limits {
     }
 
     /// What Burn's kernels compute, and why, in words; none where all of ours run.
-    fn told(self) -> Option<String> {
+    fn report(self) -> Option<String> {
         let families = [Family::Convolutions, Family::Others];
         let (what, why) = match families.map(|family| self.lacking(family)) {
             [None, None] => return None,
@@ -143,7 +143,7 @@ impl Limits {
 struct Known {
     convolutions: bool,
     others: bool,
-    told: Option<String>,
+    report: Option<String>,
 }
 
 impl From<Limits> for Known {
@@ -152,7 +152,7 @@ impl From<Limits> for Known {
         Self {
             convolutions: runs(Family::Convolutions),
             others: runs(Family::Others),
-            told: limits.told(),
+            report: limits.report(),
         }
     }
 }
@@ -201,8 +201,8 @@ pub(super) fn runs(device: &Device, family: Family) -> bool {
 }
 
 /// What Burn's kernels compute on a device that takes WGSL, and why, in words; none where all of ours run.
-pub(super) fn told(device: &Device) -> Option<String> {
-    look(device, |known| known.told.clone()).flatten()
+pub(super) fn report(device: &Device) -> Option<String> {
+    look(device, |known| known.report.clone()).flatten()
 }
 
 #[cfg(all(test, feature = "wgpu"))]
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_webgpu_asks_of_every_device_is_enough_for_every_kernel() {
-        assert_eq!(LEAST.told(), None);
+        assert_eq!(LEAST.report(), None);
         for row in &NEEDS {
             assert_eq!(LEAST.missing(row), None);
             assert_eq!(
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_device_is_told_what_it_lacks_of_every_kernel() {
+    fn what_a_weak_device_lacks_is_named_for_every_kernel() {
         let weak = Limits {
             buffers: 4,
             invocations: 128,
@@ -283,7 +283,7 @@ mod tests {
             assert!(narrow.ends_with(&format!("has {}", invocations - 1)));
             assert_eq!(small.is_some(), shared_bytes > 0, "{small:?}");
         }
-        let said = weak.told().expect("it lacks something");
+        let said = weak.report().expect("it lacks something");
         assert!(said.starts_with("networks by Burn's kernels: net_norm needs 8 storage buffers"));
     }
 
@@ -297,7 +297,7 @@ mod tests {
         let known = Known::from(narrow);
         assert!(known.convolutions && !known.others);
         assert_eq!(
-            known.told.as_deref(),
+            known.report.as_deref(),
             Some(
                 "all but convolutions by Burn's kernels: net_norm needs 256 invocations of a workgroup, the device has 128"
             )

@@ -1,6 +1,6 @@
 //! What a step asks of a graphics processor's driver beside launches. CubeCL has a hook for launches alone.
-//! Of submissions, uploads and pipelines wgpu tells the facade `log`, and of tuned keys CubeCL's tuner does;
-//! here they are counted, while somebody asks.
+//! wgpu logs submissions, uploads and pipelines through the crate `log`, and CubeCL's tuner its choices; here
+//! the lines are counted, while somebody asks.
 
 #[cfg(feature = "wgpu")]
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,31 +18,31 @@ pub struct Traffic {
     pub uploads: usize,
     /// Pipelines that were compiled.
     pub pipelines: usize,
-    /// Choices among several kernels that were made by timing them; none where the tuner does not tell.
+    /// Choices among several kernels that were made by timing them; none where the tuner logs none.
     pub tuned_keys: Option<usize>,
 }
 
-/// Has CubeCL's tuner tell its choices, which it asks for once: before the process opens a device. Without
-/// this, or later, keys are not counted.
+/// Has CubeCL's tuner log its choices: a setting that is read once, before the process opens a device.
+/// Without this, or later, keys are not counted.
 #[cfg(feature = "wgpu")]
-pub(crate) fn hear_tuner() {
-    tuner_tells();
+pub(crate) fn log_tuner() {
+    tuner_logs();
 }
 
 /// There is no tuner in this build.
 #[cfg(not(feature = "wgpu"))]
-pub(crate) fn hear_tuner() {}
+pub(crate) fn log_tuner() {}
 
 #[cfg(feature = "wgpu")]
-static TUNER_TELLS: OnceLock<bool> = OnceLock::new();
+static TUNER_LOGS: OnceLock<bool> = OnceLock::new();
 
 #[cfg(feature = "wgpu")]
-fn tuner_tells() -> bool {
+fn tuner_logs() -> bool {
     use cubecl::config::autotune::AutotuneLogLevel;
     use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-    *TUNER_TELLS.get_or_init(|| {
-        // As CubeCL itself finds it, but for one more who listens.
+    *TUNER_LOGS.get_or_init(|| {
+        // As CubeCL itself finds it, but for one more log.
         let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
         let logger = &mut config.autotune.logger;
         logger.log.get_or_insert_default();
@@ -101,7 +101,7 @@ impl log::Log for Tally {
     fn flush(&self) {}
 }
 
-/// Lines are told while this lives.
+/// Lines are logged while this lives.
 #[cfg(feature = "wgpu")]
 struct Listening;
 
@@ -124,9 +124,9 @@ impl Drop for Listening {
 /// Every line costs the host some: what is counted is not to be timed closely.
 #[cfg(feature = "wgpu")]
 pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, Option<Traffic>) {
-    static HEARD: OnceLock<bool> = OnceLock::new();
+    static IS_LOGGER: OnceLock<bool> = OnceLock::new();
     static ONE: Mutex<()> = Mutex::new(());
-    if !*HEARD.get_or_init(|| log::set_logger(&Tally).is_ok()) {
+    if !*IS_LOGGER.get_or_init(|| log::set_logger(&Tally).is_ok()) {
         return (run(), None);
     }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,12 +137,12 @@ pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, Option<Traffic>) {
     let result = run();
     drop(listening);
     let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-    let tells = TUNER_TELLS.get().is_some_and(|tells| *tells);
+    let is_tuner_logged = TUNER_LOGS.get().is_some_and(|logs| *logs);
     let traffic = Traffic {
         submissions: count(&SUBMISSIONS),
         uploads: count(&UPLOADS),
         pipelines: count(&PIPELINES),
-        tuned_keys: tells.then(|| count(&TUNED_KEYS)),
+        tuned_keys: is_tuner_logged.then(|| count(&TUNED_KEYS)),
     };
     (result, Some(traffic))
 }
@@ -161,7 +161,7 @@ mod tests {
     use crate::train::{adapter, turn};
 
     #[test]
-    fn what_is_told_of_other_things_counts_as_nothing() {
+    fn lines_of_other_things_count_as_nothing() {
         let counts = |target: &str, text: &str| counter(target, || text.to_owned()).is_some();
         assert!(counts("wgpu_core::device::queue", "Queue::submit"));
         let end = "Queue::submit returned submit index 7";

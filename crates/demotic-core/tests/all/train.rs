@@ -756,7 +756,7 @@ fn the_time_left_counts_validations_that_are_yet_to_come() {
         .iter()
         .map(|tick| tick.secs_left - tick.secs_per_kimg / 1000.0 * 3.0 * (8 - tick.step) as f64)
         .collect();
-    // Steps 2 and 4 are told of before the first validation, 6 and 8 before the second and last.
+    // Steps 2 and 4 are reported before the first validation, 6 and 8 before the second and last.
     let [first, second, third, last] = beyond[..] else {
         panic!("four ticks: {beyond:?}")
     };

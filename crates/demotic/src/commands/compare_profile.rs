@@ -39,7 +39,9 @@ fn of_device(name: &str, measured: &Measured) -> Vec<String> {
 /// What the driver is asked for beside launches: in a step as any other, and in the first.
 fn driver(name: &str, step: Option<Traffic>, first: Option<Traffic>) -> Vec<String> {
     let (Some(step), Some(first)) = (step, first) else {
-        return vec![format!("driver  {name}: what it is asked for is not told")];
+        return vec![format!(
+            "driver  {name}: what it is asked for was not counted"
+        )];
     };
     let counts = |traffic: Traffic| {
         format!(
@@ -49,7 +51,7 @@ fn driver(name: &str, step: Option<Traffic>, first: Option<Traffic>) -> Vec<Stri
     };
     let keys = first
         .tuned_keys
-        .map_or_else(|| "not told".to_owned(), |keys| keys.to_string());
+        .map_or_else(|| "not counted".to_owned(), |keys| keys.to_string());
     vec![
         format!("driver  {name}: {} a step", counts(step)),
         format!(
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_driver_is_asked_for_is_told_of_a_step_and_of_the_first() {
+    fn what_a_driver_is_asked_for_is_reported_of_a_step_and_of_the_first() {
         let step = Traffic {
             submissions: 9,
             uploads: 2,
@@ -106,8 +108,11 @@ mod tests {
             ..first
         };
         let lines = driver("wgpu", Some(step), Some(unheard));
-        assert!(lines[1].ends_with("tuned keys: not told"), "{lines:?}");
+        assert!(lines[1].ends_with("tuned keys: not counted"), "{lines:?}");
         let lines = driver("wgpu", None, None);
-        assert_eq!(lines, ["driver  wgpu: what it is asked for is not told"]);
+        assert_eq!(
+            lines,
+            ["driver  wgpu: what it is asked for was not counted"]
+        );
     }
 }

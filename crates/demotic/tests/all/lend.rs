@@ -63,7 +63,7 @@ impl Lender {
         assert!(!heard.contains("not counted"), "{heard}");
         let text = heard.clone();
         let number = move |behind: &str| -> u64 {
-            let (before, _) = text.split_once(behind).expect("it is told");
+            let (before, _) = text.split_once(behind).expect("it is reported");
             let word = before.rsplit(' ').next().expect("a word");
             word.trim_start_matches('(').parse().expect("a number")
         };
@@ -502,7 +502,7 @@ fn two_machines_move_four_tensors_a_step() {
     train(&place, &two, &["--out", "run"]).done();
     let (heard, number) = a.counted();
     // Both networks once; then, in each of twelve steps, either one's gradients with the figures of its pass,
-    // and its weights. What was moved last may be told of too late.
+    // and its weights. What was moved last may be counted too late.
     let moved = number(" tensors moved");
     assert!((46..=50).contains(&moved), "{heard}");
 }
