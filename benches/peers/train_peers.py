@@ -333,8 +333,8 @@ class Trainer:
 
         mean, log_var = self.generator.encode(x)
         latent = mean + (log_var * 0.5).exp() * noise("latent_noise", mean)
-        drawn = self.generator.decode(torch.cat([latent, latent]), torch.cat([source_styles, targets]))
-        again, fake = drawn[:n], self.generator.laid_in(x, drawn[n:])
+        decoded = self.generator.decode(torch.cat([latent, latent]), torch.cat([source_styles, targets]))
+        again, fake = decoded[:n], self.generator.laid_in(x, decoded[n:])
         seen = fake if l.get("cycle_through", False) else fake.detach()
         seen = seen + noise("cycle_noise", fake) * l["cycle_noise"] if l["cycle_noise"] > 0 else seen
         mean_back, log_var_back = self.generator.encode(seen)

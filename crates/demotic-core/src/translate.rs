@@ -382,7 +382,7 @@ impl Framed {
     }
 
     /// What [`PaperRule::Auto`] makes of a translation: its paper by the input's lines. Nothing where the
-    /// generator drew transparency itself.
+    /// generator generates transparency itself.
     fn rule_paper(&self, square: &[f32], translated: &mut [f32]) {
         if self.paper == PaperRule::Redraw || self.channels == Channels::Rgba {
             return;
