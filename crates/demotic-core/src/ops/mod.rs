@@ -1012,6 +1012,31 @@ mod tests {
         });
     }
 
+    /// A software adapter's times say nothing, but choices that hang on them are made, kept and found again all
+    /// the same.
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn the_faster_kernels_are_measured_once_a_layer_and_found_again() {
+        on_adapter(|device| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let store = Store {
+                file: Some(folder.path().join("kernels.json")),
+                name: "this adapter".to_owned(),
+            };
+            let before = measurements();
+            prefer(device, Preference::Faster(store.clone()));
+            let chosen = composed(device);
+            let measured = measurements() - before;
+            let Counts { own, burn } = kept(&store);
+            assert!(measured > 0 && own + burn == measured, "{measured}");
+            // Another process: it finds them, and computes the same to the bit.
+            prefer(device, Preference::Faster(store));
+            assert_eq!(composed(device), chosen);
+            assert_eq!(measurements() - before, measured);
+            prefer(device, Preference::Own);
+        });
+    }
+
     #[test]
     fn gradients_that_meet_on_flex_are_those_of_additions() {
         gradients_meet(&Device::flex().autodiff());

@@ -122,6 +122,7 @@ mod tests {
     /// On whatever device is at hand; a software adapter's times say nothing, but choices that hang on them
     /// are made, kept and found again all the same.
     #[cfg(feature = "wgpu")]
+    #[ignore = "compiles Burn's convolutions for a minute on a software adapter: a step of .ci/run"]
     #[test]
     fn a_training_ends_with_either_kernels_and_the_faster_ones_are_measured_once() {
         use crate::data::Dataset;

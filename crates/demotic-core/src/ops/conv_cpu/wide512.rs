@@ -75,13 +75,13 @@ mod x86 {
     )]
     impl Wide {
         /// `None` where vectors have eight lanes at most, or would not give the bits of eight.
-        pub(in super::super) fn of_processor() -> Option<Self> {
+        pub(crate) fn of_processor() -> Option<Self> {
             let is_fused = cfg!(target_feature = "fma");
             (is_fused && is_x86_feature_detected!("avx512f")).then_some(Self(Proof(())))
         }
 
         /// `m[tile][lane] = sum_c v[tile][c] weights[c][lane]`, `width` lanes.
-        pub(in super::super) fn multiply(
+        pub(crate) fn multiply(
             self,
             v: &[f32],
             channels: usize,
@@ -100,12 +100,7 @@ mod x86 {
         }
 
         /// `du[o][c] += sum_tiles y[tile][o] v[tile][c]` of parts `[v, y]`; `co` is a multiple of eight.
-        pub(in super::super) fn correlate(
-            self,
-            parts: &[[&[f32]; 2]],
-            [ci, co]: [usize; 2],
-            du: &mut [f32],
-        ) {
+        pub(crate) fn correlate(self, parts: &[[&[f32]; 2]], [ci, co]: [usize; 2], du: &mut [f32]) {
             let tiles = parts
                 .iter()
                 .flat_map(|[v, y]| v.chunks_exact(ci).zip(y.chunks_exact(co)));
@@ -124,7 +119,7 @@ mod x86 {
         }
 
         /// `BLOCK` output channels of one picture whose rows are padded to whole vectors.
-        pub(in super::super) fn convolve_picture<const BLOCK: usize, const K: usize>(
+        pub(crate) fn convolve_picture<const BLOCK: usize, const K: usize>(
             self,
             source: (&[f32], Padding),
             weights: &[f32],
