@@ -537,8 +537,9 @@ fn every_recipe_is_explained_and_resolves() {
             "{recipe} is not in the guide"
         );
         let path = format!("{configs}/{recipe}.toml");
-        // Small: what a dry run takes is measured by steps of the real networks.
-        let small = "--set data.size_px=16 --set generator.channels=24 --set discriminator.channels=16 --set train.batch=4";
+        // Small: what a dry run takes is measured by steps and validations of the real networks.
+        let small = "--set data.size_px=16 --set generator.channels=24 --set discriminator.channels=16 --set train.batch=4 --set \
+                     train.best_metric=l1";
         let start = ["train", &path, "--device", "flex", "--dry-run"];
         let said = place.run(&[&start[..], &words(small)].concat()).done();
         assert!(said.out.contains("nothing was written"), "{said:#?}");
