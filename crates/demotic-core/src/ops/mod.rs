@@ -1012,8 +1012,7 @@ mod tests {
         });
     }
 
-    /// A software adapter's times say nothing, but choices that hang on them are made, kept and found again all
-    /// the same.
+    /// A software adapter's times say nothing, but choices that hang on them are made, kept and found again.
     #[cfg(feature = "wgpu")]
     #[test]
     fn the_faster_kernels_are_measured_once_a_layer_and_found_again() {
