@@ -15,7 +15,7 @@ use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 
-pub use super::filter_cpu::Filter;
+pub(crate) use super::filter_cpu::Filter;
 use super::filter_cpu::{self, FilterShape, ROUNDS};
 use super::flex::{dims, host, own, tensor};
 use super::is_served;
@@ -34,7 +34,7 @@ use super::{TensorShape, four};
 /// # Source
 /// Gastal and Oliveira 2011, *Domain Transform for Edge-Aware Image and Video Processing*, with the
 /// normalised form of its recursion; trained through as by Chen et al. 2016.
-pub fn lay_in(guide: Tensor<4>, fake: Tensor<4>, filter: Filter) -> Tensor<4> {
+pub(crate) fn lay_in(guide: Tensor<4>, fake: Tensor<4>, filter: Filter) -> Tensor<4> {
     let [_, channels, side, _] = guide.dims();
     meet(&guide, || Shape::Filter { channels, side });
     let change = fake.clone() - guide.clone();

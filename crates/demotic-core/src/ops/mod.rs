@@ -67,15 +67,14 @@ pub use choice::Counts;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use choice::measurements;
 pub(crate) use choice::{Preference, Store, kept, prefer};
-pub use filter::{Filter, lay_in};
+pub(crate) use filter::{Filter, lay_in};
 pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
-    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, blend, clipping, divergence, gather_sums,
-    gathered_at_once, join, latent, norm_row, twice,
+    LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, adam_clipped, blend, clipping, divergence,
+    figures, gather, gather_sums, gathered_at_once, join, latent, mixed, norm_row, total, twice,
 };
-pub use near::{adam_clipped, figures, gather, mixed, total};
 use needs::Family;
 pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
@@ -144,7 +143,7 @@ fn is_served(device: &Device) -> bool {
 /// - `weight`: `[o, c, k, k]`, `k` 1 or 3
 /// - `bias`: `[o]`
 /// - returns `[b, o, H, W]`
-pub fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
+pub(crate) fn conv_same(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
     conv_leaky(x, weight, bias, 1.0)
 }
 
@@ -273,7 +272,7 @@ fn burns_conv(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<4> {
 
 /// True for a device of this machine that runs the networks' kernels in WGSL: gradients of weights come in
 /// runs there if asked for, and there are views of flat buffers.
-pub fn is_near_wgsl(device: &Device) -> bool {
+pub(crate) fn is_near_wgsl(device: &Device) -> bool {
     has_wgsl(device) && !is_far(device)
 }
 
@@ -295,7 +294,7 @@ pub(crate) fn whole<const D: usize>(gradient: Tensor<D>, shape: [usize; D]) -> T
 /// # Shapes
 /// - `x`: `[b, c, H, W]`; `groups` divides `c`
 /// - `scale`, `shift`: `[b, c]`, or `[1, c]` for all pictures alike
-pub fn norm_act(
+pub(crate) fn norm_act(
     x: Tensor<4>,
     scale: Tensor<2>,
     shift: Tensor<2>,
@@ -438,7 +437,7 @@ pub(crate) fn style_norm_act_meeting(
 ///
 /// # Shapes
 /// `x`: any, as the result
-pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
+pub(crate) fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
     if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::leaky(x.into_dispatch(), slope);
         return Tensor::from_dispatch(y);
@@ -450,7 +449,7 @@ pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
 ///
 /// # Shapes
 /// `x`: `[b, c, 2h, 2w]`; returns `[b, c, h, w]`
-pub fn halve(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn halve(x: Tensor<4>) -> Tensor<4> {
     halve_meeting(x, &Meeting::default())
 }
 
@@ -472,7 +471,7 @@ pub(crate) fn halve_meeting(x: Tensor<4>, meeting: &Meeting) -> Tensor<4> {
 ///
 /// # Shapes
 /// `x`: `[b, c, h, w]`; returns `[b, c, 2h, 2w]`
-pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn upsample(x: Tensor<4>) -> Tensor<4> {
     meet_resizing(&x, Resize::Upsample);
     if is_served(&x.device()) {
         let y = <Dispatch as NetOps>::spread(x.into_dispatch(), 1.0);
@@ -525,7 +524,7 @@ impl Part {
 ///
 /// # Panics
 /// For an odd number of planes.
-pub fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
+pub(crate) fn halves(x: Tensor<4>, axis: usize) -> [Tensor<4>; 2] {
     let count = x.dims()[axis] / 2;
     assert_eq!(2 * count, x.dims()[axis], "an even number has halves");
     let starts = [0, count];
@@ -553,15 +552,15 @@ pub(crate) fn mean_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 
 /// Numbers of one Adam update, bias corrections folded into `rate` and `epsilon`.
 #[derive(Clone, Copy, Debug)]
-pub struct AdamScalars {
+pub(crate) struct AdamScalars {
     /// What the first moment keeps of itself.
-    pub beta_1: f32,
+    pub(crate) beta_1: f32,
     /// The same of the second moment.
-    pub beta_2: f32,
+    pub(crate) beta_2: f32,
     /// Step size.
-    pub rate: f32,
+    pub(crate) rate: f32,
     /// Added to the root of the second moment.
-    pub epsilon: f32,
+    pub(crate) epsilon: f32,
 }
 
 /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`, `w = w - rate m / (sqrt(v) + epsilon)`, all `[n]`:

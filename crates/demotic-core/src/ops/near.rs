@@ -77,7 +77,7 @@ pub(crate) fn divergence(both: Tensor<4>, share: f32, meeting: &Meeting) -> Tens
 ///
 /// # Shapes
 /// - `real`, `fake`: `[n, c, H, W]`; `inside`, `outside`: `[n]`; `mask`: `[n, 1, H, W]`
-pub fn mixed(
+pub(crate) fn mixed(
     [real, fake]: [Tensor<4>; 2],
     [inside, outside]: [Tensor<1, Int>; 2],
     mask: Tensor<4>,
@@ -103,7 +103,7 @@ pub fn mixed(
 ///
 /// # Shapes
 /// - `losses`: `[3n]`; `emissions`: `[3n, l, h, w]`, label 0 fake
-pub fn figures(losses: Tensor<1>, emissions: Tensor<4>) -> Tensor<1> {
+pub(crate) fn figures(losses: Tensor<1>, emissions: Tensor<4>) -> Tensor<1> {
     if !is_near_wgsl(&losses.device()) {
         let [pictures, _, h, w] = emissions.dims();
         let n = pictures / 3;
@@ -143,7 +143,7 @@ pub(crate) struct Weights(pub(super) [f32; TOTALLED]);
 ///
 /// # Panics
 /// For no terms, or more than six.
-pub fn total(terms: &[(Tensor<1>, f32)]) -> Tensor<1> {
+pub(crate) fn total(terms: &[(Tensor<1>, f32)]) -> Tensor<1> {
     let count = terms.len();
     assert!((1..=TOTALLED).contains(&count), "{count} terms at once");
     let weights = Weights(std::array::from_fn(|k| {
@@ -177,7 +177,12 @@ pub(crate) fn gathered_at_once(device: &Device) -> usize {
 /// # Panics
 /// For no arrays, more than a device takes at once (seven, or any number), and one whose length is no
 /// multiple of its size.
-pub fn gather(flat: Tensor<1>, start: usize, parts: Vec<Tensor<1>>, sizes: &[usize]) -> Tensor<1> {
+pub(crate) fn gather(
+    flat: Tensor<1>,
+    start: usize,
+    parts: Vec<Tensor<1>>,
+    sizes: &[usize],
+) -> Tensor<1> {
     let count = parts.len();
     let most = gathered_at_once(&flat.device());
     assert!((1..=most).contains(&count), "{count} arrays at once");
@@ -377,7 +382,7 @@ pub(crate) struct Clipped {
 ///
 /// # Shapes
 /// weights, gradients, both moments and `rates`: `[n]`
-pub fn adam_clipped(
+pub(crate) fn adam_clipped(
     [weights, gradient, first, second]: [Tensor<1>; 4],
     rates: Option<Tensor<1>>,
     scalars: AdamScalars,
