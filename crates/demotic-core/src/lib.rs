@@ -53,8 +53,7 @@ mod error;
 pub mod export;
 #[doc(hidden)]
 pub mod files;
-#[doc(hidden)]
-pub mod loss;
+mod loss;
 pub mod metric;
 pub mod model;
 #[doc(hidden)]

@@ -13,7 +13,7 @@ use crate::settings::AdversarialKind;
 /// `[1]`.
 ///
 /// Summed a row at a time: one f32 sum over a whole batch loses digits on the processor.
-pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+pub(crate) fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     if ops::is_near_wgsl(&a.device()) {
         return ops::mean_error(a, b);
     }
@@ -27,7 +27,7 @@ pub fn absolute_error(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 ///
 /// With `absolute_error` as likelihood of scale `b`, the evidence bound (Kingma and Welling 2014) asks for a
 /// weight of `b` on this term; above it the code is shorter, below it pictures are sharper.
-pub fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
+pub(crate) fn divergence(posterior: &Posterior, values: usize) -> Tensor<1> {
     posterior.divergence(values)
 }
 

@@ -43,7 +43,7 @@ impl GeneratorConfig {
     }
 
     /// A generator with fresh weights.
-    pub fn init(&self, domain: Domain, init: &mut Init) -> Generator {
+    pub(crate) fn init(&self, domain: Domain, init: &mut Init) -> Generator {
         let top = self.doublings() - 1;
         let stem = Conv::new(init, 4 * domain.channels, self.channels_at(top), 3, 1.0);
         let downs = (0..top)
@@ -107,7 +107,7 @@ struct UpStage {
     conv: Conv,
 }
 
-/// Variational auto-encoder over all styles: `encode` knows no style, `decode` takes one.
+/// Variational auto-encoder over all styles: its encoder knows no style, its decoder takes one.
 ///
 /// # Source
 /// Kingma and Welling 2014 (the bound); Liu, Breuel, Kautz 2017 (one latent for several domains); Huang and
@@ -135,7 +135,7 @@ pub struct Generator {
 
 /// Diagonal normal `q(z | x)` over a grid.
 #[derive(Clone, Debug)]
-pub struct Posterior {
+pub(crate) struct Posterior {
     parameters: Parameters,
 }
 
@@ -154,7 +154,7 @@ enum Parameters {
 
 impl Posterior {
     /// The posterior of means and raw logarithms of variances, one after the other: `[b, 2z, h, w]`.
-    pub fn raw(both: Tensor<4>) -> Self {
+    pub(crate) fn raw(both: Tensor<4>) -> Self {
         if ops::is_near_wgsl(&both.device()) {
             return Self {
                 parameters: Parameters::Together(both, Meeting::default()),
@@ -174,7 +174,7 @@ impl Posterior {
     }
 
     /// `[b, z, h, w]`
-    pub fn mean(&self) -> Tensor<4> {
+    pub(crate) fn mean(&self) -> Tensor<4> {
         match &self.parameters {
             Parameters::Apart { mean, .. } => mean.clone(),
             Parameters::Together(both, _) => {
@@ -185,7 +185,7 @@ impl Posterior {
     }
 
     /// `[b, z, h, w]`, within [-10, 4].
-    pub fn log_var(&self) -> Tensor<4> {
+    pub(crate) fn log_var(&self) -> Tensor<4> {
         match &self.parameters {
             Parameters::Apart { log_var, .. } => log_var.clone(),
             Parameters::Together(both, _) => {
@@ -207,7 +207,7 @@ impl Posterior {
     }
 
     /// `mean + exp(log_var / 2) * noise`; `noise`: standard normal `[b, z, h, w]`.
-    pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
         match &self.parameters {
             Parameters::Apart { mean, log_var } => {
                 mean.clone() + log_var.clone().mul_scalar(0.5).exp() * noise
@@ -253,7 +253,7 @@ impl Generator {
     /// # Shapes
     /// `pictures`: `[b, c, H, W]` in [-1, 1], sides divisible by the latent's stride (twice it with context
     /// blocks).
-    pub fn encode(&self, pictures: Tensor<4>) -> Posterior {
+    pub(crate) fn encode(&self, pictures: Tensor<4>) -> Posterior {
         let mut x = self.stem.read(Read::unshuffled(pictures));
         for down in &self.downs {
             x = halve(down.read(Read::leaky(x, SLOPE)));
@@ -279,7 +279,7 @@ impl Generator {
     /// - `latent`: `[b, z, h, w]`
     /// - `styles`: `b` style numbers
     /// - returns `[b, c, H, W]` in (-1, 1)
-    pub fn decode(&self, latent: Tensor<4>, styles: &[u32]) -> Tensor<4> {
+    pub(crate) fn decode(&self, latent: Tensor<4>, styles: &[u32]) -> Tensor<4> {
         self.decode_as(latent, self.table_codes(styles))
     }
 

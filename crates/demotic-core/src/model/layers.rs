@@ -274,14 +274,14 @@ impl AdaNorm {
 
 /// `x + conv(norm(conv(norm(x))))`, pre-activated (He et al. 2016).
 #[derive(Module, Debug)]
-pub struct Residual {
+pub(crate) struct Residual {
     norms: [Norm; 2],
     convs: [Conv; 2],
 }
 
 impl Residual {
     /// A fresh block of `channels` channels.
-    pub fn new(init: &mut Init, channels: usize) -> Self {
+    pub(crate) fn new(init: &mut Init, channels: usize) -> Self {
         Self {
             norms: [Norm::new(init, channels), Norm::new(init, channels)],
             // The second convolution starts small: a deep stack starts near the identity.
@@ -293,7 +293,7 @@ impl Residual {
     }
 
     /// `[b, channels, H, W] -> [b, channels, H, W]`
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let meeting = Meeting::default();
         let y = self.norms[0].forward_meeting(x.clone(), &meeting);
         let y = self.norms[1].forward(self.convs[0].forward(y));

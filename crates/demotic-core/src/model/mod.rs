@@ -11,10 +11,11 @@ pub(crate) use crate::settings::{
     DiscriminatorConfig, GeneratorConfig, GeneratorKind, StyleKind, TransitionKind,
 };
 pub use discriminator::Discriminator;
-pub(crate) use generator::one_hot_rows;
-pub use generator::{Generator, Posterior};
+pub use generator::Generator;
+pub(crate) use generator::{Posterior, one_hot_rows};
+pub(crate) use layers::Residual;
 #[doc(hidden)]
-pub use layers::{Domain, Init, Residual};
+pub use layers::{Domain, Init};
 
 /// Pictures through a network at a time: bounds memory, and is enough to keep a device busy.
 pub(crate) const CHUNK: usize = 64;
