@@ -52,9 +52,9 @@ pub use options::DatasetOptions;
 pub use passed_over::{Leftovers, PassedOver};
 pub(crate) use picture::{BRIGHTNESS, MAX_PICTURE_PIXELS, multiplied};
 pub use picture::{Picture, signed_png};
-pub(crate) use sampler::MixedBatch;
+pub(crate) use sampler::{Batch, MixedBatch};
 #[doc(hidden)]
-pub use sampler::{Batch, PairedBatch, Sampler, SamplerOptions};
+pub use sampler::{Sampler, SamplerOptions};
 pub use source::{StyleInfo, is_archive};
 pub use split::{Split, emoji_family, split_of_family};
 pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

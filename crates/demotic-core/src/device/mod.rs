@@ -31,7 +31,7 @@ use listed::Driver;
 pub use listed::{Adapter, Chosen, Further, Processor, Unused, processor};
 #[doc(hidden)]
 #[cfg(feature = "remote")]
-pub use remote::{Lent, TOKEN_VARIABLE, attended, leave, lent};
+pub use remote::{TOKEN_VARIABLE, attended, leave, lent};
 
 /// The backends of this build beside Flex.
 const DRIVERS: &[Driver] = &[

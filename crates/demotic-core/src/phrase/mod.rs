@@ -44,10 +44,8 @@ mod voice;
 use std::path::Path;
 
 #[doc(hidden)]
-pub use discriminator::{Labelled, TextDiscriminator};
+pub use discriminator::Labelled;
 pub use faces::{FaceRow, Written};
-#[doc(hidden)]
-pub use fit::{Blend, Retrieval};
 pub use gallery::Gallery;
 #[doc(hidden)]
 pub use import::{PhraseReport, import};
@@ -58,7 +56,7 @@ pub use options::LearnOptions;
 pub use own::{has_phrases, load};
 pub use recall::{FLOOR, Recall, Recalled};
 #[doc(hidden)]
-pub use score::{PictureRow, RephraseRow, WordRow, WordScores, score};
+pub use score::{WordScores, score};
 #[doc(hidden)]
 pub use score_drawn::{DrawnRow, score_drawn};
 pub use store::{read_learnt, write_learnt};

@@ -37,8 +37,7 @@ pub use figures::{Chart, Column, Figure, Figures, Row};
 pub use header::{Fact, Header};
 #[doc(hidden)]
 pub use kernels::measured_on;
-#[doc(hidden)]
-pub use launches::Launches;
+pub(crate) use launches::Launches;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use launches::{adapter, turn};
 pub(crate) use optimiser::{Adam, Gradients};

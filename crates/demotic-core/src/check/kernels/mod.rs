@@ -59,7 +59,7 @@ pub enum Impl {
 
 impl Impl {
     /// Second word of a label.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Own => "own",
             Self::Burn => "burn",
@@ -78,7 +78,7 @@ pub enum Pass {
 
 impl Pass {
     /// Behind the first word of a label.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
             Self::Train => "train",
