@@ -6,11 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::data::canvas::{enclosed, open_canvas};
+use crate::data::strokes::{Inks, Strokes};
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
 use crate::number::{Real, Whole};
-use crate::ops::{Enlarged, Filter, Large};
+use crate::ops::{Change, Enlarged, Filter, Large};
 use crate::rng::{Rng, Stream};
 use crate::settings::{Config, Fit};
 
@@ -213,7 +214,9 @@ pub enum PaperRule {
     /// Paper beside the drawing stays as it is: where three of the eight straight ways to the border meet no
     /// mark. Not so where the translation paints more than half of it: then the style has a ground. A region
     /// that lines enclose gets one colour: its change is the mean over its pixels, weighted by the size of
-    /// their change, so that the sure part of a fill fills all of it.
+    /// their change, so that the sure part of a fill fills all of it. A stroke gets one, too, ink of one
+    /// colour that hangs together, where nine in ten pixels of ink belong to strokes: its change is the mean
+    /// of the middle half of its pixels', and at its edges it mixes with that of what lies beside it.
     Auto,
     /// As the network paints it.
     Redraw,
@@ -381,27 +384,87 @@ impl Framed {
         }
     }
 
-    /// What [`PaperRule::Auto`] makes of a translation: its paper by the input's lines. Nothing where the
-    /// generator generates transparency itself.
-    fn rule_paper(&self, square: &[f32], translated: &mut [f32]) {
-        if self.paper == PaperRule::Redraw || self.channels == Channels::Rgba {
-            return;
-        }
+    /// Whether [`PaperRule::Auto`] holds. Not where the generator generates transparency itself.
+    fn is_ruled(&self) -> bool {
+        self.paper == PaperRule::Auto && self.channels != Channels::Rgba
+    }
+
+    /// What the generator sees of paper: `[c]` in [-1, 1].
+    fn ground(&self) -> Vec<f32> {
         let mut ground = vec![0.0; self.channels.count()];
         self.channels.write(&[0; 4], self.background, &mut ground);
+        ground
+    }
+
+    /// The input's strokes, where it is a drawing and [`PaperRule::Auto`] gives each one colour.
+    fn strokes(&self, square: &[f32]) -> Option<Strokes> {
+        if !self.is_ruled() {
+            return None;
+        }
+        let (ground, side) = (self.ground(), self.size_px as usize);
+        let planes = square.chunks_exact(side * side).zip(&ground);
+        let offsets = planes.flat_map(|(plane, ground)| {
+            let values = plane.iter();
+            values.map(move |value| (127.5 * (value - ground)).round())
+        });
+        Strokes::of(&offsets.collect::<Vec<f32>>(), [side; 2])
+    }
+
+    /// Where each row and each column of the input lies in the square: the place of the row's first pixel,
+    /// and the column.
+    fn places(&self) -> [Vec<usize>; 2] {
+        let side = self.size_px as usize;
+        let [left, top, width, height] = self.original.place_in(self.size_px).map(|v| v as usize);
+        let along = |count: u32, start: usize, length: usize, stride: usize| -> Vec<usize> {
+            let count = count as usize;
+            let place = |at: usize| (start + at * length / count) * stride;
+            (0..count).map(place).collect()
+        };
+        [
+            along(self.original.height_px, top, height, side),
+            along(self.original.width_px, left, width, 1),
+        ]
+    }
+
+    /// The largest distance from the ground within each pixel of the square: `[size_px, size_px]`, 0 to 255.
+    fn darkest(&self, ground: &[f32], [down, across]: &[Vec<usize>; 2]) -> Vec<f32> {
+        let side = self.size_px as usize;
+        let rows = self.original.premultiplied.par_chunks(4 * across.len());
+        let room = || vec![0.0; ground.len() * across.len()];
+        let rows = rows.map_init(room, |seen, row| {
+            self.channels.write(row, self.background, seen);
+            let mut most = vec![0.0_f32; side];
+            for (pixel, column) in across.iter().enumerate() {
+                most[*column] = most[*column].max(distance(seen, ground, pixel));
+            }
+            most
+        });
+        let rows: Vec<Vec<f32>> = rows.collect();
+        let mut darkest = vec![0.0_f32; side * side];
+        for (row, start) in rows.iter().zip(down) {
+            for (most, value) in darkest[*start..][..side].iter_mut().zip(row) {
+                *most = most.max(*value);
+            }
+        }
+        darkest
+    }
+
+    /// What [`PaperRule::Auto`] makes of a translation: its paper by the input's lines.
+    fn rule_paper(&self, square: &[f32], translated: &mut [f32]) {
+        if !self.is_ruled() {
+            return;
+        }
+        let ground = self.ground();
         let side = self.size_px as usize;
         let plane = side * side;
-        let distance = |planes: &[f32], pixel: usize| {
-            let channels = ground.iter().enumerate();
-            let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
-            127.5 * far.fold(0.0, f32::max)
-        };
-        let distances: Vec<f32> = (0..plane).map(|pixel| distance(square, pixel)).collect();
+        let distances: Vec<f32> = (0..plane)
+            .map(|pixel| distance(square, &ground, pixel))
+            .collect();
         let canvas = open_canvas(&distances, [side; 2]);
         let canvas: Vec<usize> = (0..plane).filter(|pixel| canvas[*pixel]).collect();
         let painted = canvas
             .iter()
-            .filter(|pixel| distance(translated, **pixel) > PAINT.to_f32());
+            .filter(|pixel| distance(translated, &ground, **pixel) > PAINT.to_f32());
         let has_ground = 2 * painted.count() > canvas.len();
         for c in 0..ground.len() {
             for pixel in canvas.iter().filter(|_| !has_ground) {
@@ -444,13 +507,22 @@ impl Framed {
         let square = self.square();
         let mut change = translated.to_vec();
         self.rule_paper(&square, &mut change);
+        let strokes = self.strokes(&square);
         if width_px.max(height_px) <= self.size_px {
+            if let Some(strokes) = &strokes {
+                strokes.lay_in(&square, &mut change);
+            }
             return self.back(&change, rule);
         }
         let (channels, background) = (self.channels, self.background);
         for (translated, seen) in change.iter_mut().zip(&square) {
             *translated -= seen;
         }
+        let (ground, places) = (self.ground(), self.places());
+        let inks = strokes.as_ref().map(|strokes| {
+            let darkest = self.darkest(&ground, &places);
+            strokes.lift(&mut change, &darkest)
+        });
         let part = self.original.place_in(self.size_px);
         let change = Enlarged::new(&change, self.size_px as usize, part, width_px, height_px);
         let (bytes, row_len) = (&self.original.premultiplied, width_px as usize);
@@ -463,12 +535,24 @@ impl Framed {
             change: &change,
             filter,
         };
-        let change = large.run();
+        let layers = Layers {
+            fills: large.run(),
+            inks,
+            ground,
+            places,
+        };
+        self.painted(&layers, rule)
+    }
+
+    /// The input with a change laid into it.
+    fn painted(self, layers: &Layers<'_>, rule: AlphaRule) -> Unframed {
+        let (width_px, height_px) = (self.original.width_px, self.original.height_px);
+        let (channels, background) = (self.channels, self.background);
         // Row by row over the input itself: a large picture is held once.
         let mut rgba = self.original.premultiplied;
         let (width, planes) = (width_px as usize, channels.count());
         let laid = |seen: &[f32], i: usize, c: usize, j: usize| {
-            (seen[c * width + j] + change.at(planes, i, c, j)).clamp(-1.0, 1.0)
+            (seen[c * width + j] + layers.at(seen, i, c, j)).clamp(-1.0, 1.0)
         };
         let generated = |seen: &[f32], i: usize, j: usize| {
             [0, 1, 2].map(|c| to_byte(laid(seen, i, c.min(planes - 1), j)))
@@ -512,6 +596,43 @@ impl Framed {
             },
         }
     }
+}
+
+/// What a translation changes of a picture that is larger than the square.
+struct Layers<'a> {
+    /// Of fills and paper, under strokes, too.
+    fills: Change,
+    inks: Option<Inks<'a>>,
+    /// As [`Framed::ground`] has it.
+    ground: Vec<f32>,
+    /// As [`Framed::places`] has them.
+    places: [Vec<usize>; 2],
+}
+
+impl Layers<'_> {
+    /// The change of a value of plane `c` in row `i` and column `j`; `seen`: the row, `[c, width]`.
+    fn at(&self, seen: &[f32], i: usize, c: usize, j: usize) -> f32 {
+        let [down, across] = &self.places;
+        let fill = self.fills.at(self.ground.len(), i, c, j);
+        let ink = self
+            .inks
+            .as_ref()
+            .and_then(|inks| inks.at(down[i] + across[j]));
+        ink.map_or(fill, |ink| {
+            ink.mixed(c, fill, distance(seen, &self.ground, j))
+        })
+    }
+}
+
+/// The largest distance of a channel from the ground, 0 to 255.
+///
+/// # Shapes
+/// `planes`: `[c, n]` in a range of 2; `ground`: `[c]`.
+fn distance(planes: &[f32], ground: &[f32], pixel: usize) -> f32 {
+    let plane = planes.len() / ground.len();
+    let channels = ground.iter().enumerate();
+    let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
+    127.5 * far.fold(0.0, f32::max)
 }
 
 /// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
@@ -634,6 +755,120 @@ mod tests {
         // Of 255 what the little of 36 pixels, 0.72, is beside 12 changes of 2.
         assert_eq!(pixels, [7; 3]);
         assert_eq!(generated[beside], 255);
+    }
+
+    const FILTER: Filter = Filter {
+        reach: 0.3125,
+        edge: 15.0,
+        edge_fake: 0.0,
+    };
+
+    #[test]
+    fn a_stroke_gets_one_colour_at_any_size_and_its_edges_lie_between() {
+        const SIDE: u32 = 32;
+        // A black line that begins and ends in the middle of the square's rows 3 and 5, and a blue one in row
+        // 11.
+        let drawing = |scale: u32| {
+            let height = 8 / scale;
+            picture(SIDE * scale, SIDE * scale, |x, y| {
+                let covered = (y * height + height).min(44);
+                let covered = covered.saturating_sub((y * height).max(28));
+                let black = 255 - (255 * covered / height).to_u8();
+                if !(2..14).contains(&(x / scale)) {
+                    [255; 4]
+                } else if y / scale == 11 {
+                    [0, 0, 255, 255]
+                } else {
+                    [black, black, black, 255]
+                }
+            })
+        };
+        // Along the lines the translation adds more and more red to black, and green to blue.
+        let laid = |scale: u32, rule: PaperRule| {
+            let framed = Framed::new(drawing(scale), SIDE, [255; 3], Channels::Rgb);
+            let framed = framed.with_paper(rule);
+            let mut square = framed.square();
+            let side = SIDE as usize;
+            for along in 0..12_usize {
+                for (y, more) in [(3, 0.05), (4, 0.1), (5, 0.05)] {
+                    square[y * side + along + 2] += more * along.to_f32();
+                }
+                square[(side + 11) * side + along + 2] += 0.1 + 0.05 * along.to_f32();
+            }
+            let laid = framed.laid_back(&square, FILTER, AlphaRule::Keep).rgba;
+            move |x: u32, y: u32| {
+                let at = 4 * (y * SIDE * scale + x) as usize;
+                [laid[at], laid[at + 1], laid[at + 2]]
+            }
+        };
+        let pixel = laid(1, PaperRule::Auto);
+        let edge = pixel(2, 3);
+        // The change of the black line is 0.417, that of the blue one 0.375; an edge has 0.6 of it.
+        for x in 2..14 {
+            assert_eq!(pixel(x, 4), [53, 0, 0]);
+            assert_eq!([pixel(x, 3), pixel(x, 5)], [edge; 2]);
+            assert_eq!(pixel(x, 11), [0, 48, 255]);
+        }
+        assert!((155..165).contains(&edge[0]) && edge[1] == 128, "{edge:?}");
+        assert_eq!([pixel(2, 2), pixel(7, 7)], [[255; 3]; 2]);
+        let large = laid(8, PaperRule::Auto);
+        let (black, blue) = (large(16, 28), large(16, 88));
+        for x in 16..112 {
+            assert!((28..44).all(|y| large(x, y) == black), "{x}: {black:?}");
+            assert!((88..96).all(|y| large(x, y) == blue), "{x}: {blue:?}");
+        }
+        assert!(
+            (45..65).contains(&black[0]) && black[1..] == [0, 0],
+            "{black:?}"
+        );
+        assert!(
+            (44..52).contains(&blue[1]) && [blue[0], blue[2]] == [0, 255],
+            "{blue:?}"
+        );
+        // The network's own differ.
+        let drawn = laid(1, PaperRule::Redraw);
+        assert_ne!(drawn(2, 4), drawn(13, 4));
+    }
+
+    #[test]
+    fn strokes_of_a_photograph_and_of_a_picture_with_fills_stay_as_the_network_paints_them() {
+        const SIDE: u32 = 32;
+        let photograph = |x: u32, y: u32, _: u32| [3 * x, 2 * y, x * y % 256].map(Whole::to_u8);
+        // A red square with a black outline.
+        let emoji = |x: u32, y: u32, scale: u32| {
+            let is_within = |rim: u32| {
+                let place = scale * (8 + rim)..scale * (24 - rim);
+                place.contains(&x) && place.contains(&y)
+            };
+            match (is_within(0), is_within(2)) {
+                (_, true) => [200, 40, 30],
+                (true, false) => [0; 3],
+                (false, false) => [255; 3],
+            }
+        };
+        let kinds: [&dyn Fn(u32, u32, u32) -> [u8; 3]; 2] = [&photograph, &emoji];
+        for (kind, scale) in kinds.into_iter().flat_map(|kind| [(kind, 1), (kind, 2)]) {
+            let laid = |rule: PaperRule| {
+                let original = picture(SIDE * scale, SIDE * scale, |x, y| {
+                    let [red, green, blue] = kind(x, y, scale);
+                    [red, green, blue, 255]
+                });
+                let framed = Framed::new(original, SIDE, [255; 3], Channels::Rgb);
+                let mut square = framed.square();
+                for (at, value) in square.iter_mut().enumerate() {
+                    if *value < 0.8 {
+                        *value = 0.01 * (at % 7).to_f32() - 0.5 * *value;
+                    }
+                }
+                framed
+                    .with_paper(rule)
+                    .laid_back(&square, FILTER, AlphaRule::Keep)
+            };
+            assert!(
+                laid(PaperRule::Auto) == laid(PaperRule::Redraw),
+                "at {scale}"
+            );
+        }
     }
 
     #[test]
@@ -772,15 +1007,10 @@ mod tests {
                 [0; 4]
             }
         });
-        let filter = Filter {
-            reach: 0.3125,
-            edge: 15.0,
-            edge_fake: 0.0,
-        };
         let framed = || Framed::new(original.clone(), 16, [255; 3], Channels::Rgb);
         let square = framed().square();
         // No change: the picture itself, to the byte.
-        let same = framed().laid_back(&square, filter, AlphaRule::Auto);
+        let same = framed().laid_back(&square, FILTER, AlphaRule::Auto);
         assert_eq!(same.rgba, original.straight_rgba());
         // The inside is painted blue; the small picture's lines are lost.
         let painted: Vec<f32> = (0..768)
@@ -790,7 +1020,7 @@ mod tests {
                 if is_inside && plane < 2 { -0.6 } else { 1.0 }
             })
             .collect();
-        let out = framed().laid_back(&painted, filter, AlphaRule::Auto);
+        let out = framed().laid_back(&painted, FILTER, AlphaRule::Auto);
         let pixel = |x: usize, y: usize| &out.rgba[4 * (256 * y + x)..][..4];
         for (x, y) in [(72, 72), (128, 128), (180, 100)] {
             let [red, green, blue, alpha] = pixel(x, y) else {

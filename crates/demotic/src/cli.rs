@@ -348,7 +348,7 @@ fn temperature(text: &str) -> Result<f32, String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PaperArg {
     /// Beside a drawing it stays as it is, unless the translation paints most of it; what lines enclose gets
-    /// one colour
+    /// one colour, and each stroke one
     Auto,
     /// As the network paints it
     Redraw,

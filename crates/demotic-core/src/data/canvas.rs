@@ -76,13 +76,22 @@ pub(crate) fn enclosed(distances: &[f32], size: [usize; 2]) -> Vec<Vec<usize>> {
 }
 
 /// Pixels that share an edge with one.
-fn neighbours(pixel: usize, [width, height]: [usize; 2]) -> impl Iterator<Item = usize> {
+pub(crate) fn neighbours(pixel: usize, [width, height]: [usize; 2]) -> impl Iterator<Item = usize> {
     let (x, y) = (pixel % width, pixel / width);
     let left = (x > 0).then(|| pixel - 1);
     let right = (x + 1 < width).then(|| pixel + 1);
     let above = (y > 0).then(|| pixel - width);
     let below = (y + 1 < height).then(|| pixel + width);
     [left, right, above, below].into_iter().flatten()
+}
+
+/// Pixels that share an edge or a corner with one.
+pub(crate) fn around(pixel: usize, [width, height]: [usize; 2]) -> impl Iterator<Item = usize> {
+    let near = |at: usize, count: usize| at.saturating_sub(1)..(at + 2).min(count);
+    let columns = near(pixel % width, width);
+    let rows = near(pixel / width, height);
+    rows.flat_map(move |y| columns.clone().map(move |x| y * width + x))
+        .filter(move |other| *other != pixel)
 }
 
 /// Open pixels that a way over open neighbours, by an edge and not by a corner, joins to the border.

@@ -29,6 +29,7 @@ mod rasterised;
 mod sampler;
 pub(crate) mod source;
 mod split;
+pub(crate) mod strokes;
 mod summary;
 mod svg;
 mod svg_extent;

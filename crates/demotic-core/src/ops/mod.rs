@@ -69,7 +69,7 @@ pub(crate) use choice::measurements;
 pub(crate) use choice::{Preference, Store, kept, prefer};
 pub(crate) use filter::{Filter, lay_in};
 pub(crate) use filter_cpu::ROUNDS;
-pub(crate) use filter_large::{Enlarged, Large};
+pub(crate) use filter_large::{Change, Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
     LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, adam_clipped, blend, clipping, divergence,

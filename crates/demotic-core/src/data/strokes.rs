@@ -1,0 +1,362 @@
+//! The strokes of a drawing, and what a translation makes of their ink, apart from what lies beside them.
+
+use super::canvas::{INK, around, neighbours};
+use crate::number::Real;
+
+/// Most that a channel of two inks of equal darkness differs by, as a share of it, where they are alike. A
+/// pixel at an edge is the same ink, less dark.
+const ALIKE: f32 = 0.25;
+/// So many strokes of the greatest width fill the picture's longer side. A shape is wider, and a fill within
+/// an outline has no rim on paper at all.
+const WIDEST: usize = 6;
+
+/// The strokes of a drawing on paper: ink of one colour that hangs together, corners included.
+///
+/// A pixel's darkness is the largest distance of a channel from the background, a whole number of 0 to 255.
+#[derive(Debug)]
+pub(crate) struct Strokes {
+    /// Pixels of each.
+    each: Vec<Vec<usize>>,
+    /// One a pixel.
+    darkness: Vec<f32>,
+    /// The stroke that a pixel belongs to; without ink, that of the darkest pixel beside it.
+    numbers: Vec<Option<usize>>,
+    /// Pixels of strokes from their rims inwards, each with its neighbours that are nearer to the rim.
+    inwards: Vec<(usize, Vec<usize>)>,
+}
+
+/// What a translation makes of the ink of strokes.
+pub(crate) struct Inks<'a> {
+    numbers: &'a [Option<usize>],
+    each: Vec<Ink>,
+}
+
+/// The ink of a stroke.
+pub(crate) struct Ink {
+    /// Of each channel, in a range of 2.
+    change: Vec<f32>,
+    /// Darkness of a pixel that it covers.
+    darkness: f32,
+}
+
+impl Strokes {
+    /// Those of a drawing. `None` where less than nine in ten pixels of ink belong to one: a picture with
+    /// fills, a photograph, a shape.
+    ///
+    /// # Shapes
+    /// `offsets`: `[c, height, width]`, channels less the background's, whole numbers of -255 to 255; `size`:
+    /// `[width, height]`.
+    pub(crate) fn of(offsets: &[f32], size: [usize; 2]) -> Option<Self> {
+        let area = size[0] * size[1];
+        let channels = |pixel: usize| offsets.iter().skip(pixel).step_by(area);
+        let darkness: Vec<f32> = (0..area)
+            .map(|pixel| channels(pixel).fold(0.0_f32, |most, v| most.max(v.abs())))
+            .collect();
+        let is_alike = |pixel: usize, darkest: usize| {
+            let (own, most) = (darkness[pixel], darkness[darkest]);
+            let mut pairs = channels(pixel).zip(channels(darkest));
+            pairs.all(|(a, b)| (a * most - b * own).abs() <= ALIKE * own * most)
+        };
+        // The darkest first: they have a stroke's ink unmixed.
+        let mut ink: Vec<usize> = (0..area).filter(|pixel| darkness[*pixel] > INK).collect();
+        ink.sort_by(|a, b| darkness[*b].total_cmp(&darkness[*a]));
+        let mut is_taken: Vec<bool> = darkness.iter().map(|v| *v <= INK).collect();
+        let (mut each, mut numbers) = (Vec::new(), vec![None; area]);
+        for darkest in &ink {
+            let (mut stroke, mut met) = (Vec::new(), vec![*darkest]);
+            while let Some(pixel) = met.pop() {
+                if is_taken[pixel] || !is_alike(pixel, *darkest) {
+                    continue;
+                }
+                is_taken[pixel] = true;
+                stroke.push(pixel);
+                met.extend(around(pixel, size));
+            }
+            let is_rim = |pixel: &&usize| neighbours(**pixel, size).any(|at| darkness[at] <= INK);
+            // A stroke has two rims: twice its pixels to a pixel of them is its width.
+            let rim = stroke.iter().filter(is_rim).count();
+            if rim == 0 || 2 * stroke.len() * WIDEST > rim * size[0].max(size[1]) {
+                continue;
+            }
+            for pixel in &stroke {
+                numbers[*pixel] = Some(each.len());
+            }
+            each.push(stroke);
+        }
+        let held: usize = each.iter().map(Vec::len).sum();
+        if ink.is_empty() || 10 * held < 9 * ink.len() {
+            return None;
+        }
+        let inwards = inwards(&numbers, size);
+        let beside = |pixel: usize| {
+            let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
+            let darkest = inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]));
+            darkest.and_then(|at| numbers[at])
+        };
+        let with_paper = darkness.iter().enumerate().map(|(pixel, darkness)| {
+            if *darkness > INK {
+                numbers[pixel]
+            } else {
+                beside(pixel)
+            }
+        });
+        let numbers = with_paper.collect();
+        Some(Self {
+            each,
+            darkness,
+            numbers,
+            inwards,
+        })
+    }
+
+    /// Gives each stroke one colour in a translation at the strokes' own scale.
+    ///
+    /// # Shapes
+    /// `square` and `translated`: `[c, height, width]` in a range of 2.
+    pub(crate) fn lay_in(&self, square: &[f32], translated: &mut [f32]) {
+        let pairs = translated.iter().zip(square);
+        let mut change: Vec<f32> = pairs.map(|(translated, seen)| translated - seen).collect();
+        let inks = self.lift(&mut change, &self.darkness);
+        let area = self.darkness.len();
+        for (at, translated) in translated.iter_mut().enumerate() {
+            let (c, pixel) = (at / area, at % area);
+            if let Some(ink) = inks.at(pixel) {
+                *translated = square[at] + ink.mixed(c, change[at], self.darkness[pixel]);
+            }
+        }
+    }
+
+    /// Takes the strokes out of a change, so that it is that of paper and fills, under the strokes, too;
+    /// returns what it was at their ink.
+    ///
+    /// # Shapes
+    /// `change`: `[c, height, width]` in a range of 2; `darkest`: `[height, width]`, the most darkness within
+    /// each pixel, where the picture itself is larger.
+    pub(crate) fn lift(&self, change: &mut [f32], darkest: &[f32]) -> Inks<'_> {
+        let inks = self.each.iter();
+        let each: Vec<Ink> = inks.map(|ink| self.ink(ink, change, darkest)).collect();
+        let inks = Inks {
+            numbers: &self.numbers,
+            each,
+        };
+        for (pixel, outer) in &self.inwards {
+            // A pixel that is less than half covered still shows what lies there.
+            let share = inks
+                .at(*pixel)
+                .map_or(0.0, |ink| ink.share(self.darkness[*pixel]));
+            let rest = (1.0 - 2.0 * share).max(0.0);
+            for plane in change.chunks_exact_mut(self.darkness.len()) {
+                let near: f32 = outer.iter().map(|at| plane[*at]).sum();
+                let near = near / outer.len().to_f32();
+                plane[*pixel] = near + (plane[*pixel] - near) * rest;
+            }
+        }
+        inks
+    }
+
+    /// What a change is at a stroke's ink: one that is robust, for the network is sure in parts of a stroke
+    /// alone. Of a line that covers less than half of its pixels the network has seen too little: its change
+    /// counts less.
+    fn ink(&self, stroke: &[usize], change: &[f32], darkest: &[f32]) -> Ink {
+        let weight = |pixel: usize| f64::from(self.darkness[pixel]).powi(2);
+        let all: f64 = stroke.iter().map(|pixel| weight(*pixel)).sum();
+        let mean = |of: &[f32]| {
+            let values = stroke.iter();
+            let values = values.map(|pixel| weight(*pixel) * f64::from(of[*pixel]));
+            values.sum::<f64>() / all
+        };
+        let darkness = mean(darkest);
+        let strength = (2.0 * mean(&self.darkness) / darkness).min(1.0);
+        let planes = change.chunks_exact(self.darkness.len());
+        let change = planes.map(|plane| {
+            let values = stroke.iter();
+            let values = values.map(|pixel| (f64::from(plane[*pixel]), weight(*pixel)));
+            (strength * mean_of_middle(values.collect())).to_f32()
+        });
+        Ink {
+            change: change.collect(),
+            darkness: darkness.to_f32(),
+        }
+    }
+}
+
+impl Inks<'_> {
+    /// That of the stroke which a pixel belongs to or lies beside.
+    pub(crate) fn at(&self, pixel: usize) -> Option<&Ink> {
+        self.numbers[pixel].map(|number| &self.each[number])
+    }
+}
+
+impl Ink {
+    /// How much of a pixel of some darkness it covers: 0 to 1.
+    fn share(&self, darkness: f32) -> f32 {
+        (darkness / self.darkness).min(1.0)
+    }
+
+    /// The change of a channel of a pixel: the ink's, as far as it covers the pixel, else that of the fill.
+    pub(crate) fn mixed(&self, c: usize, fill: f32, darkness: f32) -> f32 {
+        let share = self.share(darkness);
+        self.change[c] * share + fill * (1.0 - share)
+    }
+}
+
+/// Pixels that have a number from their rims inwards, each with its neighbours that are nearer to the rim.
+fn inwards(numbers: &[Option<usize>], size: [usize; 2]) -> Vec<(usize, Vec<usize>)> {
+    let depths = numbers
+        .iter()
+        .map(|number| number.map_or(0, |_| usize::MAX));
+    let mut depths: Vec<usize> = depths.collect();
+    let mut met: Vec<usize> = (0..depths.len()).filter(|at| depths[*at] == 0).collect();
+    let (outside, mut next) = (met.len(), 0);
+    while let Some(&pixel) = met.get(next) {
+        next += 1;
+        for other in neighbours(pixel, size) {
+            if depths[other] == usize::MAX {
+                depths[other] = depths[pixel] + 1;
+                met.push(other);
+            }
+        }
+    }
+    let outer = |pixel: usize| -> (usize, Vec<usize>) {
+        let nearer = neighbours(pixel, size).filter(|other| depths[*other] < depths[pixel]);
+        (pixel, nearer.collect())
+    };
+    met.into_iter().skip(outside).map(outer).collect()
+}
+
+/// The mean of the middle half of values, each with its weight: as robust as the median, and it does not jump
+/// where half of them are one value and half another.
+fn mean_of_middle(mut values: Vec<(f64, f64)>) -> f64 {
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let quarter = values.iter().map(|(_, weight)| weight).sum::<f64>() / 4.0;
+    let (mut below, mut sum) = (0.0_f64, 0.0);
+    for (value, weight) in values {
+        let part = (below + weight).min(3.0 * quarter) - below.max(quarter);
+        sum += part.max(0.0) * value;
+        below += weight;
+    }
+    sum / (2.0 * quarter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `#` is black ink, `+` half covered by it, `r` red, the rest paper: `[3, rows, columns]`, less white.
+    fn offsets(rows: &[&str]) -> (Vec<f32>, [usize; 2]) {
+        let letters = || rows.iter().flat_map(|row| row.bytes());
+        let plane = |is_red: bool| {
+            letters().map(move |letter| match letter {
+                b'#' => -255.0,
+                b'+' => -128.0,
+                b'r' if !is_red => -255.0,
+                _ => 0.0,
+            })
+        };
+        let planes = [true, false, false].map(plane).into_iter().flatten();
+        (planes.collect(), [rows[0].len(), rows.len()])
+    }
+
+    fn strokes(rows: &[&str]) -> Option<Strokes> {
+        let (offsets, size) = offsets(rows);
+        Strokes::of(&offsets, size)
+    }
+
+    #[test]
+    fn strokes_are_found_by_their_ink_and_fills_and_shapes_are_none() {
+        // The corners of a thin line join; a red line on a black one is another.
+        let crossed = [
+            "                ",
+            "   #            ",
+            "    #           ",
+            "     #          ",
+            "      ########  ",
+            "          r     ",
+            "          r     ",
+            "          r     ",
+        ];
+        let found = strokes(&crossed).expect("a drawing");
+        let mut lengths: Vec<usize> = found.each.iter().map(Vec::len).collect();
+        lengths.sort_unstable();
+        assert_eq!(lengths, [3, 11]);
+        let number = |x: usize, y: usize| found.numbers[16 * y + x];
+        assert_eq!(number(3, 1), number(13, 4));
+        assert!(number(10, 6).is_some() && number(10, 6) != number(10, 4));
+        // Paper knows the stroke beside it.
+        assert_eq!(
+            [number(2, 0), number(11, 7), number(0, 7)],
+            [number(3, 1), number(10, 7), None]
+        );
+        assert!(strokes(&["  ############  "; 12]).is_none());
+        let (paper, line) = ("                ", " ############## ");
+        let outline = |inside: &'static str| {
+            let rows = [paper, line].into_iter().chain([inside; 10]);
+            let rows: Vec<&str> = rows.chain([line, paper]).collect();
+            strokes(&rows)
+        };
+        assert!(outline(" #            # ").is_some());
+        assert!(outline(" #rrrrrrrrrrrr# ").is_none());
+        assert!(strokes(&[paper; 10]).is_none());
+    }
+
+    #[test]
+    fn ink_is_taken_out_of_a_change_and_edges_lie_between_it_and_the_fill() {
+        let rows = [
+            "                ",
+            " ++++++++++++++ ",
+            " ############## ",
+            "                ",
+            "                ",
+            "      rrrr      ",
+            "                ",
+        ];
+        let (offsets, size) = offsets(&rows);
+        let strokes = Strokes::of(&offsets, size).expect("a drawing");
+        let area = size[0] * size[1];
+        // Paper above the black line becomes darker, below it nothing changes; along it the change varies.
+        let value = |at: usize| match (at % 16, at / 16) {
+            (_, 0) => -0.2,
+            (x, 2) if (1..15).contains(&x) => 0.1 * x.to_f32(),
+            (x, 5) if (6..10).contains(&x) => 0.5,
+            _ => 0.0,
+        };
+        let mut change: Vec<f32> = (0..3 * area).map(|at| value(at % area)).collect();
+        let seen = change.clone();
+        let inks = strokes.lift(&mut change, &strokes.darkness);
+        let mixed = |x: usize, y: usize| {
+            let pixel = size[0] * y + x;
+            let darkness = strokes.darkness[pixel];
+            inks.at(pixel)
+                .map(|ink| ink.mixed(0, change[pixel], darkness))
+        };
+        let core = mixed(1, 2).expect("a stroke");
+        assert!((0.2..1.0).contains(&core), "{core}");
+        for x in 1..15 {
+            assert_eq!(mixed(x, 2), Some(core));
+            let edge = mixed(x, 1).expect("an edge");
+            assert!(edge > -0.2 && edge < core, "{edge} {core}");
+        }
+        assert_eq!(mixed(7, 5), Some(0.5));
+        // Under the ink lies what lies beside it.
+        assert_eq!(change[size[0] + 8], -0.2);
+        assert_eq!(change[5 * size[0] + 8], 0.0);
+        assert_eq!(change[8], -0.2);
+        // What is laid in is what was mixed; paper far from ink is not touched.
+        let mut laid = seen;
+        strokes.lay_in(&vec![0.0; 3 * area], &mut laid);
+        let here = |x: usize, y: usize| laid[size[0] * y + x];
+        assert_eq!(
+            [(7, 1), (7, 2), (7, 5)].map(|(x, y)| Some(here(x, y))),
+            [(7, 1), (7, 2), (7, 5)].map(|(x, y)| mixed(x, y))
+        );
+        assert_eq!(here(0, 6), 0.0);
+    }
+
+    #[test]
+    fn the_middle_is_not_moved_by_a_few_values_and_does_not_jump() {
+        let weighed = |values: &[f64]| mean_of_middle(values.iter().map(|v| (*v, 2.0)).collect());
+        assert_eq!(weighed(&[0.0, 9.0, 0.0, 0.0, 0.0]), 0.0);
+        assert_eq!(weighed(&[0.0, 1.0, 0.0, 1.0]), 0.5);
+        assert_eq!(mean_of_middle(vec![(1.0, 1.0), (5.0, 100.0)]), 5.0);
+    }
+}
