@@ -162,6 +162,9 @@ fn secs_a_step(
     Ok(began.elapsed().as_secs_f64() / f64::from(steps))
 }
 
+/// Steps that a pace is taken from at most: more of those that are over so soon say nothing new.
+const PACED_MOST: u32 = 50;
+
 /// How fast a run goes on its devices.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
@@ -173,8 +176,8 @@ pub struct Pace {
 
 impl Pace {
     /// Takes one step that is not counted (a GPU measures its kernels in it), then as many as fit in two
-    /// seconds, at least one; and `between`, as for [`estimate`]. Takes nothing from the run itself. `None`
-    /// where the run is over within `least_secs` by the first step's time.
+    /// seconds, at least one and at most fifty; and `between`, as for [`estimate`]. Takes nothing from the
+    /// run itself. `None` where the run is over within `least_secs` by the first step's time.
     ///
     /// # Errors
     /// What the trainer refuses; [`Error::Diverged`].
@@ -199,7 +202,7 @@ impl Pace {
         }
         let began = Instant::now();
         let mut steps = 0;
-        while steps == 0 || began.elapsed().as_secs_f64() < 2.0 {
+        while steps == 0 || steps < PACED_MOST && began.elapsed().as_secs_f64() < 2.0 {
             trainer.advance()?;
             steps += 1;
         }

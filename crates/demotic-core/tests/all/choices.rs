@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use burn::tensor::Device;
 use demotic_core::Error;
 use demotic_core::check::doctor::SMALL;
-use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::settings::Config;
 use demotic_core::train::{Figure, Trainer};
+
+use crate::data::pictures_of;
 
 /// Beside [`SMALL`].
 const TINY: [&str; 8] = [
@@ -90,7 +91,6 @@ fn tiny(sets: &[String]) -> Vec<String> {
 /// Trains each way for two steps: (how many trained, reasons of the others).
 fn walk(ways: Vec<Vec<String>>) -> (usize, Vec<(Vec<String>, String)>) {
     let (mut trained, mut refused) = (0, vec![]);
-    let mut known: [Option<Dataset>; 3] = [const { None }; 3];
     for sets in ways {
         let all = tiny(&sets);
         let config = match Config::resolve(None, &all) {
@@ -101,15 +101,15 @@ fn walk(ways: Vec<Vec<String>>) -> (usize, Vec<(Vec<String>, String)>) {
             }
             Err(other) => panic!("{sets:?}: {other}"),
         };
-        let data = known[config.data.channels as usize].get_or_insert_with(|| dataset(&config));
-        train(config, data, 2, &sets);
+        train(config, 2, &sets);
         trained += 1;
     }
     (trained, refused)
 }
 
 /// Some steps: both networks have gradients, all of them finite.
-fn train(config: Config, data: &Dataset, steps: u32, sets: &[String]) {
+fn train(config: Config, steps: u32, sets: &[String]) {
+    let data = pictures_of(&config);
     let mut trainer = Trainer::new(config, data, &Device::flex())
         .unwrap_or_else(|e| panic!("{sets:?} resolved, and then: {e}"));
     (0..steps).for_each(|_| trainer.advance().expect("finite"));
@@ -118,16 +118,6 @@ fn train(config: Config, data: &Dataset, steps: u32, sets: &[String]) {
         tick.is_some_and(|t| t[Figure::DNorm] > 0.0 && t[Figure::GNorm] > 0.0),
         "{sets:?}"
     );
-}
-
-fn dataset(config: &Config) -> Dataset {
-    let options = DatasetOptions {
-        size_px: config.data.size_px,
-        styles: config.data.styles.clone(),
-        channels: config.data.channels,
-        ..DatasetOptions::default()
-    };
-    Dataset::load(&config.data.source, &options).unwrap()
 }
 
 #[test]
@@ -281,7 +271,6 @@ fn every_choice_of_networks_losses_channels_and_pairs_goes_with_every_other() {
     let mut turns = stable.iter().cycle();
     let mut trained = 0;
     let channels = ["rgb", "rgba", "grey"];
-    let mut data = [const { None }; 3];
     // Kinds of channels in turn, so that each meets every head and loss and every other choice: three times
     // fewer trainings than all combinations, every pair and every triple without channels still there.
     for (h, [head, kind]) in heads.iter().enumerate() {
@@ -306,8 +295,7 @@ fn every_choice_of_networks_losses_channels_and_pairs_goes_with_every_other() {
             sets.extend(chosen.iter().chain(turns.next().expect("endless")).cloned());
             let config =
                 Config::resolve(None, &tiny(&sets)).unwrap_or_else(|e| panic!("{sets:?}: {e}"));
-            let data = data[turn].get_or_insert_with(|| dataset(&config));
-            train(config, data, 1, &sets);
+            train(config, 1, &sets);
             trained += 1;
         }
     }

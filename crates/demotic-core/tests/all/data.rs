@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use demotic_core::data::{
     Augmentation, CachePolicy, Channels, Counterparts, Damaged, DataError, Dataset, DatasetOptions,
     Fit, ImportOptions, PairKind, PairedStyles, Picture, Sampler, SamplerOptions, Selection, Split,
     import, signed_png, split_of_family,
 };
+use demotic_core::settings::Config;
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
 
@@ -27,6 +28,20 @@ fn options() -> DatasetOptions {
 pub(crate) fn emoji() -> &'static Dataset {
     static EMOJI: OnceLock<Dataset> = OnceLock::new();
     EMOJI.get_or_init(|| Dataset::load("emoji", &options()).unwrap())
+}
+
+/// The pictures of a configuration, loaded once for all tests that have the same.
+pub(crate) fn pictures_of(config: &Config) -> &'static Dataset {
+    static LOADED: Mutex<BTreeMap<String, &'static Dataset>> = Mutex::new(BTreeMap::new());
+    let mut loaded = LOADED.lock().unwrap();
+    let load = || -> &'static Dataset {
+        let options = config.data.options(CachePolicy::Platform).unwrap();
+        let set = Dataset::load(&config.data.source, &options).unwrap();
+        // Never freed, as a static is not.
+        Box::leak(Box::new(set))
+    };
+    let key = format!("{:?}", config.data);
+    *loaded.entry(key).or_insert_with(load)
 }
 
 fn load(path: &Path, options: &DatasetOptions) -> Result<Dataset, DataError> {
@@ -584,7 +599,7 @@ fn a_data_set_that_does_not_match_its_index_is_refused() {
 /// Names by split, found once by the rule itself.
 const TRAIN: &str = "picture-0";
 
-fn names_in(split: Split, count: usize) -> Vec<String> {
+pub(crate) fn names_in(split: Split, count: usize) -> Vec<String> {
     (0..)
         .map(|i| format!("picture-{i}"))
         .filter(|name| split_of_family(name) == split)

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use demotic_core::check::doctor::SMALL;
-use demotic_core::data::{Dataset, DatasetOptions};
 use demotic_core::export::{Format, Terms};
 use demotic_core::rng::{Rng, Stream};
 use demotic_core::settings::Config;
 use demotic_core::train::{Checkpoint, Trainer};
 use safetensors::tensor::{Dtype, TensorView};
+
+use crate::data::pictures_of;
 
 /// Every kind of generator, and sides that are not alike.
 const CASES: [(&str, &[&str], [usize; 2]); 7] = [
@@ -63,14 +64,7 @@ fn config(sets: &[&str], size_px: u32) -> Config {
 
 /// A checkpoint of fresh weights.
 fn checkpoint(config: &Config, folder: &Path) -> Checkpoint {
-    let options = DatasetOptions {
-        size_px: config.data.size_px,
-        styles: config.data.styles.clone(),
-        channels: config.data.channels,
-        ..DatasetOptions::default()
-    };
-    let data = Dataset::load(&config.data.source, &options).unwrap();
-    let mut trainer = Trainer::new(config.clone(), &data, &Device::flex()).unwrap();
+    let mut trainer = Trainer::new(config.clone(), pictures_of(config), &Device::flex()).unwrap();
     Checkpoint::load(&trainer.save(folder).unwrap()).unwrap()
 }
 

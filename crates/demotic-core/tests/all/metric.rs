@@ -1,12 +1,14 @@
 //! Figures against hand values and brute force; baselines against data whose answer is known.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::OnceLock;
 
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
-    Bootstrap, Evaluation, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen, Spread, Validator,
-    evaluate, from_prior, kernel_distance, kernel_spread, l1, mean_scores, pooled, psnr,
-    recognition, see, ssim,
+    Bootstrap, Direction, Evaluation, KindMeans, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen,
+    Spread, Validator, evaluate, from_prior, kernel_distance, kernel_spread, l1, mean_scores,
+    pooled, psnr, recognition, see, ssim,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
@@ -14,17 +16,66 @@ use demotic_core::settings::BestMetric;
 use image::{Rgba, RgbaImage};
 use tempfile::TempDir;
 
-use crate::data::emoji;
+use crate::data::{emoji, names_in};
 
-/// Line art and colour, small.
-fn small_set() -> Dataset {
-    let options = DatasetOptions {
-        styles: vec!["openmoji-line".into(), "openmoji".into()],
-        size_px: 16,
-        cache: CachePolicy::Off,
-        ..DatasetOptions::default()
-    };
-    Dataset::load("emoji", &options).unwrap()
+/// Line art and colour, small, loaded once for all tests.
+fn small_set() -> &'static Dataset {
+    static SET: OnceLock<Dataset> = OnceLock::new();
+    SET.get_or_init(|| {
+        let options = DatasetOptions {
+            styles: vec!["openmoji-line".into(), "openmoji".into()],
+            size_px: 16,
+            cache: CachePolicy::Off,
+            ..DatasetOptions::default()
+        };
+        Dataset::load("emoji", &options).unwrap()
+    })
+}
+
+/// Held-out pictures of a style in [`few_set`]: more than are translated at a time.
+const FEW: usize = 70;
+
+/// A hundred training pictures of [`small_set`] in each style and [`FEW`] held-out ones, evenly chosen: the
+/// network of the metrics looks at each picture eight times where all figures are asked for.
+fn few_set() -> &'static Dataset {
+    static SET: OnceLock<Dataset> = OnceLock::new();
+    SET.get_or_init(|| {
+        let (set, folder) = (small_set(), TempDir::new().unwrap());
+        for (split, count) in [
+            (Split::Train, 100),
+            (Split::Validation, 1),
+            (Split::Test, FEW),
+        ] {
+            let all = set.items(0, split);
+            for (i, name) in names_in(split, count).iter().enumerate() {
+                for (style, info) in set.styles().iter().enumerate() {
+                    let picture = set.picture(style, all[i * all.len() / count]);
+                    let path = folder.path().join(&info.name);
+                    std::fs::create_dir_all(&path).unwrap();
+                    opaque(&picture, 16)
+                        .save(path.join(format!("{name}.png")))
+                        .unwrap();
+                }
+            }
+        }
+        let options = DatasetOptions {
+            styles: set.styles().iter().map(|info| info.name.clone()).collect(),
+            size_px: 16,
+            cache: CachePolicy::Off,
+            ..DatasetOptions::default()
+        };
+        Dataset::load(folder.path().to_str().unwrap(), &options).unwrap()
+    })
+}
+
+/// Planes in [-1, 1] as a picture.
+fn opaque(planes: &[f32], side: u32) -> RgbaImage {
+    let plane = (side * side) as usize;
+    RgbaImage::from_fn(side, side, |x, y| {
+        let at = (y * side + x) as usize;
+        let [r, g, b] = [0, 1, 2].map(|c| ((planes[c * plane + at] + 1.0) * 127.5).round() as u8);
+        Rgba([r, g, b, 255])
+    })
 }
 
 fn noise(len: usize, step: u64) -> Vec<f32> {
@@ -67,6 +118,12 @@ fn the_best_is_chosen_by_what_this_data_set_has() {
     assert_eq!(chosen(&paired), Some(BestMetric::Perceptual));
     let refused = Validator::new(&few, BestMetric::Kid).err().unwrap();
     assert!(refused.to_string().contains("`kid` needs"), "{refused}");
+    // Of many, as many as are quickly looked at.
+    let many = Validator::new(small_set(), BestMetric::Auto).unwrap();
+    assert_eq!(
+        many.unwrap().what(),
+        "256 validation pairs over 2 directions, sets of 256 validation pictures, 64 pictures there and back"
+    );
 }
 
 #[test]
@@ -165,84 +222,121 @@ fn means_are_over_pictures() {
     assert_eq!(mean_scores(&[], &[], 12), None);
 }
 
+/// Mean scores of pictures, one a held-out picture of a style, against those.
+fn scored(set: &Dataset, pictures: &[f32], to: usize) -> Scores {
+    let truths = set.pictures(to, set.items(to, Split::Test));
+    mean_scores(pictures, &truths, set.size_px() as usize).unwrap()
+}
+
+/// Held-out pictures of a style.
+fn held_out(set: &Dataset, style: usize) -> Vec<f32> {
+    set.pictures(style, set.items(style, Split::Test))
+}
+
+/// Held-out pictures of a style in the colours of another.
+fn remapped(set: &Dataset, from: usize, to: usize) -> Vec<f32> {
+    let plane = (set.size_px() * set.size_px()) as usize;
+    let remap = Remap::fit(set.training(), from, to).unwrap();
+    remap.apply(&held_out(set, from), plane)
+}
+
+/// Counterparts in another style of the training pictures that are nearest to the held-out ones.
+fn neighbours(set: &Dataset, from: usize, to: usize) -> Vec<f32> {
+    let all: Vec<usize> = (0..set.items(from, Split::Test).len()).collect();
+    let nearest = Nearest::new(set.training(), from, &held_out(set, from));
+    nearest.pictures(&all, to).unwrap()
+}
+
 #[test]
 fn copy_has_the_known_distances_on_emoji() {
-    let evaluations = [
-        &["openmoji-line", "openmoji", "fluent-high-contrast"][..],
-        &["fluent-flat", "twemoji"],
-    ]
-    .map(|styles| {
-        let options = DatasetOptions {
-            styles: styles.iter().map(|style| (*style).to_owned()).collect(),
-            ..DatasetOptions::default()
-        };
-        let emoji = Dataset::load("emoji", &options).unwrap();
-        evaluate::<Infallible>(&emoji, Split::Test, None).unwrap()
-    });
-    let directions = || evaluations.iter().flat_map(|e| &e.directions);
-    assert_eq!(directions().count(), 6 + 2);
-    let find = |from: &str, to: &str| {
-        let mut directions = directions();
-        directions.find(|d| d.from == from && d.to == to).unwrap()
-    };
+    let set = emoji();
+    let style = |name: &str| set.style_index(name).unwrap();
     // Another choice of held-out emoji measured 0.076 and 0.164; rasterising may move the fourth digit.
     for (from, to, kind, copy_l1) in [
         ("openmoji-line", "openmoji", PairKind::Aligned, 0.0831),
         ("fluent-flat", "twemoji", PairKind::Loose, 0.1708),
     ] {
-        let direction = find(from, to);
-        assert!(
-            (direction.copy.l1.value - copy_l1).abs() < 5e-4,
-            "{from}: {:?}",
-            direction.copy.l1
-        );
-        assert!(direction.copy.l1.low < copy_l1 && copy_l1 < direction.copy.l1.high);
-        assert_eq!((direction.kind, direction.n), (kind, 172));
-        assert!(direction.model.is_none());
+        let items = set.items(style(from), Split::Test);
+        let kinds = set.pair_kind(style(from), style(to));
+        assert_eq!((kinds, items.len()), (kind, 172));
+        let distance = |&item: &usize| {
+            let [a, b] = [from, to].map(|name| set.picture(style(name), item));
+            l1(&a, &b)
+        };
+        let distances: Vec<f64> = items.iter().map(distance).collect();
+        let mut numbers = BTreeMap::new();
+        let number = |&item: &usize| {
+            let next = numbers.len();
+            *numbers.entry(set.item_family(item)).or_insert(next)
+        };
+        let families: Vec<usize> = items.iter().map(number).collect();
+        let bootstrap = Bootstrap::new(numbers.len(), 500, 1);
+        let copy = bootstrap.mean(&distances, &families).unwrap().estimate();
+        assert!((copy.value - copy_l1).abs() < 5e-4, "{from}: {copy:?}");
+        assert!(copy.low < copy_l1 && copy_l1 < copy.high, "{copy:?}");
     }
     // What is known about the baselines: a colour map of black and white cannot colour, a neighbour can; the
     // map minimises squares, so it has the better PSNR on the data at large.
-    let colouring = find("fluent-high-contrast", "openmoji");
-    let (remap, nearest) = (colouring.remap.unwrap(), colouring.nearest.unwrap());
-    assert!(remap.l1.value < colouring.copy.l1.value && nearest.l1.value < remap.l1.value);
-    let better = directions()
-        .filter(|d| d.remap.unwrap().psnr.value > d.copy.psnr.value)
+    let [line, colour, black] = ["openmoji-line", "openmoji", "fluent-high-contrast"].map(style);
+    let copy = |from: usize, to: usize| scored(set, &held_out(set, from), to);
+    let remap = |from: usize, to: usize| scored(set, &remapped(set, from, to), to);
+    let nearest = scored(set, &neighbours(set, black, colour), colour);
+    let mapped = remap(black, colour).l1;
+    assert!(mapped < copy(black, colour).l1 && nearest.l1 < mapped);
+    let (flat, twemoji) = (style("fluent-flat"), style("twemoji"));
+    let directions = [
+        [line, colour],
+        [line, black],
+        [colour, line],
+        [colour, black],
+        [black, line],
+        [black, colour],
+        [flat, twemoji],
+        [twemoji, flat],
+    ];
+    let better = directions
+        .into_iter()
+        .filter(|&[from, to]| remap(from, to).psnr > copy(from, to).psnr)
         .count();
     assert!(better >= 7, "{better} of 8");
-    let table = evaluations[0].to_string();
-    // A line per method: copy, remap and nearest, of six directions and two kinds.
-    assert_eq!(table.lines().count(), 1 + 3 * (6 + 2));
-    let widths: std::collections::BTreeSet<usize> = table.lines().map(str::len).collect();
-    assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
+}
+
+/// [`few_set`] scored by a translator that knows the answer, and that asks every held-out picture once a
+/// direction.
+fn perfectly_scored() -> &'static Evaluation {
+    static SCORED: OnceLock<Evaluation> = OnceLock::new();
+    SCORED.get_or_init(|| {
+        let set = few_set();
+        let mut chunks = 0;
+        let truths = [0, 1].map(|style| held_out(set, style));
+        let len = set.picture_len();
+        let mut place = 0;
+        let mut translate =
+            |pictures: &[f32], items: &[usize], from: usize, to: usize| -> Result<_, Infallible> {
+                assert_eq!(items.len() * len, pictures.len());
+                assert!(items.iter().all(|&item| set.has_picture(to, item)));
+                assert!(pictures.len() <= 64 * len);
+                if chunks % 2 == 0 {
+                    place = 0;
+                }
+                chunks += 1;
+                let range = place..place + pictures.len();
+                place = range.end;
+                assert_eq!(pictures, &truths[from][range.clone()]);
+                Ok(truths[to][range].to_vec())
+            };
+        let Ok(evaluation) = evaluate(set, Split::Test, Some(&mut translate));
+        assert_eq!(chunks, 4, "{FEW} pictures in two directions, 64 at a time");
+        evaluation
+    })
 }
 
 #[test]
-fn the_json_has_exactly_the_stated_keys() {
-    let set = small_set();
-    let mut chunks = 0;
-    // A translator that knows the answer: perfect scores, and every held-out picture asked for once.
-    let truths: Vec<Vec<f32>> = (0..2)
-        .map(|style| set.pictures(style, set.items(style, Split::Test)))
-        .collect();
-    let len = set.picture_len();
-    let mut place = 0;
-    let mut translate =
-        |pictures: &[f32], items: &[usize], from: usize, to: usize| -> Result<Vec<f32>, String> {
-            assert_eq!(items.len() * len, pictures.len());
-            assert!(items.iter().all(|&item| set.has_picture(to, item)));
-            assert!(pictures.len() <= 64 * len);
-            if chunks % 3 == 0 {
-                place = 0;
-            }
-            chunks += 1;
-            let range = place..place + pictures.len();
-            place = range.end;
-            assert_eq!(pictures, &truths[from][range.clone()]);
-            Ok(truths[to][range].to_vec())
-        };
-    let evaluation = evaluate(&set, Split::Test, Some(&mut translate)).unwrap();
-    assert_eq!(chunks, 6, "172 pictures in two directions, 64 at a time");
-    for direction in &evaluation.directions {
+fn a_perfect_translator_has_perfect_scores_and_the_others_those_of_their_pictures() {
+    let evaluation = perfectly_scored();
+    assert_eq!(evaluation.directions.len(), 2);
+    for (direction, [from, to]) in evaluation.directions.iter().zip([[0, 1], [1, 0]]) {
+        assert_eq!(direction.n, FEW);
         let model = direction.model.unwrap();
         assert!(model.l1.high == 0.0 && model.psnr.low == MAX_PSNR && model.ssim.low > 1.0 - 1e-12);
         assert_eq!(model.perceptual.high, 0.0);
@@ -250,8 +344,28 @@ fn the_json_has_exactly_the_stated_keys() {
         let kid = model.kid.unwrap();
         assert_eq!((kid.low, kid.value, kid.high), (0.0, 0.0, 0.0));
         assert!(direction.copy.kid.unwrap().low > 50.0);
+        let set = few_set();
+        for (measured, pictures) in [
+            (Some(direction.copy), held_out(set, from)),
+            (direction.remap, remapped(set, from, to)),
+            (direction.nearest, neighbours(set, from, to)),
+        ] {
+            let (measured, expected) = (measured.unwrap(), scored(set, &pictures, to));
+            for (got, expected) in [
+                (measured.l1, expected.l1),
+                (measured.psnr, expected.psnr),
+                (measured.ssim, expected.ssim),
+            ] {
+                assert!((got.value - expected).abs() < 1e-9, "{got:?} {expected}");
+                assert!(got.low < got.value && got.value < got.high, "{got:?}");
+            }
+        }
     }
-    let json = serde_json::to_string(&evaluation).unwrap();
+}
+
+#[test]
+fn the_json_has_exactly_the_stated_keys() {
+    let json = serde_json::to_string(perfectly_scored()).unwrap();
     let keys: Vec<&str> = json.split('"').skip(1).step_by(2).collect();
     let scores: Vec<&str> = ["l1", "psnr", "ssim", "perceptual", "kid"]
         .iter()
@@ -274,10 +388,45 @@ fn the_json_has_exactly_the_stated_keys() {
     assert_eq!(keys[..expected.len()], expected);
     let back: Evaluation = serde_json::from_str(&json).unwrap();
     assert_eq!(back.directions.len(), 2);
+}
 
+#[test]
+fn a_table_has_a_line_a_method_of_each_direction_and_kind() {
+    let scored = perfectly_scored();
+    // As of three styles of both kinds, without a translator.
+    let directions = (0..3).flat_map(|more| {
+        scored.directions.iter().map(move |direction| Direction {
+            to: direction.to.clone() + &"-black".repeat(more),
+            model: None,
+            ..direction.clone()
+        })
+    });
+    let kinds = [PairKind::Aligned, PairKind::Loose].map(|kind| KindMeans {
+        kind,
+        model: None,
+        ..scored.kinds[0].clone()
+    });
+    let six = Evaluation {
+        directions: directions.collect(),
+        kinds: kinds.into(),
+        ..scored.clone()
+    };
+    let table = six.to_string();
+    // Copy, remap and nearest, of six directions and two kinds, below a line of heads.
+    assert_eq!(table.lines().count(), 1 + 3 * (6 + 2), "{table}");
+    let widths: BTreeSet<usize> = table.lines().map(str::len).collect();
+    assert_eq!(widths.len(), 1, "the table is not aligned: {widths:?}");
+}
+
+#[test]
+fn what_a_translator_reports_ends_the_evaluation() {
+    let names = names_in(Split::Train, 3);
+    let pictures: Vec<_> = names.iter().map(|name| (&**name, [90; 3])).collect();
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &pictures), ("b", &pictures)]);
     let mut failing =
         |_: &[f32], _: &[usize], _: usize, _: usize| Err("the device went away".to_owned());
-    let error = evaluate(&set, Split::Test, Some(&mut failing)).unwrap_err();
+    let error = evaluate(&set, Split::Train, Some(&mut failing)).unwrap_err();
     assert_eq!(error, "the device went away");
 }
 
@@ -314,18 +463,9 @@ fn flat_set(folder: &TempDir, styles: &[(&str, Flat<'_>)]) -> Dataset {
     Dataset::load(folder.path().to_str().unwrap(), &options).unwrap()
 }
 
-/// Names of the training split.
-fn names(count: usize) -> Vec<String> {
-    (0..)
-        .map(|i| format!("n{i}"))
-        .filter(|name| demotic_core::data::split_of_family(name) == Split::Train)
-        .take(count)
-        .collect()
-}
-
 #[test]
 fn remap_finds_the_colour_map_that_was_used() {
-    let names = names(12);
+    let names = names_in(Split::Train, 12);
     let mut rng = Rng::new(4, Stream::TEST, 0);
     let sources: Vec<[u8; 3]> = (0..12)
         .map(|_| std::array::from_fn(|_| 60 + rng.below(120) as u8))
@@ -352,7 +492,7 @@ fn remap_finds_the_colour_map_that_was_used() {
 
 #[test]
 fn remap_of_grey_pictures_is_determined() {
-    let names = names(6);
+    let names = names_in(Split::Train, 6);
     let a: Vec<_> = (0..6).map(|i| (&*names[i], [i as u8 * 50; 3])).collect();
     let b: Vec<_> = (0..6)
         .map(|i| (&*names[i], [255 - i as u8 * 50, 10, 0]))
@@ -369,7 +509,7 @@ fn remap_of_grey_pictures_is_determined() {
 
 #[test]
 fn nearest_is_the_nearest_that_has_a_counterpart() {
-    let names = names(4);
+    let names = names_in(Split::Train, 4);
     let a = [
         (&*names[0], [0, 0, 0]),
         (&*names[1], [100, 0, 0]),
@@ -402,7 +542,7 @@ fn nearest_is_the_nearest_that_has_a_counterpart() {
 
 #[test]
 fn styles_without_pairs_are_compared_as_sets() {
-    let names = names(2 * LEAST_SET + 1);
+    let names = names_in(Split::Train, 2 * LEAST_SET + 1);
     let colour = |i: usize| [4 * i as u8, 255 - 3 * i as u8, 90];
     let of = |range: std::ops::Range<usize>| -> Vec<(&str, [u8; 3])> {
         range.map(|i| (&*names[i], colour(i))).collect()
@@ -447,7 +587,7 @@ fn styles_without_pairs_are_compared_as_sets() {
 
 #[test]
 fn few_pictures_have_no_kid_and_a_note() {
-    let names = names(LEAST_SET);
+    let names = names_in(Split::Train, LEAST_SET);
     let scored = |n: usize| {
         let pictures: Vec<_> = (0..n).map(|i| (&*names[i], [8 * i as u8; 3])).collect();
         let folder = TempDir::new().unwrap();
@@ -475,7 +615,16 @@ fn few_pictures_have_no_kid_and_a_note() {
 
 #[test]
 fn a_direction_that_is_not_translated_has_no_model() {
-    let set = small_set();
+    let names = names_in(Split::Train, LEAST_SET);
+    let colours = |i: usize| [[8 * i as u8; 3], [255 - 8 * i as u8, 90, 9]];
+    let [a, b] = [0, 1].map(|style| -> Vec<_> {
+        let named = names.iter().enumerate();
+        named
+            .map(|(i, name)| (&**name, colours(i)[style]))
+            .collect()
+    });
+    let folder = TempDir::new().unwrap();
+    let set = flat_set(&folder, &[("a", &a), ("b", &b)]);
     let mut one_way = |pictures: &[f32], _: &[usize], from: usize, _: usize| {
         Ok::<_, Infallible>(if from == 0 {
             pictures.to_vec()
@@ -483,7 +632,7 @@ fn a_direction_that_is_not_translated_has_no_model() {
             Vec::new()
         })
     };
-    let evaluation = evaluate(&set, Split::Test, Some(&mut one_way)).unwrap();
+    let evaluation = evaluate(&set, Split::Train, Some(&mut one_way)).unwrap();
     let has: Vec<bool> = evaluation
         .directions
         .iter()
@@ -491,6 +640,7 @@ fn a_direction_that_is_not_translated_has_no_model() {
         .collect();
     assert_eq!(has, [true, false]);
     let there = &evaluation.directions[0];
+    assert!(there.copy.l1.value > 0.1 && there.copy.kid.is_some());
     assert_eq!(there.model, Some(there.copy));
 }
 
@@ -498,7 +648,7 @@ fn a_direction_that_is_not_translated_has_no_model() {
 fn transparency_is_scored_where_networks_draw_it() {
     let folder = TempDir::new().unwrap();
     // Alpha: 255 in style a, 0, 51 and 102 in style b.
-    for (i, name) in names(3).iter().enumerate() {
+    for (i, name) in names_in(Split::Train, 3).iter().enumerate() {
         for (style, alpha) in [("a", 255), ("b", 51 * i as u8)] {
             let path = folder.path().join(style);
             std::fs::create_dir_all(&path).unwrap();
@@ -933,7 +1083,7 @@ fn kernel_distance_of_styles_is_nothing_within_and_much_between() {
 
 #[test]
 fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are() {
-    let set = small_set();
+    let set = few_set();
     let len = set.picture_len();
     // A sampler that knows the training pictures by heart, and one of plain noise.
     let mut memory = |style: usize, n: usize| {
@@ -942,11 +1092,11 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
         let known = set.network_pictures(style, &items);
         Ok::<_, Infallible>([known, noise(n * len, 7)])
     };
-    let Ok(known) = from_prior(&set, Split::Test, &mut memory);
+    let Ok(known) = from_prior(set, Split::Test, &mut memory);
     let names: Vec<&str> = known.iter().map(|p| p.style.as_str()).collect();
     assert_eq!(names, ["openmoji-line", "openmoji"]);
     for of_style in &known {
-        assert_eq!(of_style.n, 172);
+        assert_eq!(of_style.n, FEW);
         assert_eq!(of_style.normal.kid, of_style.training.kid);
         // Known by heart: no distance. New pictures of the style are farther than that, and noise farthest.
         let [copied, new, noisy] = [
@@ -978,7 +1128,7 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
         );
         Ok::<_, Infallible>(vec![opinion; n])
     };
-    let reported = recognition(&set, Split::Test, &mut opinions_of)
+    let reported = recognition(set, Split::Test, &mut opinions_of)
         .unwrap()
         .unwrap();
     assert_eq!(
@@ -1000,12 +1150,8 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
 
     // A style without held-out pictures is left out; the others are reported.
     let folder = TempDir::new().unwrap();
-    let held_out: Vec<String> = (0..)
-        .map(|i| format!("n{i}"))
-        .filter(|name| demotic_core::data::split_of_family(name) == Split::Test)
-        .take(3)
-        .collect();
-    let trained = names(2);
+    let held_out = names_in(Split::Test, 3);
+    let trained = names_in(Split::Train, 2);
     let a: Vec<_> = trained.iter().map(|name| (&**name, [9; 3])).collect();
     let both = trained.iter().chain(&held_out);
     let b: Vec<_> = both.map(|name| (&**name, [90; 3])).collect();

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use demotic_core::arrays::{Arrays, weights_of};
 use demotic_core::check::doctor::SMALL;
-use demotic_core::data::{Dataset, DatasetOptions, Split};
+use demotic_core::data::{Dataset, Split};
 use demotic_core::model::Init;
 use demotic_core::report::labels::{Kind, label_maps};
 use demotic_core::rng::{Rng, Stream};
@@ -13,6 +13,8 @@ use demotic_core::train::health::{Condition, Watch};
 use demotic_core::train::{
     Checkpoint, Ending, Figure, Observer, RunDir, Session, Tick, Trainer, Validation,
 };
+
+use crate::data::pictures_of;
 
 fn config(sets: &[&str]) -> Config {
     let tiny = [
@@ -29,15 +31,6 @@ fn config(sets: &[&str]) -> Config {
     let sets = SMALL.iter().chain(&tiny).chain(sets);
     let sets: Vec<String> = sets.map(|s| (*s).to_owned()).collect();
     Config::resolve(None, &sets).unwrap()
-}
-
-fn dataset(config: &Config) -> Dataset {
-    let options = DatasetOptions {
-        size_px: config.data.size_px,
-        styles: config.data.styles.clone(),
-        ..DatasetOptions::default()
-    };
-    Dataset::load(&config.data.source, &options).unwrap()
 }
 
 #[test]
@@ -60,17 +53,17 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
         &["generator.style=reference"][..],
     ] {
         let config = config(sets);
-        let data = dataset(&config);
+        let data = pictures_of(&config);
         let device = Device::flex();
         let folder = tempfile::tempdir().unwrap();
 
-        let mut whole = Trainer::new(config.clone(), &data, &device).unwrap();
+        let mut whole = Trainer::new(config.clone(), data, &device).unwrap();
         (0..8).for_each(|_| whole.advance().expect("finite"));
 
-        let mut first = Trainer::new(config.clone(), &data, &device).unwrap();
+        let mut first = Trainer::new(config.clone(), data, &device).unwrap();
         (0..3).for_each(|_| first.advance().expect("finite"));
         let path = first.save(folder.path()).unwrap();
-        let mut second = Trainer::new(config, &data, &device).unwrap();
+        let mut second = Trainer::new(config, data, &device).unwrap();
         second.restore(&Checkpoint::load(&path).unwrap()).unwrap();
         assert_eq!(second.step(), 3);
         (0..5).for_each(|_| second.advance().expect("finite"));
@@ -88,9 +81,9 @@ fn a_resumed_run_equals_an_uninterrupted_one_to_the_bit() {
 #[test]
 fn a_checkpoint_cut_at_any_byte_or_altered_anywhere_is_refused_and_the_earlier_one_loads() {
     let config = config(&[]);
-    let data = dataset(&config);
+    let data = pictures_of(&config);
     let folder = tempfile::tempdir().unwrap();
-    let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
     trainer.advance().unwrap();
     let earlier = trainer.save(&folder.path().join("earlier")).unwrap();
     trainer.advance().unwrap();
@@ -152,8 +145,8 @@ fn a_batch_in_parts_is_trained_on_as_the_whole_batch() {
             "loss.canvas=3",
             parts,
         ]);
-        let data = dataset(&config);
-        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let data = pictures_of(&config);
+        let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
         (0..steps).for_each(|_| trainer.advance().expect("finite"));
         let t = trainer.tick().unwrap().unwrap();
         [
@@ -192,8 +185,8 @@ fn the_canvas_stays_where_its_change_is_a_loss() {
             "train.generator_rate=3e-3",
             weight,
         ]);
-        let data = dataset(&config);
-        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let data = pictures_of(&config);
+        let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
         (0..30).for_each(|_| trainer.advance().expect("finite"));
         trainer.tick().unwrap().unwrap();
         (0..10).for_each(|_| trainer.advance().expect("finite"));
@@ -215,8 +208,8 @@ fn aligned_pairs_that_are_not_there_are_refused() {
         "train.paired_styles=aligned",
         "data.styles=fluent-flat,twemoji",
     ]);
-    let data = dataset(&config);
-    let error = Trainer::new(config, &data, &Device::flex()).map(drop);
+    let data = pictures_of(&config);
+    let error = Trainer::new(config, data, &Device::flex()).map(drop);
     let error = error.expect_err("these two draw anew").to_string();
     assert!(
         error.contains("train.paired_styles: `aligned`") && error.contains("use `any`"),
@@ -228,8 +221,8 @@ fn aligned_pairs_that_are_not_there_are_refused() {
 fn the_prior_is_trained_by_its_own_term_alone_and_seen_by_the_discriminator_half_the_time() {
     let first = |sets: &[&str]| {
         let config = config(&[&["train.batch=4", "discriminator.augment_prob=0"], sets].concat());
-        let data = dataset(&config);
-        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let data = pictures_of(&config);
+        let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
         trainer.advance().expect("finite");
         let figures = trainer.tick().unwrap().unwrap();
         (weights_of(trainer.generator()), figures)
@@ -297,8 +290,8 @@ fn figures_of_the_discriminator_are_those_of_its_own_scores_whatever_it_is_train
         ),
     ] {
         let config = config(&[&["discriminator.augment_prob=0"], sets].concat());
-        let data = dataset(&config);
-        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let data = pictures_of(&config);
+        let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
         let (inputs, discriminator) = (trainer.next_inputs(), trainer.inference_discriminator());
         trainer.advance().expect("finite");
         let tick = trainer.tick().unwrap().unwrap();
@@ -345,8 +338,8 @@ fn the_gradient_penalty_is_a_mean_over_the_steps_that_measure_it_and_of_one_size
     // The figure of each tick of so many steps.
     let penalties = |sets: &[&str], ticks: &[u32]| -> Vec<Option<f32>> {
         let config = config(&[sets, &["loss.r1=1", "loss.r1_interval_steps=3"]].concat());
-        let data = dataset(&config);
-        let mut trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+        let data = pictures_of(&config);
+        let mut trainer = Trainer::new(config, data, &Device::flex()).unwrap();
         let tick = |steps: &u32| {
             (0..*steps).for_each(|_| trainer.advance().expect("finite"));
             trainer.tick().unwrap().unwrap().figures.get(Figure::DR1)
@@ -372,15 +365,15 @@ fn the_gradient_penalty_is_a_mean_over_the_steps_that_measure_it_and_of_one_size
 #[test]
 fn a_step_saved_again_is_never_without_its_description() {
     let config = config(&[]);
-    let data = dataset(&config);
+    let data = pictures_of(&config);
     let folder = tempfile::tempdir().unwrap();
-    let mut trainer = Trainer::new(config.clone(), &data, &Device::flex()).unwrap();
+    let mut trainer = Trainer::new(config.clone(), data, &Device::flex()).unwrap();
     trainer.advance().unwrap();
     let path = trainer.save(folder.path()).unwrap();
     let changed = |path: &std::path::Path| std::fs::metadata(path).unwrap().modified().unwrap();
     let weights = path.with_extension("safetensors");
     let before = changed(&weights);
-    let mut again = Trainer::new(config, &data, &Device::flex()).unwrap();
+    let mut again = Trainer::new(config, data, &Device::flex()).unwrap();
     again.restore(&Checkpoint::load(&path).unwrap()).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(50));
     again.save(folder.path()).unwrap();
@@ -411,17 +404,12 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
         let two = config(&[&["train.batch=8"], more].concat());
         let mut one = two.clone();
         one.train.accumulate *= 2;
-        let data = dataset(&two);
+        let data = pictures_of(&two);
         let pair = |config: &Config| {
-            Trainer::on_devices(
-                config.clone(),
-                &data,
-                &device,
-                std::slice::from_ref(&device),
-            )
-            .unwrap()
+            Trainer::on_devices(config.clone(), data, &device, std::slice::from_ref(&device))
+                .unwrap()
         };
-        let mut alone = Trainer::new(one, &data, &device).unwrap();
+        let mut alone = Trainer::new(one, data, &device).unwrap();
         let mut both = pair(&two);
         (0..4).for_each(|_| {
             alone.advance().expect("finite");
@@ -467,8 +455,8 @@ fn two_devices_train_to_the_bit_as_one_that_works_in_two_parts_and_resume() {
         ),
     ] {
         let config = config(sets);
-        let data = dataset(&config);
-        let refused = Trainer::on_devices(config, &data, &device, std::slice::from_ref(&device));
+        let data = pictures_of(&config);
+        let refused = Trainer::on_devices(config, data, &device, std::slice::from_ref(&device));
         let error = refused.err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
@@ -484,8 +472,8 @@ fn every_trained_parameter_moves_and_losses_are_finite() {
         &["discriminator.global=true", "loss.prior=1"],
     ] {
         let config = config(sets);
-        let data = dataset(&config);
-        every_parameter_moves(config, &data);
+        let data = pictures_of(&config);
+        every_parameter_moves(config, data);
     }
 }
 
@@ -558,10 +546,10 @@ fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
         "generator.context_blocks=0",
         "generator.encoder_blocks=0",
     ]);
-    let data = dataset(&config);
+    let data = pictures_of(&config);
     let folder = tempfile::tempdir().unwrap();
     let ticks = [Device::flex(), gpu.clone()].map(|device| {
-        let mut trainer = Trainer::new(config.clone(), &data, &device).unwrap();
+        let mut trainer = Trainer::new(config.clone(), data, &device).unwrap();
         trainer.advance().expect("finite");
         trainer.save(folder.path()).unwrap();
         trainer.advance().expect("finite");
@@ -572,7 +560,7 @@ fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
     });
     let [(a, weights_a), (b, weights_b)] = ticks;
     // The GPU's own, which was saved last.
-    let mut resumed = Trainer::new(config.clone(), &data, &gpu).unwrap();
+    let mut resumed = Trainer::new(config.clone(), data, &gpu).unwrap();
     let path = demotic_core::train::latest_checkpoint(folder.path()).unwrap();
     resumed
         .restore(&Checkpoint::load(&path.unwrap()).unwrap())
@@ -624,12 +612,12 @@ fn a_gpu_step_agrees_with_the_processor_and_a_resumed_one_with_one_uncut() {
         (tick, weights)
     };
     let pair = |first: &Device| {
-        Trainer::on_devices(halves.clone(), &data, first, std::slice::from_ref(&gpu)).unwrap()
+        Trainer::on_devices(halves.clone(), data, first, std::slice::from_ref(&gpu)).unwrap()
     };
     let (both, both_weights) = trained(pair(&gpu));
     let (mixed, mixed_weights) = trained(pair(&Device::flex()));
     halves.train.accumulate = 2;
-    let (alone, alone_weights) = trained(Trainer::new(halves, &data, &gpu).unwrap());
+    let (alone, alone_weights) = trained(Trainer::new(halves, data, &gpu).unwrap());
     // The same kernels on the same numbers; only gradients and figures are added in another place.
     let figures = |t: &Tick| {
         [
@@ -670,15 +658,15 @@ fn apart(a: &[Arrays], b: &[Arrays]) -> [f32; 3] {
 fn mixtures_on_label_maps_hold_made_patches_beside_real_ones() {
     for sets in [&["train.pairs=none"][..], &["data.size_px=32"]] {
         let config = config(sets);
-        let data = dataset(&config);
+        let data = pictures_of(&config);
         let device = Device::flex();
-        let trainer = Trainer::new(config, &data, &device).unwrap();
+        let trainer = Trainer::new(config, data, &device).unwrap();
         let item = |style| (style, data.items(style, Split::Test)[0]);
         let maps = label_maps(
             trainer.average(),
             trainer.discriminator(),
             trainer.config().loss.adversarial_kind,
-            &data,
+            data,
             &device,
             &[item(0), item(1), (0, data.items(0, Split::Test)[1])],
         );
@@ -699,8 +687,8 @@ fn a_discriminator_against_a_generator_that_stands_still_is_said_to_win() {
         "train.discriminator_rate=0.003",
         "train.steps=800",
     ]);
-    let data = dataset(&config);
-    let mut trainer = Trainer::new(config.clone(), &data, &Device::flex()).unwrap();
+    let data = pictures_of(&config);
+    let mut trainer = Trainer::new(config.clone(), data, &Device::flex()).unwrap();
     let mut watch = Watch::new(&config);
     let mut begun = Vec::new();
     let mut last = None;
@@ -741,8 +729,8 @@ impl Observer for Slow {
 #[test]
 fn the_time_left_counts_validations_that_are_yet_to_come() {
     let config = config(&["train.tick_steps=2", "train.checkpoint_steps=4"]);
-    let data = dataset(&config);
-    let trainer = Trainer::new(config, &data, &Device::flex()).unwrap();
+    let data = pictures_of(&config);
+    let trainer = Trainer::new(config, data, &Device::flex()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::fresh(&folder.path().join("run")).unwrap();
     let mut heard = Slow::default();

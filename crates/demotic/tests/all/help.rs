@@ -170,7 +170,7 @@ fn a_closed_pipe_is_no_failure() {
     for arguments in [
         &["completions", "bash"][..],
         &["devices"],
-        &["data", "inspect", "--size-px", "16", "emoji"],
+        &words("data inspect --size-px 16 --styles openmoji,openmoji-line emoji"),
     ] {
         let mut child = place
             .command(arguments)

@@ -17,7 +17,8 @@ fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
     let bench = "bench --device flex --secs 0.01 --only cpu/flex/B8_8x8_L3";
     for (arguments, kept) in [
         (
-            "data inspect --size-px 16 emoji",
+            // The longest names there are.
+            "data inspect --size-px 16 --styles fluent-high-contrast,openmoji,openmoji-line emoji",
             &[" train", " test", "aligned", "openmoji"][..],
         ),
         (

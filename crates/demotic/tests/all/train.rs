@@ -1,8 +1,10 @@
 //! A training run and what it leaves behind.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
-use crate::support::{Place, TINY, words};
+use crate::support::{Place, TINY, few_emoji, words};
 
 #[test]
 fn event_files_hold_figures_pictures_and_every_setting() {
@@ -54,27 +56,35 @@ fn a_run_leaves_every_file_it_promises() {
             )
         })
         .collect();
-    assert_eq!(
-        files,
-        [
-            "checkpoints/step-00000010.json",
-            "checkpoints/step-00000010.safetensors",
-            "checkpoints/step-00000012.json",
-            "checkpoints/step-00000012.safetensors",
-            "config.toml",
-            "evaluation.json",
-            "header.json",
-            "log.txt",
-            "report.html",
-            "samples/fakes_init.png",
-            "samples/labels-00000006.png",
-            "samples/labels-00000012.png",
-            "samples/reals.png",
-            "samples/step-00000006.png",
-            "samples/step-00000012.png",
-            "stats.jsonl",
-        ]
-    );
+    // The newest two checkpoints, and the best one where it is older.
+    let stats = place.text("run/stats.jsonl");
+    let stats = stats
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let best = stats
+        .filter(|line: &Value| line["is_best"] == true)
+        .filter_map(|line| line["step"].as_u64())
+        .next_back()
+        .expect("a best checkpoint");
+    let checkpoints = BTreeSet::from([10, 12, best]).into_iter().flat_map(|step| {
+        ["json", "safetensors"].map(|ending| format!("checkpoints/step-{step:08}.{ending}"))
+    });
+    let others = [
+        "config.toml",
+        "evaluation.json",
+        "header.json",
+        "log.txt",
+        "report.html",
+        "samples/fakes_init.png",
+        "samples/labels-00000006.png",
+        "samples/labels-00000012.png",
+        "samples/reals.png",
+        "samples/step-00000006.png",
+        "samples/step-00000012.png",
+        "stats.jsonl",
+    ];
+    let expected: Vec<String> = checkpoints.chain(others.map(str::to_owned)).collect();
+    assert_eq!(files, expected);
     for sample in [
         "fakes_init",
         "reals",
@@ -159,12 +169,14 @@ fn figures_come_as_one_json_a_tick_and_as_equally_long_lines() {
 fn the_header_names_version_device_crf_data_and_changed_settings() {
     let place = Place::with_run();
     let log = place.text("run/log.txt");
+    // What is said of the built-in emoji: recipes.rs.
+    let data = format!("data   {}  312 items, 16 px", few_emoji().display());
     for expected in [
         concat!("demotic ", env!("CARGO_PKG_VERSION")),
         "device flex (",
         "crf    cpu over 3 labels",
-        "data   emoji",
-        "style  openmoji-line  1226 train  153 validation  172 test",
+        &data,
+        "style  openmoji-line  246 train  31 validation  35 test",
         "pair   openmoji-line  openmoji  aligned",
         "model  generator ",
         "set    [train] steps = 12",
@@ -215,7 +227,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         );
         assert_eq!(
             (direction["kind"].as_str(), direction["n"].as_u64()),
-            (Some("aligned"), Some(172))
+            (Some("aligned"), Some(35))
         );
         for method in ["model", "copy", "remap", "nearest"] {
             let mut found = keys(&direction[method]);
@@ -234,7 +246,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
     assert_eq!((kinds.len(), kinds[0]["directions"].as_u64()), (1, Some(2)));
     let recognition = &evaluation["recognition"];
     assert_eq!(recognition["styles"][1]["style"], "openmoji");
-    assert_eq!(recognition["styles"][1]["n"], 172);
+    assert_eq!(recognition["styles"][1]["n"], 35);
     let reported = recognition["all"]["picture"]["value"]
         .as_f64()
         .unwrap_or(f64::NAN);
@@ -271,7 +283,7 @@ fn the_evaluation_has_exactly_the_keys_that_are_promised() {
         words("evaluate --run run --device flex --split validation --json again.json --force");
     place.run(&validation).done();
     let evaluation: Value = serde_json::from_str(&place.text("again.json")).expect("JSON");
-    assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(153));
+    assert_eq!(evaluation["directions"][0]["n"].as_u64(), Some(31));
 }
 
 #[test]
@@ -430,7 +442,7 @@ fn the_resolved_configuration_repeats_the_run() {
 
 #[test]
 fn a_dry_run_says_all_and_writes_nothing() {
-    let place = Place::new();
+    let place = Place::of_few_emoji();
     let before = place.contents();
     let mut command = place.command(&words(
         "train tiny.toml --device flex --dry-run --out run --steps 77",
@@ -442,7 +454,7 @@ fn a_dry_run_says_all_and_writes_nothing() {
         "style  openmoji ",
         "model  generator",
         "set    [train] steps = 77",
-        "best   by overall of 256 validation pairs over 2 directions, sets of 256 validation pictures, 64 pictures there and back",
+        "best   by overall of 62 validation pairs over 2 directions, sets of 62 validation pictures, 62 pictures there and back",
         "       [discriminator]\n",
         "       steps = 77  # not the default\n",
         "       beta_1 = 0.5\n",
@@ -538,7 +550,7 @@ fn every_recipe_is_explained_and_resolves() {
         );
         let path = format!("{configs}/{recipe}.toml");
         // Small: what a dry run takes is measured by steps and validations of the real networks.
-        let small = "--set data.size_px=16 --set generator.channels=24 --set discriminator.channels=16 --set train.batch=4 --set \
+        let small = "--set data.size_px=16 --set generator.channels=24 --set discriminator.channels=16 --set train.batch=2 --set \
                      train.best_metric=l1";
         let start = ["train", &path, "--device", "flex", "--dry-run"];
         let said = place.run(&[&start[..], &words(small)].concat()).done();
@@ -614,7 +626,7 @@ fn a_time_becomes_as_many_steps_as_fit() {
 fn a_time_chooses_networks_and_a_word_names_them() {
     let place = Place::new();
     place.discs("pictures", 24);
-    let dry = "--data pictures --set data.size_px=16 --set train.batch=4 --dry-run";
+    let dry = "--data pictures --set data.size_px=16 --set train.batch=1 --dry-run";
     let said = |more: &str| {
         let line = format!("{dry} {more}");
         place.train(&words(&line)).done().out

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GenericImageView, Rgba, RgbaImage};
 
-use crate::support::{Place, png, words};
+use crate::support::{Place, few_emoji, png, words};
 
 fn open(place: &Place, name: &str) -> DynamicImage {
     image::load_from_memory(&place.read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -338,15 +338,15 @@ fn a_sticker_stays_a_sticker_where_transparency_is_drawn_and_grey_stays_grey() {
 #[test]
 fn a_run_is_scored_at_another_size_by_what_it_translates_there() {
     let place = Place::with_run();
-    let styles = "--styles openmoji-line,openmoji --size-px 40";
-    place
-        .run(&words(&format!("data export emoji --out set {styles}")))
-        .done();
+    let styles = ["--styles", "openmoji-line,openmoji", "--size-px", "40"];
+    let emoji = few_emoji().to_str().expect("a path in Unicode");
+    let export = ["data", "export", emoji, "--out", "set"];
+    place.run(&[&export[..], &styles].concat()).done();
     let translate = "translate --run run --to openmoji --device flex --out drawn/openmoji-line/openmoji set/test/openmoji-line";
     place.run(&words(translate)).done();
-    let scores = |what: &str| -> Vec<[f64; 4]> {
-        let line = format!("evaluate {what} --json -");
-        let out = place.run(&words(&line)).done().out;
+    let scores = |what: &[&str]| -> Vec<[f64; 4]> {
+        let line = [&["evaluate"][..], what, &["--json", "-"]].concat();
+        let out = place.run(&line).done().out;
         let scores: serde_json::Value = serde_json::from_str(&out).expect("JSON alone");
         let directions = scores["directions"].as_array().expect("directions");
         let to_colour = directions.iter().filter(|d| d["to"] == "openmoji");
@@ -359,8 +359,9 @@ fn a_run_is_scored_at_another_size_by_what_it_translates_there() {
             })
             .collect()
     };
-    let own = scores("--run run --device flex --size-px 40");
-    let of_files = scores(&format!("--pictures drawn {styles}"));
+    let own = scores(&words("--run run --device flex --size-px 40"));
+    let files = ["--pictures", "drawn", "--data", emoji];
+    let of_files = scores(&[&files[..], &styles].concat());
     assert_eq!(own.len(), 2);
     for (own, of_files) in own.iter().zip(&of_files) {
         for (own, of_files) in own.iter().zip(of_files) {

@@ -5,6 +5,7 @@ use std::fs;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use demotic_core::data::split_of_family;
 use serde_json::Value;
 
 use crate::resume::{assert_same_run, begin};
@@ -21,7 +22,7 @@ fn last_tick(place: &Place, run: &str) -> u64 {
 }
 
 /// Kills a run by SIGKILL some microseconds after it has passed a step.
-fn kill_after(place: &Place, run: &str, mut child: Child, step: u64, micros: u64) {
+pub(crate) fn kill_after(place: &Place, run: &str, mut child: Child, step: u64, micros: u64) {
     let patience = Instant::now() + Duration::from_mins(2);
     while last_tick(place, run) < step {
         assert!(Instant::now() < patience, "step {step} never came");
@@ -399,13 +400,21 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
 #[test]
 fn pictures_without_counterparts_choose_the_best_by_a_distance_between_sets() {
     let place = Place::new();
-    // So many that every style holds back thirty for either split.
-    place.discs("pictures", 400);
-    // Other names in one style: no pairs anywhere.
-    for i in 0..400 {
-        let name =
-            |style: &str, stem: &str| place.path(&format!("pictures/{style}/{stem}-{i:02}.png"));
-        fs::rename(name("hollow", "disc"), name("hollow", "ring")).expect("a rename");
+    // Thirty of every style for either split: as few as a distance between sets is measured on. Other names
+    // in one style: no pairs anywhere.
+    place.discs("discs", 400);
+    for (style, stem) in [("filled", "disc"), ("hollow", "ring")] {
+        let mut wanted = [60, 30, 30];
+        for i in 0..400 {
+            let name = format!("{stem}-{i:02}");
+            let of_split = &mut wanted[split_of_family(&name) as usize];
+            if *of_split > 0 {
+                *of_split -= 1;
+                let disc = place.read(&format!("discs/{style}/disc-{i:02}.png"));
+                place.write(&format!("pictures/{style}/{name}.png"), &disc);
+            }
+        }
+        assert_eq!(wanted, [0; 3], "{style}");
     }
     let config = crate::support::TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
     place.write("own.toml", config.as_bytes());

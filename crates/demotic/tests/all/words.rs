@@ -5,7 +5,9 @@ use std::fs;
 use image::{Rgba, RgbaImage};
 use serde_json::Value;
 
-use crate::support::{Place, Said, png, words};
+use crate::resume::begin;
+use crate::support::{Place, Said, TINY, png, words};
+use crate::trust::kill_after;
 
 /// The lines of a command's JSON.
 fn lines(said: &Said) -> Vec<Value> {
@@ -98,7 +100,10 @@ fn mixed_scripts_emoji_inside_a_text_and_files_of_phrases_are_answered() {
 
 #[test]
 fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_request() {
-    let place = Place::with_run();
+    let place = Place::new();
+    // Of all emoji, killed before they are scored, which takes longer than all that is done here.
+    let train = words("tiny.toml --steps 1000 --out run --set train.best_metric=l1");
+    kill_after(&place, "run", begin(&place, &train), 6, 0);
     let draw = |more: &str| {
         let typed =
             format!("draw grinning --run run --style openmoji --device flex --json - {more}");
@@ -205,7 +210,7 @@ fn own_pictures_bring_their_phrases_and_are_told_by_them() {
         serde_json::from_str(&place.run(&["data", "inspect", "--json", "own"]).done().out)
             .expect("JSON");
     assert_eq!(json["phrases"][1]["phrases"], 2);
-    let tiny = crate::support::TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
+    let tiny = TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "");
     place.write("own.toml", tiny.as_bytes());
     place
         .train(&["own.toml", "--data", "own", "--out", "mine", "--steps", "2"])
@@ -374,8 +379,10 @@ fn lists_are_imported_to_the_same_bytes_and_nothing_is_lost() {
 }
 
 #[test]
-fn words_are_learnt_once_and_used_by_every_command() {
-    let place = Place::with_run();
+fn a_run_learns_its_words_once_and_every_command_uses_them() {
+    let place = Place::new();
+    // Of the pictures' networks words need nothing: the settings say what the pictures are.
+    place.write("run/config.toml", TINY.as_bytes());
     place.refuses(
         &words("learn-words --run run --set loss.kl=1"),
         2,
