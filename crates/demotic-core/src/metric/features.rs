@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::network::{MAPS, Network, POOLED, SIDE_PX};
+use super::network::{MAPS, Maps, Network, POOLED, SIDE_PX};
 use super::scores::summed;
 use crate::number::Real;
 
@@ -34,6 +34,19 @@ pub struct Seen {
 /// `EfficientNet-Lite0`: Tan and Le, *`EfficientNet`*, ICML 2019, without squeeze and excitation and with
 /// `ReLU6`; weights of `ImageNet`.
 pub fn see(pictures: &[f32], side_px: usize) -> Vec<Seen> {
+    look(pictures, side_px, Seen::of)
+}
+
+/// [`Seen::pooled`] of pictures, one after the other, as [`super::kernel_distance`] takes them.
+///
+/// # Panics
+/// As [`see`].
+pub fn pooled(pictures: &[f32], side_px: usize) -> Vec<f32> {
+    look(pictures, side_px, |maps| maps.pooled).concat()
+}
+
+/// What `kept` keeps of each picture.
+fn look<T: Send>(pictures: &[f32], side_px: usize, kept: impl Fn(Maps) -> T + Sync) -> Vec<T> {
     let len = 3 * side_px * side_px;
     assert_eq!(pictures.len() % len, 0, "pictures of another size");
     let network = Network::embedded();
@@ -44,37 +57,30 @@ pub fn see(pictures: &[f32], side_px: usize) -> Vec<Seen> {
             // [-1, 1] -> 0 to 255 -> as the network was trained.
             *value = (127.5 * *value + 0.5) / 128.0;
         }
-        network.see(&shown).into_iter().map(|maps| {
-            let mut kept = maps.kept;
-            for (map, (_, channels, _)) in kept.iter_mut().zip(MAPS) {
-                for place in map.chunks_exact_mut(channels) {
-                    let length = summed(place, place, |a, b| a * b).sqrt().max(LEAST_LENGTH);
-                    for value in place {
-                        *value /= length;
-                    }
-                }
-            }
-            Seen {
-                pooled: maps.pooled,
-                maps: kept,
-            }
-        })
+        network.see(&shown).into_iter().map(&kept)
     });
     seen.collect()
-}
-
-/// [`Seen::pooled`] of pictures, one after the other, as [`super::kernel_distance`] takes them.
-///
-/// # Panics
-/// As [`see`].
-pub fn pooled(pictures: &[f32], side_px: usize) -> Vec<f32> {
-    let seen = see(pictures, side_px).into_iter();
-    seen.flat_map(|seen| seen.pooled).collect()
 }
 
 impl Seen {
     /// Values of [`Seen::pooled`].
     pub const POOLED: usize = POOLED;
+
+    fn of(maps: Maps) -> Self {
+        let mut kept = maps.kept;
+        for (map, (_, channels, _)) in kept.iter_mut().zip(MAPS) {
+            for place in map.chunks_exact_mut(channels) {
+                let length = summed(place, place, |a, b| a * b).sqrt().max(LEAST_LENGTH);
+                for value in place {
+                    *value /= length;
+                }
+            }
+        }
+        Self {
+            pooled: maps.pooled,
+            maps: kept,
+        }
+    }
 
     /// Perceptual distance, 0 (alike) to 16: `sum over maps of mean over places of |u - v|^2`, where `u` and
     /// `v` are the channels of a place, of length 1.
