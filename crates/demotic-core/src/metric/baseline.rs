@@ -2,6 +2,8 @@
 //! counterpart. Both are fitted on training pairs alone. (The third baseline, the input itself, needs no
 //! fitting.)
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use crate::data::{TrainItem, TrainingView};
@@ -179,36 +181,19 @@ impl<'a> Nearest<'a> {
         }
     }
 
-    /// The training item nearest to a picture among those that style `to` has, the first of equals; `None` if
-    /// there is none.
-    pub fn item(&self, picture: usize, to: usize) -> Option<TrainItem> {
-        let with_target: std::collections::BTreeSet<TrainItem> =
-            self.view.items(to).iter().copied().collect();
-        self.item_among(picture, &with_target)
-    }
-
-    fn item_among(
-        &self,
-        picture: usize,
-        with_target: &std::collections::BTreeSet<TrainItem>,
-    ) -> Option<TrainItem> {
-        let candidates = self.items.iter().zip(&self.distances[picture]);
-        candidates
-            .filter(|(item, _)| with_target.contains(item))
-            .min_by(|a, b| a.1.total_cmp(b.1))
-            .map(|(&item, _)| item)
-    }
-
-    /// The counterparts in style `to` of the nearest training pictures of some of the pictures: `[n, 3, side,
-    /// side]`; `None` if the styles have no training pair.
-    pub fn pictures(&self, chosen: &[usize], to: usize) -> Option<Vec<f32>> {
-        let with_target = self.view.items(to).iter().copied().collect();
-        let mut planes = Vec::with_capacity(chosen.len() * self.view.picture_len());
-        for &picture in chosen {
-            let item = self.item_among(picture, &with_target)?;
-            planes.extend(self.view.picture(to, item));
-        }
-        Some(planes)
+    /// For each picture, the nearest training item among those that style `to` has, the first of equals;
+    /// `None` if the styles have no training pair.
+    pub fn items(&self, to: usize) -> Option<Vec<TrainItem>> {
+        let with_target: BTreeSet<TrainItem> = self.view.items(to).iter().copied().collect();
+        let candidates: Vec<usize> = (0..self.items.len())
+            .filter(|&place| with_target.contains(&self.items[place]))
+            .collect();
+        let nearest = |distances: &Vec<f32>| {
+            let places = candidates.iter().copied();
+            let nearest = places.min_by(|&a, &b| distances[a].total_cmp(&distances[b]));
+            nearest.map(|place| self.items[place])
+        };
+        self.distances.iter().map(nearest).collect()
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{Nearest, Remap};
+use super::baseline::Remap;
 use super::features::{Seen, pooled, see};
 use super::interval::{Bootstrap, Estimate, families};
 use super::kid::{Gram, Grams, LEAST_SET};
 use super::measured::{FIGURES, Measure, Measured, Spreads, name_of};
+use super::memory::{Answers, Memory};
 use super::recognition::Recognition;
 use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
@@ -165,66 +167,79 @@ pub type Translate<'a, E> = dyn FnMut(&[f32], &[usize], usize, usize) -> Result<
 pub fn evaluate<E>(
     dataset: &Dataset,
     split: Split,
+    translate: Option<&mut Translate<'_, E>>,
+) -> Result<Evaluation, E> {
+    evaluate_with(&mut Memory::new(dataset), split, translate)
+}
+
+/// [`evaluate`] of the data set of `memory`, which then knows every picture that was looked at.
+///
+/// # Errors
+/// As of [`evaluate`].
+///
+/// # Panics
+/// As [`evaluate`].
+#[doc(hidden)]
+pub fn evaluate_with<E>(
+    memory: &mut Memory<'_>,
+    split: Split,
     mut translate: Option<&mut Translate<'_, E>>,
 ) -> Result<Evaluation, E> {
+    let dataset = memory.dataset;
     let styles = dataset.styles();
-    let view = dataset.training();
     let side = dataset.size_px() as usize;
     let (families, bootstrap) = families(dataset, split);
     let mut measured: Vec<(Direction, ByMethod<Option<Spreads>>)> = Vec::new();
     let mut unpaired = Vec::new();
-    let mut memory = Memory::new(dataset);
-    let looked = |pictures: Vec<f32>| Looked::new(pictures, side);
+    let mut answers = Answers::new(dataset, split);
+    memory.remember(split);
     for from in 0..styles.len() {
-        let items = dataset.items(from, split);
-        // Distances to training pictures serve all targets.
-        let mut nearest = Vec::new();
-        for chunk in items.chunks(CHUNK) {
-            nearest.push(Nearest::new(view, from, &dataset.pictures(from, chunk)));
-        }
         for to in (0..styles.len()).filter(|&to| to != from) {
-            let remap = Remap::fit(view, from, to);
+            let remap = Remap::fit(dataset.training(), from, to);
             let mut rows = ByMethod([const { Rows::new() }; 4]);
-            let mut true_pooled = Vec::new();
+            let mut true_pooled: Vec<f32> = Vec::new();
             let mut family = Vec::new();
-            for (chunk, nearest) in items.chunks(CHUNK).zip(&nearest) {
-                let places: Vec<usize> = (0..chunk.len())
-                    .filter(|&place| dataset.has_picture(to, chunk[place]))
-                    .collect();
-                if places.is_empty() {
+            for chunk in dataset.items(from, split).chunks(CHUNK) {
+                let has_truth = |item: &usize| dataset.has_picture(to, *item);
+                let paired: Vec<usize> = chunk.iter().copied().filter(has_truth).collect();
+                if paired.is_empty() {
                     continue;
                 }
-                let paired: Vec<usize> = places.iter().map(|&place| chunk[place]).collect();
                 family.extend(
                     paired
                         .iter()
                         .map(|&item| families[dataset.item_family(item)]),
                 );
-                let sources = memory.look(from, &paired);
-                let truths = memory.look(to, &paired);
+                let sources = Looked::real(memory, from, &paired);
+                let truths = Looked::real(memory, to, &paired);
                 let seen = dataset.network_pictures(from, &paired);
                 let true_alpha = alpha(dataset, &dataset.network_pictures(to, &paired));
                 rows[Method::Copy].add(&sources, &truths);
                 rows[Method::Copy].add_alpha(&alpha(dataset, &seen), &true_alpha, side);
                 if let Some(remap) = &remap {
                     let remapped = remap.apply(&sources.pictures, side * side);
-                    rows[Method::Remap].add(&looked(remapped), &truths);
+                    rows[Method::Remap].add(&Looked::new(remapped, side), &truths);
                 }
-                if let Some(pictures) = nearest.pictures(&places, to) {
-                    rows[Method::Nearest].add(&looked(pictures), &truths);
+                if let Some(known) = answers.items(from, to, &paired) {
+                    let rows = &mut rows[Method::Nearest];
+                    let distances = answers.distances(memory, to, &known, &paired, &truths.seen);
+                    rows.add_scores(&dataset.pictures(to, &known), &truths);
+                    rows.perceptual.extend(distances);
+                    rows.pooled.extend(memory.pooled(to, &known));
                 }
                 if let Some(translate) = &mut translate {
                     let fakes = translate(&seen, &paired, from, to)?;
                     if !fakes.is_empty() {
-                        rows[Method::Model].add(&looked(dataset.shown(&fakes)), &truths);
+                        let shown = Looked::new(dataset.shown(&fakes), side);
+                        rows[Method::Model].add(&shown, &truths);
                         rows[Method::Model].add_alpha(&alpha(dataset, &fakes), &true_alpha, side);
                     }
                 }
-                true_pooled.extend(truths.seen.into_iter().flat_map(|seen| seen.pooled));
+                true_pooled.extend(truths.seen.iter().flat_map(|seen| &seen.pooled));
             }
             if family.is_empty() {
                 let sets = Sets::new(dataset, split, &families, &bootstrap, from, to);
-                unpaired.extend(sets.measured(&mut translate)?);
+                unpaired.extend(sets.measured(memory, &mut translate)?);
                 continue;
             }
             let true_pooled =
@@ -248,6 +263,8 @@ pub fn evaluate<E>(
             measured.push((direction, spreads));
         }
     }
+    // What follows compares sets, by means alone.
+    memory.forget_maps();
     let (kinds, notes) = (kind_means(&measured), notes(&measured, split));
     Ok(Evaluation {
         directions: measured
@@ -309,7 +326,7 @@ fn notes(measured: &[(Direction, ByMethod<Option<Spreads>>)], split: Split) -> V
 }
 
 /// Compares samples of every style, as sets, with the held-out pictures of `split`; a style of fewer than
-/// [`LEAST_SET`] held-out pictures has no figures.
+/// [`LEAST_SET`] held-out pictures has no figures. Pictures that `memory` knows are not looked at again.
 ///
 /// `draw(style, n)` returns two times `n` samples as the network generates them, `[n, c, side, side]` in [-1,
 /// 1]: from N(0, 1) and from the fitted density. A sample belongs to no family: in the intervals the `i`-th
@@ -322,13 +339,13 @@ fn notes(measured: &[(Direction, ByMethod<Option<Spreads>>)], split: Split) -> V
 /// If `draw` returns another number of values.
 #[doc(hidden)]
 pub fn from_prior<E>(
-    dataset: &Dataset,
+    memory: &mut Memory<'_>,
     split: Split,
     draw: &mut dyn FnMut(usize, usize) -> Result<[Vec<f32>; 2], E>,
 ) -> Result<Vec<FromPrior>, E> {
+    let dataset = memory.dataset;
     let side = dataset.size_px() as usize;
     let (numbers, bootstrap) = families(dataset, split);
-    let look = |pictures: &[f32]| pooled(pictures, side);
     let mut all = Vec::new();
     for (style, info) in dataset.styles().iter().enumerate() {
         let held_out = dataset.items(style, split);
@@ -344,17 +361,17 @@ pub fn from_prior<E>(
             .iter()
             .map(|&item| numbers[dataset.item_family(item)])
             .collect();
-        let true_pooled = look(&dataset.pictures(style, held_out));
+        let trained: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
+        let trained_pooled = memory.pooled(style, &trained);
+        let true_pooled = memory.pooled(style, held_out);
         let gram = Gram::own(&true_pooled, Seen::POOLED);
-        let measured = |pictures: &[f32]| {
-            let set = look(pictures);
-            let grams = Grams::of(&set, &true_pooled, Seen::POOLED, &[], &gram);
+        let measured = |set: &[f32]| {
+            let grams = Grams::of(set, &true_pooled, Seen::POOLED, &[], &gram);
             let spread = grams.spread([&of_family, &of_family], &bootstrap)?;
             Some(SetMeasured {
                 kid: spread.estimate(),
             })
         };
-        let trained: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
         let nearest = |pictures: &[f32]| {
             let distances = nearest_l1(dataset, style, pictures);
             Some(bootstrap.mean(&distances, &of_family)?.estimate())
@@ -362,7 +379,7 @@ pub fn from_prior<E>(
         let of_samples = |pictures: &[f32]| {
             let pictures = dataset.shown(pictures);
             Some(SampleMeasured {
-                kid: measured(&pictures)?.kid,
+                kid: measured(&pooled(&pictures, side))?.kid,
                 nearest_l1: nearest(&pictures)?,
             })
         };
@@ -373,7 +390,7 @@ pub fn from_prior<E>(
                 n,
                 normal: of_samples(&normal)?,
                 fitted: of_samples(&fitted)?,
-                training: measured(&dataset.pictures(style, &trained))?,
+                training: measured(&trained_pooled)?,
                 held_out: NearestMeasured {
                     nearest_l1: nearest(&dataset.pictures(style, held_out))?,
                 },
@@ -451,6 +468,7 @@ impl<'a> Sets<'a> {
     /// `None` where a set has fewer than [`LEAST_SET`] pictures.
     fn measured<E>(
         &self,
+        memory: &mut Memory<'_>,
         translate: &mut Option<&mut Translate<'_, E>>,
     ) -> Result<Option<Unpaired>, E> {
         let [from, to] = self.styles;
@@ -459,16 +477,15 @@ impl<'a> Sets<'a> {
             return Ok(None);
         }
         let side = self.dataset.size_px() as usize;
-        let look = |pictures: &[f32]| pooled(pictures, side);
         let mut translated_pooled = Vec::new();
         if let Some(translate) = translate {
             for chunk in sources.chunks(CHUNK) {
                 let seen = self.dataset.network_pictures(from, chunk);
                 let translated = translate(&seen, chunk, from, to)?;
-                translated_pooled.extend(look(&self.dataset.shown(&translated)));
+                translated_pooled.extend(pooled(&self.dataset.shown(&translated), side));
             }
         }
-        let there = look(&self.dataset.pictures(to, targets));
+        let there = memory.pooled(to, targets);
         let gram = Gram::own(&there, Seen::POOLED);
         let [own, other] = &self.families;
         let measured = |set: &[f32]| {
@@ -476,7 +493,7 @@ impl<'a> Sets<'a> {
             let kid = grams.spread([own, other], self.bootstrap)?.estimate();
             Some(SetMeasured { kid })
         };
-        let copy = measured(&look(&self.dataset.pictures(from, sources)));
+        let copy = measured(&memory.pooled(from, sources));
         let name = |style: usize| self.dataset.styles()[style].name.clone();
         Ok(copy.map(|copy| Unpaired {
             from: name(from),
@@ -494,60 +511,25 @@ impl<'a> Sets<'a> {
 /// Pictures with their features.
 struct Looked {
     pictures: Vec<f32>,
-    seen: Vec<Seen>,
+    seen: Vec<Arc<Seen>>,
     side: usize,
 }
 
 impl Looked {
     fn new(pictures: Vec<f32>, side: usize) -> Self {
         Self {
-            seen: see(&pictures, side),
+            seen: see(&pictures, side).into_iter().map(Arc::new).collect(),
             pictures,
             side,
         }
     }
-}
 
-/// Looks at a data set's pictures, and remembers some: the input of one direction is the truth of another.
-struct Memory<'a> {
-    dataset: &'a Dataset,
-    /// By style and item; at most [`REMEMBERED`].
-    seen: BTreeMap<(usize, usize), Seen>,
-}
-
-/// Pictures whose maps are kept, of 430 kB each: 500 MB, enough for the held-out emoji of all six styles.
-const REMEMBERED: usize = 1200;
-
-impl<'a> Memory<'a> {
-    fn new(dataset: &'a Dataset) -> Self {
+    /// Pictures of the data set.
+    fn real(memory: &mut Memory<'_>, style: usize, items: &[usize]) -> Self {
         Self {
-            dataset,
-            seen: BTreeMap::new(),
-        }
-    }
-
-    fn look(&mut self, style: usize, items: &[usize]) -> Looked {
-        let side = self.dataset.size_px() as usize;
-        let is_new = |item: &usize| !self.seen.contains_key(&(style, *item));
-        let fresh: Vec<usize> = items.iter().copied().filter(is_new).collect();
-        let mut fresh_seen = see(&self.dataset.pictures(style, &fresh), side).into_iter();
-        let mut seen = Vec::with_capacity(items.len());
-        for &item in items {
-            let key = (style, item);
-            if let Some(known) = self.seen.get(&key) {
-                seen.push(known.clone());
-                continue;
-            }
-            let new = fresh_seen.next().expect("every new picture was looked at");
-            if self.seen.len() < REMEMBERED {
-                self.seen.insert(key, new.clone());
-            }
-            seen.push(new);
-        }
-        Looked {
-            pictures: self.dataset.pictures(style, items),
-            seen,
-            side,
+            seen: memory.see(style, items),
+            pictures: memory.dataset.pictures(style, items),
+            side: memory.dataset.size_px() as usize,
         }
     }
 }
@@ -579,9 +561,13 @@ impl Rows {
             .extend(pairs.map(|(plane, truth)| l1(plane, truth)));
     }
 
-    fn add(&mut self, looked: &Looked, truths: &Looked) {
+    fn add_scores(&mut self, pictures: &[f32], truths: &Looked) {
         self.scores
-            .extend(each_score(&looked.pictures, &truths.pictures, truths.side));
+            .extend(each_score(pictures, &truths.pictures, truths.side));
+    }
+
+    fn add(&mut self, looked: &Looked, truths: &Looked) {
+        self.add_scores(&looked.pictures, truths);
         for (seen, truth) in looked.seen.iter().zip(&truths.seen) {
             self.perceptual.push(seen.perceptual(truth));
             self.pooled.extend(&seen.pooled);

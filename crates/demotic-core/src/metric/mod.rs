@@ -8,6 +8,7 @@ mod features;
 mod interval;
 mod kid;
 mod measured;
+mod memory;
 mod network;
 mod networks;
 mod recognition;
@@ -21,7 +22,7 @@ pub use baseline::{Nearest, Remap};
 pub use coloured::Coloured;
 pub use evaluation::{
     Direction, Evaluation, FromPrior, KindMeans, NearestMeasured, SampleMeasured, SetMeasured,
-    Translate, Unpaired, evaluate, from_prior,
+    Translate, Unpaired, evaluate, evaluate_with, from_prior,
 };
 #[doc(hidden)]
 pub use features::{Seen, pooled, see};
@@ -29,6 +30,8 @@ pub use interval::{Bootstrap, Estimate, Spread};
 pub use kid::{LEAST_SET, kernel_distance, kernel_spread};
 pub use measured::Measured;
 pub(crate) use measured::{FIGURES, is_lower_better};
+#[doc(hidden)]
+pub use memory::Memory;
 pub use networks::{NAMES_NO_STYLE, evaluate_at_size, evaluate_networks, evaluate_translations};
 pub use recognition::{Recognition, Recognized, Recognizer, StyleRecognition, recognition};
 pub(crate) use scores::summed;

@@ -6,8 +6,9 @@ use crate::number::Whole;
 use burn::tensor::Device;
 use image::RgbaImage;
 
-use super::evaluation::{Evaluation, evaluate, from_prior};
+use super::evaluation::{Evaluation, evaluate, evaluate_with, from_prior};
 use super::kid::LEAST_SET;
+use super::memory::Memory;
 use super::recognition::recognition;
 use crate::data::{Channels, Dataset, Picture, Split};
 use crate::model::{Discriminator, Generator};
@@ -32,7 +33,8 @@ pub fn evaluate_networks(
     dataset: &Dataset,
     split: Split,
 ) -> Evaluation {
-    let mut evaluation = evaluate_translations(generator, device, dataset, split);
+    let mut memory = Memory::new(dataset);
+    let mut evaluation = translations(generator, device, &mut memory, split);
     let mut draw = |style: usize, n: usize| {
         let codes = generator.table_codes(&vec![style.to_u32(); n]);
         let fitted = Fitted::of(generator, device, dataset.training(), style);
@@ -41,7 +43,7 @@ pub fn evaluate_networks(
                 .map(|prior| sample(generator, config, device, prior, &codes, 0, 1.0)),
         )
     };
-    let Ok(prior) = from_prior(dataset, split, &mut draw);
+    let Ok(prior) = from_prior(&mut memory, split, &mut draw);
     evaluation.prior = prior;
     if config.loss.adversarial_kind.tells_styles() {
         let size = dataset.size_px() as usize;
@@ -73,7 +75,16 @@ pub fn evaluate_translations(
     dataset: &Dataset,
     split: Split,
 ) -> Evaluation {
-    let size = dataset.size_px() as usize;
+    translations(generator, device, &mut Memory::new(dataset), split)
+}
+
+fn translations(
+    generator: &Generator,
+    device: &Device,
+    memory: &mut Memory<'_>,
+    split: Split,
+) -> Evaluation {
+    let size = memory.dataset.size_px() as usize;
     let mut translator = |pictures: &[f32], _items: &[usize], _from: usize, to: usize| {
         let count = pictures.len() / (generator.channels() * size * size);
         let styles = vec![to.to_u32(); count];
@@ -81,7 +92,7 @@ pub fn evaluate_translations(
             generator, device, pictures, size, &styles,
         ))
     };
-    let Ok(evaluation) = evaluate(dataset, split, Some(&mut translator));
+    let Ok(evaluation) = evaluate_with(memory, split, Some(&mut translator));
     evaluation
 }
 

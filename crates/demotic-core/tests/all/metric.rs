@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use demotic_core::data::{CachePolicy, Channels, Dataset, DatasetOptions, PairKind, Split};
 use demotic_core::metric::{
-    Bootstrap, Direction, Evaluation, KindMeans, LEAST_SET, MAX_PSNR, Nearest, Remap, Scores, Seen,
-    Spread, Validator, evaluate, from_prior, kernel_distance, kernel_spread, l1, mean_scores,
-    pooled, psnr, recognition, see, ssim,
+    Bootstrap, Direction, Evaluation, KindMeans, LEAST_SET, MAX_PSNR, Memory, Nearest, Remap,
+    Scores, Seen, Spread, Validator, evaluate, evaluate_with, from_prior, kernel_distance,
+    kernel_spread, l1, mean_scores, pooled, psnr, recognition, see, ssim,
 };
 use demotic_core::recognize::Opinion;
 use demotic_core::rng::{Rng, Stream};
@@ -36,7 +36,7 @@ fn small_set() -> &'static Dataset {
 const FEW: usize = 70;
 
 /// A hundred training pictures of [`small_set`] in each style and [`FEW`] held-out ones, evenly chosen: the
-/// network of the metrics looks at each picture eight times where all figures are asked for.
+/// network of the metrics looks at each of the latter, and at three pictures in its place.
 fn few_set() -> &'static Dataset {
     static SET: OnceLock<Dataset> = OnceLock::new();
     SET.get_or_init(|| {
@@ -240,11 +240,16 @@ fn remapped(set: &Dataset, from: usize, to: usize) -> Vec<f32> {
     remap.apply(&held_out(set, from), plane)
 }
 
-/// Counterparts in another style of the training pictures that are nearest to the held-out ones.
-fn neighbours(set: &Dataset, from: usize, to: usize) -> Vec<f32> {
-    let all: Vec<usize> = (0..set.items(from, Split::Test).len()).collect();
+/// Training pictures that are nearest to the held-out ones and have a counterpart in another style.
+fn nearest_items(set: &Dataset, from: usize, to: usize) -> Vec<usize> {
     let nearest = Nearest::new(set.training(), from, &held_out(set, from));
-    nearest.pictures(&all, to).unwrap()
+    let items = nearest.items(to).unwrap();
+    items.iter().map(|item| item.index()).collect()
+}
+
+/// Those counterparts.
+fn neighbours(set: &Dataset, from: usize, to: usize) -> Vec<f32> {
+    set.pictures(to, &nearest_items(set, from, to))
 }
 
 #[test]
@@ -301,10 +306,19 @@ fn copy_has_the_known_distances_on_emoji() {
     assert!(better >= 7, "{better} of 8");
 }
 
+/// What came of scoring [`few_set`].
+struct Scored {
+    evaluation: Evaluation,
+    /// Looks at its pictures.
+    looks: usize,
+    /// What was seen.
+    memory: Mutex<Memory<'static>>,
+}
+
 /// [`few_set`] scored by a translator that knows the answer, and that asks every held-out picture once a
 /// direction.
-fn perfectly_scored() -> &'static Evaluation {
-    static SCORED: OnceLock<Evaluation> = OnceLock::new();
+fn few_scored() -> &'static Scored {
+    static SCORED: OnceLock<Scored> = OnceLock::new();
     SCORED.get_or_init(|| {
         let set = few_set();
         let mut chunks = 0;
@@ -325,10 +339,41 @@ fn perfectly_scored() -> &'static Evaluation {
                 assert_eq!(pictures, &truths[from][range.clone()]);
                 Ok(truths[to][range].to_vec())
             };
-        let Ok(evaluation) = evaluate(set, Split::Test, Some(&mut translate));
+        let mut memory = Memory::new(set);
+        let Ok(evaluation) = evaluate_with(&mut memory, Split::Test, Some(&mut translate));
         assert_eq!(chunks, 4, "{FEW} pictures in two directions, 64 at a time");
-        evaluation
+        Scored {
+            evaluation,
+            looks: memory.looks(),
+            memory: Mutex::new(memory),
+        }
     })
+}
+
+fn perfectly_scored() -> &'static Evaluation {
+    &few_scored().evaluation
+}
+
+/// Pictures of [`few_set`] that enter its scores, each once: a style and an item.
+fn few_entering() -> BTreeSet<(usize, usize)> {
+    let set = few_set();
+    let mut entering = BTreeSet::new();
+    for [from, to] in [[0, 1], [1, 0]] {
+        let truths = set.items(to, Split::Test).iter().copied();
+        let nearest = nearest_items(set, from, to).into_iter();
+        entering.extend(truths.chain(nearest).map(|item| (to, item)));
+    }
+    entering
+}
+
+#[test]
+fn a_picture_that_enters_many_figures_is_looked_at_once() {
+    let entering = few_entering().len();
+    assert!(
+        entering < 4 * FEW,
+        "one training picture is nearest to several"
+    );
+    assert_eq!(few_scored().looks, entering);
 }
 
 #[test]
@@ -361,6 +406,17 @@ fn a_perfect_translator_has_perfect_scores_and_the_others_those_of_their_picture
             }
         }
     }
+    // One look for many figures comes to what a look for each does, to the bit.
+    let set = few_set();
+    let seen = [neighbours(set, 0, 1), held_out(set, 1)].map(|pictures| see(&pictures, 16));
+    let nearest = evaluation.directions[0].nearest.unwrap();
+    let apart = seen[0].iter().zip(&seen[1]);
+    let apart: f64 = apart.map(|(a, b)| a.perceptual(b)).sum();
+    assert_eq!(nearest.perceptual.value, apart / FEW as f64);
+    let [a, b] = seen.map(|seen| -> Vec<f32> { seen.into_iter().flat_map(|s| s.pooled).collect() });
+    let pairs: Vec<Option<usize>> = (0..FEW).map(Some).collect();
+    let kid = kernel_distance(&a, &b, Seen::POOLED, &pairs);
+    assert_eq!(nearest.kid.map(|kid| kid.value), kid);
 }
 
 #[test]
@@ -531,13 +587,12 @@ fn nearest_is_the_nearest_that_has_a_counterpart() {
     };
     let pictures = [red(103.0), red(190.0), red(10.0)].concat();
     let nearest = Nearest::new(set.training(), 0, &pictures);
-    let found: Vec<String> = (0..3)
-        .map(|i| key(nearest.item(i, 1).unwrap().index()))
-        .collect();
-    assert_eq!(found, [&*names[1], &*names[3], &*names[0]]);
-    assert_eq!(key(nearest.item(0, 0).unwrap().index()), names[2]);
-    let shown = nearest.pictures(&[1], 1).unwrap();
-    assert!(shown.iter().all(|v| (v - (3.0 / 127.5 - 1.0)).abs() < 1e-6));
+    let found = |to: usize| -> Vec<String> {
+        let items = nearest.items(to).unwrap().into_iter();
+        items.map(|item| key(item.index())).collect()
+    };
+    assert_eq!(found(1), [&*names[1], &*names[3], &*names[0]]);
+    assert_eq!(found(0)[0], names[2]);
 }
 
 #[test]
@@ -1086,13 +1141,22 @@ fn pictures_of_the_prior_are_held_against_held_out_ones_as_training_pictures_are
     let set = few_set();
     let len = set.picture_len();
     // A sampler that knows the training pictures by heart, and one of plain noise.
-    let mut memory = |style: usize, n: usize| {
+    let mut entering = few_entering();
+    let mut by_heart = |style: usize, n: usize| {
         let trained = set.items(style, Split::Train);
         let items: Vec<usize> = (0..n).map(|i| trained[i * trained.len() / n]).collect();
+        entering.extend(items.iter().map(|&item| (style, item)));
         let known = set.network_pictures(style, &items);
         Ok::<_, Infallible>([known, noise(n * len, 7)])
     };
-    let Ok(known) = from_prior(set, Split::Test, &mut memory);
+    // After translations, as an evaluation of networks does it.
+    let mut memory = few_scored().memory.lock().unwrap();
+    let Ok(known) = from_prior(&mut memory, Split::Test, &mut by_heart);
+    assert_eq!(
+        memory.looks(),
+        entering.len(),
+        "what was seen is not looked at again"
+    );
     let names: Vec<&str> = known.iter().map(|p| p.style.as_str()).collect();
     assert_eq!(names, ["openmoji-line", "openmoji"]);
     for of_style in &known {
