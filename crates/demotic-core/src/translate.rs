@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::data::canvas::{enclosed, open_canvas};
+use crate::data::pen::{distance, offsets};
 use crate::data::strokes::{Inks, Strokes};
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
@@ -216,10 +217,22 @@ pub enum PaperRule {
     /// that lines enclose gets one colour: its change is the mean over its pixels, weighted by the size of
     /// their change, so that the sure part of a fill fills all of it. A stroke gets one, too, ink of one
     /// colour that hangs together, where nine in ten pixels of ink belong to strokes: its change is the mean
-    /// of the middle half of its pixels', and at its edges it mixes with that of what lies beside it.
+    /// of the middle half of its pixels', and at its edges it mixes with that of what lies beside it. Strokes
+    /// that are thinner than those of training are widened for the network alone, in a picture that is larger
+    /// than its square.
     Auto,
     /// As the network paints it.
     Redraw,
+}
+
+impl PaperRule {
+    /// What holds without a word: [`Self::Auto`] where a generator keeps the input's shapes.
+    pub fn of(generator: &Generator) -> Self {
+        match generator.filter() {
+            Some(_) => Self::Auto,
+            None => Self::Redraw,
+        }
+    }
 }
 
 /// A change that is none, of a range of 2.
@@ -289,8 +302,22 @@ impl Framed {
 
     /// What the generator sees: `[c, size_px, size_px]` in [-1, 1].
     pub fn square(&self) -> Vec<f32> {
-        let square = self.original.fitted_whole(self.size_px, self.fit);
+        self.square_of(self.widened().as_ref().unwrap_or(&self.original))
+    }
+
+    fn square_of(&self, picture: &Picture) -> Vec<f32> {
+        let square = picture.fitted_whole(self.size_px, self.fit);
         square.planes(self.channels, self.background)
+    }
+
+    /// The input as the generator gets it in its place, where it is a drawing by a thin pen.
+    fn widened(&self) -> Option<Picture> {
+        let is_large = self.original.width_px.max(self.original.height_px) > self.size_px;
+        let has_rule = is_large && self.is_ruled();
+        has_rule.then(|| {
+            self.original
+                .widened(self.size_px, self.channels, self.background)
+        })?
     }
 
     /// The translated square at the input's size. Laid on the background, it shows what was generated where
@@ -401,35 +428,32 @@ impl Framed {
         if !self.is_ruled() {
             return None;
         }
-        let (ground, side) = (self.ground(), self.size_px as usize);
-        let planes = square.chunks_exact(side * side).zip(&ground);
-        let offsets = planes.flat_map(|(plane, ground)| {
-            let values = plane.iter();
-            values.map(move |value| (127.5 * (value - ground)).round())
-        });
-        Strokes::of(&offsets.collect::<Vec<f32>>(), [side; 2])
+        let side = self.size_px as usize;
+        Strokes::of(&offsets(square, &self.ground()), [side; 2])
     }
 
-    /// Where each row and each column of the input lies in the square: the place of the row's first pixel,
+    /// Where each row and each column of a picture lies in the square: the place of the row's first pixel,
     /// and the column.
-    fn places(&self) -> [Vec<usize>; 2] {
+    fn places(&self, picture: &Picture) -> [Vec<usize>; 2] {
         let side = self.size_px as usize;
-        let [left, top, width, height] = self.original.place_in(self.size_px).map(|v| v as usize);
+        let [left, top, width, height] = picture.place_in(self.size_px).map(|v| v as usize);
         let along = |count: u32, start: usize, length: usize, stride: usize| -> Vec<usize> {
             let count = count as usize;
             let place = |at: usize| (start + at * length / count) * stride;
             (0..count).map(place).collect()
         };
         [
-            along(self.original.height_px, top, height, side),
-            along(self.original.width_px, left, width, 1),
+            along(picture.height_px, top, height, side),
+            along(picture.width_px, left, width, 1),
         ]
     }
 
-    /// The largest distance from the ground within each pixel of the square: `[size_px, size_px]`, 0 to 255.
-    fn darkest(&self, ground: &[f32], [down, across]: &[Vec<usize>; 2]) -> Vec<f32> {
+    /// The largest distance from the ground of a picture within each pixel of the square:
+    /// `[size_px, size_px]`, 0 to 255.
+    fn darkest(&self, picture: &Picture, ground: &[f32]) -> Vec<f32> {
         let side = self.size_px as usize;
-        let rows = self.original.premultiplied.par_chunks(4 * across.len());
+        let [down, across] = self.places(picture);
+        let rows = picture.premultiplied.par_chunks(4 * across.len());
         let room = || vec![0.0; ground.len() * across.len()];
         let rows = rows.map_init(room, |seen, row| {
             self.channels.write(row, self.background, seen);
@@ -441,7 +465,7 @@ impl Framed {
         });
         let rows: Vec<Vec<f32>> = rows.collect();
         let mut darkest = vec![0.0_f32; side * side];
-        for (row, start) in rows.iter().zip(down) {
+        for (row, start) in rows.iter().zip(&down) {
             for (most, value) in darkest[*start..][..side].iter_mut().zip(row) {
                 *most = most.max(*value);
             }
@@ -504,7 +528,9 @@ impl Framed {
     /// `translated`: `[c, size_px, size_px]` in [-1, 1].
     pub fn laid_back(self, translated: &[f32], filter: Filter, rule: AlphaRule) -> Unframed {
         let (width_px, height_px) = (self.original.width_px, self.original.height_px);
-        let square = self.square();
+        let widened = self.widened();
+        let seen = widened.as_ref().unwrap_or(&self.original);
+        let square = self.square_of(seen);
         let mut change = translated.to_vec();
         self.rule_paper(&square, &mut change);
         let strokes = self.strokes(&square);
@@ -518,9 +544,9 @@ impl Framed {
         for (translated, seen) in change.iter_mut().zip(&square) {
             *translated -= seen;
         }
-        let (ground, places) = (self.ground(), self.places());
+        let (ground, places) = (self.ground(), self.places(&self.original));
         let inks = strokes.as_ref().map(|strokes| {
-            let darkest = self.darkest(&ground, &places);
+            let darkest = self.darkest(seen, &ground);
             strokes.lift(&mut change, &darkest)
         });
         let part = self.original.place_in(self.size_px);
@@ -622,17 +648,6 @@ impl Layers<'_> {
             ink.mixed(c, fill, distance(seen, &self.ground, j))
         })
     }
-}
-
-/// The largest distance of a channel from the ground, 0 to 255.
-///
-/// # Shapes
-/// `planes`: `[c, n]` in a range of 2; `ground`: `[c]`.
-fn distance(planes: &[f32], ground: &[f32], pixel: usize) -> f32 {
-    let plane = planes.len() / ground.len();
-    let channels = ground.iter().enumerate();
-    let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
-    127.5 * far.fold(0.0, f32::max)
 }
 
 /// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
@@ -828,6 +843,41 @@ mod tests {
         // The network's own differ.
         let drawn = laid(1, PaperRule::Redraw);
         assert_ne!(drawn(2, 4), drawn(13, 4));
+    }
+
+    #[test]
+    fn a_thin_pen_is_widened_for_the_network_and_comes_back_thin() {
+        const SIDE: u32 = 64;
+        // The outline of a square, 2 of 512 pixels wide, on white and on nothing.
+        let drawing = |paper: [u8; 4]| {
+            picture(512, 512, |x, y| {
+                let is_within = |rim: u32| {
+                    let place = 100 + rim..412 - rim;
+                    place.contains(&x) && place.contains(&y)
+                };
+                if is_within(0) && !is_within(2) {
+                    [0, 0, 200, 255]
+                } else {
+                    paper
+                }
+            })
+        };
+        for paper in [[255; 4], [0; 4]] {
+            let original = drawing(paper);
+            let framed = || Framed::new(original.clone(), SIDE, [255; 3], Channels::Rgb);
+            let square = framed().square();
+            // A pixel of the outline in the colour of its pen, and two that it does not reach.
+            let plane = (SIDE * SIDE) as usize;
+            let pixel =
+                |x: usize, y: usize| [0, 2].map(|c| to_byte(square[c * plane + y * 64 + x]));
+            let line = pixel(12, 30);
+            assert!(line[0] < 20 && line[1].abs_diff(200) < 10, "{line:?}");
+            assert_eq!([pixel(8, 30), pixel(17, 30)], [[255; 2]; 2]);
+            let same = framed().laid_back(&square, FILTER, AlphaRule::Auto);
+            assert_eq!(same.rgba, original.straight_rgba());
+            let faint = framed().with_paper(PaperRule::Redraw).square();
+            assert!(to_byte(faint[30 * 64 + 12]) > 150);
+        }
     }
 
     #[test]

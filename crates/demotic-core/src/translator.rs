@@ -14,7 +14,9 @@ use crate::phrase::{self, FLOOR, Memory, Recall};
 use crate::sample::{Fitted, Prior, sample};
 use crate::train::CheckpointInfo;
 use crate::train::run::{Which, trained};
-use crate::translate::{self, AlphaRule, CodeSource, Framed, style_codes, to_byte, translate_as};
+use crate::translate::{
+    self, AlphaRule, CodeSource, Framed, PaperRule, style_codes, to_byte, translate_as,
+};
 
 /// A trained generator on a device.
 ///
@@ -217,6 +219,7 @@ impl IntoStyle<'_> {
                 data.channels,
             )
             .fitted(data.fit)
+            .with_paper(PaperRule::of(&t.generator))
         };
         let framed: Vec<Framed> = pictures.iter().map(framed).collect();
         let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();

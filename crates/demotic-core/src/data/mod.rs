@@ -24,6 +24,7 @@ mod overlap;
 mod pairing;
 mod paper;
 mod passed_over;
+pub(crate) mod pen;
 mod picture;
 mod rasterised;
 mod sampler;

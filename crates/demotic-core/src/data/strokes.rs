@@ -23,6 +23,8 @@ pub(crate) struct Strokes {
     numbers: Vec<Option<usize>>,
     /// Pixels of strokes from their rims inwards, each with its neighbours that are nearer to the rim.
     inwards: Vec<(usize, Vec<usize>)>,
+    /// In pixels: their typical one.
+    width: f32,
 }
 
 /// What a translation makes of the ink of strokes.
@@ -61,7 +63,7 @@ impl Strokes {
         let mut ink: Vec<usize> = (0..area).filter(|pixel| darkness[*pixel] > INK).collect();
         ink.sort_by(|a, b| darkness[*b].total_cmp(&darkness[*a]));
         let mut is_taken: Vec<bool> = darkness.iter().map(|v| *v <= INK).collect();
-        let (mut each, mut numbers) = (Vec::new(), vec![None; area]);
+        let (mut each, mut numbers, mut rims) = (Vec::new(), vec![None; area], 0);
         for darkest in &ink {
             let (mut stroke, mut met) = (Vec::new(), vec![*darkest]);
             while let Some(pixel) = met.pop() {
@@ -82,6 +84,7 @@ impl Strokes {
                 numbers[*pixel] = Some(each.len());
             }
             each.push(stroke);
+            rims += rim;
         }
         let held: usize = each.iter().map(Vec::len).sum();
         if ink.is_empty() || 10 * held < 9 * ink.len() {
@@ -106,7 +109,19 @@ impl Strokes {
             darkness,
             numbers,
             inwards,
+            width: 2.0 * held.to_f32() / rims.to_f32(),
         })
+    }
+
+    /// Typical width in pixels: twice the strokes' pixels to a pixel of their rims; 2 where all of them are
+    /// rim.
+    pub(crate) fn width(&self) -> f32 {
+        self.width
+    }
+
+    /// Of each pixel.
+    pub(crate) fn darkness(&self) -> &[f32] {
+        &self.darkness
     }
 
     /// Gives each stroke one colour in a translation at the strokes' own scale.

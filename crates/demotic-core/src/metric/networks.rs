@@ -14,7 +14,7 @@ use crate::data::{Channels, Dataset, Picture, Split};
 use crate::model::{Discriminator, Generator};
 use crate::sample::{Fitted, Prior, sample};
 use crate::settings::Config;
-use crate::translate::{AlphaRule, Framed};
+use crate::translate::{AlphaRule, Framed, PaperRule};
 use crate::{recognize, translate};
 
 /// Why some discriminators are not asked for styles.
@@ -118,7 +118,7 @@ pub fn evaluate_at_size(
             height_px: size,
             premultiplied,
         };
-        Framed::new(picture, side_px, background, channels)
+        Framed::new(picture, side_px, background, channels).with_paper(PaperRule::of(generator))
     };
     let mut translator = |_: &[f32], items: &[usize], from: usize, to: usize| {
         let seen = items.iter().map(|&item| dataset.rgba(from, item));

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let data = &info.config.data;
     let side = data.size_px as usize;
     let paper = match args.paper {
-        PaperArg::Auto => PaperRule::Auto,
+        PaperArg::Auto => PaperRule::of(&generator),
         PaperArg::Redraw => PaperRule::Redraw,
     };
     let framed = |picture| {
@@ -130,7 +130,8 @@ fn code_source(
     Ok(match (&args.reference, args.style_seed) {
         (Some(path), _) => {
             let picture = Picture::open_or_draw(path, size_px)?;
-            CodeSource::Picture(framed(picture).square())
+            // It is seen as it is drawn.
+            CodeSource::Picture(framed(picture).with_paper(PaperRule::Redraw).square())
         }
         (None, Some(seed)) => CodeSource::Seed(seed),
         (None, None) => CodeSource::Typical,

@@ -18,7 +18,7 @@ use demotic_core::recognize::{self, Opinion};
 use demotic_core::settings::DiscriminatorConfig;
 use demotic_core::train::run::{Which, trained};
 use demotic_core::train::{Checkpoint, CheckpointInfo, latest_checkpoint};
-use demotic_core::translate::{self, AlphaRule, Framed, Unframed};
+use demotic_core::translate::{self, AlphaRule, Framed, PaperRule, Unframed};
 use image::ImageReader;
 use serde_json::{Value, json};
 
@@ -73,7 +73,9 @@ impl Model {
 
     fn framed(&self, picture: Picture) -> Framed {
         let data = &self.info.config.data;
-        Framed::new(picture, data.size_px, self.background, data.channels).fitted(data.fit)
+        Framed::new(picture, data.size_px, self.background, data.channels)
+            .fitted(data.fit)
+            .with_paper(PaperRule::of(&self.generator))
     }
 
     fn laid_back(&self, framed: Framed, translated: &[f32]) -> Unframed {
