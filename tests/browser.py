@@ -391,18 +391,16 @@ def served(folder):
 
 
 def as_translated(browser, binary, site, name):
-    """The page shows what `translate` makes of the board at the network's size, by the rules for a drawing's paper."""
-    square, styles = browser.value(
-        "(() => { const {size, styles} = JSON.parse(document.getElementById('about').textContent), small = document.createElement('canvas');"
-        " small.width = small.height = size; const pen = small.getContext('2d', {willReadFrequently: true}); pen.imageSmoothingQuality = 'high';"
-        " pen.drawImage(document.getElementById('board'), 0, 0, size, size); return [small.toDataURL('image/png').split(',')[1], styles] })()")
-    (site / "square.png").write_bytes(base64.b64decode(square))
+    """The page shows what `translate` makes of the board, at its size and by the rules for a drawing's paper."""
+    board, styles = browser.value(
+        "[document.getElementById('board').toDataURL('image/png').split(',')[1], JSON.parse(document.getElementById('about').textContent).styles]")
+    (site / "board.png").write_bytes(base64.b64decode(board))
     ruled = 0
     for style in ["openmoji", "twemoji", "noto"]:
         apart = {}
         for paper in ["auto", "redraw"]:
             file = f"{style}-{paper}.png"
-            subprocess.run([binary, "translate", "--to", style, "--paper", paper, "--device", "flex", "--out", file, "square.png"], cwd=site, check=True,
+            subprocess.run([binary, "translate", "--to", style, "--paper", paper, "--device", "flex", "--out", file, "--force", "board.png"], cwd=site, check=True,
                            stdout=subprocess.DEVNULL)
             apart[paper] = browser.value(
                 f"(async () => {{ const image = await createImageBitmap(await (await fetch('{file}')).blob()),"
@@ -432,6 +430,14 @@ def exported(browser, binary, runtime, out, folder):
             browser.wait(ready, "the example in every style")
             if scheme == "light":
                 as_translated(browser, binary, folder / "site", name)
+                # A pen that is too thin for the network is widened for it.
+                (folder / "thin.png").write_bytes(
+                    png(512, 512, lambda x, y: [0, 0, 160, 255] if abs(((x - 256) ** 2 + (y - 256) ** 2) ** .5 - 180) < 2 else [255] * 4))
+                before = browser.value(first)
+                node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
+                browser.call("DOM.setFileInputFiles", files=[str(folder / "thin.png")], nodeId=node["nodeId"])
+                browser.wait(f"{first} !== {json.dumps(before)}", "pictures of the thin pen")
+                as_translated(browser, binary, folder / "site", f"{name}, thin")
             before = browser.value(first)
             x, y, side, _ = browser.place("#board")
             for kind, share in [("mousePressed", .3), ("mouseMoved", .5), ("mouseMoved", .7), ("mouseReleased", .7)]:

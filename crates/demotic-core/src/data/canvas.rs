@@ -12,7 +12,7 @@ pub(crate) fn canvas(distances: &[f32], size: [usize; 2]) -> Vec<bool> {
 }
 
 /// A channel that is farther from the background than this is a mark, of 255: thin or faint ink, too.
-const MARK: f32 = 16.0;
+pub(crate) const MARK: f32 = 16.0;
 /// Of eight straight ways to the border, along rows, columns and diagonals, so many lie open beside a
 /// drawing: half of the picture or more does. Inside an outline with a gap it is one or two.
 const OPEN_WAYS: u8 = 3;

@@ -1,6 +1,6 @@
 //! The strokes of a drawing, and what a translation makes of their ink, apart from what lies beside them.
 
-use super::canvas::{INK, around, neighbours};
+use super::canvas::{INK, MARK, around, neighbours};
 use crate::number::Real;
 
 /// Most that a channel of two inks of equal darkness differs by, as a share of it, where they are alike. A
@@ -21,7 +21,8 @@ pub(crate) struct Strokes {
     darkness: Vec<f32>,
     /// The stroke that a pixel belongs to; without ink, that of the darkest pixel beside it.
     numbers: Vec<Option<usize>>,
-    /// Pixels of strokes from their rims inwards, each with its neighbours that are nearer to the rim.
+    /// Pixels of strokes and of their faint edges from their rims inwards, each with its neighbours that are
+    /// nearer to the rim.
     inwards: Vec<(usize, Vec<usize>)>,
     /// In pixels: their typical one.
     width: f32,
@@ -90,7 +91,6 @@ impl Strokes {
         if ink.is_empty() || 10 * held < 9 * ink.len() {
             return None;
         }
-        let inwards = inwards(&numbers, size);
         let beside = |pixel: usize| {
             let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
             let darkest = inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]));
@@ -103,7 +103,10 @@ impl Strokes {
                 beside(pixel)
             }
         });
-        let numbers = with_paper.collect();
+        let numbers: Vec<Option<usize>> = with_paper.collect();
+        let marked = numbers.iter().zip(&darkness);
+        let marked = marked.map(|(number, darkness)| number.filter(|_| *darkness > MARK));
+        let inwards = inwards(&marked.collect::<Vec<_>>(), size);
         Some(Self {
             each,
             darkness,
@@ -155,11 +158,11 @@ impl Strokes {
             each,
         };
         for (pixel, outer) in &self.inwards {
-            // A pixel that is less than half covered still shows what lies there.
-            let share = inks
-                .at(*pixel)
-                .map_or(0.0, |ink| ink.share(self.darkness[*pixel]));
-            let rest = (1.0 - 2.0 * share).max(0.0);
+            // Ink that covers less than half of a pixel still shows what lies there; of its faint edge the
+            // network is not sure.
+            let darkness = self.darkness[*pixel];
+            let ink = inks.at(*pixel).filter(|_| darkness > INK);
+            let rest = ink.map_or(0.0, |ink| (1.0 - 2.0 * ink.share(darkness)).max(0.0));
             for plane in change.chunks_exact_mut(self.darkness.len()) {
                 let near: f32 = outer.iter().map(|at| plane[*at]).sum();
                 let near = near / outer.len().to_f32();
@@ -257,13 +260,15 @@ fn mean_of_middle(mut values: Vec<(f64, f64)>) -> f64 {
 mod tests {
     use super::*;
 
-    /// `#` is black ink, `+` half covered by it, `r` red, the rest paper: `[3, rows, columns]`, less white.
+    /// `#` is black ink, `+` half covered by it, `.` its faint edge, `r` red, the rest paper:
+    /// `[3, rows, columns]`, less white.
     fn offsets(rows: &[&str]) -> (Vec<f32>, [usize; 2]) {
         let letters = || rows.iter().flat_map(|row| row.bytes());
         let plane = |is_red: bool| {
             letters().map(move |letter| match letter {
                 b'#' => -255.0,
                 b'+' => -128.0,
+                b'.' => -40.0,
                 b'r' if !is_red => -255.0,
                 _ => 0.0,
             })
@@ -365,6 +370,31 @@ mod tests {
             [(7, 1), (7, 2), (7, 5)].map(|(x, y)| mixed(x, y))
         );
         assert_eq!(here(0, 6), 0.0);
+    }
+
+    #[test]
+    fn what_the_network_paints_at_a_faint_edge_does_not_stay() {
+        let rows = [
+            "            ",
+            " .......... ",
+            " ########## ",
+            " ########## ",
+            " .......... ",
+            "            ",
+        ];
+        let (offsets, size) = offsets(&rows);
+        let strokes = Strokes::of(&offsets, size).expect("a drawing");
+        // A fill below the line, and soot at its edges.
+        let value = |at: usize| match at / 12 % 6 {
+            1 | 4 => -1.5,
+            5 => 0.4,
+            _ => 0.0,
+        };
+        let mut change: Vec<f32> = (0..3 * 72).map(value).collect();
+        strokes.lift(&mut change, &strokes.darkness);
+        let along = |y: usize| [change[12 * y + 3], change[12 * y + 8]];
+        assert_eq!([along(1), along(4)], [[0.0; 2], [0.4; 2]]);
+        assert_eq!([along(2), along(3)], [[0.0; 2], [0.4; 2]]);
     }
 
     #[test]

@@ -107,14 +107,22 @@ fn page(
     let background = data
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
+    let network = &info.config.generator;
+    let filter = (network.filter == FilterKind::On).then(|| {
+        json!({
+            "reach": network.filter_reach,
+            "edge": network.filter_edge,
+            "edge_fake": network.filter_edge_fake,
+        })
+    });
     let about = json!({
         "styles": info.styles,
         "size": data.size_px,
         "planes": data.channels.count(),
         "background": background,
         "fit": data.fit.name(),
-        // Whether `translate` lays down its rules for a drawing's paper.
-        "paper": info.config.generator.filter == FilterKind::On,
+        // Where there is one, `translate` lays its changes into the picture, by its rules for a drawing's paper.
+        "filter": filter,
         "licence": terms.licence,
         "pictures": terms.pictures,
     });

@@ -165,7 +165,7 @@ fn a_page_for_the_browser_is_written_with_the_runtime_beside_it() {
         "{page}"
     );
     // Its weights keep the input's shapes, so the rules for a drawing's paper are laid down.
-    assert!(page.contains(r#""paper":true"#), "{page}");
+    assert!(page.contains(r#""filter":{"edge":"#), "{page}");
     for outside in ["http:", "https:", "ABOUT"] {
         assert!(!page.contains(outside), "`{outside}` is in the page");
     }
