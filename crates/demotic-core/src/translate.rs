@@ -272,8 +272,11 @@ impl Unframed {
 }
 
 /// Least difference from the background, of 255, that counts as paint, as
-/// `evaluate --drawings` has it; from twice that on, it is opaque.
+/// `evaluate --drawings` has it.
 const PAINT: u32 = 24;
+/// Least one that [`AlphaRule::Redraw`] shows where the input is transparent, a pale fill, too; from twice
+/// that on, it is opaque.
+const SHOWN: u32 = 12;
 
 impl Framed {
     /// Takes a picture for a square of `size_px` on a background, for a generator of these channels.
@@ -650,22 +653,26 @@ impl Layers<'_> {
     }
 }
 
+/// The largest difference of a channel from the background.
+fn difference(generated: [u8; 3], background: [u8; 3]) -> u32 {
+    let channels = generated.into_iter().zip(background);
+    let differences = channels.map(|(generated, background)| generated.abs_diff(background));
+    differences.max().map_or(0, u32::from)
+}
+
 /// How much a translation paints at a pixel, 0 to 255: its difference from the background, beyond what passes
 /// for none; never less than what it takes to show that difference.
 fn paint(generated: [u8; 3], background: [u8; 3]) -> u32 {
-    let difference = (0..3)
-        .map(|c| u32::from(generated[c].abs_diff(background[c])))
-        .max()
-        .unwrap_or(0);
-    match difference.saturating_sub(PAINT) {
+    let difference = difference(generated, background);
+    match difference.saturating_sub(SHOWN) {
         0 => 0,
-        beyond => (beyond * 255 / PAINT).clamp(difference, 255),
+        beyond => (beyond * 255 / SHOWN).clamp(difference, 255),
     }
 }
 
 /// Whether the input's own alpha would hide what the translation paints.
 fn is_hidden(generated: [u8; 3], alpha: u8, background: [u8; 3]) -> bool {
-    alpha < 64 && paint(generated, background) > 0
+    alpha < 64 && difference(generated, background) > PAINT
 }
 
 /// A pixel that was generated on the background, with the transparency that a rule gives it, colour not
@@ -999,8 +1006,15 @@ mod tests {
             .collect();
         let pale = framed.back(&pale, AlphaRule::Auto);
         assert_eq!(pale.hidden_share, 0.0);
-        assert_eq!(pale.rgba[4 * (2 * 8 + 4)..][..3], [255, 255, 190]);
-        assert_eq!(alpha(&pale, 4, 2), 148);
+        assert_eq!(pale.rgba[4 * (2 * 8 + 4)..][..4], [255, 255, 217, 255]);
+        // One of 18 is hidden by the rule for both, not where it is asked for.
+        let paler: Vec<f32> = painted
+            .iter()
+            .map(|v| if *v < 0.0 { 0.86 } else { *v })
+            .collect();
+        assert_eq!(alpha(&framed.back(&paler, AlphaRule::Auto), 4, 2), 0);
+        let shown = framed.back(&paler, AlphaRule::Redraw);
+        assert_eq!(shown.rgba[4 * (2 * 8 + 4)..][..4], [255, 255, 219, 127]);
         let nothing = framed.back(&vec![1.0; 192], AlphaRule::Auto);
         assert_eq!((alpha(&nothing, 4, 2), nothing.hidden_share), (0, 0.0));
         let opaque = Framed::new(
