@@ -51,6 +51,7 @@ pub use drawing::PICTURE_ENDINGS;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
 pub use lettering::{Lettering, has_letters, lettering};
 pub use options::DatasetOptions;
+pub use paper::Ground;
 pub use passed_over::{Leftovers, PassedOver};
 pub(crate) use picture::{BRIGHTNESS, MAX_PICTURE_PIXELS, multiplied};
 pub use picture::{Picture, signed_png};

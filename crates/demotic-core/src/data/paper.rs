@@ -19,7 +19,69 @@ const INK_MAX: f32 = 0.75;
 /// How far from ink towards paper a pixel is still ink: strokes have grain, too.
 const STROKE: f32 = 0.35;
 
+/// What a line drawing stands on, where that is no white paper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// Plain and dark, under light lines.
+    Dark,
+    /// Paper that is not white, or not under much light.
+    Dim,
+}
+
+/// Most brightness of a dark ground, and least of light ink on it.
+const DARK: [f32; 2] = [64.0, 160.0];
+/// Brightness of paper in a photograph.
+const DIM: std::ops::RangeInclusive<f32> = 140.0..=245.0;
+/// Largest distance of a channel from red of what counts as grey.
+const GREY: u8 = 60;
+/// Shares of the pixels that lines are.
+const LINES: std::ops::RangeInclusive<f32> = 0.002..=0.35;
+/// Least share of pixels, at the border or in all, that are as is said.
+const MOST: f32 = 0.9;
+
 impl Picture {
+    /// What the lines of a drawing stand on, by the picture's border, where that is no white paper; `None`
+    /// for what is no line drawing, as far as brightness tells.
+    pub fn ground(&self) -> Option<Ground> {
+        let [width, height] = [self.width_px, self.height_px].map(|v| v as usize);
+        let pixels = self.premultiplied.as_chunks::<4>().0;
+        let value = |pixel: [u8; 4]| {
+            let channels = [0, 1, 2].map(|c| f32::from(on_white(pixel, c)));
+            channels.iter().sum::<f32>() / 3.0
+        };
+        let is_grey = |pixel: [u8; 4]| {
+            let channels = [0, 1, 2].map(|c| on_white(pixel, c));
+            let far = channels.map(|channel| channel.abs_diff(channels[0]));
+            far.into_iter().max().is_none_or(|far| far <= GREY)
+        };
+        let is_edge = |at: &usize| {
+            let (x, y) = (at % width, at / width);
+            x == 0 || y == 0 || x + 1 == width || y + 1 == height
+        };
+        let edge = (0..pixels.len()).filter(is_edge);
+        let edge: Vec<f32> = edge.map(|at| value(pixels[at])).collect();
+        let mean = edge.iter().sum::<f32>() / edge.len().to_f32();
+        let share = |count: usize, of: usize| count.to_f32() / of.to_f32();
+        let of_all = |is: &(dyn Fn([u8; 4]) -> bool + Sync)| {
+            let found = pixels.par_iter().filter(|pixel| is(**pixel));
+            share(found.count(), pixels.len())
+        };
+        let [darkest, lightest] = DARK;
+        let is_plain = |value: f32| (value - mean).abs() <= darkest / 2.0;
+        let plain = edge.iter().filter(|value| is_plain(**value)).count();
+        if mean <= darkest
+            && share(plain, edge.len()) >= MOST
+            && LINES.contains(&of_all(&|pixel| value(pixel) >= lightest))
+            && of_all(&|pixel| is_plain(value(pixel)) || value(pixel) >= lightest) >= MOST
+        {
+            return Some(Ground::Dark);
+        }
+        let is_dim = DIM.contains(&mean)
+            && of_all(&is_grey) >= MOST
+            && LINES.contains(&of_all(&|pixel| value(pixel) < INK_MAX * mean));
+        is_dim.then_some(Ground::Dim)
+    }
+
     /// The picture with its paper white and its strokes black: every pixel divided by the colour of the paper
     /// around it, which may be shaded, and spread from ink to paper over the full range; where ink ends is
     /// found by Otsu's threshold (1979). For line drawings: a large dark area is taken for paper.
@@ -197,6 +259,7 @@ mod tests {
             height_px: height,
             premultiplied: (0..width * height).flat_map(value).collect(),
         };
+        assert_eq!(photo.ground(), Some(Ground::Dim));
         let clean = photo.with_white_paper();
         assert_eq!((clean.width_px, clean.height_px), (width, height));
         let (mut paper, mut ink) = (Vec::new(), Vec::new());
@@ -235,11 +298,24 @@ mod tests {
             ..photo
         };
         assert_eq!(drawn.with_white_paper(), drawn);
+        assert_eq!(drawn.ground(), None);
+        let inverted = Picture {
+            premultiplied: drawn
+                .premultiplied
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .flat_map(|[v, ..]| [255 - v, 255 - v, 255 - v, 255])
+                .collect(),
+            ..drawn
+        };
+        assert_eq!(inverted.ground(), Some(Ground::Dark));
         let dot = Picture {
             width_px: 1,
             height_px: 1,
             premultiplied: vec![0; 4],
         };
         assert_eq!(dot.with_white_paper().premultiplied, [255; 4]);
+        assert_eq!(dot.ground(), None);
     }
 }

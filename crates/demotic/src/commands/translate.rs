@@ -1,12 +1,12 @@
 //! `demotic translate`: pictures and folders of pictures through a trained run.
 
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::data::{Channels, DataError, Picture};
+use demotic_core::data::{Channels, DataError, Ground, Picture};
 use demotic_core::device;
 use demotic_core::files::write_whole;
 use demotic_core::train::run::trained;
@@ -60,20 +60,16 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
 
     let started = Instant::now();
     let bar = progress_bar(jobs.len());
-    let open = |job: &Job| -> Result<Picture, DataError> {
-        let picture = open_sized(job, args.size_px, data.size_px)?;
-        Ok(if args.white_paper {
-            picture.with_white_paper()
-        } else {
-            picture
-        })
-    };
+    let open = |job: &Job| open(job, args, data.size_px);
     let rule = rule(args.alpha);
-    let (mut done, mut hidden, mut problems) = (0, 0, Vec::new());
+    let (mut done, mut hidden, mut problems, mut grounds) = (0, 0, Vec::new(), Vec::new());
     let mut queue = jobs.iter().peekable();
     while queue.peek().is_some() {
         let (opened, failed) = inputs::open_some(&mut queue, open);
         problems.extend(failed);
+        if paper == PaperRule::Auto && background == [255; 3] && !args.white_paper {
+            grounds.extend(opened.iter().filter_map(|(_, picture)| picture.ground()));
+        }
         let held: Vec<(&Job, Framed)> = opened
             .into_iter()
             .map(|(job, picture)| (job, framed(picture)))
@@ -118,7 +114,29 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     }
     lines.push(String::new());
     show(&lines.join("\n"))?;
-    inputs::settle(problems, jobs.len(), "translated")
+    inputs::settle(problems, jobs.len(), "translated")?;
+    tell(&grounds);
+    Ok(())
+}
+
+/// Says on standard error what would help drawings that do not stand on white.
+fn tell(grounds: &[Ground]) {
+    for (ground, words) in [
+        (
+            Ground::Dark,
+            "light lines on a dark ground; the weights know drawings on white: invert the picture",
+        ),
+        (
+            Ground::Dim,
+            "lines on paper that is not white; where it is a photographed drawing, --white-paper makes it so",
+        ),
+    ] {
+        let count = grounds.iter().filter(|other| **other == ground).count();
+        if count > 0 {
+            // A hint that cannot be written is no error.
+            let _ = writeln!(std::io::stderr(), "note: of {count} pictures: {words}");
+        }
+    }
 }
 
 /// Where the style code comes from: a picture of the style, a seed, or the style's own.
@@ -138,15 +156,17 @@ fn code_source(
     })
 }
 
-/// A picture at its own size, or with a longer side of `longer_px`; a drawing has at least the run's.
-fn open_sized(job: &Job, longer_px: Option<u32>, run_px: u32) -> Result<Picture, DataError> {
-    let picture = Picture::open_or_draw(&job.input, longer_px.unwrap_or(run_px))?;
-    Ok(match longer_px {
-        Some(longer_px) => {
-            let [_, _, width, height] = picture.place_in(longer_px);
-            picture.resized(width, height)
-        }
-        None => picture,
+/// A picture at its own size, or with a longer side of `--size-px`; a drawing has at least the run's.
+fn open(job: &Job, args: &TranslateArgs, run_px: u32) -> Result<Picture, DataError> {
+    let mut picture = Picture::open_or_draw(&job.input, args.size_px.unwrap_or(run_px))?;
+    if let Some(longer_px) = args.size_px {
+        let [_, _, width, height] = picture.place_in(longer_px);
+        picture = picture.resized(width, height);
+    }
+    Ok(if args.white_paper {
+        picture.with_white_paper()
+    } else {
+        picture
     })
 }
 
