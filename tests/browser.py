@@ -436,7 +436,7 @@ def exported(browser, binary, runtime, out, folder):
                 before = browser.value(first)
                 node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
                 browser.call("DOM.setFileInputFiles", files=[str(folder / "thin.png")], nodeId=node["nodeId"])
-                browser.wait(f"{first} !== {json.dumps(before)}", "pictures of the thin pen")
+                browser.wait(f"{first} !== {json.dumps(before)} && {ready}", "pictures of the thin pen")
                 as_translated(browser, binary, folder / "site", f"{name}, thin")
             before = browser.value(first)
             x, y, side, _ = browser.place("#board")
