@@ -831,6 +831,29 @@ mod tests {
     }
 
     #[test]
+    fn a_stroke_that_the_square_continues_beside_the_picture_has_the_edges_of_its_own() {
+        // A black line with half covered edges from the upper to the lower side of a wide picture: above and
+        // below it the square has its mirror image.
+        let line = |x: u32| match x {
+            30..34 => [0, 0, 0, 255],
+            29 | 34 => [128, 128, 128, 255],
+            _ => [255; 4],
+        };
+        let framed = Framed::new(picture(64, 16, |x, _| line(x)), 32, [255; 3], Channels::Rgb);
+        let framed = framed.fitted(Fit::Mirror);
+        let mut square = framed.square();
+        for (at, value) in square.iter_mut().enumerate() {
+            if at < 32 * 32 && (15..17).contains(&(at % 32)) {
+                *value += 0.8;
+            }
+        }
+        let laid = framed.laid_back(&square, FILTER, AlphaRule::Keep).rgba;
+        let red = |x: usize| laid[4 * (64 * 8 + x)];
+        assert_eq!([red(27), red(31)], [255, 102]);
+        assert!((165..200).contains(&red(29)), "{}", red(29));
+    }
+
+    #[test]
     fn strokes_of_a_photograph_and_of_a_picture_with_fills_stay_as_the_network_paints_them() {
         const SIDE: u32 = 32;
         let photograph = |x: u32, y: u32, _: u32| [3 * x, 2 * y, x * y % 256].map(Whole::to_u8);

@@ -158,6 +158,14 @@ impl Strokes {
     /// alone. Of a line that covers less than half of its pixels the network has seen too little: its change
     /// counts less.
     fn ink(&self, stroke: &[usize], change: &[f32], darkest: &[f32]) -> Ink {
+        // What continues a picture beside it is none of the picture's pixels.
+        let within = stroke.iter().copied();
+        let within: Vec<usize> = within.filter(|pixel| darkest[*pixel] > 0.0).collect();
+        let stroke = if within.is_empty() {
+            stroke
+        } else {
+            &within[..]
+        };
         let weight = |pixel: usize| f64::from(self.darkness[pixel]).powi(2);
         let all: f64 = stroke.iter().map(|pixel| weight(*pixel)).sum();
         let mean = |of: &[f32]| {
