@@ -614,13 +614,10 @@ impl Layers<'_> {
     fn at(&self, seen: &[f32], i: usize, c: usize, j: usize) -> f32 {
         let [down, across] = &self.places;
         let fill = self.fills.at(self.ground.len(), i, c, j);
-        let ink = self
-            .inks
-            .as_ref()
-            .and_then(|inks| inks.at(down[i] + across[j]));
-        ink.map_or(fill, |ink| {
-            ink.mixed(c, fill, distance(seen, &self.ground, j))
-        })
+        let darkness = || distance(seen, &self.ground, j);
+        let inks = self.inks.as_ref();
+        inks.and_then(|inks| inks.mixed(down[i] + across[j], c, fill, darkness))
+            .unwrap_or(fill)
     }
 }
 
