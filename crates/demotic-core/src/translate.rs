@@ -614,13 +614,10 @@ impl Layers<'_> {
     fn at(&self, seen: &[f32], i: usize, c: usize, j: usize) -> f32 {
         let [down, across] = &self.places;
         let fill = self.fills.at(self.ground.len(), i, c, j);
-        let ink = self
-            .inks
-            .as_ref()
-            .and_then(|inks| inks.at(down[i] + across[j]));
-        ink.map_or(fill, |ink| {
-            ink.mixed(c, fill, distance(seen, &self.ground, j))
-        })
+        let darkness = || distance(seen, &self.ground, j);
+        let inks = self.inks.as_ref();
+        inks.and_then(|inks| inks.mixed(down[i] + across[j], c, fill, darkness))
+            .unwrap_or(fill)
     }
 }
 
@@ -828,6 +825,29 @@ mod tests {
         // The network's own differ.
         let drawn = laid(1, PaperRule::Redraw);
         assert_ne!(drawn(2, 4), drawn(13, 4));
+    }
+
+    #[test]
+    fn a_stroke_that_the_square_continues_beside_the_picture_has_the_edges_of_its_own() {
+        // A black line with half covered edges from the upper to the lower side of a wide picture: above and
+        // below it the square has its mirror image.
+        let line = |x: u32| match x {
+            30..34 => [0, 0, 0, 255],
+            29 | 34 => [128, 128, 128, 255],
+            _ => [255; 4],
+        };
+        let framed = Framed::new(picture(64, 16, |x, _| line(x)), 32, [255; 3], Channels::Rgb);
+        let framed = framed.fitted(Fit::Mirror);
+        let mut square = framed.square();
+        for (at, value) in square.iter_mut().enumerate() {
+            if at < 32 * 32 && (15..17).contains(&(at % 32)) {
+                *value += 0.8;
+            }
+        }
+        let laid = framed.laid_back(&square, FILTER, AlphaRule::Keep).rgba;
+        let red = |x: usize| laid[4 * (64 * 8 + x)];
+        assert_eq!([red(27), red(31)], [255, 102]);
+        assert!((165..200).contains(&red(29)), "{}", red(29));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Strokes {
     each: Vec<Vec<usize>>,
     /// One a pixel.
     darkness: Vec<f32>,
+    /// How dark a pixel is without its ink, by tinted paper or a pale fill: no darker than what is no ink.
+    under: Vec<f32>,
     /// The stroke that a pixel belongs to; without ink, that of the darkest pixel beside it.
     numbers: Vec<Option<usize>>,
     /// Pixels of strokes from their rims inwards, each with its neighbours that are nearer to the rim.
@@ -27,12 +29,12 @@ pub(crate) struct Strokes {
 
 /// What a translation makes of the ink of strokes.
 pub(crate) struct Inks<'a> {
-    numbers: &'a [Option<usize>],
+    strokes: &'a Strokes,
     each: Vec<Ink>,
 }
 
 /// The ink of a stroke.
-pub(crate) struct Ink {
+struct Ink {
     /// Of each channel, in a range of 2.
     change: Vec<f32>,
     /// Darkness of a pixel that it covers.
@@ -57,22 +59,40 @@ impl Strokes {
             let mut pairs = channels(pixel).zip(channels(darkest));
             pairs.all(|(a, b)| (a * most - b * own).abs() <= ALIKE * own * most)
         };
+        let inked_beside = |pixel: usize, numbers: &[Option<usize>]| {
+            let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
+            inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]))
+        };
         // The darkest first: they have a stroke's ink unmixed.
         let mut ink: Vec<usize> = (0..area).filter(|pixel| darkness[*pixel] > INK).collect();
         ink.sort_by(|a, b| darkness[*b].total_cmp(&darkness[*a]));
-        let mut is_taken: Vec<bool> = darkness.iter().map(|v| *v <= INK).collect();
-        let (mut each, mut numbers) = (Vec::new(), vec![None; area]);
-        for darkest in &ink {
-            let (mut stroke, mut met) = (Vec::new(), vec![*darkest]);
+        let mut is_taken = vec![false; area];
+        let (mut each, mut numbers) = (Vec::<Vec<usize>>::new(), vec![None::<usize>; area]);
+        for &darkest in &ink {
+            if is_taken[darkest] {
+                continue;
+            }
+            let most = darkness[darkest];
+            // Beside ink that is twice as dark it is an edge of that, mixed with paper or a fill of a hue.
+            let inked = inked_beside(darkest, &numbers).filter(|at| darkness[*at] >= 2.0 * most);
+            if let Some(number) = inked.and_then(|at| numbers[at]) {
+                is_taken[darkest] = true;
+                numbers[darkest] = Some(number);
+                each[number].push(darkest);
+                continue;
+            }
+            // A faint stroke does not end where it is somewhat fainter.
+            let least = INK.min(most / 2.0);
+            let (mut stroke, mut met) = (Vec::new(), vec![darkest]);
             while let Some(pixel) = met.pop() {
-                if is_taken[pixel] || !is_alike(pixel, *darkest) {
+                if is_taken[pixel] || darkness[pixel] <= least || !is_alike(pixel, darkest) {
                     continue;
                 }
                 is_taken[pixel] = true;
                 stroke.push(pixel);
                 met.extend(around(pixel, size));
             }
-            let is_rim = |pixel: &&usize| neighbours(**pixel, size).any(|at| darkness[at] <= INK);
+            let is_rim = |pixel: &&usize| neighbours(**pixel, size).any(|at| darkness[at] <= least);
             // A stroke has two rims: twice its pixels to a pixel of them is its width.
             let rim = stroke.iter().filter(is_rim).count();
             if rim == 0 || 2 * stroke.len() * WIDEST > rim * size[0].max(size[1]) {
@@ -83,27 +103,22 @@ impl Strokes {
             }
             each.push(stroke);
         }
-        let held: usize = each.iter().map(Vec::len).sum();
-        if ink.is_empty() || 10 * held < 9 * ink.len() {
+        let loose = ink.iter().filter(|pixel| numbers[**pixel].is_none());
+        if ink.is_empty() || 10 * loose.count() > ink.len() {
             return None;
         }
         let inwards = inwards(&numbers, size);
-        let beside = |pixel: usize| {
-            let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
-            let darkest = inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]));
-            darkest.and_then(|at| numbers[at])
-        };
-        let with_paper = darkness.iter().enumerate().map(|(pixel, darkness)| {
-            if *darkness > INK {
-                numbers[pixel]
-            } else {
-                beside(pixel)
-            }
+        let under = under(&darkness, &numbers, &inwards, size);
+        let with_paper = (0..area).map(|pixel| {
+            let is_paper = numbers[pixel].is_none() && darkness[pixel] <= INK;
+            let beside = is_paper.then(|| inked_beside(pixel, &numbers)).flatten();
+            numbers[beside.unwrap_or(pixel)]
         });
         let numbers = with_paper.collect();
         Some(Self {
             each,
             darkness,
+            under,
             numbers,
             inwards,
         })
@@ -120,8 +135,8 @@ impl Strokes {
         let area = self.darkness.len();
         for (at, translated) in translated.iter_mut().enumerate() {
             let (c, pixel) = (at / area, at % area);
-            if let Some(ink) = inks.at(pixel) {
-                *translated = square[at] + ink.mixed(c, change[at], self.darkness[pixel]);
+            if let Some(mixed) = inks.mixed(pixel, c, change[at], || self.darkness[pixel]) {
+                *translated = square[at] + mixed;
             }
         }
     }
@@ -131,23 +146,22 @@ impl Strokes {
     ///
     /// # Shapes
     /// `change`: `[c, height, width]` in a range of 2; `darkest`: `[height, width]`, the most darkness within
-    /// each pixel, where the picture itself is larger.
+    /// each pixel, where the picture itself is larger; 0 beside it.
     pub(crate) fn lift(&self, change: &mut [f32], darkest: &[f32]) -> Inks<'_> {
         let inks = self.each.iter();
         let each: Vec<Ink> = inks.map(|ink| self.ink(ink, change, darkest)).collect();
         let inks = Inks {
-            numbers: &self.numbers,
+            strokes: self,
             each,
         };
         for (pixel, outer) in &self.inwards {
             // A pixel that is less than half covered still shows what lies there.
             let share = inks
-                .at(*pixel)
-                .map_or(0.0, |ink| ink.share(self.darkness[*pixel]));
+                .cover(*pixel, || self.darkness[*pixel])
+                .map_or(0.0, |(_, share)| share);
             let rest = (1.0 - 2.0 * share).max(0.0);
             for plane in change.chunks_exact_mut(self.darkness.len()) {
-                let near: f32 = outer.iter().map(|at| plane[*at]).sum();
-                let near = near / outer.len().to_f32();
+                let near = mean_at(plane, outer);
                 plane[*pixel] = near + (plane[*pixel] - near) * rest;
             }
         }
@@ -158,6 +172,14 @@ impl Strokes {
     /// alone. Of a line that covers less than half of its pixels the network has seen too little: its change
     /// counts less.
     fn ink(&self, stroke: &[usize], change: &[f32], darkest: &[f32]) -> Ink {
+        // What continues a picture beside it is none of the picture's pixels.
+        let within = stroke.iter().copied();
+        let within: Vec<usize> = within.filter(|pixel| darkest[*pixel] > 0.0).collect();
+        let stroke = if within.is_empty() {
+            stroke
+        } else {
+            &within[..]
+        };
         let weight = |pixel: usize| f64::from(self.darkness[pixel]).powi(2);
         let all: f64 = stroke.iter().map(|pixel| weight(*pixel)).sum();
         let mean = |of: &[f32]| {
@@ -181,23 +203,55 @@ impl Strokes {
 }
 
 impl Inks<'_> {
-    /// That of the stroke which a pixel belongs to or lies beside.
-    pub(crate) fn at(&self, pixel: usize) -> Option<&Ink> {
-        self.numbers[pixel].map(|number| &self.each[number])
+    /// The ink that a pixel has or lies beside, and how much of the pixel, or of a part that is so dark, it
+    /// covers: 0 to 1.
+    fn cover(&self, pixel: usize, darkness: impl FnOnce() -> f32) -> Option<(&Ink, f32)> {
+        let ink = &self.each[self.strokes.numbers[pixel]?];
+        let under = self.strokes.under[pixel];
+        // Faint ink may be hardly darker than what it lies on.
+        let whole = (ink.darkness - under).max(1.0);
+        Some((ink, ((darkness() - under) / whole).clamp(0.0, 1.0)))
+    }
+
+    /// The change of a channel of a pixel, or of a part of it: the ink's, as far as it covers that, else that
+    /// of the fill. `None` far from ink.
+    pub(crate) fn mixed(
+        &self,
+        pixel: usize,
+        c: usize,
+        fill: f32,
+        darkness: impl FnOnce() -> f32,
+    ) -> Option<f32> {
+        let (ink, share) = self.cover(pixel, darkness)?;
+        Some(ink.change[c] * share + fill * (1.0 - share))
     }
 }
 
-impl Ink {
-    /// How much of a pixel of some darkness it covers: 0 to 1.
-    fn share(&self, darkness: f32) -> f32 {
-        (darkness / self.darkness).min(1.0)
+/// How dark each pixel is without its ink; `inwards` as [`Strokes`] has it.
+fn under(
+    darkness: &[f32],
+    numbers: &[Option<usize>],
+    inwards: &[(usize, Vec<usize>)],
+    size: [usize; 2],
+) -> Vec<f32> {
+    // Beside ink there is ink in a pixel, too, and none in the faintest one around it.
+    let faintest = (0..darkness.len()).map(|pixel| {
+        let open = around(pixel, size).filter(|at| numbers[*at].is_none());
+        open.fold(darkness[pixel].min(INK), |least, at| {
+            least.min(darkness[at])
+        })
+    });
+    let mut under: Vec<f32> = faintest.collect();
+    for (pixel, outer) in inwards {
+        under[*pixel] = mean_at(&under, outer);
     }
+    under
+}
 
-    /// The change of a channel of a pixel: the ink's, as far as it covers the pixel, else that of the fill.
-    pub(crate) fn mixed(&self, c: usize, fill: f32, darkness: f32) -> f32 {
-        let share = self.share(darkness);
-        self.change[c] * share + fill * (1.0 - share)
-    }
+/// The mean of some of a plane's values.
+fn mean_at(plane: &[f32], pixels: &[usize]) -> f32 {
+    let sum: f32 = pixels.iter().map(|at| plane[*at]).sum();
+    sum / pixels.len().to_f32()
 }
 
 /// Pixels that have a number from their rims inwards, each with its neighbours that are nearer to the rim.
@@ -242,18 +296,24 @@ fn mean_of_middle(mut values: Vec<(f64, f64)>) -> f64 {
 mod tests {
     use super::*;
 
-    /// `#` is black ink, `+` half covered by it, `r` red, the rest paper: `[3, rows, columns]`, less white.
+    /// `#` is black ink, `+` half covered by it, `r` red, `f` faint and `g` fainter, `y` yellow paper and `e`
+    /// an edge of black on that, the rest paper: `[3, rows, columns]`, less white.
     fn offsets(rows: &[&str]) -> (Vec<f32>, [usize; 2]) {
         let letters = || rows.iter().flat_map(|row| row.bytes());
-        let plane = |is_red: bool| {
+        let plane = |c: usize| {
             letters().map(move |letter| match letter {
                 b'#' => -255.0,
                 b'+' => -128.0,
-                b'r' if !is_red => -255.0,
+                b'r' if c > 0 => -255.0,
+                b'f' => -60.0,
+                b'g' => -40.0,
+                b'y' if c == 2 => -40.0,
+                b'e' if c == 2 => -105.0,
+                b'e' => -75.0,
                 _ => 0.0,
             })
         };
-        let planes = [true, false, false].map(plane).into_iter().flatten();
+        let planes = [0, 1, 2].map(plane).into_iter().flatten();
         (planes.collect(), [rows[0].len(), rows.len()])
     }
 
@@ -325,9 +385,7 @@ mod tests {
         let inks = strokes.lift(&mut change, &strokes.darkness);
         let mixed = |x: usize, y: usize| {
             let pixel = size[0] * y + x;
-            let darkness = strokes.darkness[pixel];
-            inks.at(pixel)
-                .map(|ink| ink.mixed(0, change[pixel], darkness))
+            inks.mixed(pixel, 0, change[pixel], || strokes.darkness[pixel])
         };
         let core = mixed(1, 2).expect("a stroke");
         assert!((0.2..1.0).contains(&core), "{core}");
@@ -350,6 +408,47 @@ mod tests {
             [(7, 1), (7, 2), (7, 5)].map(|(x, y)| mixed(x, y))
         );
         assert_eq!(here(0, 6), 0.0);
+    }
+
+    #[test]
+    fn a_faint_stroke_is_one_where_it_is_fainter() {
+        let rows = ["                ", "  fggffgfggggf  ", "                "];
+        let found = strokes(&rows).expect("a drawing");
+        let lengths: Vec<usize> = found.each.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [12]);
+        // Faint pixels alone are none.
+        assert!(strokes(&["                ", "  gggggggggggg  "]).is_none());
+    }
+
+    #[test]
+    fn paper_with_a_hue_has_no_ink_and_its_edges_belong_to_the_stroke() {
+        let paper = "yyyyyyyyyyyyyyyy";
+        let rows = [
+            paper,
+            paper,
+            "yy############yy",
+            "yyeeeeeeeeeeeeyy",
+            paper,
+            paper,
+        ];
+        let found = strokes(&rows).expect("a drawing");
+        let lengths: Vec<usize> = found.each.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [24]);
+        let value = |at: usize| match at / 16 % 6 {
+            2 => 0.5,
+            3 => 0.2,
+            _ => 0.0,
+        };
+        let mut change: Vec<f32> = (0..3 * 6 * 16).map(value).collect();
+        let inks = found.lift(&mut change, &found.darkness);
+        let mixed = |y: usize| {
+            let pixel = 16 * y + 8;
+            inks.mixed(pixel, 0, change[pixel], || found.darkness[pixel])
+        };
+        assert_eq!([mixed(0), mixed(1), mixed(4)], [None, Some(0.0), Some(0.0)]);
+        assert_eq!(mixed(2), Some(0.5));
+        let edge = mixed(3).expect("an edge");
+        assert!((0.1..0.4).contains(&edge), "{edge}");
     }
 
     #[test]
