@@ -10,7 +10,7 @@ use crate::data::{CachePolicy, Dataset, Picture};
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::model::Generator;
-use crate::phrase::{self, FLOOR, Memory, Recall};
+use crate::phrase::{self, Memory, Recall};
 use crate::sample::{Fitted, Prior, sample};
 use crate::train::CheckpointInfo;
 use crate::train::run::{Which, trained};
@@ -192,8 +192,9 @@ impl IntoStyle<'_> {
         let t = self.translator;
         let (config, device) = (&t.info.config, &t.chosen.device);
         let table = phrase::load(&config.data.source)?;
-        let ranked = Recall::new(&table).rank(phrase);
-        let Some(best) = ranked.first().filter(|best| best.similarity >= FLOOR) else {
+        let recall = Recall::new(&table);
+        let (ranked, floor) = (recall.rank(phrase), recall.floor(phrase));
+        let Some(best) = ranked.first().filter(|best| best.similarity >= floor) else {
             return Ok(None);
         };
         let style = self.style as usize;

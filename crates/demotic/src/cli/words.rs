@@ -82,7 +82,8 @@ A picture is compared with the six drawings of each of 1,551 emoji, and with the
 phrases of the ideas that it resembles are printed, the most distinctive first, all `known`: they stand in a list. Where the run has learnt \
 words (`demotic learn-words`), phrases follow that its speaker makes up for the first idea, each `new`, scored by how real the text \
 discriminator takes its words for. \
-Pictures of other things than emoji get the phrases of what they resemble. The first call with a run looks at its pictures; what it saw is \
+Pictures of other things than emoji get the phrases of what they resemble; one that is of a single colour shows nothing, and the exit code \
+is 1. The first call with a run looks at its pictures; what it saw is \
 kept in the cache.
 
 Examples:
@@ -99,9 +100,9 @@ pub(crate) struct SayArgs {
     /// In this register alone
     #[arg(long, value_enum, value_name = "REGISTER")]
     pub(crate) register: Option<RegisterArg>,
-    /// Phrases per picture
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Phrases per picture; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// As JSON:
     /// [{"picture":..,"recalled":[..],
     /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
@@ -134,9 +135,9 @@ pub(crate) struct RephraseArgs {
     /// Language of the answer; without it, the phrase's own
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) lang: Option<LanguageArg>,
-    /// Answers a phrase
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Answers a phrase; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// Answer also where no idea is near
     #[arg(long)]
     pub(crate) anyway: bool,
