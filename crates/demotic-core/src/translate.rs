@@ -131,6 +131,33 @@ pub fn translate_as(
     })
 }
 
+/// Pictures at their own sizes, by one style code: each goes through the square that it is framed for, all
+/// of one size, and is laid back where the generator has a filter. They are made one by one, as they are
+/// taken.
+///
+/// # Shapes
+/// `code`: `[1, style_dims]`.
+pub fn translate_whole(
+    generator: &Generator,
+    device: &Device,
+    framed: Vec<Framed>,
+    code: &Tensor<2>,
+    rule: AlphaRule,
+) -> impl Iterator<Item = Unframed> + use<> {
+    let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();
+    let side = framed.first().map_or(1, |framed| framed.size_px) as usize;
+    let codes = code.clone().repeat_dim(0, framed.len());
+    let translated = translate_as(generator, device, &squares, side, &codes);
+    let (filter, len) = (generator.filter(), generator.channels() * side * side);
+    framed.into_iter().enumerate().map(move |(at, framed)| {
+        let translated = &translated[at * len..][..len];
+        match filter {
+            Some(filter) => framed.laid_back(translated, filter, rule),
+            None => framed.back(translated, rule),
+        }
+    })
+}
+
 /// Pictures encoded and decoded, each in the style of its number, without what `generator.filter` takes
 /// from the input.
 ///
@@ -255,6 +282,20 @@ impl Unframed {
     /// Whether more is hidden than by accident.
     pub fn is_hiding(&self) -> bool {
         self.hidden_share > HIDDEN_SHARE
+    }
+}
+
+impl From<Picture> for Unframed {
+    /// The picture as it is: nothing of it is generated, and nothing hidden.
+    fn from(picture: Picture) -> Self {
+        let rgba = picture.straight_rgba();
+        Self {
+            width_px: picture.width_px,
+            height_px: picture.height_px,
+            is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
+            rgba,
+            hidden_share: 0.0,
+        }
     }
 }
 

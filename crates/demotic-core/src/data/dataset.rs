@@ -10,6 +10,7 @@ use super::drawing::Drawing;
 use super::overlap;
 use super::pairing::{self, Look};
 use super::passed_over::PassedOver;
+use super::picture::is_plain;
 use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
@@ -664,16 +665,7 @@ impl Dataset {
 
     /// Whether all pixels of a picture show the same colour, within 2 of 255.
     fn is_flat(&self, style: usize, item: usize) -> bool {
-        let mut range = [[255_u32, 0]; 3];
-        for pixel in self.rgba(style, item).as_chunks::<4>().0 {
-            let uncovered = u32::from(255 - pixel[3]);
-            for (c, [low, high]) in range.iter_mut().enumerate() {
-                let shown =
-                    u32::from(pixel[c]) + (uncovered * u32::from(self.background[c]) + 127) / 255;
-                (*low, *high) = ((*low).min(shown), (*high).max(shown));
-            }
-        }
-        range.iter().all(|[low, high]| high - low <= 2)
+        is_plain(self.rgba(style, item), self.background, 2)
     }
 }
 

@@ -13,7 +13,7 @@ use super::DeviceArgs;
 Recall first, invent second, and say which. The phrase is compared with some 31,000 phrases of 1,551 emoji (names, tags, what people \
 say; English and Chinese) and with those of the run's own pictures, and, where the run has learnt words (`demotic learn-words`), by its phrase encoder; the idea \
 that fits best is drawn: a drawing of it in another \
-style is translated into the style asked for. That is of use where the style has no such drawing. `real` takes the style's own drawing \
+style is translated into the style asked for, at the drawing's own size. That is of use where the style has no such drawing. `real` takes the style's own drawing \
 where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
 
 What it draws is a known idea in another style: `nearest_l1` is the smallest difference to a training picture of the style \
@@ -50,9 +50,14 @@ pub(crate) struct DrawArgs {
     /// Ideas per phrase, the best first
     #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) count: u32,
-    /// PNG to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
+    /// PNG to write (for kaomoji, a text); several pictures become one sheet: six a row where each phrase has
+    /// one, under their phrases, else a row per phrase
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Longer side of each picture: drawings (SVG) are drawn and pictures resized to it first; without it, 256
+    /// for drawings that state less, a picture's own, and on a sheet 256 at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub(crate) size_px: Option<u32>,
     /// What is recalled as JSON, a line per phrase, to this file, or `-` for standard output
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
@@ -82,7 +87,8 @@ A picture is compared with the six drawings of each of 1,551 emoji, and with the
 phrases of the ideas that it resembles are printed, the most distinctive first, all `known`: they stand in a list. Where the run has learnt \
 words (`demotic learn-words`), phrases follow that its speaker makes up for the first idea, each `new`, scored by how real the text \
 discriminator takes its words for. \
-Pictures of other things than emoji get the phrases of what they resemble. The first call with a run looks at its pictures; what it saw is \
+Pictures of other things than emoji get the phrases of what they resemble; one that is of a single colour shows nothing, and the exit code \
+is 1. The first call with a run looks at its pictures; what it saw is \
 kept in the cache.
 
 Examples:
@@ -99,9 +105,9 @@ pub(crate) struct SayArgs {
     /// In this register alone
     #[arg(long, value_enum, value_name = "REGISTER")]
     pub(crate) register: Option<RegisterArg>,
-    /// Phrases per picture
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Phrases per picture; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// As JSON:
     /// [{"picture":..,"recalled":[..],
     /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
@@ -134,9 +140,9 @@ pub(crate) struct RephraseArgs {
     /// Language of the answer; without it, the phrase's own
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) lang: Option<LanguageArg>,
-    /// Answers a phrase
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Answers a phrase; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// Answer also where no idea is near
     #[arg(long)]
     pub(crate) anyway: bool,

@@ -16,6 +16,7 @@ mod doctor;
 mod draw;
 mod draw_kaomoji;
 mod draw_pictures;
+mod draw_sheet;
 mod evaluate;
 mod evaluate_drawings;
 mod evaluate_words;

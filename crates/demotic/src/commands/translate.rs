@@ -44,7 +44,6 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
-    let side = data.size_px as usize;
     let paper = match args.paper {
         PaperArg::Auto => PaperRule::Auto,
         PaperArg::Redraw => PaperRule::Redraw,
@@ -74,23 +73,12 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     while queue.peek().is_some() {
         let (opened, failed) = inputs::open_some(&mut queue, open);
         problems.extend(failed);
-        let held: Vec<(&Job, Framed)> = opened
+        let (taken, held): (Vec<&Job>, Vec<Framed>) = opened
             .into_iter()
             .map(|(job, picture)| (job, framed(picture)))
-            .collect();
-        let squares: Vec<f32> = held
-            .iter()
-            .flat_map(|(_, framed)| framed.square())
-            .collect();
-        let codes = code.clone().repeat_dim(0, held.len());
-        let translated =
-            translate::translate_as(&generator, &chosen.device, &squares, side, &codes);
-        let len = generator.channels() * side * side;
-        for ((job, framed), translated) in held.into_iter().zip(translated.chunks_exact(len)) {
-            let picture = match generator.filter() {
-                Some(filter) => framed.laid_back(translated, filter, rule),
-                None => framed.back(translated, rule),
-            };
+            .unzip();
+        let translated = translate::translate_whole(&generator, &chosen.device, held, &code, rule);
+        for (job, picture) in taken.into_iter().zip(translated) {
             hidden += usize::from(rule == AlphaRule::Keep && picture.is_hiding());
             write_whole(&job.output, &sheet::translation_png(&picture, &job.output)?)?;
             done += 1;
@@ -141,10 +129,7 @@ fn code_source(
 fn open_sized(job: &Job, longer_px: Option<u32>, run_px: u32) -> Result<Picture, DataError> {
     let picture = Picture::open_or_draw(&job.input, longer_px.unwrap_or(run_px))?;
     Ok(match longer_px {
-        Some(longer_px) => {
-            let [_, _, width, height] = picture.place_in(longer_px);
-            picture.resized(width, height)
-        }
+        Some(longer_px) => picture.with_longer_side(longer_px),
         None => picture,
     })
 }

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::phrase::{
-    self, FLOOR, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words,
-};
+use demotic_core::phrase::{self, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words};
 use demotic_core::train::run::{Which, config as config_of, trained};
 use serde::Serialize;
 
@@ -135,6 +133,8 @@ pub(super) struct Answer {
     pub(super) ranked: Vec<Recalled>,
     /// Whether the phrase stands in a list.
     pub(super) listed: bool,
+    /// Similarity from which on an idea is near enough.
+    floor: f32,
 }
 
 impl Answer {
@@ -144,6 +144,7 @@ impl Answer {
             phrase: phrase.to_owned(),
             ranked: learnt.map_or_else(|| recall.rank(phrase), |words| words.rank(recall, phrase)),
             listed: !recall.known(phrase).is_empty(),
+            floor: recall.floor(phrase),
         }
     }
 
@@ -151,7 +152,7 @@ impl Answer {
     pub(super) fn is_sure(&self) -> bool {
         self.ranked
             .iter()
-            .any(|recalled| recalled.similarity >= FLOOR)
+            .any(|recalled| recalled.similarity >= self.floor)
     }
 }
 
@@ -206,11 +207,12 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
                 |best| {
                     let idea = &table.ideas()[best.idea];
                     format!(
-                        "`{}` is not known; nearest is {}{} (similarity {:.2}, below {FLOOR}){way_out}",
+                        "`{}` is not known; nearest is {}{} (similarity {:.2}, below {}){way_out}",
                         answer.phrase,
                         idea.emoji().map_or_else(String::new, |emoji| format!("{emoji} ")),
                         idea.name,
-                        best.similarity
+                        best.similarity,
+                        answer.floor
                     )
                 },
             )

@@ -1238,6 +1238,11 @@ fn around_phrases() -> Vec<Case> {
             &["draw", "so tired", "--run", "run", "--style", "openmoji"],
         ),
         case(
+            "a size of what is not drawn",
+            vec![],
+            &["draw", "so tired", "--size-px", "64"],
+        ),
+        case(
             "a file of phrases that is not there",
             vec![],
             &["draw", "--file", "nowhere.txt"],
