@@ -180,7 +180,8 @@ pub(crate) struct TrainArgs {
     /// Print a JSON object per tick and event, as stats.jsonl has them, and the figures at the end
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
-    /// Read everything, print every setting and what would be trained, write nothing
+    /// Read everything, print what would be trained and what it takes, write nothing; with --explain, every
+    /// setting too, with --json one object
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
 }

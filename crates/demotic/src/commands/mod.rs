@@ -34,6 +34,7 @@ mod scored;
 mod serve;
 mod train;
 mod train_end;
+mod train_size;
 mod train_start;
 mod translate;
 mod words;
