@@ -11,8 +11,8 @@ pub(crate) use words::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use demotic_core::settings::Quality;
-use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::Which;
+use demotic_core::train::{BUILT_IN, built_in_styles};
 
 /// Learns how pictures are drawn in other styles, and translates yours.
 #[derive(Debug, Parser)]
@@ -32,6 +32,12 @@ Start here:
 Environment: NO_COLOR for no colours, COLUMNS for the width of tables where output is no terminal.
 
 Exit codes: 0 done, 1 failed, 2 usage, configuration or input, 130 interrupted (a checkpoint was saved).";
+
+/// Help of an option that names a style, with the styles of the weights in the program, as these know them.
+fn of_styles(what: &str) -> String {
+    let styles = built_in_styles().unwrap_or_default().join(", ");
+    format!("{what}. The weights in the program know {styles}; of a run, log.txt names them")
+}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -243,8 +249,7 @@ pub(crate) struct TranslateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
-    /// Style to translate into; the run's config.toml and log.txt name them
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to translate into"))]
     pub(crate) to: String,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
@@ -304,8 +309,7 @@ pub(crate) struct SampleArgs {
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
     pub(crate) checkpoint: Which,
-    /// Style to draw in; may be repeated; without it, all of the run
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in; may be repeated; without it, all of the run"))]
     pub(crate) style: Vec<String>,
     /// Pictures per style
     #[arg(short = 'n', long = "count", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]

@@ -200,6 +200,7 @@ impl Dataset {
             .iter()
             .position(|style| style.name == name)
             .ok_or_else(|| DataError::UnknownStyle {
+                whose: "this data set has",
                 asked: name.to_owned(),
                 known: self.styles.iter().map(|style| style.name.clone()).collect(),
             })

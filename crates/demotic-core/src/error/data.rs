@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::nearest;
+
 /// Why data could not be read, imported or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,9 +26,11 @@ pub enum DataError {
         /// The source asked for.
         path: PathBuf,
     },
-    /// A style that the data set does not have.
-    #[error("unknown style `{asked}`; this data set has: {}", known.join(", "))]
+    /// A style that a data set does not have, or weights do not know.
+    #[error("unknown style `{asked}`; {whose}: {}{}", known.join(", "), meant(asked, known))]
     UnknownStyle {
+        /// Whose styles are meant, with their verb: `this data set has`.
+        whose: &'static str,
         /// The name asked for.
         asked: String,
         /// The names there are.
@@ -107,6 +111,12 @@ pub enum DataError {
     /// An option out of its range.
     #[error("{0}")]
     Option(String),
+}
+
+/// `; did you mean `noto`?`, or nothing where no name is near.
+fn meant(asked: &str, known: &[String]) -> String {
+    let found = nearest(asked, known.iter().map(String::as_str));
+    found.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
 /// `line 3: `, or nothing for line 0.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use demotic_core::train::run::Which;
 
-use super::DeviceArgs;
+use super::{DeviceArgs, of_styles};
 
 /// `demotic draw`
 #[derive(Debug, Args)]
@@ -38,8 +38,7 @@ pub(crate) struct DrawArgs {
     /// the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in")]
     pub(crate) run: Option<PathBuf>,
-    /// Style to draw in: one of the run's, or kaomoji
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in: one of the run's, or kaomoji"))]
     pub(crate) style: Option<String>,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]

@@ -115,6 +115,12 @@ fn settings() -> Vec<Case> {
             vec![],
             &["train", "nowhere.toml"],
         ),
+        case("a recipe misspelt", vec![], &["train", "quickstrat"]),
+        case(
+            "a plan in place of a recipe",
+            vec![],
+            &["train", "ablation"],
+        ),
         case(
             "a folder as settings",
             vec![("folder/file", vec![])],
@@ -795,6 +801,11 @@ fn runs() -> Vec<Case> {
             "a style that the run does not know",
             vec![],
             &["translate", "--to", "noto", "--out", "o", "a.png"],
+        ),
+        on_run(
+            "a style misspelt",
+            vec![],
+            &["translate", "--to", "OpenMjoi", "--out", "o", "a.png"],
         ),
         on_run(
             "a picture that is not there",

@@ -124,6 +124,8 @@ fn a_network_is_taken_away_as_onnx_and_as_arrays_each_with_its_card() {
         let first = place.read(&format!("{out}/{file}"));
         // However small the network is, its size is reported.
         assert!(said.out.contains(" KiB, and a model card"), "{said:#?}");
+        let as_run = format!("evaluate --run {out}/{file}");
+        place.refuses(&words(&as_run), 2, "`demotic export --format weights`");
         let card = place.text(&format!("{out}/README.md"));
         assert!(card.contains(reported), "{card}");
         // The pictures of the run are share-alike, so its weights are.

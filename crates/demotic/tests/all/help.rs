@@ -117,6 +117,18 @@ fn paragraphs_of_help_are_broken_where_a_line_is_full_and_nowhere_else() {
 }
 
 #[test]
+fn help_names_the_styles_of_the_weights_in_the_program() {
+    let place = Place::new();
+    for command in ["translate", "sample", "draw"] {
+        let said = place.run(&[command, "--help"]).done();
+        let text: Vec<&str> = said.out.split_whitespace().collect();
+        let text = text.join(" ");
+        let named = "The weights in the program know fluent-flat, fluent-high-contrast, noto, openmoji, openmoji-line, twemoji;";
+        assert!(text.contains(named), "{said:#?}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_refused_with_the_right_one() {
     let place = Place::new();
     for (arguments, expected) in [

@@ -573,8 +573,9 @@ fn a_dry_run_is_short_quiet_or_json_as_it_is_asked() {
 #[test]
 fn what_memory_does_not_hold_is_refused_before_a_step_of_it() {
     let place = Place::of_discs();
-    // Some 900 GiB: 16 MiB a picture at 128 pixels by `--dry-run`, sixteen times that at 512.
-    let vast = "train tiny.toml --device flex --set data.size_px=512 --set train.batch=4096";
+    // Some 350 GiB: at 256 pixels `--dry-run` says 85 MiB a picture.
+    let vast = "train tiny.toml --device flex --set data.size_px=256 --set generator.channels=16 --set \
+                generator.channels_min=16 --set train.batch=4096";
     let out = "lower train.batch or data.size_px";
     place.refuses(&words(&format!("{vast} --out run")), 2, out);
     let said = place.run(&words(&format!("{vast} --dry-run")));
