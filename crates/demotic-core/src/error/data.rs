@@ -145,7 +145,13 @@ impl DataError {
     /// One or more faults of pictures.
     pub(crate) fn of_pictures(mut faults: Vec<Self>) -> Self {
         if faults.len() == 1 {
-            return faults.remove(0);
+            return match faults.remove(0) {
+                Self::Picture { problem, path } => Self::Picture {
+                    problem: format!("{problem}; --skip-damaged goes on without it"),
+                    path,
+                },
+                other => other,
+            };
         }
         let problem = |fault: Self| match fault {
             Self::Picture { problem, path } => format!("{problem}: {}", path.display()),

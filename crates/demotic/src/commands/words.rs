@@ -1,11 +1,13 @@
 //! What the commands of words share: phrases as they were typed, what they recall, and how that is printed.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::phrase::{
     self, FLOOR, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words,
 };
+use demotic_core::table::padded;
 use demotic_core::train::run::{Which, config as config_of, trained};
 use serde::Serialize;
 
@@ -73,12 +75,25 @@ fn check(phrase: &str, place: &str) -> Result<()> {
     Err(input(format!("{problem}{place}")))
 }
 
+/// What is said where every phrase is a Latin word and there are several: most likely one phrase without its
+/// quotes.
+fn unquoted(typed: &[String]) -> Option<String> {
+    let is_word = |text: &String| text.chars().all(|letter| letter.is_ascii_alphabetic());
+    let (count, whole) = (typed.len(), typed.join(" "));
+    (count > 1 && typed.iter().all(is_word))
+        .then(|| format!("{count} phrases; quote them for one: '{whole}'"))
+}
+
 /// The phrases typed, then those of a file, a line each.
 pub(super) fn phrases(typed: &[String], file: Option<&Path>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for phrase in typed {
         check(phrase, "")?;
         all.push(phrase.trim().to_owned());
+    }
+    if let Some(note) = unquoted(typed) {
+        // A note that cannot be written is no error.
+        let _ = writeln!(std::io::stderr(), "{note}");
     }
     let Some(file) = file else {
         return Ok(all);
@@ -225,8 +240,8 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
 /// `  dead tired        en  colloquial  0.21  known`
 pub(super) fn line(said: &phrase::Said) -> String {
     format!(
-        "  {:28}  {}  {:10}  {:.2}  {}",
-        said.phrase,
+        "  {}  {}  {:10}  {:.2}  {}",
+        padded(&said.phrase, 28),
         said.language.name(),
         said.register.map_or("", Register::name),
         said.score,
