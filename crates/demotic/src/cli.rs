@@ -141,7 +141,7 @@ pub(crate) struct TrainArgs {
     pub(crate) device: DeviceArgs,
     /// Train this many steps in all (train.steps). With --resume it makes the run longer or shorter; learning
     /// rates fall towards the new end
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) steps: Option<u64>,
     /// Train for about this long, such as 20m or 2h30m: a few steps are timed on the device first, and
     /// train.steps is set to what fits. With --resume: for this long from here
@@ -199,6 +199,14 @@ pub(crate) enum QualityArg {
     Auto,
     /// This one.
     Of(Quality),
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_no_number) => Err("expected a whole number, at least 1".into()),
+    }
 }
 
 fn parse_quality(text: &str) -> Result<QualityArg, String> {
@@ -323,7 +331,8 @@ pub(crate) struct SampleArgs {
     /// Scale of the latents' distance from the mean: below 1, more ordinary pictures
     #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     pub(crate) temperature: f32,
-    /// Sheet to write; without it, `samples/prior-<seed>.png` in the run
+    /// Sheet to write; without it, `samples/prior-<seed>.png` in the run, or `prior-<seed>.png` here where
+    /// weights without a run draw; what is written is printed
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
     /// Replace the sheet

@@ -1059,6 +1059,21 @@ fn translations() -> Vec<Case> {
             vec![("a.zip", b"PK".to_vec())],
             &["a.zip"],
         ),
+        translate("standard input to translate", vec![], &["-"]),
+        case(
+            "translations to standard output",
+            vec![("x.png", whole())],
+            &[
+                "translate",
+                "--run",
+                "run",
+                "--to",
+                "openmoji",
+                "--out",
+                "-",
+                "x.png",
+            ],
+        ),
         translate(
             "two pictures of one name to translate",
             vec![("a/x.png", whole()), ("b/x.png", whole())],

@@ -56,6 +56,10 @@ fn the_weights_in_the_program_translate_and_recognise_without_a_run() {
         .done();
     let translated = image::open(place.path("out/a.png")).expect("a picture");
     assert_eq!((translated.width(), translated.height()), (24, 16));
+    let sample = words("sample --device flex --prior normal --style noto -n 1");
+    let said = place.run(&sample).done();
+    assert!(said.out.ends_with(": prior-0.png\n"), "{said:#?}");
+    assert!(place.path("prior-0.png").exists());
     let said = place.run(&words("recognize --device flex in")).done();
     assert!(said.out.contains("a.png"), "{}", said.out);
 }

@@ -136,7 +136,7 @@ fn wrong_usage_is_refused_with_the_right_one() {
         (&["train", "--step", "5"], "unexpected argument '--step'"),
         (
             &["train", "--steps", "0"],
-            "invalid value '0' for '--steps <N>'",
+            "invalid value '0' for '--steps <N>': expected at least 1",
         ),
         (&["train", "--steps", "many"], "invalid value 'many'"),
         (
