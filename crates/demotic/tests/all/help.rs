@@ -107,12 +107,28 @@ fn paragraphs_of_help_are_broken_where_a_line_is_full_and_nowhere_else() {
             .skip(1)
             .take_while(|line| !line.is_empty());
         for line in examples {
-            let mut programs = ["demotic", "npm", "python3"].into_iter();
+            assert!(line.chars().count() <= 76, "{command:?}: `{line}` is long");
+            // A comment has a line of its own.
+            let mut programs = ["demotic", "npm", "python3", "#"].into_iter();
             assert!(
                 programs.any(|program| line.starts_with(&format!("  {program} "))),
                 "{command:?}: `{line}`"
             );
         }
+    }
+}
+
+#[test]
+fn devices_are_explained_in_one_place() {
+    let place = Place::new();
+    let said = place.run(&["devices", "--help"]).done().out;
+    assert!(said.contains("wgpu:0,wgpu:1") && said.contains("remote:ID@HOST:PORT"));
+    for command in ["translate", "train", "doctor", "serve"] {
+        let said = place.run(&[command, "--help"]).done().out;
+        let text: Vec<&str> = said.split_whitespace().collect();
+        let line = "auto, flex, wgpu[:N]; `demotic devices` lists and explains [default: auto]";
+        assert!(text.join(" ").contains(line), "{command}: {said}");
+        assert!(!said.contains("wgpu:0,wgpu:1"), "{command}: {said}");
     }
 }
 
