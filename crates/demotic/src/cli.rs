@@ -406,7 +406,7 @@ Examples:
   demotic evaluate --run runs/00001-quickstart --json scores.json
   demotic evaluate --split validation
   demotic evaluate --size-px 256 --styles openmoji-line,openmoji
-  demotic evaluate --pictures translated/ --styles noto,openmoji --size-px 32")]
+  demotic evaluate --pictures translated/ --styles noto,openmoji")]
 pub(crate) struct EvaluateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN, conflicts_with = "pictures")]

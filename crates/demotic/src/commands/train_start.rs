@@ -57,8 +57,8 @@ pub(super) struct Expected {
 }
 
 /// How long the run will take on its devices, where that is worth a line or is asked for; where a time is
-/// given, its steps are set to it. `done`: steps behind it. `size`: which networks
-/// the time was found to be enough for.
+/// given, its steps are set to it. `done`: steps behind it. `size`: which networks the time was found to be
+/// enough for.
 pub(super) fn paced(
     plan: &mut TrainPlan,
     (time, size): (Option<Duration>, &str),
