@@ -201,6 +201,7 @@ impl Dataset {
             .iter()
             .position(|style| style.name == name)
             .ok_or_else(|| DataError::UnknownStyle {
+                whose: "this data set has",
                 asked: name.to_owned(),
                 known: self.styles.iter().map(|style| style.name.clone()).collect(),
             })
@@ -244,6 +245,14 @@ impl Dataset {
     pub(crate) fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
         let items = self.items(from, split).iter().copied();
         items.filter(|&item| self.has_picture(to, item)).collect()
+    }
+
+    /// Items with a picture in some style; a damaged one that was left out may have been an item's only one.
+    pub fn drawn_items(&self) -> impl Iterator<Item = usize> {
+        let styles = 0..self.styles.len();
+        let is_drawn =
+            move |item: &usize| styles.clone().any(|style| self.has_picture(style, *item));
+        (0..self.items.len()).filter(is_drawn)
     }
 
     /// Whether an item is drawn in a style.
@@ -454,7 +463,7 @@ impl Dataset {
             source: self.label.display().to_string(),
             size_px: self.size_px,
             background: self.background,
-            items: self.items.len(),
+            items: self.drawn_items().count(),
             family_rule: self.family_rule.to_owned(),
             fingerprint: format!("{:016x}", self.fingerprint),
             styles: (0..k)

@@ -279,6 +279,7 @@ fn choose(asked: &[String], known: &[&str]) -> Result<Vec<usize>, DataError> {
                 .iter()
                 .position(|known| known == name)
                 .ok_or_else(|| DataError::UnknownStyle {
+                    whose: "this data set has",
                     asked: name.clone(),
                     known: known.iter().map(|&name| name.to_owned()).collect(),
                 })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use demotic_core::train::run::Which;
 
-use super::DeviceArgs;
+use super::{DeviceArgs, of_styles};
 
 /// `demotic draw`
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>lang
 Examples:
   demotic draw 'so tired'
   demotic draw 'so tired' --style openmoji --out tired.png
-  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji --out sheet.png
+  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji -o sheet.png
   demotic draw --file phrases.txt --json recalled.jsonl
   demotic draw 好累 --style kaomoji -n 5")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -38,8 +38,7 @@ pub(crate) struct DrawArgs {
     /// the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in")]
     pub(crate) run: Option<PathBuf>,
-    /// Style to draw in: one of the run's, or kaomoji
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in: one of the run's, or kaomoji"))]
     pub(crate) style: Option<String>,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
@@ -109,8 +108,8 @@ pub(crate) struct SayArgs {
     #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) count: Option<u32>,
     /// As JSON:
-    /// [{"picture":..,"recalled":[..],
-    /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
+    /// [{"picture":.., "recalled":[..], "said":[{"phrase":.., "language":.., "register":.., "score":..,
+    /// "known":true}, ..]}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Say rude phrases, too
@@ -150,7 +149,7 @@ pub(crate) struct RephraseArgs {
     #[arg(long)]
     pub(crate) rude: bool,
     /// As JSON, a line per phrase:
-    /// {"phrase":..,"recalled":[..],"said":[{"phrase":..,"score":..,"known":true}, ..]}
+    /// {"phrase":.., "recalled":[..], "said":[{"phrase":.., "score":.., "known":true}, ..]}
     #[arg(long)]
     pub(crate) json: bool,
     /// What to say otherwise
@@ -191,7 +190,7 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
     /// As JSON, a line a text:
-    /// {"text":..,"tokens":[{"token":..,"label":..,"fake":..,"name":..,"colloquial":..}, ..]}
+    /// {"text":.., "tokens":[{"token":.., "label":.., "fake":.., "name":.., "colloquial":..}, ..]}
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -216,7 +215,7 @@ on flex. Where all is learnt it does nothing; --restart learns anew.
 Examples:
   demotic learn-words --run runs/00001-quickstart
   demotic learn-words --run runs/00001-quickstart --restart --seed 1
-  demotic learn-words --run runs/00001-quickstart --restart --set words.encoder=recurrent")]
+  demotic learn-words --run runs/00002-mine --set words.encoder=recurrent")]
 pub(crate) struct LearnArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]

@@ -35,6 +35,7 @@ mod scored;
 mod serve;
 mod train;
 mod train_end;
+mod train_size;
 mod train_start;
 mod translate;
 mod words;

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let mut lines = vec![format!(
         "{done} of {} pictures translated to {} in {}, by step {} of {}, on {}: {}",
         jobs.len(),
-        args.to,
+        info.styles[style as usize],
         duration(started.elapsed().as_secs_f64()),
         info.step,
         args.run.display(),

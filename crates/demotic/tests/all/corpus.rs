@@ -115,6 +115,12 @@ fn settings() -> Vec<Case> {
             vec![],
             &["train", "nowhere.toml"],
         ),
+        case("a recipe misspelt", vec![], &["train", "quickstrat"]),
+        case(
+            "a plan in place of a recipe",
+            vec![],
+            &["train", "ablation"],
+        ),
         case(
             "a folder as settings",
             vec![("folder/file", vec![])],
@@ -797,6 +803,11 @@ fn runs() -> Vec<Case> {
             &["translate", "--to", "noto", "--out", "o", "a.png"],
         ),
         on_run(
+            "a style misspelt",
+            vec![],
+            &["translate", "--to", "OpenMjoi", "--out", "o", "a.png"],
+        ),
+        on_run(
             "a picture that is not there",
             vec![],
             &["recognize", "a.png"],
@@ -1047,6 +1058,21 @@ fn translations() -> Vec<Case> {
             "an archive to translate",
             vec![("a.zip", b"PK".to_vec())],
             &["a.zip"],
+        ),
+        translate("standard input to translate", vec![], &["-"]),
+        case(
+            "translations to standard output",
+            vec![("x.png", whole())],
+            &[
+                "translate",
+                "--run",
+                "run",
+                "--to",
+                "openmoji",
+                "--out",
+                "-",
+                "x.png",
+            ],
         ),
         translate(
             "two pictures of one name to translate",

@@ -53,7 +53,14 @@ fn phrases_in_either_language_recall_their_emoji() {
         assert_eq!(line["known"], true);
     }
     let said = place.run(&["draw", "so tired"]).done();
-    assert!(said.out.starts_with("so tired: "), "{said:#?}");
+    assert!(
+        said.out.starts_with("so tired: ") && said.err.is_empty(),
+        "{said:#?}"
+    );
+    let said = place.run(&["draw", "so", "tired", "--anyway"]).done();
+    assert_eq!(said.err, "2 phrases; quote them for one: 'so tired'\n");
+    let said = place.run(&["draw", "tired", "好累", "--anyway"]).done();
+    assert!(said.err.is_empty(), "two words of two languages: {said:#?}");
     let said = place.run(&["draw", "😴"]).done();
     assert!(
         said.out.contains("(by the emoji itself)") && !said.out.contains("similarity"),
@@ -395,6 +402,25 @@ fn phrases_change_their_register() {
     assert!(!first.is_ascii(), "{reported:#?}");
     let said = place.run(&["rephrase", "so tired", "--to", "name"]).done();
     assert!(said.out.contains("known"), "{said:#?}");
+    // Letters of Chinese take two columns each.
+    let said = words("rephrase tired --to colloquial --lang zh -n 8 --anyway");
+    let said = place.run(&said).done();
+    let rows = said
+        .out
+        .lines()
+        .filter_map(|line| line.split_once("  zh  "));
+    let is_chinese = |letter: char| ('\u{4e00}'..='\u{9fff}').contains(&letter);
+    let rows: Vec<&str> = rows
+        .map(|(phrase, _)| phrase)
+        .filter(|phrase| phrase.trim().chars().all(is_chinese))
+        .collect();
+    assert!(!rows.is_empty(), "{said:#?}");
+    for row in rows {
+        let columns = row
+            .chars()
+            .map(|letter| 1 + usize::from(is_chinese(letter)));
+        assert_eq!(columns.sum::<usize>(), 30, "`{row}`");
+    }
 }
 
 #[test]
