@@ -3,7 +3,8 @@
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Channels, Dataset, Picture};
 use demotic_core::device;
-use demotic_core::phrase::{self, Gallery, Recall, Said, Wanted};
+use demotic_core::phrase::{self, Gallery, Recall, Register, Said, Wanted};
+use demotic_core::table::padded;
 use demotic_core::train::run::config as config_of;
 use serde::Serialize;
 
@@ -138,11 +139,23 @@ pub(super) fn said_at_most(count: Option<u32>) -> usize {
 /// something.
 pub(super) fn lines_of(said: &[Said], count: Option<u32>) -> Vec<String> {
     let is_listed = |said: &&Said| count.is_some() || !said.known || said.score >= LEAST_SCORE;
-    let lines: Vec<String> = said.iter().filter(is_listed).map(words::line).collect();
+    let lines: Vec<String> = said.iter().filter(is_listed).map(line).collect();
     if lines.is_empty() && !said.is_empty() {
         return vec![format!(
             "  no phrase of {LEAST_SCORE} or more; -n N lists the nearest N"
         )];
     }
     lines
+}
+
+/// `  dead tired        en  colloquial  0.21  known`
+fn line(said: &Said) -> String {
+    format!(
+        "  {}  {}  {:10}  {:.2}  {}",
+        padded(&said.phrase, 28),
+        said.language.name(),
+        said.register.map_or("", Register::name),
+        said.score,
+        if said.known { "known" } else { "new" }
+    )
 }

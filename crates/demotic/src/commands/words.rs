@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::phrase::{self, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words};
-use demotic_core::table::padded;
 use demotic_core::train::run::{Which, config as config_of, trained};
 use serde::Serialize;
 
@@ -240,16 +239,4 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
         return Ok(());
     }
     Err(anyhow::anyhow!(lines.join("\n")))
-}
-
-/// `  dead tired        en  colloquial  0.21  known`
-pub(super) fn line(said: &phrase::Said) -> String {
-    format!(
-        "  {}  {}  {:10}  {:.2}  {}",
-        padded(&said.phrase, 28),
-        said.language.name(),
-        said.register.map_or("", Register::name),
-        said.score,
-        if said.known { "known" } else { "new" }
-    )
 }
