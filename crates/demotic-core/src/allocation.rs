@@ -9,6 +9,7 @@
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Blocks from this size on are counted.
@@ -88,8 +89,37 @@ pub(crate) fn resident_memory_bytes() -> u64 {
 }
 
 fn memory_bytes(entry: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(entry));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+    bytes_at("/proc/self/status", entry).unwrap_or(0)
+}
+
+/// Memory in bytes that this process may still take: what the machine has free, or what its control group
+/// (version 2) leaves, where that is less; `None` where the system does not say.
+pub(crate) fn available_memory_bytes() -> Option<u64> {
+    let free = bytes_at("/proc/meminfo", "MemAvailable:")?;
+    Some(left_of_group().map_or(free, |left| left.min(free)))
+}
+
+/// What the group's limit leaves; files that the system keeps in memory give way.
+fn left_of_group() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let folder = Path::new("/sys/fs/cgroup").join(group.trim_start_matches('/'));
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    // Without a limit it says `max`.
+    let most: u64 = read("memory.max")?.trim().parse().ok()?;
+    let used: u64 = read("memory.current")?.trim().parse().ok()?;
+    let files = number_at(&read("memory.stat")?, "file ").unwrap_or(0);
+    Some(most.saturating_sub(used.saturating_sub(files)))
+}
+
+/// An entry of a file of the system that counts in KiB, in bytes.
+fn bytes_at(file: &str, entry: &str) -> Option<u64> {
+    let kib = number_at(&std::fs::read_to_string(file).ok()?, entry)?;
+    Some(kib * 1024)
+}
+
+/// The number behind an entry's name.
+fn number_at(text: &str, entry: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(entry))?;
+    rest.split_whitespace().next()?.parse().ok()
 }

@@ -76,5 +76,5 @@ pub mod train;
 pub mod translate;
 mod translator;
 
-pub use error::{Error, caught, panic_line, panic_message};
+pub use error::{Error, caught, nearest, panic_line, panic_message};
 pub use translator::{IntoStyle, Translator};

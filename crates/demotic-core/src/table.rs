@@ -41,6 +41,12 @@ pub(crate) fn width_of(text: &str) -> usize {
     text.chars().map(width).sum()
 }
 
+/// A text with blanks behind it up to so many columns of a terminal.
+pub fn padded(text: &str, width: usize) -> String {
+    let room = " ".repeat(width.saturating_sub(width_of(text)));
+    text.to_owned() + &room
+}
+
 /// The beginning of a text that takes at most `width` columns, marked where it was cut.
 fn shortened(text: &str, width: usize) -> String {
     if width_of(text) <= width {
@@ -436,6 +442,8 @@ mod tests {
     #[test]
     fn letters_of_two_columns_count_twice() {
         assert_eq!(width_of("笑死"), 4);
+        assert_eq!(padded("笑死", 6), "笑死  ");
+        assert_eq!(padded("笑死我", 4), "笑死我");
         assert_eq!(width_of("e\u{301}a"), 2);
         assert_eq!(width_of("😴"), 2);
         assert_eq!(shortened("笑死我了", 5), "笑死…");

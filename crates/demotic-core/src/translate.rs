@@ -132,6 +132,33 @@ pub fn translate_as(
     })
 }
 
+/// Pictures at their own sizes, by one style code: each goes through the square that it is framed for, all
+/// of one size, and is laid back where the generator has a filter. They are made one by one, as they are
+/// taken.
+///
+/// # Shapes
+/// `code`: `[1, style_dims]`.
+pub fn translate_whole(
+    generator: &Generator,
+    device: &Device,
+    framed: Vec<Framed>,
+    code: &Tensor<2>,
+    rule: AlphaRule,
+) -> impl Iterator<Item = Unframed> + use<> {
+    let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();
+    let side = framed.first().map_or(1, |framed| framed.size_px) as usize;
+    let codes = code.clone().repeat_dim(0, framed.len());
+    let translated = translate_as(generator, device, &squares, side, &codes);
+    let (filter, len) = (generator.filter(), generator.channels() * side * side);
+    framed.into_iter().enumerate().map(move |(at, framed)| {
+        let translated = &translated[at * len..][..len];
+        match filter {
+            Some(filter) => framed.laid_back(translated, filter, rule),
+            None => framed.back(translated, rule),
+        }
+    })
+}
+
 /// Pictures encoded and decoded, each in the style of its number, without what `generator.filter` takes
 /// from the input.
 ///
@@ -268,6 +295,20 @@ impl Unframed {
     /// Whether more is hidden than by accident.
     pub fn is_hiding(&self) -> bool {
         self.hidden_share > HIDDEN_SHARE
+    }
+}
+
+impl From<Picture> for Unframed {
+    /// The picture as it is: nothing of it is generated, and nothing hidden.
+    fn from(picture: Picture) -> Self {
+        let rgba = picture.straight_rgba();
+        Self {
+            width_px: picture.width_px,
+            height_px: picture.height_px,
+            is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
+            rgba,
+            hidden_share: 0.0,
+        }
     }
 }
 
@@ -643,13 +684,10 @@ impl Layers<'_> {
     fn at(&self, seen: &[f32], i: usize, c: usize, j: usize) -> f32 {
         let [down, across] = &self.places;
         let fill = self.fills.at(self.ground.len(), i, c, j);
-        let ink = self
-            .inks
-            .as_ref()
-            .and_then(|inks| inks.at(down[i] + across[j]));
-        ink.map_or(fill, |ink| {
-            ink.mixed(c, fill, distance(seen, &self.ground, j))
-        })
+        let darkness = || distance(seen, &self.ground, j);
+        let inks = self.inks.as_ref();
+        inks.and_then(|inks| inks.mixed(down[i] + across[j], c, fill, darkness))
+            .unwrap_or(fill)
     }
 }
 
@@ -885,6 +923,29 @@ mod tests {
             let faint = framed().with_paper(PaperRule::Redraw).square();
             assert!(to_byte(faint[30 * 64 + 12]) > 150);
         }
+    }
+
+    #[test]
+    fn a_stroke_that_the_square_continues_beside_the_picture_has_the_edges_of_its_own() {
+        // A black line with half covered edges from the upper to the lower side of a wide picture: above and
+        // below it the square has its mirror image.
+        let line = |x: u32| match x {
+            30..34 => [0, 0, 0, 255],
+            29 | 34 => [128, 128, 128, 255],
+            _ => [255; 4],
+        };
+        let framed = Framed::new(picture(64, 16, |x, _| line(x)), 32, [255; 3], Channels::Rgb);
+        let framed = framed.fitted(Fit::Mirror);
+        let mut square = framed.square();
+        for (at, value) in square.iter_mut().enumerate() {
+            if at < 32 * 32 && (15..17).contains(&(at % 32)) {
+                *value += 0.8;
+            }
+        }
+        let laid = framed.laid_back(&square, FILTER, AlphaRule::Keep).rgba;
+        let red = |x: usize| laid[4 * (64 * 8 + x)];
+        assert_eq!([red(27), red(31)], [255, 102]);
+        assert!((165..200).contains(&red(29)), "{}", red(29));
     }
 
     #[test]

@@ -10,12 +10,12 @@ use crate::data::{CachePolicy, Dataset, Picture};
 use crate::device::{self, Chosen};
 use crate::error::Error;
 use crate::model::Generator;
-use crate::phrase::{self, FLOOR, Memory, Recall};
+use crate::phrase::{self, Memory, Recall};
 use crate::sample::{Fitted, Prior, sample};
 use crate::train::CheckpointInfo;
 use crate::train::run::{Which, trained};
 use crate::translate::{
-    self, AlphaRule, CodeSource, Framed, PaperRule, style_codes, to_byte, translate_as,
+    AlphaRule, CodeSource, Framed, PaperRule, Unframed, style_codes, to_byte, translate_whole,
 };
 
 /// A trained generator on a device.
@@ -194,8 +194,9 @@ impl IntoStyle<'_> {
         let t = self.translator;
         let (config, device) = (&t.info.config, &t.chosen.device);
         let table = phrase::load(&config.data.source)?;
-        let ranked = Recall::new(&table).rank(phrase);
-        let Some(best) = ranked.first().filter(|best| best.similarity >= FLOOR) else {
+        let recall = Recall::new(&table);
+        let (ranked, floor) = (recall.rank(phrase), recall.floor(phrase));
+        let Some(best) = ranked.first().filter(|best| best.similarity >= floor) else {
             return Ok(None);
         };
         let style = self.style as usize;
@@ -222,17 +223,8 @@ impl IntoStyle<'_> {
             .with_paper(PaperRule::of(&t.generator))
         };
         let framed: Vec<Framed> = pictures.iter().map(framed).collect();
-        let squares: Vec<f32> = framed.iter().flat_map(Framed::square).collect();
-        let codes = self.code.clone().repeat_dim(0, framed.len());
-        let side = data.size_px as usize;
-        let drawn = translate_as(&t.generator, &t.chosen.device, &squares, side, &codes);
-        let len = t.generator.channels() * side * side;
-        let back = |(framed, drawn): (Framed, &[f32])| {
-            let translated = match t.generator.filter() {
-                Some(filter) => framed.laid_back(drawn, filter, AlphaRule::Auto),
-                None => framed.back(drawn, AlphaRule::Auto),
-            };
-            let translate::Unframed {
+        let back = |translated: Unframed| {
+            let Unframed {
                 width_px,
                 height_px,
                 rgba,
@@ -240,9 +232,8 @@ impl IntoStyle<'_> {
             } = translated;
             RgbaImage::from_raw(width_px, height_px, rgba).expect("four bytes a pixel")
         };
-        framed
-            .into_iter()
-            .zip(drawn.chunks_exact(len))
+        let (device, rule) = (&t.chosen.device, AlphaRule::Auto);
+        translate_whole(&t.generator, device, framed, &self.code, rule)
             .map(back)
             .collect()
     }

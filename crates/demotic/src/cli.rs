@@ -11,8 +11,8 @@ pub(crate) use words::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use demotic_core::settings::Quality;
-use demotic_core::train::BUILT_IN;
 use demotic_core::train::run::Which;
+use demotic_core::train::{BUILT_IN, built_in_styles};
 
 /// Learns how pictures are drawn in other styles, and translates yours.
 #[derive(Debug, Parser)]
@@ -24,14 +24,24 @@ pub(crate) struct Cli {
 
 const AFTER: &str = "\
 Start here:
-  demotic serve                                 a page to draw on, with nothing to train first
-  demotic train quickstart                      minutes on a processor: runs/00001-quickstart
-  demotic evaluate --run runs/00001-quickstart  figures on pictures that training never saw
-  demotic translate --run runs/00001-quickstart --to openmoji --out out/ picture.png
+  # a page to draw on, with nothing to train first
+  demotic serve
+  # a first training, minutes on a processor: runs/00001-quickstart
+  demotic train quickstart
+  # figures on pictures that training never saw
+  demotic evaluate --run runs/00001-quickstart
+  # a picture of yours in a style that it learnt
+  demotic translate --run runs/00001-quickstart --to openmoji --out o/ a.png
 
 Environment: NO_COLOR for no colours, COLUMNS for the width of tables where output is no terminal.
 
 Exit codes: 0 done, 1 failed, 2 usage, configuration or input, 130 interrupted (a checkpoint was saved).";
+
+/// Help of an option that names a style, with the styles of the weights in the program, as these know them.
+fn of_styles(what: &str) -> String {
+    let styles = built_in_styles().unwrap_or_default().join(", ");
+    format!("{what}. The weights in the program know {styles}; of a run, log.txt names them")
+}
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -89,12 +99,7 @@ pub(crate) enum Command {
 /// `--device`, alike everywhere.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// auto: a discrete GPU, else an integrated one, else flex; `train` times three steps on each kind that
-    /// is there and takes the fastest; flex or cpu: this machine's processor cores; wgpu: the first adapter
-    /// of `demotic devices`; wgpu:N: adapter N; for training also several with commas between, such as
-    /// wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo features of those names also
-    /// know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT, a device of
-    /// another machine, where `demotic lend` runs
+    /// auto, flex, wgpu[:N]; `demotic devices` lists and explains
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }
@@ -114,11 +119,15 @@ ends with the same weights, to the bit on flex, as if it had never stopped.
 
 Examples:
   demotic train quickstart
-  demotic train configs/quickstart.toml --steps 200 --set train.batch=8 --out /tmp/try
-  demotic train --data pictures/ --set data.size_px=64      pictures/<style>/<name>.png
-  demotic train --from built-in --data pictures/ --time 5m      a few drawings, a few minutes
-  demotic train --data pictures/ --time 2h      networks and steps by what the device does in 2 h
-  demotic train configs/quickstart.toml --resume            the newest run of that name
+  demotic train configs/quickstart.toml --steps 200 --set train.batch=8
+  # pictures/<style>/<name>.png
+  demotic train --data pictures/ --set data.size_px=64
+  # a few drawings, a few minutes
+  demotic train --from built-in --data pictures/ --time 5m
+  # networks and steps by what the device does in 2 h
+  demotic train --data pictures/ --time 2h
+  # the newest run of that name
+  demotic train configs/quickstart.toml --resume
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
     /// Settings, in TOML, or a recipe of `demotic configs`; without it, the defaults
@@ -135,7 +144,7 @@ pub(crate) struct TrainArgs {
     pub(crate) device: DeviceArgs,
     /// Train this many steps in all (train.steps). With --resume it makes the run longer or shorter; learning
     /// rates fall towards the new end
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) steps: Option<u64>,
     /// Train for about this long, such as 20m or 2h30m: a few steps are timed on the device first, and
     /// train.steps is set to what fits. With --resume: for this long from here
@@ -180,7 +189,8 @@ pub(crate) struct TrainArgs {
     /// Print a JSON object per tick and event, as stats.jsonl has them, and the figures at the end
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
-    /// Read everything, print every setting and what would be trained, write nothing
+    /// Read everything, print what would be trained and what it takes, write nothing; with --explain, every
+    /// setting too, with --json one object
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
 }
@@ -192,6 +202,14 @@ pub(crate) enum QualityArg {
     Auto,
     /// This one.
     Of(Quality),
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(_no_number) => Err("expected a whole number, at least 1".into()),
+    }
 }
 
 fn parse_quality(text: &str) -> Result<QualityArg, String> {
@@ -236,14 +254,13 @@ large and as sharp as its input. An SVG drawing keeps its stated size, or the ru
 laid on the run's background for the network and given back afterwards.
 
 Examples:
-  demotic translate --run runs/00001-quickstart --to openmoji --out out/ doodle.png
+  demotic translate --run runs/00001-quickstart --to openmoji --out o/ a.png
   demotic translate --to openmoji --size-px 1024 --out out/ line-art/*.svg")]
 pub(crate) struct TranslateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
-    /// Style to translate into; the run's config.toml and log.txt name them
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to translate into"))]
     pub(crate) to: String,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
@@ -294,7 +311,7 @@ The normal one is N(0, 1), which training pulls latents towards; a run with a sm
 and its samples are texture. `demotic evaluate` scores both.
 
 Examples:
-  demotic sample --run runs/00001-quickstart --style openmoji -n 16 --out sample.png
+  demotic sample --run runs/00001-quickstart --style openmoji -o sample.png
   demotic sample --run runs/00001-quickstart --seed 7 --temperature 0.7")]
 pub(crate) struct SampleArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
@@ -303,8 +320,7 @@ pub(crate) struct SampleArgs {
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
     pub(crate) checkpoint: Which,
-    /// Style to draw in; may be repeated; without it, all of the run
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in; may be repeated; without it, all of the run"))]
     pub(crate) style: Vec<String>,
     /// Pictures per style
     #[arg(short = 'n', long = "count", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
@@ -318,7 +334,8 @@ pub(crate) struct SampleArgs {
     /// Scale of the latents' distance from the mean: below 1, more ordinary pictures
     #[arg(long, default_value_t = 1.0, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
     pub(crate) temperature: f32,
-    /// Sheet to write; without it, `samples/prior-<seed>.png` in the run
+    /// Sheet to write; without it, `samples/prior-<seed>.png` in the run, or `prior-<seed>.png` here where
+    /// weights without a run draw; what is written is printed
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
     /// Replace the sheet
@@ -386,9 +403,10 @@ to translate.
 
 Examples:
   demotic evaluate --run runs/00001-quickstart
-  demotic evaluate --run runs/00001-quickstart --split validation --json scores.json
+  demotic evaluate --run runs/00001-quickstart --json scores.json
+  demotic evaluate --split validation
   demotic evaluate --size-px 256 --styles openmoji-line,openmoji
-  demotic evaluate --pictures translated/ --styles openmoji-line,openmoji --size-px 32")]
+  demotic evaluate --pictures translated/ --styles noto,openmoji")]
 pub(crate) struct EvaluateArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN, conflicts_with = "pictures")]
@@ -471,7 +489,7 @@ of onnxruntime-web, which `npm pack onnxruntime-web` fetches; --runtime names th
 
 Examples:
   demotic export runs/00001-quickstart --out quickstart-weights/
-  demotic translate --run quickstart-weights/model.safetensors --to openmoji --out out/ doodle.png
+  demotic recognize --run quickstart-weights/model.safetensors doodle.png
   demotic export built-in --format onnx --out onnx/
   demotic export built-in --web site/ --runtime package/dist/
   python3 -m http.server --directory site")]
@@ -521,7 +539,8 @@ probability too.
 
 Examples:
   demotic recognize --run runs/00001-quickstart picture.png
-  demotic recognize --run runs/00001-quickstart --json --out heat/ drawings/ | jq '.[].style'")]
+  demotic recognize --out heat/ drawings/
+  demotic recognize --json drawings/ | jq '.[].style'")]
 pub(crate) struct RecognizeArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
@@ -530,7 +549,8 @@ pub(crate) struct RecognizeArgs {
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
     pub(crate) checkpoint: Which,
     /// As JSON:
-    /// [{"picture":..,"style":..,"probability":..,"styles":{..},"fake":..,"patches":[[..]],"place":{..}}]
+    /// [{"picture":.., "style":.., "probability":.., "styles":{..}, "fake":.., "patches":[[..]],
+    /// "place":{..}}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Folder for heat maps; made if absent
@@ -613,7 +633,7 @@ validation and test as splits: for other programs that are to be trained on the 
 scores what they translate.
 
 Examples:
-  demotic data export emoji --out pictures --styles openmoji-line,openmoji --size-px 32
+  demotic data export emoji --out pictures --styles noto,openmoji
   demotic data export my-set/ --out pictures")]
 pub(crate) struct DataExportArgs {
     /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by
@@ -645,9 +665,10 @@ Archives are read as `npm pack` leaves them: @iconify-json/* emoji packages and 
 names, codepoints, groups and licences go with them. The same sources give the same bytes.
 
 Examples:
-  npm pack @iconify-json/noto@1.2.9 openmoji@17.0.0
-  demotic data import --out my-emoji iconify-json-noto-1.2.9.tgz openmoji-17.0.0.tgz
-  demotic data import --out my-set pictures/                pictures/<style>/<name>.png
+  npm pack @iconify-json/noto@1.2.9
+  demotic data import --out my-emoji iconify-json-noto-1.2.9.tgz
+  # pictures/<style>/<name>.png
+  demotic data import --out my-set pictures/
   demotic data import --phrases --out phrases/ emojilib-4.0.3.tgz mine.tsv")]
 pub(crate) struct ImportArgs {
     /// Import phrases of the built-in emoji instead, from npm archives (cldr-annotations-full,
@@ -708,6 +729,12 @@ pub(crate) struct InspectArgs {
 /// `demotic devices`
 #[derive(Debug, Args)]
 #[command(after_help = "\
+--device of other commands takes: auto: a discrete GPU, else an integrated one, else flex; `train` times three steps on each kind that \
+is there and takes the fastest. flex or cpu: this machine's processor cores. wgpu: the first adapter listed here; wgpu:N: adapter N. \
+For training also several with commas between, such as wgpu:0,wgpu:1: an equal share of every step each. Builds with the cargo \
+features of those names also know cuda:N, rocm:N, tch (libtorch on the processor), tch:N, and remote:ID@HOST:PORT, a device of another \
+machine, where `demotic lend` runs.
+
 `shaders` is the language that kernels are compiled to, and with it what computes the CRF: WGSL devices run the kernels of \
 shaders/; SPIR-V and MSL devices (cargo features spirv and metal-msl) refuse those and take tensor operations. \
 `unused` adapters are mostly the same devices through another interface (Vulkan, DirectX 12, Metal; OpenGL is never used). Builds with cuda, rocm or tch list those devices too. `demotic doctor --device D` measures whether a device computes correctly, and how fast.
@@ -787,7 +814,7 @@ fails is reported by its name and message, the others' figures stay, and the exi
 
 Examples:
   demotic compare --devices flex,wgpu
-  demotic compare --devices wgpu:0,wgpu:1 --config configs/six-styles.toml --steps 50 --json")]
+  demotic compare --devices wgpu:0,wgpu:1 --config six-styles --json")]
 pub(crate) struct CompareArgs {
     /// Devices, as --device of other commands knows them, with commas between
     #[arg(
@@ -832,7 +859,7 @@ timed by `demotic compare`.
 Examples:
   demotic bench --device wgpu
   demotic bench --device wgpu --only conv3x3,norm
-  demotic bench --device flex --only crf/cpu,T16 --json | jq '.cases[].median_secs'")]
+  demotic bench --only crf/cpu,T16 --json | jq '.cases[].median_secs'")]
 pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -933,7 +960,8 @@ With DEMOTIC_TOKEN set, that is the token, so that several machines share one. d
 Examples:
   demotic lend --device wgpu
   demotic lend --device wgpu:0,wgpu:1 --listen 192.168.1.7:7501
-  demotic lend --device flex --identity ~/.demotic-identity      the same id after a restart")]
+  # the same id after a restart
+  demotic lend --device flex --identity ~/.demotic-identity")]
 pub(crate) struct LendArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -956,7 +984,8 @@ pub(crate) struct LendArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  demotic completions bash > ~/.local/share/bash-completion/completions/demotic
+  # for ~/.local/share/bash-completion/completions/
+  demotic completions bash > demotic
   demotic completions zsh  > ~/.zfunc/_demotic
   demotic completions fish > ~/.config/fish/completions/demotic.fish")]
 pub(crate) struct CompletionsArgs {

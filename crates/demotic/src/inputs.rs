@@ -29,6 +29,11 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
     let mut refused = None;
     let nested = nested(inputs);
     for path in inputs {
+        if is_stream(path) {
+            return Err(input(
+                "`-`: standard input is not read; name a picture's file (./- for one of that name)",
+            ));
+        }
         if nested.contains(path.as_path()) {
             others.add(path);
         } else if path.is_dir() {
@@ -74,6 +79,11 @@ pub(crate) fn find(inputs: &[PathBuf]) -> Result<(Vec<PathBuf>, Leftovers)> {
         Some(refused) if pictures.is_empty() => Err(input(refused)),
         _ => Ok((pictures, others)),
     }
+}
+
+/// The sign that stands for standard input or output elsewhere.
+fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Folders that a shell named with everything else that lies beside them, pictures among it, as it writes out
@@ -157,6 +167,11 @@ pub(crate) fn with_outputs(
     out: &Path,
     existing: Existing,
 ) -> Result<(Vec<Job>, usize)> {
+    if is_stream(out) {
+        return Err(input(
+            "--out -: results are files and do not go to standard output; give a folder, or the name of a PNG",
+        ));
+    }
     let mut named = if names_a_file(out)? {
         if pictures.len() > 1 {
             return Err(input(format!(

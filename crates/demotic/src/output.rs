@@ -65,8 +65,11 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
 }
 
-/// `42s`, `7m05s`, `3h12m`.
+/// `0.2 s`, `42s`, `7m05s`, `3h12m`.
 pub(crate) fn duration(secs: f64) -> String {
+    if (0.05..0.95).contains(&secs) {
+        return format!("{secs:.1} s");
+    }
     let secs = secs.max(0.0).round().to_u64();
     match secs {
         0..60 => format!("{secs}s"),
@@ -122,10 +125,13 @@ mod tests {
 
     #[test]
     fn durations_carry_their_units() {
-        let reported: Vec<String> = [0.4, 59.6, 425.0, 11_520.0, 360_000.0]
+        let reported: Vec<String> = [0.0, 0.21, 59.6, 425.0, 11_520.0, 360_000.0]
             .into_iter()
             .map(duration)
             .collect();
-        assert_eq!(reported, ["0s", "1m00s", "7m05s", "3h12m", "100h00m"]);
+        assert_eq!(
+            reported,
+            ["0s", "0.2 s", "1m00s", "7m05s", "3h12m", "100h00m"]
+        );
     }
 }

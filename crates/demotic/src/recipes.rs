@@ -5,6 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use demotic_core::settings::Config;
 
+use crate::failure::input;
+
 /// A recipe and its file.
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
@@ -52,11 +54,40 @@ impl Recipe {
     }
 }
 
+/// What a name that is no file may have meant, in words for an error; nothing for a path.
+fn meant(path: &Path) -> Option<String> {
+    let name = path.to_str()?;
+    if path.exists() || name.contains(['/', '\\', '.']) {
+        return None;
+    }
+    if RECIPES
+        .iter()
+        .any(|recipe| recipe.is_plan && recipe.name == name)
+    {
+        return Some(format!(
+            "`{name}` is a plan for `demotic ablate`, no recipe"
+        ));
+    }
+    let recipes = || RECIPES.iter().filter(|recipe| !recipe.is_plan);
+    let names: Vec<&str> = recipes().map(|recipe| recipe.name).collect();
+    let near = demotic_core::nearest(name, names.iter().copied());
+    let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    let names = names.join(", ");
+    Some(format!(
+        "there is no file or recipe `{name}`; recipes are {names}{near}"
+    ))
+}
+
 /// Settings of a file or a recipe, over these values, with assignments laid over both.
 pub(crate) fn settings_over(base: &Config, path: &Path, assignments: &[String]) -> Result<Config> {
     Ok(match Recipe::meant(path, false) {
         Some(recipe) => base.resolve_over(Some(recipe.text), assignments)?,
-        None => base.load_over(path, assignments)?,
+        None => {
+            if let Some(problem) = meant(path) {
+                return Err(input(problem));
+            }
+            base.load_over(path, assignments)?
+        }
     })
 }
 

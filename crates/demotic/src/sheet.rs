@@ -38,8 +38,8 @@ pub(crate) struct Block<'a> {
     pub(crate) rows: Vec<Row<'a>>,
 }
 
-/// What a sheet writes for the names of styles: the built-in font has Latin, Greek and Cyrillic letters, and
-/// a style whose name has others is shown by its number.
+/// What a sheet writes for names of styles, and for phrases: the built-in font has Latin, Greek and Cyrillic
+/// letters, and one that has others is shown by its number.
 #[derive(Default)]
 pub(crate) struct Names {
     /// Each such name, and what stands for it.
@@ -49,14 +49,19 @@ pub(crate) struct Names {
 impl Names {
     /// Of styles in the order of their data set, which numbers them from 1.
     pub(crate) fn of<'a>(styles: impl IntoIterator<Item = &'a str>) -> Self {
-        let styles: Vec<&str> = styles.into_iter().collect();
-        let lacking = styles
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !has_letters(name));
+        Self::numbered("style", styles.into_iter().enumerate())
+    }
+
+    /// Of what `kind` says, each with its number from 0; people see it from 1.
+    pub(crate) fn numbered<'a>(
+        kind: &str,
+        names: impl IntoIterator<Item = (usize, &'a str)>,
+    ) -> Self {
+        let names: Vec<(usize, &str)> = names.into_iter().collect();
+        let lacking = names.iter().filter(|(_, name)| !has_letters(name));
         let numbered = lacking.map(|(at, name)| {
-            let mut label = format!("style {}", at + 1);
-            while styles.contains(&label.as_str()) {
+            let mut label = format!("{kind} {}", at + 1);
+            while names.iter().any(|(_, name)| *name == label) {
                 label.push('*');
             }
             ((*name).to_owned(), label)
@@ -371,5 +376,11 @@ mod tests {
         let taken = Names::of(["\u{65e5}", "style 1"]);
         assert_eq!(taken.legend().as_deref(), Some("style 1* is \u{65e5}"));
         assert_eq!(Names::of(["photo", "caf\u{e9}"]).legend(), None);
+        // Phrases keep their numbers where others are not shown.
+        let phrases = Names::numbered("phrase", [(0, "so tired"), (2, "\u{65e5}\u{672c}")]);
+        assert_eq!(
+            phrases.legend().as_deref(),
+            Some("phrase 3 is \u{65e5}\u{672c}")
+        );
     }
 }

@@ -5,15 +5,16 @@ use std::time::Instant;
 
 use crate::number::{Real, Whole};
 use burn::tensor::Device;
+use serde::Serialize;
 
-use crate::allocation::{in_use, peak_of, resident_memory_bytes};
+use crate::allocation::{available_memory_bytes, in_use, peak_of, resident_memory_bytes};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::settings::{Config, Quality};
 use crate::train::Trainer;
 
 /// Memory and disk of a run, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Estimate {
     /// Pictures that a device works on at once.
     pub(crate) pictures_at_once: usize,
@@ -39,42 +40,114 @@ pub fn estimate(
     devices: usize,
     between: impl FnOnce(&Trainer<'_>),
 ) -> Result<Estimate, Error> {
-    let trial = |batch: usize| {
-        let mut config = config.clone();
-        (config.train.batch, config.train.accumulate) = (batch, 1);
-        config.train.image_pool = 0;
-        peak_of(|| -> Result<Trainer<'_>, Error> {
-            let mut trainer = Trainer::new(config, dataset, &Device::flex())?;
-            trainer.advance()?;
-            trainer.advance()?;
-            trainer.tick()?;
-            Ok(trainer)
-        })
-    };
     let resident_bytes = resident_memory_bytes().to_usize();
-    let (trainer, two) = trial(2);
-    drop(trainer?);
-    let before = in_use();
-    let (trainer, one) = trial(1);
-    let trainer = trainer?;
-    let state = in_use().saturating_sub(before);
-    let (bytes, saving) = peak_of(|| trainer.checkpoint_bytes());
-    let ((), showing) = peak_of(|| between(&trainer));
-    let pictures_at_once = config.train.batch / (config.train.accumulate * devices);
-    let each = two.saturating_sub(one);
-    let size = config.data.size_px as usize;
-    let pool =
-        config.train.image_pool * config.data.channels.count() * size * size * size_of::<f32>();
-    let step = one.saturating_sub(each) + each * pictures_at_once + pool;
+    let steps = Steps::measure(config, dataset, devices)?;
+    let pool = steps.pool_bytes;
+    let (bytes, saving) = peak_of(|| steps.trainer.checkpoint_bytes());
+    let ((), showing) = peak_of(|| between(&steps.trainer));
     // A checkpoint holds the pool as one array, as bytes and as the file, beside the pool itself.
-    let between = (saving + 3 * pool).max(showing) + state + pool;
+    let between = (saving + 3 * pool).max(showing) + steps.state_bytes + pool;
     Ok(Estimate {
-        pictures_at_once,
-        training_bytes: step.max(between),
+        pictures_at_once: steps.pictures_at_once,
+        training_bytes: steps.bytes.max(between),
         resident_bytes,
         checkpoint_bytes: bytes + pool,
         checkpoints_kept: config.train.checkpoints_kept,
     })
+}
+
+/// What the steps of a configuration take.
+struct Steps<'a> {
+    /// After two steps of one picture.
+    trainer: Trainer<'a>,
+    /// What it holds between steps.
+    state_bytes: usize,
+    /// The full image pool.
+    pool_bytes: usize,
+    /// Pictures that a device works on at once.
+    pictures_at_once: usize,
+    /// The most that is in use at once, with the pool.
+    bytes: usize,
+}
+
+impl<'a> Steps<'a> {
+    fn measure(config: &Config, dataset: &'a Dataset, devices: usize) -> Result<Self, Error> {
+        let (trainer, two) = trial(config, dataset, 2);
+        drop(trainer?);
+        let before = in_use();
+        let (trainer, one) = trial(config, dataset, 1);
+        let trainer = trainer?;
+        let state_bytes = in_use().saturating_sub(before);
+        let pictures_at_once = config.train.batch / (config.train.accumulate * devices);
+        let each = two.saturating_sub(one);
+        let size = config.data.size_px as usize;
+        let picture_bytes = config.data.channels.count() * size * size * size_of::<f32>();
+        let pool_bytes = config.train.image_pool * picture_bytes;
+        Ok(Self {
+            trainer,
+            state_bytes,
+            pool_bytes,
+            pictures_at_once,
+            bytes: one.saturating_sub(each) + each * pictures_at_once + pool_bytes,
+        })
+    }
+}
+
+/// A trainer after two steps of so many pictures, without an image pool, and the most bytes that were in use.
+fn trial<'a>(
+    config: &Config,
+    dataset: &'a Dataset,
+    batch: usize,
+) -> (Result<Trainer<'a>, Error>, usize) {
+    let mut config = config.clone();
+    (config.train.batch, config.train.accumulate) = (batch, 1);
+    config.train.image_pool = 0;
+    peak_of(|| -> Result<Trainer<'a>, Error> {
+        let mut trainer = Trainer::new(config, dataset, &Device::flex())?;
+        trainer.advance()?;
+        trainer.advance()?;
+        trainer.tick()?;
+        Ok(trainer)
+    })
+}
+
+/// Refuses steps that need more memory than this process may still take, measured as for [`estimate`], before
+/// one of the configuration's size is taken. `on_processor`: as many of the `devices` are this machine's
+/// processor; the memory of others is not known. Where the system does not say what is free, nothing is
+/// refused.
+///
+/// # Errors
+/// [`Error::Input`] with what is needed, what is free and the way out; what the trainer refuses.
+pub fn require_memory(
+    config: &Config,
+    dataset: &Dataset,
+    devices: usize,
+    on_processor: usize,
+) -> Result<(), Error> {
+    if on_processor == 0 || available_memory_bytes().is_none() {
+        return Ok(());
+    }
+    let steps = match Steps::measure(config, dataset, devices) {
+        // What diverges so early is the run's own to report.
+        Err(Error::Diverged { .. }) => return Ok(()),
+        steps => steps?,
+    };
+    let (bytes, at_once) = (steps.bytes, steps.pictures_at_once);
+    drop(steps);
+    require(bytes * on_processor, at_once, available_memory_bytes())
+}
+
+/// Refuses what is more than is free.
+fn require(bytes: usize, pictures_at_once: usize, free: Option<u64>) -> Result<(), Error> {
+    let gib = |bytes: f64| bytes / f64::from(1 << 30);
+    match free {
+        Some(free) if bytes.to_u64() > free => Err(Error::Input(format!(
+            "memory: a training of these settings needs about {:.1} GiB on the processor, for steps of {pictures_at_once} pictures,              and {:.1} GiB are free; lower train.batch or data.size_px, or raise train.accumulate",
+            gib(bytes.to_f64()),
+            gib(free.to_f64())
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The networks that a time is enough for.
@@ -162,7 +235,7 @@ fn secs_a_step(
     Ok(began.elapsed().as_secs_f64() / f64::from(steps))
 }
 
-/// Steps that a pace is taken from at most: more of those that are over so soon say nothing new.
+/// Steps that a pace is taken from at most, once half a second has passed.
 const PACED_MOST: u32 = 50;
 
 /// How fast a run goes on its devices.
@@ -175,9 +248,9 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Takes one step that is not counted (a GPU measures its kernels in it), then as many as fit in two
-    /// seconds, at least one and at most fifty; and `between`, as for [`estimate`]. Takes nothing from the
-    /// run itself. `None` where the run is over within `least_secs` by the first step's time.
+    /// Takes one step that is not counted (a GPU measures its kernels in it), then as many as fit in half a
+    /// second, or, of up to fifty, in two; and `between`, as for [`estimate`]. Takes nothing from the run
+    /// itself. `None` where the run is over within `least_secs` by the first step's time.
     ///
     /// # Errors
     /// What the trainer refuses; [`Error::Diverged`].
@@ -201,10 +274,11 @@ impl Pace {
             return Ok(None);
         }
         let began = Instant::now();
-        let mut steps = 0;
-        while steps == 0 || steps < PACED_MOST && began.elapsed().as_secs_f64() < 2.0 {
+        let (mut steps, mut secs) = (0, 0.0);
+        while secs < 0.5 || steps < PACED_MOST && secs < 2.0 {
             trainer.advance()?;
             steps += 1;
+            secs = began.elapsed().as_secs_f64();
         }
         // Waits for the device.
         trainer.tick()?;
@@ -236,6 +310,17 @@ impl Pace {
     }
 }
 
+impl Estimate {
+    /// As [`require_memory`], by what was measured already.
+    ///
+    /// # Errors
+    /// [`Error::Input`].
+    pub fn require(&self, on_processor: usize) -> Result<(), Error> {
+        let bytes = self.training_bytes * on_processor;
+        require(bytes, self.pictures_at_once, available_memory_bytes())
+    }
+}
+
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: usize| bytes.div_ceil(1 << 20);
@@ -257,6 +342,24 @@ impl fmt::Display for Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_more_than_is_free_is_refused_with_the_way_out() {
+        let gib = 1_usize << 30;
+        let refused = require(3 * gib, 4000, Some(2 << 30)).expect_err("2 GiB do not hold 3");
+        assert!(refused.is_input());
+        let text = refused.to_string();
+        for part in [
+            "3.0 GiB",
+            "4000 pictures",
+            "2.0 GiB are free",
+            "train.batch",
+        ] {
+            assert!(text.contains(part), "`{part}` in {text}");
+        }
+        require(2 * gib, 4000, Some(2 << 30)).expect("it fits");
+        require(3 * gib, 4000, None).expect("nobody says what is free");
+    }
 
     #[test]
     fn steps_that_fit_take_no_longer_and_one_more_does() {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::estimate::require_memory;
 use crate::data::Dataset;
 use crate::device::{
     Adapter, Chosen, adapter_of, adapters, auto_adapter, open, open_adapter, processor,
@@ -28,7 +29,7 @@ pub struct Fastest {
 
 /// Opens the device that takes the steps of a configuration the fastest: of the discrete GPUs the first, of
 /// the integrated or virtual ones the first, and the processor. Where there is but one, nothing is timed. One
-/// that fails is not taken.
+/// that fails is not taken, nor the processor beside a GPU where memory does not hold a step.
 ///
 /// # Errors
 /// What the trainer refuses on the processor.
@@ -43,7 +44,11 @@ pub fn fastest(config: &Config, dataset: &Dataset) -> Result<Fastest, Error> {
         }
     }
     notes.extend(few_cores(&candidates));
-    candidates.push(open("flex")?);
+    match require_memory(config, dataset, 1, usize::from(!candidates.is_empty())) {
+        Ok(()) => candidates.push(open("flex")?),
+        Err(error @ Error::Input(_)) => notes.push(format!("auto passes over flex: {error}")),
+        Err(error) => return Err(error),
+    }
     if candidates.len() == 1 {
         let chosen = candidates.remove(0);
         return Ok(Fastest { chosen, notes });
@@ -134,7 +139,7 @@ fn picked(names: &[&str], timed: Vec<Result<f64, Error>>) -> Result<(usize, Stri
             Ok((place, format!("auto takes {}: {times}", names[place])))
         }
         (None, Some(error)) => Err(error),
-        (None, None) => unreachable!("flex is always a candidate"),
+        (None, None) => unreachable!("there is a candidate"),
     }
 }
 

@@ -11,9 +11,8 @@ use crate::number::Whole;
 
 /// Most bytes one entry may unpack to; the largest known is an index of icons of 26 MB.
 pub(crate) const MAX_ENTRY_BYTES: u64 = 256 << 20;
-/// Most bytes a whole archive may unpack to: a bomb stops here. Unit tests stop far earlier: their archives
-/// are small, and to unpack eight gigabytes takes many seconds.
-const MAX_ARCHIVE_BYTES: u64 = if cfg!(test) { 64 << 20 } else { 8 << 30 };
+/// Most bytes a whole archive may unpack to: a bomb stops here.
+const MAX_ARCHIVE_BYTES: u64 = 8 << 30;
 /// Most entries; the largest known package has 18,000.
 pub(crate) const MAX_ENTRIES: usize = 1_000_000;
 /// Most bytes of a header that says something of the entry after it, such as a name of more than 100 letters.
@@ -32,6 +31,18 @@ pub(crate) fn read_tar_gz(
     reader: impl Read,
     label: &Path,
     max_bytes: u64,
+    wanted: impl FnMut(&str) -> bool,
+    visit: impl FnMut(String, Vec<u8>) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let unpacked = Limited::new(MultiGzDecoder::new(reader), MAX_ARCHIVE_BYTES);
+    read_tar(unpacked, label, max_bytes, wanted, visit)
+}
+
+/// [`read_tar_gz`] of what is unpacked.
+fn read_tar(
+    unpacked: Limited<impl Read>,
+    label: &Path,
+    max_bytes: u64,
     mut wanted: impl FnMut(&str) -> bool,
     mut visit: impl FnMut(String, Vec<u8>) -> Result<(), DataError>,
 ) -> Result<(), DataError> {
@@ -44,11 +55,7 @@ pub(crate) fn read_tar_gz(
             "not a complete gzipped tar archive ({source}); fetch it again with `npm pack`"
         ))
     };
-    let limited = Limited {
-        inner: MultiGzDecoder::new(reader),
-        left: MAX_ARCHIVE_BYTES,
-    };
-    let mut archive = tar::Archive::new(limited);
+    let mut archive = tar::Archive::new(unpacked);
     let mut entries = 0_usize;
     let mut kept = 0;
     // What header entries said of the entry after them.
@@ -143,13 +150,24 @@ pub(crate) fn read_tar_gz(
 struct Limited<R> {
     inner: R,
     left: u64,
+    most: u64,
+}
+
+impl<R> Limited<R> {
+    fn new(inner: R, most: u64) -> Self {
+        Self {
+            inner,
+            left: most,
+            most,
+        }
+    }
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            std::io::Error::other(format!("it unpacks to more than {MAX_ARCHIVE_BYTES} bytes"))
+            std::io::Error::other(format!("it unpacks to more than {} bytes", self.most))
         })?;
         Ok(count)
     }
@@ -265,10 +283,12 @@ mod tests {
     #[test]
     fn an_archive_that_unpacks_without_end_is_refused_soon() {
         // Behind the end of an empty archive, in parts that gzip joins: the limit and a little of nothing.
-        let parts = MAX_ARCHIVE_BYTES / (16 << 20) + 1;
-        let bytes = zipped(&vec![0; 16 << 20]).repeat(parts.to_usize());
+        // 64 MiB, for 8 GiB take many seconds.
+        let bytes = zipped(&vec![0; 16 << 20]).repeat(5);
         let begun = std::time::Instant::now();
-        let refused = read(&bytes, 100).expect_err("more than the limit");
+        let unpacked = Limited::new(MultiGzDecoder::new(&bytes[..]), 64 << 20);
+        let refused = read_tar(unpacked, Path::new("a.tgz"), 100, |_| true, |_, _| Ok(()));
+        let refused = refused.expect_err("more than the limit").to_string();
         assert!(
             refused.contains("it unpacks to more than 67108864 bytes"),
             "{refused}"

@@ -10,6 +10,7 @@ use super::drawing::Drawing;
 use super::overlap;
 use super::pairing::{self, Look};
 use super::passed_over::PassedOver;
+use super::picture::is_plain;
 use super::rasterised::{Rasterised, rasterise};
 use super::source::{ContentItem, Contents, DataSource, StyleContents, StyleInfo};
 use super::summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};
@@ -200,6 +201,7 @@ impl Dataset {
             .iter()
             .position(|style| style.name == name)
             .ok_or_else(|| DataError::UnknownStyle {
+                whose: "this data set has",
                 asked: name.to_owned(),
                 known: self.styles.iter().map(|style| style.name.clone()).collect(),
             })
@@ -243,6 +245,14 @@ impl Dataset {
     pub(crate) fn pairs(&self, from: usize, to: usize, split: Split) -> Vec<usize> {
         let items = self.items(from, split).iter().copied();
         items.filter(|&item| self.has_picture(to, item)).collect()
+    }
+
+    /// Items with a picture in some style; a damaged one that was left out may have been an item's only one.
+    pub fn drawn_items(&self) -> impl Iterator<Item = usize> {
+        let styles = 0..self.styles.len();
+        let is_drawn =
+            move |item: &usize| styles.clone().any(|style| self.has_picture(style, *item));
+        (0..self.items.len()).filter(is_drawn)
     }
 
     /// Whether an item is drawn in a style.
@@ -453,7 +463,7 @@ impl Dataset {
             source: self.label.display().to_string(),
             size_px: self.size_px,
             background: self.background,
-            items: self.items.len(),
+            items: self.drawn_items().count(),
             family_rule: self.family_rule.to_owned(),
             fingerprint: format!("{:016x}", self.fingerprint),
             styles: (0..k)
@@ -664,16 +674,7 @@ impl Dataset {
 
     /// Whether all pixels of a picture show the same colour, within 2 of 255.
     fn is_flat(&self, style: usize, item: usize) -> bool {
-        let mut range = [[255_u32, 0]; 3];
-        for pixel in self.rgba(style, item).as_chunks::<4>().0 {
-            let uncovered = u32::from(255 - pixel[3]);
-            for (c, [low, high]) in range.iter_mut().enumerate() {
-                let shown =
-                    u32::from(pixel[c]) + (uncovered * u32::from(self.background[c]) + 127) / 255;
-                (*low, *high) = ((*low).min(shown), (*high).max(shown));
-            }
-        }
-        range.iter().all(|[low, high]| high - low <= 2)
+        is_plain(self.rgba(style, item), self.background, 2)
     }
 }
 

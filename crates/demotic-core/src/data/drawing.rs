@@ -75,6 +75,24 @@ impl Drawing {
             Format::Raster => Picture::decode(&bytes, &self.origin)?.fitted(size_px, fit),
         })
     }
+
+    /// Decodes at its own size, a drawing with a longer side of `least_px` at least; or with a longer side of
+    /// `longer_px`.
+    pub(super) fn sized(
+        &self,
+        longer_px: Option<u32>,
+        least_px: u32,
+    ) -> Result<Picture, DataError> {
+        let bytes = self.read()?;
+        let picture = match self.format {
+            Format::Svg => draw_whole(&bytes, longer_px.unwrap_or(least_px), &self.origin)?,
+            Format::Raster => Picture::decode(&bytes, &self.origin)?,
+        };
+        Ok(match longer_px {
+            Some(longer_px) => picture.with_longer_side(longer_px),
+            None => picture,
+        })
+    }
 }
 
 impl Picture {

@@ -10,6 +10,8 @@ use crate::number::{Real, Whole};
 /// tails of `g` and `y` find room.
 const SIZE: f32 = 6.0 / 7.0;
 const BASELINE: f32 = 11.0 / 14.0;
+/// Ends a text that is cut.
+const CUT: &str = "...";
 /// Stands for a letter that the font lacks.
 const LACKING: char = '?';
 
@@ -31,8 +33,8 @@ pub fn has_letters(text: &str) -> bool {
     text.nfc().all(font::has)
 }
 
-/// Writes a text onto a line of these sides. It begins at the left edge and is cut behind the last letter
-/// that fits; a letter that the font lacks becomes `?`.
+/// Writes a text onto a line of these sides. It begins at the left edge; where it is too long, as many letters
+/// stay as fit with `...` behind them. A letter that the font lacks becomes `?`.
 #[must_use]
 pub fn lettering(text: &str, width_px: usize, height_px: usize) -> Lettering {
     let letter = |letter: char| match letter {
@@ -43,17 +45,21 @@ pub fn lettering(text: &str, width_px: usize, height_px: usize) -> Lettering {
     let mut ink = vec![0; width_px * height_px];
     // No letter is narrower than a tenth of the line's height: more of them need not be tried.
     let most = 10 * width_px / height_px.max(1);
-    let mut letters: Vec<char> = text.nfc().map(letter).take(most).collect();
-    while !letters.is_empty() && !ink.is_empty() {
+    let mut letters: Vec<char> = text.nfc().map(letter).take(most + 1).collect();
+    let mut shown = letters.clone();
+    while !shown.is_empty() && !ink.is_empty() {
         // Text that leaves nothing to draw, such as spaces alone, makes an empty tree or none.
-        let Some(tree) = laid_out(&letters, width_px, height_px) else {
+        let Some(tree) = laid_out(&shown, width_px, height_px) else {
             break;
         };
         if tree.root().abs_bounding_box().right() <= width_px.to_f32() {
             ink = drawn(&tree, width_px, height_px).unwrap_or(ink);
             break;
         }
-        letters.pop();
+        if letters.pop().is_none() {
+            break;
+        }
+        shown = letters.iter().copied().chain(CUT.chars()).collect();
     }
     Lettering {
         width_px,
@@ -133,19 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_between_letters_and_what_is_lacking_is_marked() {
+    fn what_does_not_fit_is_cut_between_letters_and_says_so_and_what_is_lacking_is_marked() {
         assert!(!has_letters("\u{65e5}\u{672c}") && !has_letters("a \u{627}"));
         assert_eq!(line("a\u{65e5}", 40), line("a?", 40));
         let long = line(&"wi".repeat(50), 40);
-        let short = (1..100).map(|count| {
-            let letters: String = "wi".repeat(50).chars().take(count).collect();
-            line(&letters, 40)
-        });
-        let fits = short.filter(|short| *short == long).count();
-        assert!(
-            (90..99).contains(&fits),
-            "a beginning of it, and no less than fits: {fits}"
-        );
+        let begun = |count: usize| -> String { "wi".repeat(50).chars().take(count).collect() };
+        let cut = |count: usize| line(&(begun(count) + CUT), 40);
+        let fits = (0..20).find(|&count| cut(count) == long);
+        let fits = fits.expect("a beginning of it with dots");
+        assert!(fits > 0);
+        // One letter more has no room before the dots.
+        assert_eq!(cut(fits + 1), long);
+        assert_ne!(line(&begun(fits), 40), long);
+        // What fits whole has no dots.
+        assert_ne!(line("wi", 40), line("wi...", 40));
         // Nothing to write, or nowhere.
         assert_eq!(line("", 5), [0; 5 * 14]);
         assert_eq!(line("  ", 5), [0; 5 * 14]);

@@ -58,6 +58,6 @@ pub use picture::{Picture, signed_png};
 pub(crate) use sampler::{Batch, MixedBatch};
 #[doc(hidden)]
 pub use sampler::{Sampler, SamplerOptions};
-pub use source::{StyleInfo, is_archive};
+pub use source::{Originals, StyleInfo, is_archive};
 pub use split::{Split, emoji_family, split_of_family};
 pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

@@ -377,6 +377,22 @@ impl Picture {
         pixels
     }
 
+    /// Whether all pixels show one colour on a background, within `within` of 255.
+    #[must_use]
+    pub fn is_plain(&self, background: [u8; 3], within: u8) -> bool {
+        is_plain(&self.premultiplied, background, within)
+    }
+
+    /// The picture with a longer side of `longer_px`, proportions kept; filter as in [`Picture::fit`].
+    ///
+    /// # Panics
+    /// If `longer_px` is 0.
+    #[must_use]
+    pub fn with_longer_side(&self, longer_px: u32) -> Self {
+        let [_, _, width, height] = self.place_in(longer_px);
+        self.resized(width, height)
+    }
+
     /// The picture on an opaque background, as the network sees it.
     ///
     /// # Shapes
@@ -439,6 +455,21 @@ impl From<RgbaImage> for Picture {
             premultiplied,
         }
     }
+}
+
+/// [`Picture::is_plain`] of premultiplied pixels.
+pub(super) fn is_plain(premultiplied: &[u8], background: [u8; 3], within: u8) -> bool {
+    let mut range = [[255_u32, 0]; 3];
+    for pixel in premultiplied.as_chunks::<4>().0 {
+        let uncovered = u32::from(255 - pixel[3]);
+        for (c, [low, high]) in range.iter_mut().enumerate() {
+            let shown = u32::from(pixel[c]) + (uncovered * u32::from(background[c]) + 127) / 255;
+            (*low, *high) = ((*low).min(shown), (*high).max(shown));
+        }
+    }
+    range
+        .iter()
+        .all(|[low, high]| high.saturating_sub(*low) <= u32::from(within))
 }
 
 /// Shares of red, green and blue in brightness (ITU-R BT.601).

@@ -13,7 +13,7 @@ use super::index::{INDEX_FILE, Index, Store};
 use super::layout::{self, Part};
 use super::passed_over::{Leftovers, PassedOver};
 use super::picture::{OWN_MARK, PNG_HEADER_BYTES};
-use super::{DataError, Split, split_of_family};
+use super::{DataError, Picture, Split, split_of_family};
 
 /// Phrases of a folder of pictures of one's own, beside the folders of styles.
 pub(crate) const PHRASES_FILE: &str = "phrases.tsv";
@@ -183,6 +183,48 @@ impl DataSource {
     }
 }
 
+/// Pictures of a data source before they come to one size.
+pub struct Originals {
+    contents: Contents,
+}
+
+impl Originals {
+    /// Finds the pictures of some styles of a source: see [`super::Dataset::load`].
+    ///
+    /// # Errors
+    /// [`DataError`] for an unknown source or style, or a folder or archive that cannot be read.
+    pub fn open(source: &str, styles: &[String]) -> Result<Self, DataError> {
+        let contents = DataSource::find(source)?.read(styles)?;
+        Ok(Self { contents })
+    }
+
+    /// A style's picture of the item with `key`, at its own size, a vector drawing with a longer side of
+    /// `least_px` at least; where `longer_px` is given, with that longer side. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`DataError`] where it cannot be read or drawn.
+    pub fn picture(
+        &self,
+        style: &str,
+        key: &str,
+        longer_px: Option<u32>,
+        least_px: u32,
+    ) -> Result<Option<Picture>, DataError> {
+        let mut styles = self.contents.styles.iter();
+        let Some(of_style) = styles.find(|of_style| of_style.info.name == style) else {
+            return Ok(None);
+        };
+        let items = self.contents.items.iter().zip(&of_style.drawings);
+        let mut drawings = items
+            .filter(|(item, _)| item.key == key)
+            .filter_map(|(_, drawing)| drawing.as_ref());
+        let drawing = drawings.next();
+        drawing
+            .map(|drawing| drawing.sized(longer_px, least_px))
+            .transpose()
+    }
+}
+
 /// Whether a folder is an imported data set. An `index.json` that another tool left among folders of pictures
 /// makes it none.
 fn has_index(folder: &Path) -> bool {
@@ -237,6 +279,7 @@ fn choose(asked: &[String], known: &[&str]) -> Result<Vec<usize>, DataError> {
                 .iter()
                 .position(|known| known == name)
                 .ok_or_else(|| DataError::UnknownStyle {
+                    whose: "this data set has",
                     asked: name.clone(),
                     known: known.iter().map(|&name| name.to_owned()).collect(),
                 })

@@ -19,8 +19,12 @@ pub(crate) struct Strokes {
     each: Vec<Vec<usize>>,
     /// One a pixel.
     darkness: Vec<f32>,
+    /// How dark a pixel is without its ink, by tinted paper or a pale fill: no darker than what is no ink.
+    under: Vec<f32>,
     /// The stroke that a pixel belongs to; without ink, that of the darkest pixel beside it.
     numbers: Vec<Option<usize>>,
+    /// Whether a pixel beside ink is the faint edge of that, and itself none.
+    is_edge: Vec<bool>,
     /// Pixels of strokes and of their faint edges from their rims inwards, each with its neighbours that are
     /// nearer to the rim.
     inwards: Vec<(usize, Vec<usize>)>,
@@ -30,12 +34,12 @@ pub(crate) struct Strokes {
 
 /// What a translation makes of the ink of strokes.
 pub(crate) struct Inks<'a> {
-    numbers: &'a [Option<usize>],
+    strokes: &'a Strokes,
     each: Vec<Ink>,
 }
 
 /// The ink of a stroke.
-pub(crate) struct Ink {
+struct Ink {
     /// Of each channel, in a range of 2.
     change: Vec<f32>,
     /// Darkness of a pixel that it covers.
@@ -60,24 +64,48 @@ impl Strokes {
             let mut pairs = channels(pixel).zip(channels(darkest));
             pairs.all(|(a, b)| (a * most - b * own).abs() <= ALIKE * own * most)
         };
+        let inked_beside = |pixel: usize, numbers: &[Option<usize>]| {
+            let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
+            inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]))
+        };
         // The darkest first: they have a stroke's ink unmixed.
         let mut ink: Vec<usize> = (0..area).filter(|pixel| darkness[*pixel] > INK).collect();
         ink.sort_by(|a, b| darkness[*b].total_cmp(&darkness[*a]));
-        let mut is_taken: Vec<bool> = darkness.iter().map(|v| *v <= INK).collect();
-        let (mut each, mut numbers, mut rims) = (Vec::new(), vec![None; area], 0);
-        for darkest in &ink {
-            let (mut stroke, mut met) = (Vec::new(), vec![*darkest]);
+        let is_rim = |pixel: usize, least: f32| {
+            let mut beside = neighbours(pixel, size);
+            beside.any(|at| darkness[at] <= least)
+        };
+        let mut is_taken = vec![false; area];
+        let mut each = Vec::<Vec<usize>>::new();
+        let (mut numbers, mut rims) = (vec![None::<usize>; area], 0);
+        for &darkest in &ink {
+            if is_taken[darkest] {
+                continue;
+            }
+            let most = darkness[darkest];
+            // Beside ink that is twice as dark it is an edge of that, mixed with paper or a fill of a hue.
+            let inked = inked_beside(darkest, &numbers).filter(|at| darkness[*at] >= 2.0 * most);
+            if let Some(number) = inked.and_then(|at| numbers[at]) {
+                is_taken[darkest] = true;
+                numbers[darkest] = Some(number);
+                each[number].push(darkest);
+                rims += usize::from(is_rim(darkest, INK));
+                continue;
+            }
+            // A faint stroke does not end where it is somewhat fainter.
+            let least = INK.min(most / 2.0);
+            let (mut stroke, mut met) = (Vec::new(), vec![darkest]);
             while let Some(pixel) = met.pop() {
-                if is_taken[pixel] || !is_alike(pixel, *darkest) {
+                if is_taken[pixel] || darkness[pixel] <= least || !is_alike(pixel, darkest) {
                     continue;
                 }
                 is_taken[pixel] = true;
                 stroke.push(pixel);
                 met.extend(around(pixel, size));
             }
-            let is_rim = |pixel: &&usize| neighbours(**pixel, size).any(|at| darkness[at] <= INK);
             // A stroke has two rims: twice its pixels to a pixel of them is its width.
-            let rim = stroke.iter().filter(is_rim).count();
+            let rim = stroke.iter().filter(|pixel| is_rim(**pixel, least));
+            let rim = rim.count();
             if rim == 0 || 2 * stroke.len() * WIDEST > rim * size[0].max(size[1]) {
                 continue;
             }
@@ -87,30 +115,33 @@ impl Strokes {
             each.push(stroke);
             rims += rim;
         }
-        let held: usize = each.iter().map(Vec::len).sum();
-        if ink.is_empty() || 10 * held < 9 * ink.len() {
+        let loose = ink.iter().filter(|pixel| numbers[**pixel].is_none());
+        if ink.is_empty() || 10 * loose.count() > ink.len() {
             return None;
         }
+        let mut under = faintest(&darkness, &numbers, size);
         let beside = |pixel: usize| {
-            let inked = around(pixel, size).filter(|at| numbers[*at].is_some());
-            let darkest = inked.max_by(|a, b| darkness[*a].total_cmp(&darkness[*b]));
-            darkest.and_then(|at| numbers[at])
+            let is_paper = numbers[pixel].is_none() && darkness[pixel] <= INK;
+            is_paper.then(|| inked_beside(pixel, &numbers)).flatten()
         };
-        let with_paper = darkness.iter().enumerate().map(|(pixel, darkness)| {
-            if *darkness > INK {
-                numbers[pixel]
-            } else {
-                beside(pixel)
-            }
-        });
-        let numbers: Vec<Option<usize>> = with_paper.collect();
-        let marked = numbers.iter().zip(&darkness);
-        let marked = marked.map(|(number, darkness)| number.filter(|_| *darkness > MARK));
-        let inwards = inwards(&marked.collect::<Vec<_>>(), size);
+        let beside: Vec<Option<usize>> = (0..area).map(beside).collect();
+        // Beside ink plain tinted paper is as dark as it is around.
+        let is_edge =
+            |pixel: usize| beside[pixel].is_some() && darkness[pixel] - under[pixel] > MARK;
+        let is_edge: Vec<bool> = (0..area).map(is_edge).collect();
+        let inwards = inwards(|pixel| numbers[pixel].is_some() || is_edge[pixel], size);
+        for (pixel, outer) in &inwards {
+            under[*pixel] = mean_at(&under, outer);
+        }
+        let numbers = (0..area).map(|pixel| numbers[beside[pixel].unwrap_or(pixel)]);
+        let numbers = numbers.collect();
+        let held: usize = each.iter().map(Vec::len).sum();
         Some(Self {
             each,
             darkness,
+            under,
             numbers,
+            is_edge,
             inwards,
             width: 2.0 * held.to_f32() / rims.to_f32(),
         })
@@ -138,8 +169,8 @@ impl Strokes {
         let area = self.darkness.len();
         for (at, translated) in translated.iter_mut().enumerate() {
             let (c, pixel) = (at / area, at % area);
-            if let Some(ink) = inks.at(pixel) {
-                *translated = square[at] + ink.mixed(c, change[at], self.darkness[pixel]);
+            if let Some(mixed) = inks.mixed(pixel, c, change[at], || self.darkness[pixel]) {
+                *translated = square[at] + mixed;
             }
         }
     }
@@ -149,23 +180,22 @@ impl Strokes {
     ///
     /// # Shapes
     /// `change`: `[c, height, width]` in a range of 2; `darkest`: `[height, width]`, the most darkness within
-    /// each pixel, where the picture itself is larger.
+    /// each pixel, where the picture itself is larger; 0 beside it.
     pub(crate) fn lift(&self, change: &mut [f32], darkest: &[f32]) -> Inks<'_> {
         let inks = self.each.iter();
         let each: Vec<Ink> = inks.map(|ink| self.ink(ink, change, darkest)).collect();
         let inks = Inks {
-            numbers: &self.numbers,
+            strokes: self,
             each,
         };
         for (pixel, outer) in &self.inwards {
             // Ink that covers less than half of a pixel still shows what lies there; of its faint edge the
             // network is not sure.
-            let darkness = self.darkness[*pixel];
-            let ink = inks.at(*pixel).filter(|_| darkness > INK);
-            let rest = ink.map_or(0.0, |ink| (1.0 - 2.0 * ink.share(darkness)).max(0.0));
+            let ink = inks.cover(*pixel, || self.darkness[*pixel]);
+            let ink = ink.filter(|_| !self.is_edge[*pixel]);
+            let rest = ink.map_or(0.0, |(_, share)| (1.0 - 2.0 * share).max(0.0));
             for plane in change.chunks_exact_mut(self.darkness.len()) {
-                let near: f32 = outer.iter().map(|at| plane[*at]).sum();
-                let near = near / outer.len().to_f32();
+                let near = mean_at(plane, outer);
                 plane[*pixel] = near + (plane[*pixel] - near) * rest;
             }
         }
@@ -176,6 +206,14 @@ impl Strokes {
     /// alone. Of a line that covers less than half of its pixels the network has seen too little: its change
     /// counts less.
     fn ink(&self, stroke: &[usize], change: &[f32], darkest: &[f32]) -> Ink {
+        // What continues a picture beside it is none of the picture's pixels.
+        let within = stroke.iter().copied();
+        let within: Vec<usize> = within.filter(|pixel| darkest[*pixel] > 0.0).collect();
+        let stroke = if within.is_empty() {
+            stroke
+        } else {
+            &within[..]
+        };
         let weight = |pixel: usize| f64::from(self.darkness[pixel]).powi(2);
         let all: f64 = stroke.iter().map(|pixel| weight(*pixel)).sum();
         let mean = |of: &[f32]| {
@@ -199,30 +237,52 @@ impl Strokes {
 }
 
 impl Inks<'_> {
-    /// That of the stroke which a pixel belongs to or lies beside.
-    pub(crate) fn at(&self, pixel: usize) -> Option<&Ink> {
-        self.numbers[pixel].map(|number| &self.each[number])
+    /// The ink that a pixel has or lies beside, and how much of the pixel, or of a part that is so dark, it
+    /// covers: 0 to 1.
+    fn cover(&self, pixel: usize, darkness: impl FnOnce() -> f32) -> Option<(&Ink, f32)> {
+        let ink = &self.each[self.strokes.numbers[pixel]?];
+        let under = self.strokes.under[pixel];
+        // Faint ink may be hardly darker than what it lies on.
+        let whole = (ink.darkness - under).max(1.0);
+        Some((ink, ((darkness() - under) / whole).clamp(0.0, 1.0)))
+    }
+
+    /// The change of a channel of a pixel, or of a part of it: the ink's, as far as it covers that, else that
+    /// of the fill. `None` far from ink.
+    pub(crate) fn mixed(
+        &self,
+        pixel: usize,
+        c: usize,
+        fill: f32,
+        darkness: impl FnOnce() -> f32,
+    ) -> Option<f32> {
+        let (ink, share) = self.cover(pixel, darkness)?;
+        Some(ink.change[c] * share + fill * (1.0 - share))
     }
 }
 
-impl Ink {
-    /// How much of a pixel of some darkness it covers: 0 to 1.
-    fn share(&self, darkness: f32) -> f32 {
-        (darkness / self.darkness).min(1.0)
-    }
-
-    /// The change of a channel of a pixel: the ink's, as far as it covers the pixel, else that of the fill.
-    pub(crate) fn mixed(&self, c: usize, fill: f32, darkness: f32) -> f32 {
-        let share = self.share(darkness);
-        self.change[c] * share + fill * (1.0 - share)
-    }
+/// How dark each pixel is without ink, as far as pixels around it tell: beside ink there is ink in a pixel,
+/// too, and none in the faintest one.
+fn faintest(darkness: &[f32], numbers: &[Option<usize>], size: [usize; 2]) -> Vec<f32> {
+    let faintest = (0..darkness.len()).map(|pixel| {
+        let open = around(pixel, size).filter(|at| numbers[*at].is_none());
+        open.fold(darkness[pixel].min(INK), |least, at| {
+            least.min(darkness[at])
+        })
+    });
+    faintest.collect()
 }
 
-/// Pixels that have a number from their rims inwards, each with its neighbours that are nearer to the rim.
-fn inwards(numbers: &[Option<usize>], size: [usize; 2]) -> Vec<(usize, Vec<usize>)> {
-    let depths = numbers
-        .iter()
-        .map(|number| number.map_or(0, |_| usize::MAX));
+/// The mean of some of a plane's values.
+fn mean_at(plane: &[f32], pixels: &[usize]) -> f32 {
+    let sum: f32 = pixels.iter().map(|at| plane[*at]).sum();
+    sum / pixels.len().to_f32()
+}
+
+/// Marked pixels from their rims inwards, each with its neighbours that are nearer to the rim.
+fn inwards(is_marked: impl Fn(usize) -> bool, size: [usize; 2]) -> Vec<(usize, Vec<usize>)> {
+    let pixels = 0..size[0] * size[1];
+    let depths = pixels.map(|pixel| if is_marked(pixel) { usize::MAX } else { 0 });
     let mut depths: Vec<usize> = depths.collect();
     let mut met: Vec<usize> = (0..depths.len()).filter(|at| depths[*at] == 0).collect();
     let (outside, mut next) = (met.len(), 0);
@@ -260,20 +320,24 @@ fn mean_of_middle(mut values: Vec<(f64, f64)>) -> f64 {
 mod tests {
     use super::*;
 
-    /// `#` is black ink, `+` half covered by it, `.` its faint edge, `r` red, the rest paper:
-    /// `[3, rows, columns]`, less white.
+    /// `#` is black ink, `+` half covered by it, `r` red, `f` faint and `g` fainter, as an edge is, `y`
+    /// yellow paper and `e` an edge of black on that, the rest paper: `[3, rows, columns]`, less white.
     fn offsets(rows: &[&str]) -> (Vec<f32>, [usize; 2]) {
         let letters = || rows.iter().flat_map(|row| row.bytes());
-        let plane = |is_red: bool| {
+        let plane = |c: usize| {
             letters().map(move |letter| match letter {
                 b'#' => -255.0,
                 b'+' => -128.0,
-                b'.' => -40.0,
-                b'r' if !is_red => -255.0,
+                b'r' if c > 0 => -255.0,
+                b'f' => -60.0,
+                b'g' => -40.0,
+                b'y' if c == 2 => -40.0,
+                b'e' if c == 2 => -105.0,
+                b'e' => -75.0,
                 _ => 0.0,
             })
         };
-        let planes = [true, false, false].map(plane).into_iter().flatten();
+        let planes = [0, 1, 2].map(plane).into_iter().flatten();
         (planes.collect(), [rows[0].len(), rows.len()])
     }
 
@@ -345,9 +409,7 @@ mod tests {
         let inks = strokes.lift(&mut change, &strokes.darkness);
         let mixed = |x: usize, y: usize| {
             let pixel = size[0] * y + x;
-            let darkness = strokes.darkness[pixel];
-            inks.at(pixel)
-                .map(|ink| ink.mixed(0, change[pixel], darkness))
+            inks.mixed(pixel, 0, change[pixel], || strokes.darkness[pixel])
         };
         let core = mixed(1, 2).expect("a stroke");
         assert!((0.2..1.0).contains(&core), "{core}");
@@ -376,10 +438,10 @@ mod tests {
     fn what_the_network_paints_at_a_faint_edge_does_not_stay() {
         let rows = [
             "            ",
-            " .......... ",
+            " gggggggggg ",
             " ########## ",
             " ########## ",
-            " .......... ",
+            " gggggggggg ",
             "            ",
         ];
         let (offsets, size) = offsets(&rows);
@@ -395,6 +457,47 @@ mod tests {
         let along = |y: usize| [change[12 * y + 3], change[12 * y + 8]];
         assert_eq!([along(1), along(4)], [[0.0; 2], [0.4; 2]]);
         assert_eq!([along(2), along(3)], [[0.0; 2], [0.4; 2]]);
+    }
+
+    #[test]
+    fn a_faint_stroke_is_one_where_it_is_fainter() {
+        let rows = ["                ", "  fggffgfggggf  ", "                "];
+        let found = strokes(&rows).expect("a drawing");
+        let lengths: Vec<usize> = found.each.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [12]);
+        // Faint pixels alone are none.
+        assert!(strokes(&["                ", "  gggggggggggg  "]).is_none());
+    }
+
+    #[test]
+    fn paper_with_a_hue_has_no_ink_and_its_edges_belong_to_the_stroke() {
+        let paper = "yyyyyyyyyyyyyyyy";
+        let rows = [
+            paper,
+            paper,
+            "yy############yy",
+            "yyeeeeeeeeeeeeyy",
+            paper,
+            paper,
+        ];
+        let found = strokes(&rows).expect("a drawing");
+        let lengths: Vec<usize> = found.each.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [24]);
+        let value = |at: usize| match at / 16 % 6 {
+            2 => 0.5,
+            3 => 0.2,
+            _ => 0.0,
+        };
+        let mut change: Vec<f32> = (0..3 * 6 * 16).map(value).collect();
+        let inks = found.lift(&mut change, &found.darkness);
+        let mixed = |y: usize| {
+            let pixel = 16 * y + 8;
+            inks.mixed(pixel, 0, change[pixel], || found.darkness[pixel])
+        };
+        assert_eq!([mixed(0), mixed(1), mixed(4)], [None, Some(0.0), Some(0.0)]);
+        assert_eq!(mixed(2), Some(0.5));
+        let edge = mixed(3).expect("an edge");
+        assert!((0.1..0.4).contains(&edge), "{edge}");
     }
 
     #[test]

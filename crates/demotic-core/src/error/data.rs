@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::nearest;
+
 /// Why data could not be read, imported or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,9 +26,11 @@ pub enum DataError {
         /// The source asked for.
         path: PathBuf,
     },
-    /// A style that the data set does not have.
-    #[error("unknown style `{asked}`; this data set has: {}", known.join(", "))]
+    /// A style that a data set does not have, or weights do not know.
+    #[error("unknown style `{asked}`; {whose}: {}{}", known.join(", "), meant(asked, known))]
     UnknownStyle {
+        /// Whose styles are meant, with their verb: `this data set has`.
+        whose: &'static str,
         /// The name asked for.
         asked: String,
         /// The names there are.
@@ -109,6 +113,12 @@ pub enum DataError {
     Option(String),
 }
 
+/// `; did you mean `noto`?`, or nothing where no name is near.
+fn meant(asked: &str, known: &[String]) -> String {
+    let found = nearest(asked, known.iter().map(String::as_str));
+    found.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
 /// `line 3: `, or nothing for line 0.
 fn at_line(line: usize) -> String {
     if line == 0 {
@@ -135,7 +145,13 @@ impl DataError {
     /// One or more faults of pictures.
     pub(crate) fn of_pictures(mut faults: Vec<Self>) -> Self {
         if faults.len() == 1 {
-            return faults.remove(0);
+            return match faults.remove(0) {
+                Self::Picture { problem, path } => Self::Picture {
+                    problem: format!("{problem}; --skip-damaged goes on without it"),
+                    path,
+                },
+                other => other,
+            };
         }
         let problem = |fault: Self| match fault {
             Self::Picture { problem, path } => format!("{problem}: {}", path.display()),

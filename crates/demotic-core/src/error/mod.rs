@@ -81,6 +81,33 @@ impl Error {
     }
 }
 
+/// The known name that is most likely meant by one that nobody knows, whatever its letters' case: a third of
+/// the letters may be wrong; `None` where no name is so near.
+#[doc(hidden)]
+pub fn nearest<'a>(asked: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let asked: Vec<char> = asked.to_lowercase().chars().collect();
+    let rated = known.into_iter().map(|name| {
+        let letters: Vec<char> = name.to_lowercase().chars().collect();
+        (edits(&asked, &letters), name)
+    });
+    let near = rated.filter(|(edits, _)| *edits <= asked.len().div_ceil(3));
+    near.min_by_key(|(edits, _)| *edits).map(|(_, name)| name)
+}
+
+/// Letters to insert, drop or replace until one word is the other: Levenshtein's distance, row by row.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.iter().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, right) in b.iter().enumerate() {
+            let replaced = corner + usize::from(left != right);
+            corner = row[j + 1];
+            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// Work that may panic: a driver that refuses a kernel, or is lost, does so by a panic where the result is
 /// read. The panic's message as one line takes the result's place.
 ///
@@ -113,4 +140,22 @@ pub fn panic_line(payload: &(dyn Any + Send)) -> String {
         return rest.join(" ");
     }
     lines.next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_finds_its_name_and_another_word_none() {
+        let known = ["openmoji", "openmoji-line", "noto"];
+        let found = |asked: &str| nearest(asked, known);
+        assert_eq!(found("openmjoi"), Some("openmoji"));
+        assert_eq!(found("OpenMoji-Lin"), Some("openmoji-line"));
+        assert_eq!(found("nato"), Some("noto"));
+        assert_eq!(found("comic"), None);
+        assert_eq!(found(""), None);
+        let letters = |text: &str| -> Vec<char> { text.chars().collect() };
+        assert_eq!(edits(&letters("kitten"), &letters("sitting")), 3);
+    }
 }

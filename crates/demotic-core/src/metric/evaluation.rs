@@ -737,6 +737,7 @@ impl Evaluation {
                 methods: methods.map(Measured::row),
             });
         }
+        let of_kind = |kind: PairKind| self.directions.iter().filter(move |d| d.kind == kind);
         for k in &self.kinds {
             let methods = ByMethod([k.model, Some(k.copy), k.remap, k.nearest]);
             rows.push(Row {
@@ -744,7 +745,7 @@ impl Evaluation {
                 to: format!("{} directions", k.directions),
                 kind: k.kind.to_string(),
                 n: String::new(),
-                is_few: false,
+                is_few: of_kind(k.kind).all(|d| d.n < LEAST_SET),
                 methods: methods.map(Measured::row),
             });
         }

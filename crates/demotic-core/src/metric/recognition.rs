@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::interval::{Estimate, families};
+use super::kid::LEAST_SET;
 use crate::data::{Dataset, Split};
 use crate::model::CHUNK;
 use crate::number::Real;
@@ -126,7 +127,7 @@ impl Rows {
 }
 
 impl Recognition {
-    /// A row per style.
+    /// A row per style; of fewer pictures than [`LEAST_SET`] without intervals.
     pub(super) fn table(&self) -> Table {
         let mut table = Table::new([
             Column::text("real pictures of").at_least(8),
@@ -142,7 +143,13 @@ impl Recognition {
         );
         let of_style = self.styles.iter().map(|s| (s.style.clone(), s.n, s.shares));
         for (name, n, shares) in of_style.chain([all]) {
-            let share = |e: Estimate| Cell::interval([e.value, e.low, e.high], 3);
+            let share = |e: Estimate| {
+                if n < LEAST_SET {
+                    Cell::from(format!("{:.3}", e.value))
+                } else {
+                    Cell::interval([e.value, e.low, e.high], 3)
+                }
+            };
             let shares = [shares.picture, shares.patch, shares.fake].map(share);
             let cells = [Cell::from(name), Cell::from(n.to_string())];
             table.push(cells.into_iter().chain(shares));

@@ -34,6 +34,8 @@ pub struct Drawn {
     pub picture: Vec<f32>,
     /// How it came about.
     pub origin: Origin,
+    /// Whether the drawing that it came from is one beside the run's.
+    pub is_beside: bool,
     /// Smallest mean absolute difference, 0 to 1, to a training picture of the style: 0 is a copy.
     pub nearest_l1: f64,
 }
@@ -104,7 +106,7 @@ impl<'a> Memory<'a> {
         let has = |of: usize| own.is_some_and(|item| self.dataset.has_picture(of, item));
         if let Some(item) = own.filter(|_| real && has(self.style)) {
             let picture = self.dataset.picture(self.style, item);
-            return Some(self.drawn(picture, Origin::Real));
+            return Some(self.drawn(picture, Origin::Real, false));
         }
         let beside = self.beside.and_then(|dataset| {
             let item = item_of(dataset, key)?;
@@ -115,6 +117,7 @@ impl<'a> Memory<'a> {
         let of_run = |other: usize| own.map(|item| (self.dataset, other, item));
         let others = self.sources.iter().copied().find(|&other| has(other));
         let last = own.filter(|_| has(self.style));
+        let is_beside = others.is_none() && beside.is_some();
         let found = others
             .and_then(of_run)
             .or(beside)
@@ -125,10 +128,10 @@ impl<'a> Memory<'a> {
         let translated = translate_as(self.generator, self.device, &source, side, code);
         let picture = self.dataset.shown(&translated);
         let origin = Origin::Translated(dataset.styles()[from].name.clone());
-        Some(self.drawn(picture, origin))
+        Some(self.drawn(picture, origin, is_beside))
     }
 
-    fn drawn(&self, picture: Vec<f32>, origin: Origin) -> Drawn {
+    fn drawn(&self, picture: Vec<f32>, origin: Origin, is_beside: bool) -> Drawn {
         let training = self.dataset.items(self.style, Split::Train);
         let nearest = training
             .iter()
@@ -137,6 +140,7 @@ impl<'a> Memory<'a> {
         Drawn {
             picture,
             origin,
+            is_beside,
             nearest_l1: nearest,
         }
     }

@@ -54,7 +54,7 @@ pub use learn::{Found, LearnState, LearnTick, Learner, Part, Words};
 pub use memory::{Drawn, Memory, Origin};
 pub use options::LearnOptions;
 pub use own::{has_phrases, load};
-pub use recall::{FLOOR, Recall, Recalled};
+pub use recall::{Recall, Recalled};
 #[doc(hidden)]
 pub use score::{WordScores, score};
 #[doc(hidden)]

@@ -66,13 +66,20 @@ pub struct CheckpointInfo {
 const NO_CHECKSUM: &str = "0000000000000000";
 
 impl CheckpointInfo {
-    /// A style's number in the networks.
+    /// A style's number in the networks. Letters' case counts only between names that differ by nothing else.
     ///
     /// # Errors
     /// [`DataError::UnknownStyle`] naming the styles that there are.
     pub fn style_number(&self, name: &str) -> Result<u32, DataError> {
-        let place = self.styles.iter().position(|known| known == name);
+        let folded = name.to_lowercase();
+        let exact = self.styles.iter().position(|known| known == name);
+        let same = || {
+            let mut styles = self.styles.iter();
+            styles.position(|known| known.to_lowercase() == folded)
+        };
+        let place = exact.or_else(same);
         let place = place.ok_or_else(|| DataError::UnknownStyle {
+            whose: "these weights know",
             asked: name.to_owned(),
             known: self.styles.clone(),
         })?;

@@ -51,4 +51,4 @@ pub use tick::Tick;
 #[doc(hidden)]
 pub use traffic::Traffic;
 pub use trainer::Trainer;
-pub use weights::BUILT_IN;
+pub use weights::{BUILT_IN, built_in_styles};

@@ -23,6 +23,42 @@ const ENTRY: &str = "demotic";
 /// What a translation, a score or an opinion needs: neither optimiser, nor the generator before averaging.
 const PARTS: [&str; 2] = ["average.", "discriminator."];
 
+/// The styles of the weights in the program, by number.
+///
+/// # Errors
+/// As `Checkpoint::built_in`.
+pub fn built_in_styles() -> Result<Vec<String>, Error> {
+    Ok(described(BUILT_IN_FILE, Path::new(BUILT_IN))?.styles)
+}
+
+/// What a file of weights says that they belong to.
+fn described(bytes: &[u8], path: &Path) -> Result<CheckpointInfo, Error> {
+    let refuse = |problem: String| Error::run(problem, path);
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e, path))?;
+    let description = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|entries| entries.get(ENTRY))
+        .ok_or_else(|| {
+            refuse(format!(
+                "these safetensors are not demotic's: their metadata have no entry `{ENTRY}`; for --run, write them by \
+                 `demotic export --format weights`"
+            ))
+        })?;
+    CheckpointInfo::parse(description).map_err(refuse)
+}
+
+fn damaged(error: &safetensors::SafeTensorError, path: &Path) -> Error {
+    let is_onnx = path.extension().is_some_and(|ending| ending == "onnx");
+    let problem = if is_onnx {
+        "this is an ONNX file, for other programs; for --run, write the weights by `demotic export --format weights`"
+            .to_owned()
+    } else {
+        format!("no weights of demotic, or cut: {error}; `demotic export` writes them")
+    };
+    Error::run(problem, path)
+}
+
 impl Checkpoint {
     /// The weights that the program carries.
     ///
@@ -44,23 +80,8 @@ impl Checkpoint {
 
     fn from_weights(bytes: &[u8], path: &Path) -> Result<Self, Error> {
         let refuse = |problem: String| Error::run(problem, path);
-        let damaged = |e: safetensors::SafeTensorError| {
-            refuse(format!(
-                "no weights of demotic, or cut: {e}; `demotic export` writes them"
-            ))
-        };
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let description = metadata
-            .metadata()
-            .as_ref()
-            .and_then(|entries| entries.get(ENTRY))
-            .ok_or_else(|| {
-                refuse(format!(
-                    "these safetensors are not demotic's: their metadata have no entry `{ENTRY}`; `demotic export` writes it"
-                ))
-            })?;
-        let info = CheckpointInfo::parse(description).map_err(refuse)?;
-        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
+        let info = described(bytes, path)?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e, path))?;
         let mut arrays = Arrays::new();
         for (name, view) in file.iter() {
             if view.dtype() != Dtype::F16 {

@@ -655,7 +655,12 @@ fn few_pictures_have_no_kid_and_a_note() {
     let reported = few.to_string();
     let row = reported.lines().find(|line| line.contains("copy")).unwrap();
     assert!(row.contains(" 29*  copy"), "{reported}");
-    assert!(!row.contains('('), "an interval of so few: {reported}");
+    // Neither a direction nor a mean over such directions has an interval.
+    let mut rows = reported.lines().filter(|line| !line.starts_with("note "));
+    assert!(
+        rows.all(|row| !row.contains('(')),
+        "an interval of so few: {reported}"
+    );
     assert!(
         reported.contains(
             "note   * fewer than 30 train pictures: a -> b (29), b -> a (29): there is no KID"
@@ -1211,6 +1216,7 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
     );
     assert!(reported.all.picture.low <= 0.5 && reported.all.picture.high >= 0.5);
     assert_eq!(reported.to_string().lines().count(), 4);
+    assert!(reported.to_string().contains("0.500 ("), "{reported}");
 
     // A style without held-out pictures is left out; the others are reported.
     let folder = TempDir::new().unwrap();
@@ -1233,6 +1239,10 @@ fn recognition_counts_pictures_patches_and_false_alarms() {
     assert_eq!(
         (&*only.style, only.n, reported.all.picture.value),
         ("b", 3, 1.0)
+    );
+    assert!(
+        !reported.to_string().contains('('),
+        "an interval of three: {reported}"
     );
     let none = recognition(&set, Split::Validation, &mut opinions_of).unwrap();
     assert_eq!(none, None);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use demotic_core::train::run::Which;
 
-use super::DeviceArgs;
+use super::{DeviceArgs, of_styles};
 
 /// `demotic draw`
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ use super::DeviceArgs;
 Recall first, invent second, and say which. The phrase is compared with some 31,000 phrases of 1,551 emoji (names, tags, what people \
 say; English and Chinese) and with those of the run's own pictures, and, where the run has learnt words (`demotic learn-words`), by its phrase encoder; the idea \
 that fits best is drawn: a drawing of it in another \
-style is translated into the style asked for. That is of use where the style has no such drawing. `real` takes the style's own drawing \
+style is translated into the style asked for, at the drawing's own size. That is of use where the style has no such drawing. `real` takes the style's own drawing \
 where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
 
 What it draws is a known idea in another style: `nearest_l1` is the smallest difference to a training picture of the style \
@@ -29,7 +29,7 @@ Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>lang
 Examples:
   demotic draw 'so tired'
   demotic draw 'so tired' --style openmoji --out tired.png
-  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji --out sheet.png
+  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji -o sheet.png
   demotic draw --file phrases.txt --json recalled.jsonl
   demotic draw 好累 --style kaomoji -n 5")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -38,8 +38,7 @@ pub(crate) struct DrawArgs {
     /// the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in")]
     pub(crate) run: Option<PathBuf>,
-    /// Style to draw in: one of the run's, or kaomoji
-    #[arg(long, value_name = "STYLE")]
+    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in: one of the run's, or kaomoji"))]
     pub(crate) style: Option<String>,
     /// Which checkpoint: latest, the best by `train.best_metric`, or a step
     #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
@@ -50,9 +49,14 @@ pub(crate) struct DrawArgs {
     /// Ideas per phrase, the best first
     #[arg(short = 'n', long = "count", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) count: u32,
-    /// PNG to write (for kaomoji, a text); several pictures become one sheet, a row per phrase
+    /// PNG to write (for kaomoji, a text); several pictures become one sheet: six a row where each phrase has
+    /// one, under their phrases, else a row per phrase
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Longer side of each picture: drawings (SVG) are drawn and pictures resized to it first; without it, 256
+    /// for drawings that state less, a picture's own, and on a sheet 256 at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    pub(crate) size_px: Option<u32>,
     /// What is recalled as JSON, a line per phrase, to this file, or `-` for standard output
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
@@ -82,7 +86,8 @@ A picture is compared with the six drawings of each of 1,551 emoji, and with the
 phrases of the ideas that it resembles are printed, the most distinctive first, all `known`: they stand in a list. Where the run has learnt \
 words (`demotic learn-words`), phrases follow that its speaker makes up for the first idea, each `new`, scored by how real the text \
 discriminator takes its words for. \
-Pictures of other things than emoji get the phrases of what they resemble. The first call with a run looks at its pictures; what it saw is \
+Pictures of other things than emoji get the phrases of what they resemble; one that is of a single colour shows nothing, and the exit code \
+is 1. The first call with a run looks at its pictures; what it saw is \
 kept in the cache.
 
 Examples:
@@ -99,12 +104,12 @@ pub(crate) struct SayArgs {
     /// In this register alone
     #[arg(long, value_enum, value_name = "REGISTER")]
     pub(crate) register: Option<RegisterArg>,
-    /// Phrases per picture
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Phrases per picture; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// As JSON:
-    /// [{"picture":..,"recalled":[..],
-    /// "said":[{"phrase":..,"language":..,"register":..,"score":..,"known":true}, ..]}]
+    /// [{"picture":.., "recalled":[..], "said":[{"phrase":.., "language":.., "register":.., "score":..,
+    /// "known":true}, ..]}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Say rude phrases, too
@@ -134,9 +139,9 @@ pub(crate) struct RephraseArgs {
     /// Language of the answer; without it, the phrase's own
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) lang: Option<LanguageArg>,
-    /// Answers a phrase
-    #[arg(short = 'n', long = "count", default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: u32,
+    /// Answers a phrase; without it, 5 at most, and on the screen none of a score below 0.01
+    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) count: Option<u32>,
     /// Answer also where no idea is near
     #[arg(long)]
     pub(crate) anyway: bool,
@@ -144,7 +149,7 @@ pub(crate) struct RephraseArgs {
     #[arg(long)]
     pub(crate) rude: bool,
     /// As JSON, a line per phrase:
-    /// {"phrase":..,"recalled":[..],"said":[{"phrase":..,"score":..,"known":true}, ..]}
+    /// {"phrase":.., "recalled":[..], "said":[{"phrase":.., "score":.., "known":true}, ..]}
     #[arg(long)]
     pub(crate) json: bool,
     /// What to say otherwise
@@ -185,7 +190,7 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
     /// As JSON, a line a text:
-    /// {"text":..,"tokens":[{"token":..,"label":..,"fake":..,"name":..,"colloquial":..}, ..]}
+    /// {"text":.., "tokens":[{"token":.., "label":.., "fake":.., "name":.., "colloquial":..}, ..]}
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
@@ -210,7 +215,7 @@ on flex. Where all is learnt it does nothing; --restart learns anew.
 Examples:
   demotic learn-words --run runs/00001-quickstart
   demotic learn-words --run runs/00001-quickstart --restart --seed 1
-  demotic learn-words --run runs/00001-quickstart --restart --set words.encoder=recurrent")]
+  demotic learn-words --run runs/00002-mine --set words.encoder=recurrent")]
 pub(crate) struct LearnArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]

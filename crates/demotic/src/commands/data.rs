@@ -87,12 +87,12 @@ fn inspect(args: &InspectArgs) -> Result<()> {
         let _ = writeln!(text, "sheet  {legend}");
     }
     for (language, count, pictures) in phrases {
-        let each = count.to_f64() / dataset.item_count().max(1).to_f64();
+        let each = count.to_f64() / summary.items.max(1).to_f64();
         let name = language.name();
         let _ = writeln!(
             text,
             "phrases  {name}  {count:>6}  {each:.1} a picture, {pictures} of {} pictures have one",
-            dataset.item_count()
+            summary.items
         );
     }
     show(&text)
@@ -101,7 +101,8 @@ fn inspect(args: &InspectArgs) -> Result<()> {
 /// Phrases of the data set's pictures in each language, and how many pictures have one.
 fn phrases_a_picture(dataset: &Dataset, source: &str) -> Result<[(Language, usize, usize); 2]> {
     let table = phrase::load(source)?;
-    let ideas: Vec<usize> = (0..dataset.item_count())
+    let ideas: Vec<usize> = dataset
+        .drawn_items()
         .filter_map(|item| table.place(dataset.item_key(item)))
         .collect();
     Ok(Language::ALL.map(|language| {

@@ -48,15 +48,26 @@ struct ListedPicture<'a> {
     nearest_l1: f64,
 }
 
-pub(crate) fn run(args: &DrawArgs) -> Result<()> {
-    let phrases = words::phrases(&args.phrases, args.file.as_deref())?;
-    let is_text = args.style.as_deref() == Some(KAOMOJI);
+/// Refuses options that do not go together.
+fn check(args: &DrawArgs, is_text: bool) -> Result<()> {
     if args.out.is_some() && args.style.is_none() {
         return Err(input("--out: expected --style with it"));
     }
     if args.style.is_some() && !is_text && args.out.is_none() {
         return Err(input("--style: expected --out with the picture's file"));
     }
+    if args.size_px.is_some() && (is_text || args.style.is_none()) {
+        return Err(input(
+            "--size-px: expected --style with it, one of pictures",
+        ));
+    }
+    Ok(())
+}
+
+pub(crate) fn run(args: &DrawArgs) -> Result<()> {
+    let phrases = words::phrases(&args.phrases, args.file.as_deref())?;
+    let is_text = args.style.as_deref() == Some(KAOMOJI);
+    check(args, is_text)?;
     if let Some(out) = args.out.as_deref().filter(|_| !is_text) {
         refuse_other_kinds(out)?;
     }
@@ -137,7 +148,9 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
         None => {}
     }
     if !is_stdout {
-        show(&(shown(&table, &answers, &drawn, &faces, count, args.anyway) + &done))?;
+        // Of kaomoji, the number says how many faces one idea has.
+        let ideas = if is_text { 1 } else { count };
+        show(&(shown(&table, &answers, &drawn, &faces, ideas, args.anyway) + &done))?;
     }
     if args.anyway {
         return Ok(());
@@ -145,7 +158,7 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
     words::unknown(&table, &answers, "; --anyway draws it")
 }
 
-/// What the screen shows.
+/// What the screen shows; of each phrase `count` ideas at least.
 fn shown(
     table: &Phrases,
     answers: &[Answer],
@@ -163,20 +176,23 @@ fn shown(
         let also: Vec<String> = ranked
             .iter()
             .take(LISTED_LEAST.max(count))
+            .enumerate()
             .skip(1)
-            .filter(|recalled| recalled.prob >= 0.005)
-            .map(|recalled| in_words(table, recalled))
+            .filter(|(at, recalled)| *at < count || recalled.prob >= 0.005)
+            .map(|(_, recalled)| in_words(table, recalled))
             .collect();
-        let how = if answer.listed {
-            "listed"
+        let similarity = ranked[0].similarity;
+        let how = if ranked[0].is_by_emoji() {
+            "by the emoji itself".to_owned()
+        } else if answer.listed {
+            format!("listed, similarity {similarity:.2}")
         } else {
-            "by likeness"
+            format!("by likeness, similarity {similarity:.2}")
         };
         lines.push(format!(
-            "{}: {}  ({how}, similarity {:.2})",
+            "{}: {}  ({how})",
             answer.phrase,
-            in_words(table, &ranked[0]),
-            ranked[0].similarity
+            in_words(table, &ranked[0])
         ));
         if !also.is_empty() {
             // A number and its unit stay in one line.

@@ -4,6 +4,7 @@ use anyhow::Result;
 use demotic_core::device;
 use demotic_core::number::Whole;
 use demotic_core::phrase::Labelled;
+use demotic_core::table::padded;
 use serde::Serialize;
 
 use super::{learn_words, words};
@@ -33,8 +34,12 @@ pub(crate) fn run(args: &ReadArgs) -> Result<()> {
             // A bar of ten is the heat of a token: how made up it looks.
             let heat = "#".repeat((10.0 * token.fake).round().to_usize());
             lines.push(format!(
-                "  {:16} {:10}  fake {:.2}  name {:.2}  colloquial {:.2}  {heat}",
-                token.token, token.label, token.fake, token.name, token.colloquial
+                "  {} {:10}  fake {:.2}  name {:.2}  colloquial {:.2}  {heat}",
+                padded(&token.token, 16),
+                token.label,
+                token.fake,
+                token.name,
+                token.colloquial
             ));
         }
     }

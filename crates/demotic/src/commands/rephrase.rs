@@ -4,6 +4,7 @@ use anyhow::Result;
 use demotic_core::phrase::{self, Language, Recall, Said, Wanted};
 use serde::Serialize;
 
+use super::say::{lines_of, said_at_most};
 use super::words::{self, Answer, LISTED_LEAST, Listed, in_words};
 use crate::cli::RephraseArgs;
 use crate::output::{say, show};
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
         .iter()
         .map(|p| Answer::new(&recall, None, p))
         .collect();
+    let count = said_at_most(args.count);
     let (mut text, mut json) = (Vec::new(), Vec::new());
     for answer in &answers {
         let is_wanted = args.anyway || answer.is_sure();
@@ -37,14 +39,14 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
             but: Some(&answer.phrase),
         };
         let said = if is_wanted {
-            phrase::phrases_of(&table, &recall, &answer.ranked, wanted, args.count as usize)
+            phrase::phrases_of(&table, &recall, &answer.ranked, wanted, count)
         } else {
             Vec::new()
         };
         if is_wanted {
             let first = in_words(&table, &answer.ranked[0]);
             text.push(format!("{}: {first}", answer.phrase));
-            text.extend(said.iter().map(words::line));
+            text.extend(lines_of(&said, args.count));
         }
         json.push(serde_json::to_string(&Line {
             phrase: &answer.phrase,

@@ -9,9 +9,8 @@ use demotic_core::train::{Checkpoint, Fact, Header, Session, Trainer};
 use serde_json::json;
 
 use super::train_end::{conclude, nothing_left};
-use super::train_start::{
-    begin, best, change_of_data, dry_run, greet, opened, origin, paced, voice,
-};
+use super::train_size::{afforded, dry_run, sized};
+use super::train_start::{begin, best, change_of_data, greet, opened, origin, paced, voice};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
 use crate::options::{Target, TrainPlan, dataset_options};
@@ -42,7 +41,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let samples = Samples::new(&dataset);
     let validator = Validator::new(&dataset, plan.config.train.best_metric)?;
     let shown = (&samples, validator.as_ref());
-    let time = paced(&mut plan, args.time, done, &dataset, &devices, shown)?;
+    let mut journal = Journal::to_screen(voice(args));
+    let size = sized(&mut plan, args.time, &dataset, &devices)?;
+    let taken = afforded(&plan, &dataset, &devices, shown, &journal)?;
+    let time = (args.time, size.as_str());
+    let time = paced(&mut plan, time, done, &dataset, &devices, shown)?;
     let (mut trainer, origin) = networks(&plan, checkpoint.as_ref(), &dataset, &devices)?;
 
     // What the run is.
@@ -50,14 +53,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let facts = chosen_by.into_iter().chain(origin).chain(on_pictures);
     let facts = facts.chain(samples.names.clone()).collect();
     let header = Header::new(&trainer, &devices, facts)?;
-    let mut journal = Journal::to_screen(voice(args));
 
     // Its folder; a dry run has none.
     let is_resumed = held.is_some();
     let Some(run) = folder(held, &plan.target)? else {
         drop(trainer);
-        let (count, time) = (devices.len(), time.as_deref());
-        dry_run(&plan, &header, &dataset, count, shown, time)?;
+        let figures = (taken.as_ref(), time.as_ref());
+        dry_run(&plan, &header, &dataset, &devices, figures, &journal)?;
         return Ok(Outcome::Done);
     };
     let (step, steps) = (trainer.step(), plan.config.train.steps);
@@ -90,7 +92,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         interrupt: InterruptGuard::new()?,
         events: None,
     };
-    greet(&recorder, &trainer, time.as_deref());
+    greet(&recorder, &trainer, time.as_ref());
     begin(&mut recorder, is_resumed, before.as_ref(), [step, steps])?;
     if let Some(contents) = changed {
         recorder.journal.say(&change_of_data(step, &contents))?;

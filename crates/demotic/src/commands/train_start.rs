@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use demotic_core::check::estimate::{Networks, Pace, estimate};
+use demotic_core::check::estimate::Pace;
 use demotic_core::check::fastest::{Fastest, fastest, few_cores};
-use demotic_core::data::Dataset;
+use demotic_core::data::{Dataset, Split};
 use demotic_core::device::{self, Chosen};
 use demotic_core::metric::Validator;
 use demotic_core::train::{Checkpoint, Fact, Header, Trainer};
@@ -16,12 +16,15 @@ use crate::examination::examined_once;
 use crate::greeting::greeting;
 use crate::options::{Target, TrainPlan};
 use crate::output::duration;
-use crate::progress::{Journal, Voice, legend};
+use crate::progress::{Voice, legend};
 use crate::recorder::Recorder;
 use crate::samples::Samples;
 
 /// A run that is over sooner is not timed before it starts.
 const WORTH_TIMING_SECS: f64 = 60.0;
+/// A training of so long on fewer pictures than these has a shorter way.
+const LONG_SECS: f64 = 10.0 * 3600.0;
+const FEW_PICTURES: usize = 2000;
 
 /// Opens the devices of a run: those that are named; for `auto` the one whose steps are the fastest, and why.
 /// A graphics processor that is new to this build is examined first, where something is to be trained.
@@ -41,16 +44,29 @@ pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>
     Ok((devices, facts.collect()))
 }
 
-/// How long the run will take on its devices, in a line, where that is worth one or is asked for; where a
-/// time is given, its steps are set to it. `done`: steps behind it.
+/// What the time of a run is expected to be.
+pub(super) struct Expected {
+    /// For a person.
+    pub(super) line: String,
+    /// The steps that are left, in seconds.
+    pub(super) secs: f64,
+    /// One of them, in seconds.
+    pub(super) secs_a_step: f64,
+    /// What would be over sooner, for a person.
+    pub(super) sooner: Option<String>,
+}
+
+/// How long the run will take on its devices, where that is worth a line or is asked for; where a time is
+/// given, its steps are set to it. `done`: steps behind it. `size`: which networks the time was found to be
+/// enough for.
 pub(super) fn paced(
     plan: &mut TrainPlan,
-    time: Option<Duration>,
+    (time, size): (Option<Duration>, &str),
     done: u64,
     dataset: &Dataset,
     devices: &[&Chosen],
     (samples, validator): (&Samples<'_>, Option<&Validator<'_>>),
-) -> Result<Option<String>> {
+) -> Result<Option<Expected>> {
     let (chosen, others) = devices.split_first().expect("a list has a first device");
     let others: Vec<_> = others.iter().map(|other| other.device.clone()).collect();
     let between = |trainer: &Trainer<'_>| {
@@ -58,15 +74,6 @@ pub(super) fn paced(
         if let Some(validator) = validator {
             validator.figures(trainer.average(), &chosen.device);
         }
-    };
-    let size = match time {
-        Some(time) if !plan.sizes.is_empty() => {
-            let secs = time.as_secs_f64();
-            let sized = Networks::for_secs(&plan.sizes, dataset, &chosen.device, &others, secs)?;
-            plan.config = sized.config.clone();
-            size_fact(&sized, time) + "\n"
-        }
-        _ => String::new(),
     };
     let is_asked_for = time.is_some() || matches!(plan.target, Target::Nowhere);
     let least = if is_asked_for { 0.0 } else { WORTH_TIMING_SECS };
@@ -86,26 +93,30 @@ pub(super) fn paced(
     let secs = pace.secs(&plan.config, left);
     let hours = if secs > 2.0 * 3600.0 { 2 } else { 1 };
     let steps = pace.steps_in(&plan.config, f64::from(hours) * 3600.0);
-    Ok(Some(format!(
-        "{size}time   about {} for {left} steps at {:.3} s a step; --time {hours}h would do {steps}",
-        duration(secs),
-        pace.secs_a_step,
-    )))
+    let (lasts, secs_a_step) = (duration(secs), pace.secs_a_step);
+    Ok(Some(Expected {
+        line: format!(
+            "{size}time   about {lasts} for {left} steps at {secs_a_step:.3} s a step; --time {hours}h would do {steps}"
+        ),
+        secs,
+        secs_a_step,
+        sooner: sooner(plan, dataset, secs),
+    }))
 }
 
-/// Which networks a time was found to be enough for, and why no larger ones.
-fn size_fact(sized: &Networks, time: Duration) -> String {
-    let time = duration(time.as_secs_f64());
-    let larger = sized.too_large.iter().map(|(quality, pictures)| {
-        let (name, least) = (quality.name(), quality.least_pictures());
-        format!("; {name} would see {pictures}, and takes {least}")
-    });
-    let larger: String = larger.collect();
-    format!(
-        "size   {} networks, which see some {} pictures in {time}{larger}",
-        sized.quality.name(),
-        sized.pictures
-    )
+/// The way that is over in minutes, where a few pictures are trained on from nothing for many hours.
+fn sooner(plan: &TrainPlan, dataset: &Dataset, secs: f64) -> Option<String> {
+    let styles = 0..dataset.styles().len();
+    let pictures = styles.map(|style| dataset.items(style, Split::Train).len());
+    let is_new = plan.from.is_none() && !matches!(plan.target, Target::Existing(_));
+    let source = &plan.config.data.source;
+    let is_meant = is_new && source != "emoji" && secs > LONG_SECS;
+    (is_meant && pictures.sum::<usize>() < FEW_PICTURES).then(|| {
+        format!(
+            "note   so few pictures ask for no training from nothing; this starts from the weights in the program:\n\
+             next   demotic train --from built-in --data {source} --time 20m"
+        )
+    })
 }
 
 /// What follows from pictures that are others than before, whose contents had that checksum.
@@ -151,33 +162,6 @@ pub(super) fn best(validator: Option<&Validator<'_>>) -> Fact {
     Fact::new("best", text)
 }
 
-/// Shows what a run would be and take.
-pub(super) fn dry_run(
-    plan: &TrainPlan,
-    header: &Header,
-    dataset: &Dataset,
-    devices: usize,
-    (samples, validator): (&Samples<'_>, Option<&Validator<'_>>),
-    time: Option<&str>,
-) -> Result<()> {
-    let mut journal = Journal::to_screen(Voice::Explained);
-    journal.say(&header.lines().join("\n"))?;
-    let settings = plan.config.to_toml(true);
-    let lines = settings.lines().filter(|line| !line.is_empty());
-    let settings: String = lines.flat_map(|line| ["       ", line, "\n"]).collect();
-    journal.say(&format!("config\n{settings}"))?;
-    let flex = device::open("flex")?;
-    let found = estimate(&plan.config, dataset, devices, |trainer| {
-        drop((samples.draw(trainer, &flex), samples.labels(trainer)));
-        if let Some(validator) = validator {
-            validator.figures(trainer.average(), &flex.device);
-        }
-    })?;
-    journal.say(&found.to_string())?;
-    time.map_or(Ok(()), |line| journal.say(line))?;
-    journal.say("dry run: nothing was written")
-}
-
 /// How much the screen shows.
 pub(super) fn voice(args: &TrainArgs) -> Voice {
     match (args.quiet, args.json, args.explain) {
@@ -189,19 +173,23 @@ pub(super) fn voice(args: &TrainArgs) -> Voice {
 }
 
 /// Shows what the run is: in a few lines, or all of it.
-pub(super) fn greet(recorder: &Recorder<'_>, trainer: &Trainer<'_>, time: Option<&str>) {
+pub(super) fn greet(recorder: &Recorder<'_>, trainer: &Trainer<'_>, time: Option<&Expected>) {
     let (journal, path) = (&recorder.journal, recorder.run.path());
+    let line = time.map(|time| time.line.as_str());
     if journal.voice == Voice::Explained {
         journal.show(&format!("run    {}", path.display()));
         journal.show(&recorder.header.lines().join("\n"));
         journal.show(&legend());
-        if let Some(line) = time {
+        if let Some(line) = line {
             journal.show(line);
         }
-        return;
+    } else {
+        let lines = greeting(path, trainer, &recorder.header, line, journal.terminal());
+        journal.show(&lines.join("\n"));
     }
-    let lines = greeting(path, trainer, &recorder.header, time, journal.terminal());
-    journal.show(&lines.join("\n"));
+    if let Some(sooner) = time.and_then(|time| time.sooner.as_ref()) {
+        journal.show(sooner);
+    }
 }
 
 /// Begins the log of a new run, or says in that of a resumed one what is not as it was `before`.

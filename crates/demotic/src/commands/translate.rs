@@ -44,7 +44,6 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let chosen = device::open(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
-    let side = data.size_px as usize;
     let paper = match args.paper {
         PaperArg::Auto => PaperRule::of(&generator),
         PaperArg::Redraw => PaperRule::Redraw,
@@ -70,23 +69,12 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         if paper == PaperRule::Auto && background == [255; 3] && !args.white_paper {
             grounds.extend(opened.iter().filter_map(|(_, picture)| picture.ground()));
         }
-        let held: Vec<(&Job, Framed)> = opened
+        let (taken, held): (Vec<&Job>, Vec<Framed>) = opened
             .into_iter()
             .map(|(job, picture)| (job, framed(picture)))
-            .collect();
-        let squares: Vec<f32> = held
-            .iter()
-            .flat_map(|(_, framed)| framed.square())
-            .collect();
-        let codes = code.clone().repeat_dim(0, held.len());
-        let translated =
-            translate::translate_as(&generator, &chosen.device, &squares, side, &codes);
-        let len = generator.channels() * side * side;
-        for ((job, framed), translated) in held.into_iter().zip(translated.chunks_exact(len)) {
-            let picture = match generator.filter() {
-                Some(filter) => framed.laid_back(translated, filter, rule),
-                None => framed.back(translated, rule),
-            };
+            .unzip();
+        let translated = translate::translate_whole(&generator, &chosen.device, held, &code, rule);
+        for (job, picture) in taken.into_iter().zip(translated) {
             hidden += usize::from(rule == AlphaRule::Keep && picture.is_hiding());
             write_whole(&job.output, &sheet::translation_png(&picture, &job.output)?)?;
             done += 1;
@@ -98,7 +86,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     let mut lines = vec![format!(
         "{done} of {} pictures translated to {} in {}, by step {} of {}, on {}: {}",
         jobs.len(),
-        args.to,
+        info.styles[style as usize],
         duration(started.elapsed().as_secs_f64()),
         info.step,
         args.run.display(),
@@ -160,8 +148,7 @@ fn code_source(
 fn open(job: &Job, args: &TranslateArgs, run_px: u32) -> Result<Picture, DataError> {
     let mut picture = Picture::open_or_draw(&job.input, args.size_px.unwrap_or(run_px))?;
     if let Some(longer_px) = args.size_px {
-        let [_, _, width, height] = picture.place_in(longer_px);
-        picture = picture.resized(width, height);
+        picture = picture.with_longer_side(longer_px);
     }
     Ok(if args.white_paper {
         picture.with_white_paper()

@@ -1,11 +1,10 @@
 //! What the commands of words share: phrases as they were typed, what they recall, and how that is printed.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::phrase::{
-    self, FLOOR, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words,
-};
+use demotic_core::phrase::{self, MAX_PHRASE_CHARS, Phrases, Recall, Recalled, Register, Words};
 use demotic_core::train::run::{Which, config as config_of, trained};
 use serde::Serialize;
 
@@ -73,12 +72,25 @@ fn check(phrase: &str, place: &str) -> Result<()> {
     Err(input(format!("{problem}{place}")))
 }
 
+/// What is said where every phrase is a Latin word and there are several: most likely one phrase without its
+/// quotes.
+fn unquoted(typed: &[String]) -> Option<String> {
+    let is_word = |text: &String| text.chars().all(|letter| letter.is_ascii_alphabetic());
+    let (count, whole) = (typed.len(), typed.join(" "));
+    (count > 1 && typed.iter().all(is_word))
+        .then(|| format!("{count} phrases; quote them for one: '{whole}'"))
+}
+
 /// The phrases typed, then those of a file, a line each.
 pub(super) fn phrases(typed: &[String], file: Option<&Path>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for phrase in typed {
         check(phrase, "")?;
         all.push(phrase.trim().to_owned());
+    }
+    if let Some(note) = unquoted(typed) {
+        // A note that cannot be written is no error.
+        let _ = writeln!(std::io::stderr(), "{note}");
     }
     let Some(file) = file else {
         return Ok(all);
@@ -135,6 +147,8 @@ pub(super) struct Answer {
     pub(super) ranked: Vec<Recalled>,
     /// Whether the phrase stands in a list.
     pub(super) listed: bool,
+    /// Similarity from which on an idea is near enough.
+    floor: f32,
 }
 
 impl Answer {
@@ -144,6 +158,7 @@ impl Answer {
             phrase: phrase.to_owned(),
             ranked: learnt.map_or_else(|| recall.rank(phrase), |words| words.rank(recall, phrase)),
             listed: !recall.known(phrase).is_empty(),
+            floor: recall.floor(phrase),
         }
     }
 
@@ -151,7 +166,7 @@ impl Answer {
     pub(super) fn is_sure(&self) -> bool {
         self.ranked
             .iter()
-            .any(|recalled| recalled.similarity >= FLOOR)
+            .any(|recalled| recalled.similarity >= self.floor)
     }
 }
 
@@ -183,10 +198,18 @@ pub(super) fn listed<'a>(table: &'a Phrases, ranked: &[Recalled], count: usize) 
 /// `😴 sleeping face  41 %`
 pub(super) fn in_words(table: &Phrases, recalled: &Recalled) -> String {
     let idea = &table.ideas()[recalled.idea];
-    let sign = idea
-        .emoji()
-        .map_or_else(String::new, |emoji| format!("{emoji} "));
-    format!("{sign}{}  {:.0} %", idea.name, 100.0 * recalled.prob)
+    format!(
+        "{}{}  {:.0} %",
+        sign(idea),
+        idea.name,
+        100.0 * recalled.prob
+    )
+}
+
+/// An idea's emoji, where it has one, before its name.
+fn sign(idea: &phrase::Idea) -> String {
+    idea.emoji()
+        .map_or_else(String::new, |emoji| format!("{emoji} "))
 }
 
 /// The failure of phrases that recall nothing near enough; none where there is none.
@@ -196,21 +219,17 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
         .filter(|answer| !answer.is_sure())
         .map(|answer| {
             let near = answer.ranked.first().filter(|best| best.similarity > 0.0);
+            let phrase = &answer.phrase;
             near.map_or_else(
-                || {
-                    format!(
-                        "nothing is known like `{}`; expected English or Chinese words, or an emoji",
-                        answer.phrase
-                    )
-                },
+                || format!("nothing is known like `{phrase}`; expected English or Chinese words, or an emoji"),
                 |best| {
                     let idea = &table.ideas()[best.idea];
                     format!(
-                        "`{}` is not known; nearest is {}{} (similarity {:.2}, below {FLOOR}){way_out}",
-                        answer.phrase,
-                        idea.emoji().map_or_else(String::new, |emoji| format!("{emoji} ")),
+                        "`{phrase}` is not known; nearest is {}{} (similarity {:.2}, below {}){way_out}",
+                        sign(idea),
                         idea.name,
-                        best.similarity
+                        best.similarity,
+                        answer.floor
                     )
                 },
             )
@@ -220,16 +239,4 @@ pub(super) fn unknown(table: &Phrases, answers: &[Answer], way_out: &str) -> Res
         return Ok(());
     }
     Err(anyhow::anyhow!(lines.join("\n")))
-}
-
-/// `  dead tired        en  colloquial  0.21  known`
-pub(super) fn line(said: &phrase::Said) -> String {
-    format!(
-        "  {:28}  {}  {:10}  {:.2}  {}",
-        said.phrase,
-        said.language.name(),
-        said.register.map_or("", Register::name),
-        said.score,
-        if said.known { "known" } else { "new" }
-    )
 }

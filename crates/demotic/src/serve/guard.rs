@@ -1,7 +1,7 @@
 //! Who may ask: pages of other origins are refused, names that lead here by a trick of their DNS (rebinding)
 //! too, and beyond this machine nobody gets an answer without the token.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use anyhow::Result;
 
@@ -39,12 +39,15 @@ impl Guard {
 
     /// The address of the page.
     pub(crate) fn address(&self, bound: SocketAddr) -> String {
-        let host = if bound.ip().is_unspecified() {
-            "localhost".to_owned()
-        } else if let SocketAddr::V6(bound) = bound {
-            format!("[{}]", bound.ip())
+        let ip = if bound.ip().is_unspecified() {
+            own_address()
         } else {
-            bound.ip().to_string()
+            Some(bound.ip())
+        };
+        let host = match ip {
+            None => "<this machine>".to_owned(),
+            Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+            Some(ip) => ip.to_string(),
         };
         let token = self.token.as_ref();
         let token = token.map_or_else(String::new, |token| format!("?token={token}"));
@@ -109,6 +112,16 @@ impl Guard {
     }
 }
 
+/// The address by which this machine reaches others: connecting a UDP socket chooses it and sends nothing.
+/// `None` without a network.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    // An address of documentation (RFC 5737): any that is not this machine's own does.
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
+}
+
 /// A host without its port.
 fn name_of(host: &str) -> &str {
     match host.rsplit_once(':') {
@@ -145,6 +158,25 @@ pub(crate) fn random() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_of_every_interface_is_one_that_others_reach() {
+        let open = Guard::open("0.0.0.0").expect("randomness");
+        let printed = open.address(SocketAddr::from(([0, 0, 0, 0], 7500)));
+        let (host, rest) = printed
+            .strip_prefix("http://")
+            .and_then(|rest| rest.rsplit_once(":7500/?token="))
+            .expect("an address with its token");
+        assert_eq!(rest.len(), 32);
+        let is_other = |ip: IpAddr| !ip.is_loopback() && !ip.is_unspecified();
+        let is_reached = host.parse().is_ok_and(is_other);
+        assert!(is_reached || host == "<this machine>", "{printed}");
+        let named = open.address(SocketAddr::from(([192, 168, 1, 7], 7500)));
+        assert!(
+            named.starts_with("http://192.168.1.7:7500/?token="),
+            "{named}"
+        );
+    }
 
     #[test]
     fn hosts_are_known_by_what_dns_cannot_change() {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use demotic_core::data::{Dataset, DatasetOptions};
-use demotic_core::phrase::{self, FLOOR, MAX_PHRASE_CHARS, Phrases, Recall, Register};
+use demotic_core::phrase::{self, MAX_PHRASE_CHARS, Phrases, Recall, Register};
 use image::ExtendedColorType;
 use serde_json::{Value, json};
 
@@ -64,7 +64,8 @@ impl Words {
             )));
         }
         let ranked = self.recall.rank(phrase);
-        let is_known = ranked.iter().any(|recalled| recalled.similarity >= FLOOR);
+        let floor = self.recall.floor(phrase);
+        let is_known = ranked.iter().any(|recalled| recalled.similarity >= floor);
         let mut ideas = Vec::new();
         for recalled in ranked.iter().filter(|recalled| recalled.similarity > 0.0) {
             let idea = &self.table.ideas()[recalled.idea];

@@ -161,7 +161,7 @@ fn run_folders() {
         ),
         (
             "translate --run run --to noto --out out picture.png",
-            "unknown style `noto`; this data set has: openmoji-line, openmoji",
+            "unknown style `noto`; these weights know: openmoji-line, openmoji",
         ),
     ] {
         place.refuses(&words(arguments), 2, expected);

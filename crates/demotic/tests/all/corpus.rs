@@ -115,6 +115,12 @@ fn settings() -> Vec<Case> {
             vec![],
             &["train", "nowhere.toml"],
         ),
+        case("a recipe misspelt", vec![], &["train", "quickstrat"]),
+        case(
+            "a plan in place of a recipe",
+            vec![],
+            &["train", "ablation"],
+        ),
         case(
             "a folder as settings",
             vec![("folder/file", vec![])],
@@ -797,6 +803,11 @@ fn runs() -> Vec<Case> {
             &["translate", "--to", "noto", "--out", "o", "a.png"],
         ),
         on_run(
+            "a style misspelt",
+            vec![],
+            &["translate", "--to", "OpenMjoi", "--out", "o", "a.png"],
+        ),
+        on_run(
             "a picture that is not there",
             vec![],
             &["recognize", "a.png"],
@@ -1048,6 +1059,21 @@ fn translations() -> Vec<Case> {
             vec![("a.zip", b"PK".to_vec())],
             &["a.zip"],
         ),
+        translate("standard input to translate", vec![], &["-"]),
+        case(
+            "translations to standard output",
+            vec![("x.png", whole())],
+            &[
+                "translate",
+                "--run",
+                "run",
+                "--to",
+                "openmoji",
+                "--out",
+                "-",
+                "x.png",
+            ],
+        ),
         translate(
             "two pictures of one name to translate",
             vec![("a/x.png", whole()), ("b/x.png", whole())],
@@ -1236,6 +1262,11 @@ fn around_phrases() -> Vec<Case> {
             "a style without a picture file",
             vec![],
             &["draw", "so tired", "--run", "run", "--style", "openmoji"],
+        ),
+        case(
+            "a size of what is not drawn",
+            vec![],
+            &["draw", "so tired", "--size-px", "64"],
         ),
         case(
             "a file of phrases that is not there",

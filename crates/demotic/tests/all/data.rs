@@ -185,6 +185,12 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
             .contains("left   of filled, damaged: 1 pictures: disc-03"),
         "{said:#?}"
     );
+    // A name that is damaged in its only style counts as no picture.
+    place.write("set/filled/lonely.png", b"no picture");
+    let said = place.run(&words("data inspect --skip-damaged set")).done();
+    assert!(said.out.contains(" 20 items, "), "{said:#?}");
+    assert!(said.out.contains(" of 20 pictures have one"), "{said:#?}");
+    std::fs::remove_file(place.path("set/filled/lonely.png")).expect("it was written");
     place.refuses(
         &words("data import --out made set"),
         2,
@@ -194,6 +200,11 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
         .run(&words("data import --skip-damaged --out made set"))
         .done();
     assert!(said.out.contains("disc-05.png"), "{said:#?}");
+    place.refuses(
+        &words("data import --skip-damaged --out made set"),
+        2,
+        "by --replace",
+    );
     place.refuses(
         &words("data export --out seen set"),
         2,

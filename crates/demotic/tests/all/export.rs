@@ -56,6 +56,10 @@ fn the_weights_in_the_program_translate_and_recognise_without_a_run() {
         .done();
     let translated = image::open(place.path("out/a.png")).expect("a picture");
     assert_eq!((translated.width(), translated.height()), (24, 16));
+    let sample = words("sample --device flex --prior normal --style noto -n 1");
+    let said = place.run(&sample).done();
+    assert!(said.out.ends_with(": prior-0.png\n"), "{said:#?}");
+    assert!(place.path("prior-0.png").exists());
     let said = place.run(&words("recognize --device flex in")).done();
     assert!(said.out.contains("a.png"), "{}", said.out);
 }
@@ -124,6 +128,8 @@ fn a_network_is_taken_away_as_onnx_and_as_arrays_each_with_its_card() {
         let first = place.read(&format!("{out}/{file}"));
         // However small the network is, its size is reported.
         assert!(said.out.contains(" KiB, and a model card"), "{said:#?}");
+        let as_run = format!("evaluate --run {out}/{file}");
+        place.refuses(&words(&as_run), 2, "`demotic export --format weights`");
         let card = place.text(&format!("{out}/README.md"));
         assert!(card.contains(reported), "{card}");
         // The pictures of the run are share-alike, so its weights are.

@@ -107,12 +107,40 @@ fn paragraphs_of_help_are_broken_where_a_line_is_full_and_nowhere_else() {
             .skip(1)
             .take_while(|line| !line.is_empty());
         for line in examples {
-            let mut programs = ["demotic", "npm", "python3"].into_iter();
+            assert!(line.chars().count() <= 76, "{command:?}: `{line}` is long");
+            // A comment has a line of its own.
+            let mut programs = ["demotic", "npm", "python3", "#"].into_iter();
             assert!(
                 programs.any(|program| line.starts_with(&format!("  {program} "))),
                 "{command:?}: `{line}`"
             );
         }
+    }
+}
+
+#[test]
+fn devices_are_explained_in_one_place() {
+    let place = Place::new();
+    let said = place.run(&["devices", "--help"]).done().out;
+    assert!(said.contains("wgpu:0,wgpu:1") && said.contains("remote:ID@HOST:PORT"));
+    for command in ["translate", "train", "doctor", "serve"] {
+        let said = place.run(&[command, "--help"]).done().out;
+        let text: Vec<&str> = said.split_whitespace().collect();
+        let line = "auto, flex, wgpu[:N]; `demotic devices` lists and explains [default: auto]";
+        assert!(text.join(" ").contains(line), "{command}: {said}");
+        assert!(!said.contains("wgpu:0,wgpu:1"), "{command}: {said}");
+    }
+}
+
+#[test]
+fn help_names_the_styles_of_the_weights_in_the_program() {
+    let place = Place::new();
+    for command in ["translate", "sample", "draw"] {
+        let said = place.run(&[command, "--help"]).done();
+        let text: Vec<&str> = said.out.split_whitespace().collect();
+        let text = text.join(" ");
+        let named = "The weights in the program know fluent-flat, fluent-high-contrast, noto, openmoji, openmoji-line, twemoji;";
+        assert!(text.contains(named), "{said:#?}");
     }
 }
 
@@ -124,7 +152,7 @@ fn wrong_usage_is_refused_with_the_right_one() {
         (&["train", "--step", "5"], "unexpected argument '--step'"),
         (
             &["train", "--steps", "0"],
-            "invalid value '0' for '--steps <N>'",
+            "invalid value '0' for '--steps <N>': expected at least 1",
         ),
         (&["train", "--steps", "many"], "invalid value 'many'"),
         (

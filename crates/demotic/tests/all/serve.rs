@@ -305,8 +305,10 @@ fn a_phrase_recalls_ideas_and_a_drawing_of_each() {
         // It can be translated as it is.
         assert_eq!(serving.post("/api/styles", &png).status, 200);
     }
-    let unknown = serving.post("/api/phrase", b"qzxv").json();
-    assert_eq!(unknown["is_known"], false);
+    for nonsense in ["qzxv", "asdf qwer", "quantum chromodynamics"] {
+        let unknown = serving.post("/api/phrase", nonsense.as_bytes()).json();
+        assert_eq!(unknown["is_known"], false, "{nonsense}");
+    }
     for (bad, status) in [(&b"\xff"[..], 400), (b" ", 400), (&[b'a'; 900], 413)] {
         assert_eq!(serving.post("/api/phrase", bad).status, status);
     }

@@ -445,7 +445,7 @@ fn a_dry_run_says_all_and_writes_nothing() {
     let place = Place::of_few_emoji();
     let before = place.contents();
     let mut command = place.command(&words(
-        "train tiny.toml --device flex --dry-run --out run --steps 77",
+        "train tiny.toml --device flex --dry-run --explain --out run --steps 77",
     ));
     command.env("XDG_CACHE_HOME", place.path("cache"));
     let said = crate::support::said(command).done();
@@ -539,6 +539,66 @@ fn a_handful_of_tiny_pictures_trains() {
 }
 
 #[test]
+fn a_dry_run_is_short_quiet_or_json_as_it_is_asked() {
+    let place = Place::of_discs();
+    let dry = words("tiny.toml --dry-run --steps 77");
+    let short = place.train(&dry).done().out;
+    assert!(short.starts_with("memory about "), "{short}");
+    assert!(short.contains("time   about ") && short.contains("set    [train] steps = 77"));
+    assert!(
+        !short.contains("beta_1"),
+        "every setting without --explain: {short}"
+    );
+    assert_eq!(
+        place.train(&[&dry[..], &["--quiet"]].concat()).done().out,
+        ""
+    );
+    let said = place.train(&[&dry[..], &["--json"]].concat()).done().out;
+    let object: serde_json::Value = serde_json::from_str(&said).expect("one object");
+    assert_eq!(object["event"], "dry_run");
+    assert_eq!(object["devices"], serde_json::json!(["flex"]));
+    assert_eq!(object["steps"], 77);
+    assert!(object["secs"].as_f64().expect("seconds") > 0.0);
+    assert!(object["memory"]["training_bytes"].as_u64().expect("bytes") > 1000);
+    assert_eq!(object["styles"][1]["name"], "filled");
+    let of_styles = object["styles"].as_array().expect("styles");
+    for style in of_styles {
+        let count = |split: &str| style[split].as_u64().expect("a count");
+        assert_eq!(count("train") + count("validation") + count("test"), 24);
+    }
+    let settings = object["settings"].as_array().expect("settings");
+    assert!(settings.iter().any(|entry| entry["key"] == "beta_1"));
+}
+
+#[test]
+fn what_memory_does_not_hold_is_refused_before_a_step_of_it() {
+    let place = Place::of_discs();
+    // Some 350 GiB: at 256 pixels `--dry-run` says 85 MiB a picture.
+    let vast = "train tiny.toml --device flex --set data.size_px=256 --set generator.channels=16 --set \
+                generator.channels_min=16 --set train.batch=4096";
+    let out = "lower train.batch or data.size_px";
+    place.refuses(&words(&format!("{vast} --out run")), 2, out);
+    let said = place.run(&words(&format!("{vast} --dry-run")));
+    said.refused(2, out);
+    assert!(said.out.starts_with("memory about "), "{said:#?}");
+}
+
+#[test]
+fn hours_on_a_few_pictures_come_with_the_shorter_way() {
+    let place = Place::of_discs();
+    let said = place.train(&words("tiny.toml --dry-run --steps 1000000000"));
+    let said = said.done();
+    let last = said.out.lines().last().expect("lines");
+    assert!(
+        last.starts_with("next   demotic train --from built-in --data ")
+            && last.ends_with("24-discs --time 20m"),
+        "{said:#?}"
+    );
+    let said = place.train(&words("tiny.toml --dry-run")).done();
+    assert!(!said.out.contains("--from built-in"), "{said:#?}");
+}
+
+#[test]
 fn every_recipe_is_explained_and_resolves() {
     let place = Place::new();
     let configs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs");
@@ -626,7 +686,7 @@ fn a_time_becomes_as_many_steps_as_fit() {
 fn a_time_chooses_networks_and_a_word_names_them() {
     let place = Place::new();
     place.discs("pictures", 24);
-    let dry = "--data pictures --set data.size_px=16 --set train.batch=1 --dry-run";
+    let dry = "--data pictures --set data.size_px=16 --set train.batch=1 --dry-run --explain";
     let said = |more: &str| {
         let line = format!("{dry} {more}");
         place.train(&words(&line)).done().out

@@ -53,13 +53,32 @@ fn phrases_in_either_language_recall_their_emoji() {
         assert_eq!(line["known"], true);
     }
     let said = place.run(&["draw", "so tired"]).done();
-    assert!(said.out.starts_with("so tired: "), "{said:#?}");
+    assert!(
+        said.out.starts_with("so tired: ") && said.err.is_empty(),
+        "{said:#?}"
+    );
+    let said = place.run(&["draw", "so", "tired", "--anyway"]).done();
+    assert_eq!(said.err, "2 phrases; quote them for one: 'so tired'\n");
+    let said = place.run(&["draw", "tired", "好累", "--anyway"]).done();
+    assert!(said.err.is_empty(), "two words of two languages: {said:#?}");
+    let said = place.run(&["draw", "😴"]).done();
+    assert!(
+        said.out.contains("(by the emoji itself)") && !said.out.contains("similarity"),
+        "{said:#?}"
+    );
+    // Every idea that is asked for is named, however sure the first one is.
+    let named = |more: &[&str]| {
+        let said = place.run(&[&["draw", "我太难了"], more].concat()).done();
+        said.out.matches('%').count()
+    };
+    assert_eq!((named(&[]), named(&["-n", "3"])), (1, 3));
 }
 
 #[test]
 fn what_is_not_known_is_said_and_drawn_only_on_request() {
     let place = Place::new();
-    for phrase in ["zxqv wgh", "שלום"] {
+    // The last two share parts of words alone.
+    for phrase in ["zxqv wgh", "שלום", "asdf qwer", "quantum chromodynamics"] {
         let said = place.run(&["draw", phrase, "--json", "-"]);
         said.refused(1, phrase);
         assert_eq!(lines(&said)[0]["known"], false);
@@ -121,10 +140,25 @@ fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_req
         picture
     });
     assert!(pictures[0] != pictures[1]);
+    // Drawn at this size, not enlarged from the networks': colours change within every block of pixels.
+    for picture in &pictures {
+        let pairs = picture.as_raw().as_chunks::<6>().0.iter();
+        assert!(pairs.filter(|pair| pair[..3] != pair[3..]).count() > 100);
+    }
+    for (more, size) in [("--size-px 96", 96), ("--size-px 300 --real", 300)] {
+        draw(&format!("--out sized.png --force {more}"));
+        let picture = image::open(place.path("sized.png")).expect("a picture");
+        assert_eq!((picture.width(), picture.height()), (size, size));
+    }
+    place.refuses(
+        &words("draw sad sun --run run --style openmoji --device flex --size-px 8192 --out l.png"),
+        2,
+        "megapixels",
+    );
     // The same words give the same picture; a sheet for several.
     draw("--out c.png");
     assert_eq!(place.read("a.png"), place.read("c.png"));
-    place
+    let said = place
         .run(&[
             "draw",
             "so tired",
@@ -141,6 +175,7 @@ fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_req
             "flex",
         ])
         .done();
+    assert!(said.out.contains("phrase 2 is 笑死\n"), "{said:#?}");
     let sheet = image::open(place.path("sheet.png")).expect("a sheet");
     assert!(sheet.width() > 256 && sheet.height() > 200);
     // One picture a phrase: six side by side.
@@ -241,6 +276,17 @@ fn own_pictures_bring_their_phrases_and_are_told_by_them() {
     );
     assert!(reported[0]["recalled"][0]["emoji"].is_null());
     assert_eq!(reported[0]["drawn"][0]["from"], "filled");
+    // One alone has its picture's own size, and is what `translate` makes of that.
+    for (more, size) in [(&[][..], 16), (&["--size-px", "40"][..], 40)] {
+        let drawn = words("--run mine --style hollow --device flex --force --out one.png");
+        let drawn = [&["draw", "small but mighty"], &drawn[..], more].concat();
+        place.run(&drawn).done();
+        let translated = "translate --run mine --to hollow --device flex --force --out two.png own/filled/disc-03.png";
+        place.run(&[&words(translated)[..], more].concat()).done();
+        assert_eq!(place.read("one.png"), place.read("two.png"), "{more:?}");
+        let one = image::open(place.path("one.png")).expect("a picture");
+        assert_eq!((one.width(), one.height()), (size, size));
+    }
     // An idea that the own pictures lack comes from a foundry's drawing.
     let typed = [
         "draw", "so tired", "--run", "mine", "--style", "hollow", "--device", "flex", "--out",
@@ -295,8 +341,38 @@ fn pictures_are_told_in_the_language_and_register_asked_for() {
 }
 
 #[test]
+fn a_picture_of_one_colour_shows_nothing() {
+    let place = Place::new();
+    // Nearly white, as a scan of empty paper is.
+    let blank = RgbaImage::from_fn(90, 40, |x, y| {
+        let light = if (x + y) % 2 == 0 { 252 } else { 255 };
+        Rgba([light, light, 255, 255])
+    });
+    place.write("blank.png", &png(&blank));
+    place
+        .run(&["say", "blank.png"])
+        .refused(1, "nothing to see");
+    let said = place.run(&["say", "--json", "blank.png"]);
+    let json: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert_eq!(json[0]["recalled"], Value::Array(Vec::new()), "{json:#}");
+}
+
+#[test]
 fn phrases_change_their_register() {
     let place = Place::new();
+    // Phrases that hardly count are shown to those who ask for a number of them.
+    let answers = |more: &[&str]| {
+        let typed = [&["rephrase", "我太难了", "--to", "name"], more].concat();
+        place.run(&typed).done().out
+    };
+    let shown = answers(&[]);
+    assert!(
+        shown.contains("known") && !shown.contains("0.00"),
+        "{shown}"
+    );
+    assert_eq!(answers(&["-n", "5"]).matches("known").count(), 5);
+    let line: Value = serde_json::from_str(&answers(&["--json"])).expect("JSON");
+    assert_eq!(line["said"].as_array().map(Vec::len), Some(5), "{line:#}");
     let reported = lines(
         &place
             .run(&[
@@ -326,6 +402,25 @@ fn phrases_change_their_register() {
     assert!(!first.is_ascii(), "{reported:#?}");
     let said = place.run(&["rephrase", "so tired", "--to", "name"]).done();
     assert!(said.out.contains("known"), "{said:#?}");
+    // Letters of Chinese take two columns each.
+    let said = words("rephrase tired --to colloquial --lang zh -n 8 --anyway");
+    let said = place.run(&said).done();
+    let rows = said
+        .out
+        .lines()
+        .filter_map(|line| line.split_once("  zh  "));
+    let is_chinese = |letter: char| ('\u{4e00}'..='\u{9fff}').contains(&letter);
+    let rows: Vec<&str> = rows
+        .map(|(phrase, _)| phrase)
+        .filter(|phrase| phrase.trim().chars().all(is_chinese))
+        .collect();
+    assert!(!rows.is_empty(), "{said:#?}");
+    for row in rows {
+        let columns = row
+            .chars()
+            .map(|letter| 1 + usize::from(is_chinese(letter)));
+        assert_eq!(columns.sum::<usize>(), 30, "`{row}`");
+    }
 }
 
 #[test]
@@ -453,7 +548,9 @@ fn a_run_learns_its_words_once_and_every_command_uses_them() {
         assert_eq!(signs.len(), text.chars().count(), "{face:#}");
     }
     // What is said of a picture stands in a list, or is made up and says so.
-    let red = RgbaImage::from_pixel(40, 40, Rgba([250, 60, 50, 255]));
+    let red = RgbaImage::from_fn(40, 40, |x, _| {
+        Rgba([250, 60, 50, if x < 20 { 255 } else { 0 }])
+    });
     place.write("red.png", &png(&red));
     let reported = place
         .run(&words("say red.png --run run --device flex --json"))
