@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::canvas::INK;
 use super::strokes::Strokes;
 use super::{Channels, Picture};
 use crate::number::{Real, Whole};
@@ -78,7 +79,8 @@ impl Picture {
         }
     }
 
-    /// The picture with the darkest pixel within a radius in the place of each: of equals the nearest.
+    /// The picture with the darkest ink within a radius in the place of each pixel: of equals the nearest.
+    /// Grain of the paper does not spread.
     fn spread(&self, darkness: &[f32], radius: i32) -> Self {
         let width = self.width_px as usize;
         let rows = (-radius..=radius).flat_map(|y| (-radius..=radius).map(move |x| [x, y]));
@@ -95,7 +97,7 @@ impl Picture {
                 Some(y as usize * width + x as usize)
             });
             let darkest = near.fold(at, |most, other| {
-                if darkness[other] > darkness[most] {
+                if darkness[other] > INK.max(darkness[most]) {
                     other
                 } else {
                     most
