@@ -5,7 +5,7 @@ use crate::support::{Place, said, words};
 #[test]
 fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
     let place = Place::with_run_on_discs();
-    let at = |columns: Option<usize>, arguments: &str| {
+    let in_place = |place: &Place, columns: Option<usize>, arguments: &str| {
         let mut command = place.command(&words(arguments));
         if let Some(columns) = columns {
             command.env("COLUMNS", columns.to_string());
@@ -31,7 +31,7 @@ fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
         ("configs", &["quickstart"]),
     ] {
         for columns in [60, 80, 120, 200] {
-            let out = at(Some(columns), arguments);
+            let out = in_place(&place, Some(columns), arguments);
             for line in out.lines() {
                 let width = line.chars().count();
                 assert!(width <= columns, "{arguments}: {width} of {columns}: {out}");
@@ -46,7 +46,9 @@ fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
     }
     // What a line has no room for is named; a program gets all of it in one line a row.
     let note = "intervals: in a wider terminal, and in the JSON";
-    let (narrow, whole) = (at(Some(80), evaluate), at(None, evaluate));
+    // Of fewer than 30 pictures there are none.
+    let of_enough = Place::with_run();
+    let [narrow, whole] = [Some(80), None].map(|columns| in_place(&of_enough, columns, evaluate));
     assert!(
         narrow.contains(note) && !whole.contains(note),
         "{narrow}\n{whole}"

@@ -151,7 +151,7 @@ fn an_idea_is_drawn_in_a_style_from_another_ones_drawing_and_its_own_only_on_req
         assert_eq!((picture.width(), picture.height()), (size, size));
     }
     place.refuses(
-        &words("draw sad sun --run run --style openmoji --device flex --size-px 8192 --out l.png"),
+        &words("draw sad 太阳 --run run --style openmoji --device flex --size-px 8192 --out l.png"),
         2,
         "megapixels",
     );
