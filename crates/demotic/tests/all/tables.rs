@@ -45,7 +45,7 @@ fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
         }
     }
     // What a line has no room for is named; a program gets all of it in one line a row.
-    let note = "intervals: in a wider terminal, and in the JSON";
+    let note = "intervals, held-out ones: in a wider terminal, and in the JSON";
     // Of fewer than 30 pictures there are none.
     let of_enough = Place::with_run();
     let [narrow, whole] = [Some(80), None].map(|columns| in_place(&of_enough, columns, evaluate));
