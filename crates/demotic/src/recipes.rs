@@ -80,15 +80,13 @@ fn meant(path: &Path) -> Option<String> {
 
 /// Settings of a file or a recipe, over these values, with assignments laid over both.
 pub(crate) fn settings_over(base: &Config, path: &Path, assignments: &[String]) -> Result<Config> {
-    Ok(match Recipe::meant(path, false) {
-        Some(recipe) => base.resolve_over(Some(recipe.text), assignments)?,
-        None => {
-            if let Some(problem) = meant(path) {
-                return Err(input(problem));
-            }
-            base.load_over(path, assignments)?
-        }
-    })
+    if let Some(recipe) = Recipe::meant(path, false) {
+        return Ok(base.resolve_over(Some(recipe.text), assignments)?);
+    }
+    if let Some(problem) = meant(path) {
+        return Err(input(problem));
+    }
+    Ok(base.load_over(path, assignments)?)
 }
 
 #[cfg(test)]

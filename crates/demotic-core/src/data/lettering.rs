@@ -33,8 +33,8 @@ pub fn has_letters(text: &str) -> bool {
     text.nfc().all(font::has)
 }
 
-/// Writes a text onto a line of these sides. It begins at the left edge; where it is too long, as many letters
-/// stay as fit with `...` behind them. A letter that the font lacks becomes `?`.
+/// Writes a text onto a line of these sides. It begins at the left edge; where it is too long, as many
+/// letters stay as fit with `...` behind them. A letter that the font lacks becomes `?`.
 #[must_use]
 pub fn lettering(text: &str, width_px: usize, height_px: usize) -> Lettering {
     let letter = |letter: char| match letter {

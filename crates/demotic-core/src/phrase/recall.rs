@@ -255,7 +255,7 @@ impl Recall {
         whole.any(|name| self.columns.contains_key(&name))
     }
 
-    /// Similarity of the best idea below which a phrase is not known: 0.5, and 0.6 where no list has a word or
+    /// Similarity of the best idea below which a phrase is not known: 0.5, or 0.6 where no list has a word or
     /// character of it.
     pub fn floor(&self, phrase: &str) -> f32 {
         if self.shares(phrase) {

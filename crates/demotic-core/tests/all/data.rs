@@ -41,7 +41,7 @@ pub(crate) fn pictures_of(config: &Config) -> &'static Dataset {
         Box::leak(Box::new(set))
     };
     let key = format!("{:?}", config.data);
-    *loaded.entry(key).or_insert_with(load)
+    loaded.entry(key).or_insert_with(load)
 }
 
 fn load(path: &Path, options: &DatasetOptions) -> Result<Dataset, DataError> {

@@ -53,7 +53,7 @@ pub(crate) struct DrawArgs {
     /// one, under their phrases, else a row per phrase
     #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Longer side of each picture: drawings (SVG) are drawn and pictures resized to it first; without it, 256
+    /// Longer side of each picture: drawings (SVG) are drawn, pictures resized to it first; without it, 256
     /// for drawings that state less, a picture's own, and on a sheet 256 at most
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
     pub(crate) size_px: Option<u32>,

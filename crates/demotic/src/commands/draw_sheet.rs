@@ -26,8 +26,8 @@ struct Line<'a> {
     pictures: &'a [Vec<f32>],
 }
 
-/// Writes a sheet of several pictures: six a line where each phrase has one, else a line for each phrase. Says
-/// what stands for phrases whose letters cannot be drawn.
+/// Writes a sheet of several pictures: six a line where each phrase has one, else a line for each. Says what
+/// stands for phrases whose letters cannot be drawn.
 pub(super) fn write_sheet(
     table: &Phrases,
     answers: &[Answer],

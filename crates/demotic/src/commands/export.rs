@@ -121,7 +121,7 @@ fn page(
         "planes": data.channels.count(),
         "background": background,
         "fit": data.fit.name(),
-        // Where there is one, `translate` lays its changes into the picture, by its rules for a drawing's paper.
+        // Where there is one, `translate` lays its changes into the picture, by the rules for a drawing.
         "filter": filter,
         "licence": terms.licence,
         "pictures": terms.pictures,

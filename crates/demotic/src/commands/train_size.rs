@@ -1,4 +1,4 @@
-//! What a run takes of memory, disk and time, before a step of its own size is taken, and dry runs, which say it.
+//! What a run takes of memory, disk and time, before a step of its own size is taken; dry runs.
 
 use std::time::Duration;
 
