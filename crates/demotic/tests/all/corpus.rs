@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{Rgba, RgbaImage};
 
-use crate::support::{Place, TINY, crc32, png, png_that_claims};
+use crate::support::{Place, TINY, crc32, png, png_that_claims, words};
 
 /// Fewest inputs that the corpus holds.
 const LEAST: usize = 60;
@@ -820,15 +820,7 @@ fn runs() -> Vec<Case> {
         on_run(
             "one file for two results",
             vec![("a.png", vec![]), ("b.png", vec![])],
-            &[
-                "translate",
-                "--to",
-                "openmoji",
-                "--out",
-                "c.png",
-                "a.png",
-                "b.png",
-            ],
+            &words("translate --to openmoji --out c.png a.png b.png"),
         ),
         case(
             "a run of no name to go on with",
