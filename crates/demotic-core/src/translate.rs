@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::data::canvas::{enclosed, open_canvas};
-use crate::data::pen::{distance, offsets};
+use crate::data::pen::{distance, distances, offsets};
 use crate::data::strokes::{Inks, Strokes};
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
@@ -502,8 +502,8 @@ impl Framed {
         let rows = rows.map_init(room, |seen, row| {
             self.channels.write(row, self.background, seen);
             let mut most = vec![0.0_f32; side];
-            for (pixel, column) in across.iter().enumerate() {
-                most[*column] = most[*column].max(distance(seen, ground, pixel));
+            for (column, distance) in across.iter().zip(distances(seen, ground)) {
+                most[*column] = most[*column].max(distance);
             }
             most
         });
@@ -525,9 +525,7 @@ impl Framed {
         let ground = self.ground();
         let side = self.size_px as usize;
         let plane = side * side;
-        let distances: Vec<f32> = (0..plane)
-            .map(|pixel| distance(square, &ground, pixel))
-            .collect();
+        let distances = distances(square, &ground);
         let canvas = open_canvas(&distances, [side; 2]);
         let canvas: Vec<usize> = (0..plane).filter(|pixel| canvas[*pixel]).collect();
         let painted = canvas

@@ -61,9 +61,10 @@ impl Picture {
                 let start = row * columns;
                 let bytes = &self.premultiplied[4 * start..][..4 * columns];
                 channels.write(bytes, background, &mut seen);
+                let distances = distances(&seen, ground);
                 for (x, farthest) in farthest.iter_mut().enumerate() {
                     for column in within(x, width, columns) {
-                        let distance = distance(&seen, ground, column);
+                        let distance = distances[column];
                         if distance > farthest.0 {
                             *farthest = (distance, pixels[start + column]);
                         }
@@ -137,6 +138,20 @@ pub(crate) fn distance(planes: &[f32], ground: &[f32], pixel: usize) -> f32 {
     let channels = ground.iter().enumerate();
     let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
     127.5 * far.fold(0.0, f32::max)
+}
+
+/// [`distance`] of every pixel: `[n]`.
+pub(crate) fn distances(planes: &[f32], ground: &[f32]) -> Vec<f32> {
+    let mut distances = vec![0.0_f32; planes.len() / ground.len()];
+    for (plane, ground) in planes.chunks_exact(distances.len()).zip(ground) {
+        for (distance, value) in distances.iter_mut().zip(plane) {
+            *distance = distance.max((value - ground).abs());
+        }
+    }
+    for distance in &mut distances {
+        *distance *= 127.5;
+    }
+    distances
 }
 
 #[cfg(test)]
