@@ -99,7 +99,7 @@ pub(crate) enum Command {
 /// `--device`, alike everywhere.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// auto, flex, wgpu[:N]; `demotic devices` lists and explains
+    /// auto, flex, wgpu, wgpu:N; `demotic devices` lists and explains
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub(crate) device: String,
 }

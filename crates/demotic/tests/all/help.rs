@@ -126,7 +126,7 @@ fn devices_are_explained_in_one_place() {
     for command in ["translate", "train", "doctor", "serve"] {
         let said = place.run(&[command, "--help"]).done().out;
         let text: Vec<&str> = said.split_whitespace().collect();
-        let line = "auto, flex, wgpu[:N]; `demotic devices` lists and explains [default: auto]";
+        let line = "auto, flex, wgpu, wgpu:N; `demotic devices` lists and explains [default: auto]";
         assert!(text.join(" ").contains(line), "{command}: {said}");
         assert!(!said.contains("wgpu:0,wgpu:1"), "{command}: {said}");
     }
