@@ -31,7 +31,7 @@ impl Asked {
         #[cfg(feature = "remote")]
         if crate::ops::is_far(&tensor.device()) {
             let mut coming: Coming = Box::pin(async move {
-                let answer = tensor.into_data_async().await;
+                let answer = Box::pin(tensor.into_data_async()).await;
                 answer.map_err(|lost| lost.to_string())
             });
             // The first poll sends the question.
