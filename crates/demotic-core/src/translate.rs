@@ -5,8 +5,8 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use crate::data::canvas::{enclosed, open_canvas};
-use crate::data::pen::{distance, distances, offsets};
+use crate::data::canvas::{distance, distances, enclosed, open_canvas};
+use crate::data::pen::offsets;
 use crate::data::strokes::{Inks, Strokes};
 use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
@@ -407,14 +407,7 @@ impl Framed {
             });
             [red, green, blue, to_byte(value(3))]
         });
-        let rgba = generated.straight_rgba();
-        Unframed {
-            width_px: generated.width_px,
-            height_px: generated.height_px,
-            is_opaque: rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == 255),
-            rgba,
-            hidden_share: 0.0,
-        }
+        Unframed::from(generated)
     }
 
     fn back_on_ground(&self, translated: &[f32], rule: AlphaRule) -> Unframed {
@@ -460,11 +453,9 @@ impl Framed {
         self.paper == PaperRule::Auto && self.channels != Channels::Rgba
     }
 
-    /// What the generator sees of paper: `[c]` in [-1, 1].
+    /// What the generator sees of paper.
     fn ground(&self) -> Vec<f32> {
-        let mut ground = vec![0.0; self.channels.count()];
-        self.channels.write(&[0; 4], self.background, &mut ground);
-        ground
+        self.channels.ground(self.background)
     }
 
     /// The input's strokes, where it is a drawing and [`PaperRule::Auto`] gives each one colour.

@@ -142,7 +142,7 @@ fn require(bytes: usize, pictures_at_once: usize, free: Option<u64>) -> Result<(
     let gib = |bytes: f64| bytes / f64::from(1 << 30);
     match free {
         Some(free) if bytes.to_u64() > free => Err(Error::Input(format!(
-            "memory: a training of these settings needs about {:.1} GiB on the processor, for steps of {pictures_at_once} pictures,              and {:.1} GiB are free; lower train.batch or data.size_px, or raise train.accumulate",
+            "memory: a training of these settings needs about {:.1} GiB on the processor, for steps of {pictures_at_once} pictures, and {:.1} GiB are free; lower train.batch or data.size_px, or raise train.accumulate",
             gib(bytes.to_f64()),
             gib(free.to_f64())
         ))),
@@ -357,6 +357,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "`{part}` in {text}");
         }
+        assert!(!text.contains("  "), "{text}");
         require(2 * gib, 4000, Some(2 << 30)).expect("it fits");
         require(3 * gib, 4000, None).expect("nobody says what is free");
     }

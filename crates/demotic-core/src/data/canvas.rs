@@ -3,10 +3,34 @@
 /// A channel that is farther from the background than this is ink, of 255.
 pub(crate) const INK: f32 = 55.0;
 
+/// The largest distance of a channel from the ground, 0 to 255.
+///
+/// # Shapes
+/// `planes`: `[c, n]` in a range of 2; `ground`: `[c]`.
+pub(crate) fn distance(planes: &[f32], ground: &[f32], pixel: usize) -> f32 {
+    let plane = planes.len() / ground.len();
+    let channels = ground.iter().enumerate();
+    let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
+    127.5 * far.fold(0.0, f32::max)
+}
+
+/// [`distance`] of every pixel: `[n]`.
+pub(crate) fn distances(planes: &[f32], ground: &[f32]) -> Vec<f32> {
+    let mut distances = vec![0.0_f32; planes.len() / ground.len()];
+    for (plane, ground) in planes.chunks_exact(distances.len()).zip(ground) {
+        for (distance, value) in distances.iter_mut().zip(plane) {
+            *distance = distance.max((value - ground).abs());
+        }
+    }
+    for distance in &mut distances {
+        *distance *= 127.5;
+    }
+    distances
+}
+
 /// Pixels without ink that a way without ink joins to the border.
 ///
-/// `distances`: the largest distance of a channel from the background, a pixel, in 0 to 255, row after row;
-/// returns one a pixel.
+/// `distances` as of [`distances()`], row after row; returns one a pixel.
 pub(crate) fn canvas(distances: &[f32], size: [usize; 2]) -> Vec<bool> {
     joined_to_the_border(|pixel| distances[pixel] <= INK, size)
 }

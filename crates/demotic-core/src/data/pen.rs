@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::canvas::INK;
+use super::canvas::{INK, distances};
 use super::strokes::Strokes;
 use super::{Channels, Picture};
 use crate::number::{Real, Whole};
@@ -25,8 +25,7 @@ impl Picture {
         channels: Channels,
         background: [u8; 3],
     ) -> Option<Self> {
-        let mut ground = vec![0.0; channels.count()];
-        channels.write(&[0; 4], background, &mut ground);
+        let ground = channels.ground(background);
         let fine = self.of_farthest(size_px, channels, background, &ground);
         let size = [fine.width_px, fine.height_px].map(|v| v as usize);
         let planes = fine.planes(channels, background);
@@ -127,31 +126,6 @@ pub(crate) fn offsets(planes: &[f32], ground: &[f32]) -> Vec<f32> {
         values.map(move |value| (127.5 * (value - ground)).round())
     });
     offsets.collect()
-}
-
-/// The largest distance of a channel from the ground, 0 to 255.
-///
-/// # Shapes
-/// `planes`: `[c, n]` in a range of 2; `ground`: `[c]`.
-pub(crate) fn distance(planes: &[f32], ground: &[f32], pixel: usize) -> f32 {
-    let plane = planes.len() / ground.len();
-    let channels = ground.iter().enumerate();
-    let far = channels.map(|(c, ground)| (planes[c * plane + pixel] - ground).abs());
-    127.5 * far.fold(0.0, f32::max)
-}
-
-/// [`distance`] of every pixel: `[n]`.
-pub(crate) fn distances(planes: &[f32], ground: &[f32]) -> Vec<f32> {
-    let mut distances = vec![0.0_f32; planes.len() / ground.len()];
-    for (plane, ground) in planes.chunks_exact(distances.len()).zip(ground) {
-        for (distance, value) in distances.iter_mut().zip(plane) {
-            *distance = distance.max((value - ground).abs());
-        }
-    }
-    for distance in &mut distances {
-        *distance *= 127.5;
-    }
-    distances
 }
 
 #[cfg(test)]

@@ -491,6 +491,13 @@ impl Channels {
         }
     }
 
+    /// What a network sees where nothing is drawn: `[c]` in [-1, 1].
+    pub(crate) fn ground(self, background: [u8; 3]) -> Vec<f32> {
+        let mut ground = vec![0.0; self.count()];
+        self.write(&[0; 4], background, &mut ground);
+        ground
+    }
+
     /// One pixel, number `place` of `count`: premultiplied RGBA in [0, 255].
     pub(crate) fn write_pixel(
         self,

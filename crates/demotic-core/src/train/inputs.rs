@@ -4,7 +4,7 @@
 //! saving.
 
 use crate::arrays::{Array, Arrays};
-use crate::data::canvas::canvas;
+use crate::data::canvas::{canvas, distances};
 use crate::data::{Augmentation, Batch, DataError, Dataset, MixedBatch, Sampler, SamplerOptions};
 use crate::model::{DiscriminatorConfig, StyleKind, one_hot_rows};
 use crate::rng::{Rng, Stream};
@@ -269,18 +269,9 @@ impl<'a> Feed<'a> {
         }
         let channels = self.config.data.channels;
         let plane = size * size;
-        let mut ground = vec![0.0; channels.count()];
-        channels.write(&[0; 4], self.background, &mut ground);
+        let ground = channels.ground(self.background);
         let pictures = images.chunks_exact(channels.count() * plane);
-        let marked = pictures.flat_map(|planes| {
-            let far = |pixel| {
-                let values = planes.iter().skip(pixel).step_by(plane).zip(&ground);
-                let distances = values.map(|(value, ground)| (value - ground).abs() * 127.5);
-                distances.fold(0.0, f32::max)
-            };
-            let distances: Vec<f32> = (0..plane).map(far).collect();
-            canvas(&distances, [size; 2])
-        });
+        let marked = pictures.flat_map(|planes| canvas(&distances(planes, &ground), [size; 2]));
         marked
             .map(|is_canvas| f32::from(u8::from(is_canvas)))
             .collect()

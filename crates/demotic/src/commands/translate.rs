@@ -122,7 +122,7 @@ fn tell(grounds: &[Ground]) {
         let count = grounds.iter().filter(|other| **other == ground).count();
         if count > 0 {
             // A hint that cannot be written is no error.
-            let _ = writeln!(std::io::stderr(), "note: of {count} pictures: {words}");
+            let _ = writeln!(std::io::stderr(), "note: {words} (pictures: {count})");
         }
     }
 }

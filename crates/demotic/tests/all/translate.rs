@@ -389,3 +389,35 @@ fn a_run_is_scored_at_another_size_by_what_it_translates_there() {
         place.refuses(&words(&line), 2, expected);
     }
 }
+
+#[test]
+fn a_hint_says_what_helps_drawings_that_do_not_stand_on_white() {
+    let place = Place::new();
+    let ring = |ground: u8, line: u8| {
+        RgbaImage::from_fn(64, 64, |x, y| {
+            let far = (f64::from(x) - 31.5).hypot(f64::from(y) - 31.5);
+            let value = if (18.0..22.0).contains(&far) {
+                line
+            } else {
+                ground
+            };
+            Rgba([value, value, value, 255])
+        })
+    };
+    for (name, ground, line) in [("dark", 0, 255), ("dim", 200, 30), ("white", 255, 0)] {
+        place.write(&format!("{name}.png"), &png(&ring(ground, line)));
+    }
+    let hint = |rest: &str| {
+        let line = format!("translate --to openmoji --device flex --out {rest}");
+        place.run(&words(&line)).done().err
+    };
+    let dark = "note: light lines on a dark ground; the weights know drawings on white: invert the picture (pictures: 1)\n";
+    assert_eq!(hint("a dark.png white.png"), dark);
+    let dim = hint("b dim.png");
+    assert!(
+        dim.contains("--white-paper") && dim.contains("(pictures: 1)"),
+        "{dim}"
+    );
+    assert_eq!(hint("c white.png"), "");
+    assert_eq!(hint("d --white-paper dim.png"), "");
+}
