@@ -213,6 +213,34 @@ SHIFTS = ("window.shifted = 0; window.shifts = []; new PerformanceObserver(list 
           "${JSON.stringify(s.previousRect)} ${JSON.stringify(s.currentRect)}`)) } })).observe({type: 'layout-shift', buffered: true})")
 
 
+PHONES = [(400, 860), (360, 740)]
+
+
+def at_hand(browser, name, board, controls):
+    """On a phone undo and the pen stand at the board: they are seen with it without scrolling, whole, and as large as a finger."""
+    browser.value("scrollTo(0, 0)")
+    boxes = browser.value(f"{json.dumps([board, *controls])}.map(s => {{ const b = document.querySelector(s).getBoundingClientRect();"
+                          " return [s, b.left, b.top, b.right, b.bottom] })")
+    height, below = browser.value("innerHeight"), boxes[0][4]
+    for control, left, top, right, bottom in boxes:
+        check(left >= 0 and top >= 0 and right <= browser.width and bottom <= height,
+              f"{name}: {control} is not seen without scrolling: {left}, {top} to {right}, {bottom} in {browser.width} x {height} px")
+    for control, left, top, right, bottom in boxes[1:]:
+        check(min(right - left, bottom - top) >= 44, f"{name}: {control} is {right - left} x {bottom - top} px, too small for a finger")
+        # The first row of controls touches the board; a second one may follow.
+        check(0 <= top - below <= (20 if control == controls[0] else 80), f"{name}: {control} is {top - below} px below the board")
+
+
+def on_phones(browser, name, board, controls, out, scheme):
+    """The page at the widths of phones, without loading it again."""
+    for width, height in PHONES:
+        browser.look(width, height, scheme, True)
+        at_hand(browser, f"{name}, {width} px", board, controls)
+        wide = browser.value("document.documentElement.scrollWidth")
+        check(wide <= width, f"{name}: {wide} px wide in a window of {width}")
+        browser.screenshot(out / f"{name}-on-{width}.png")
+
+
 def drawing(browser, address, out, width, height, scheme):
     name = f"draw-{width}-{scheme}"
     is_touch = width < 600
@@ -248,6 +276,8 @@ def drawing(browser, address, out, width, height, scheme):
     browser.value("document.getElementById('lay').value = 'labels'; compare(); wipe(30)")
     browser.value("canvas.blur()")
     common(browser, name, address)
+    if is_touch:
+        on_phones(browser, name, "#board", ["#undo", "#redo", "#clear", "#rub", "#width", "#ink"], out, scheme)
     return name
 
 
@@ -415,6 +445,81 @@ def as_translated(browser, binary, site, name):
     check(ruled > 10, f"{name}: no rule for paper is seen: {ruled} of 255")
 
 
+# Draws on the exported page from within, so that nothing but the page is timed: a ring, then six strokes, each once all is at
+# rest, and a picture that is saved before it is whole. Cards are looked at once a frame.
+FOLLOWED = """(async () => {
+  const board = document.getElementById('board'), box = board.getBoundingClientRect(), cards = [...document.querySelectorAll('#styles canvas')];
+  const probe = Object.assign(document.createElement('canvas'), {width: 64, height: 64}).getContext('2d', {willReadFrequently: true});
+  probe.imageSmoothingQuality = 'medium';
+  const look = card => { probe.drawImage(card, 0, 0, 64, 64); return probe.getImageData(0, 0, 64, 64).data; };
+  const differ = (a, b) => a.some((value, i) => value !== b[i]);
+  const pen = (kind, x, y) => board.dispatchEvent(new PointerEvent(kind, {
+    bubbles: true, button: 0, buttons: 1, pointerId: 1, clientX: box.x + box.width * x, clientY: box.y + box.height * y}));
+  const stroke = x => { pen('pointerdown', x, .45); pen('pointermove', x, .55); pen('pointerup', x, .55); };
+  const frame = () => new Promise(done => requestAnimationFrame(done));
+  const isWhole = () => document.documentElement.dataset.ready === 'yes';
+  const rest = async () => { while (!isWhole()) await frame(); };
+  const ring = t => [.5 + .38 * Math.cos(t), .5 + .38 * Math.sin(t)];
+  document.getElementById('clear').click();
+  await rest();
+  let was = cards.map(look), stood = 0, last = performance.now();
+  const began = last, changes = cards.map(() => 0);
+  pen('pointerdown', ...ring(0));
+  for (let n = 1; n <= 130 && last - began < 10000; n++) {
+    pen('pointermove', ...ring(n / 20));
+    await frame();
+    const now = performance.now();
+    stood = Math.max(stood, now - last);
+    last = now;
+    cards.forEach((card, i) => { const is = look(card); if (differ(is, was[i])) { was[i] = is; changes[i]++; } });
+  }
+  const each = (last - began) / Math.min(...changes), strokes = [];
+  pen('pointerup', ...ring(6.5));
+  await rest();
+  for (let n = 0; n < 6; n++) {
+    was = cards.map(look);
+    const from = performance.now();
+    let first = 0, all = 0, ms = 0;
+    stroke(.25 + .1 * n);
+    do {
+      await frame();
+      ms = performance.now() - from;
+      const drawn = cards.filter((card, i) => differ(look(card), was[i])).length;
+      if (drawn) first ||= ms;
+      if (drawn === cards.length) all ||= ms;
+    } while (!isWhole() && ms < 60000);
+    strokes.push({first, all, whole: ms});
+  }
+  const saved = new Promise(done => { HTMLAnchorElement.prototype.click = function () { done(this.href); }; });
+  pen('pointerdown', .3, .35); pen('pointerup', .3, .35);
+  document.querySelector('#styles figcaption a').dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}));
+  const href = await saved;
+  delete HTMLAnchorElement.prototype.click;
+  return {each, stood, strokes, isSavedWhole: isWhole() && href === cards[0].toDataURL('image/png')};
+})()"""
+# Milliseconds: from a stroke to the first picture of it, and that the page stands still; two loaded cores keep them easily.
+FIRST_MAX, STILL_MAX = 1000, 300
+
+
+def followed(browser, name):
+    """Pictures follow the pen, quick ones first, and the pen never waits for them."""
+    told = browser.value(FOLLOWED)
+    first, all_styles, whole = ([round(stroke[key]) for stroke in told["strokes"]] for key in ["first", "all", "whole"])
+
+    def middle(values):
+        return sorted(values)[len(values) // 2]
+    print(f"{name}: from a stroke to its first picture {middle(first)} ms, to six {middle(all_styles)}, to six at full size {middle(whole)} "
+          f"(medians of {len(first)}; slowest first picture {max(first)}); while the pen moves a picture of each style every "
+          f"{told['each'] or 0:.0f} ms, longest without a frame {told['stood']:.0f} ms")
+    check(0 < min(first) and max(first) <= FIRST_MAX, f"{name}: the first picture came {first} ms after strokes, {FIRST_MAX} are allowed")
+    # No number where a style had no picture: it is divided by none.
+    check(told["each"] is not None, f"{name}: a style had no picture while the pen moved")
+    check(told["stood"] <= STILL_MAX, f"{name}: the page stood still for {told['stood']:.0f} ms while the pen moved, {STILL_MAX} are allowed")
+    check(all(0 < quick < full for quick, full in zip(all_styles, whole)),
+          f"{name}: no quick pictures before the full ones: {all_styles} and {whole} ms after strokes")
+    check(told["isSavedWhole"], f"{name}: a picture was saved before it was at full size")
+
+
 def exported(browser, binary, runtime, out, folder):
     """The page of `demotic export --web`, from a server of files alone."""
     subprocess.run([binary, "export", "built-in", "--web", "site", "--runtime", os.path.abspath(runtime)], cwd=folder, check=True,
@@ -443,21 +548,30 @@ def exported(browser, binary, runtime, out, folder):
             for kind, share in [("mousePressed", .3), ("mouseMoved", .5), ("mouseMoved", .7), ("mouseReleased", .7)]:
                 browser.call("Input.dispatchMouseEvent", type=kind, x=x + side * share, y=y + side / 2, button="left",
                              buttons=int(kind != "mouseReleased"), clickCount=1)
-            browser.wait(f"{first} !== {json.dumps(before)}", "pictures of the stroke")
+            browser.wait(f"{first} !== {json.dumps(before)} && {ready}", "pictures of the stroke")
             wide = browser.value("document.documentElement.scrollWidth")
             check(wide <= width, f"{name}: {wide} px wide")
             told = browser.value("document.getElementById('status').textContent")
             check("in this browser" in told, told)
             browser.screenshot(out / f"{name}.png")
             print(f"{name}: {told}")
+            followed(browser, name)
+            # What stands when the pen rests is the full picture.
+            if scheme == "light":
+                as_translated(browser, binary, folder / "site", f"{name}, drawn")
+            else:
+                on_phones(browser, name, "#board", ["#undo", "#clear", "#ink", ".file"], out, scheme)
+                browser.look(width, height, scheme, False)
             # A picture that is not square goes on into the square, and comes back in its own shape.
             file = folder / "wide.png"
             node = browser.call("DOM.querySelector", nodeId=browser.call("DOM.getDocument")["root"]["nodeId"], selector="#file")
 
             def bring(picture, shape):
                 file.write_bytes(picture)
+                # It comes back with the board's next full pictures.
+                browser.value("delete document.documentElement.dataset.ready")
                 browser.call("DOM.setFileInputFiles", files=[str(file)], nodeId=node["nodeId"])
-                browser.wait(f"({shape})(document.querySelector('#styles canvas'))", "results of the shape of the file")
+                browser.wait(f"{ready} && ({shape})(document.querySelector('#styles canvas'))", "results of the shape of the file")
 
             def at(x, y):
                 return browser.value(f"[...document.getElementById('board').getContext('2d').getImageData({x}, {y}, 1, 1).data]")
