@@ -111,6 +111,11 @@ impl Translator {
         &self.info.styles
     }
 
+    /// What computes.
+    pub fn device(&self) -> &Chosen {
+        &self.chosen
+    }
+
     /// What transparent pictures are laid on before the network sees them.
     pub fn background(&self) -> [u8; 3] {
         self.background

@@ -1,10 +1,14 @@
 //! The command line as it is typed. What it means is `options.rs`.
 
+mod common;
 mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use common::{
+    DamagedArgs, DeviceArgs, ForceArgs, SetArgs, SettingsArgs, SourceArgs, WeightsArgs,
+};
 pub(crate) use words::{
     DrawArgs, LanguageArg, LearnArgs, ReadArgs, RegisterArg, RephraseArgs, SayArgs,
 };
@@ -96,14 +100,6 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// `--device`, alike everywhere.
-#[derive(Debug, Args)]
-pub(crate) struct DeviceArgs {
-    /// auto, flex, wgpu, wgpu:N; `demotic devices` lists and explains
-    #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub(crate) device: String,
-}
-
 /// `demotic train`
 #[expect(
     clippy::struct_excessive_bools,
@@ -138,7 +134,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "emoji|DIR|DATASET")]
     pub(crate) data: Option<String>,
     /// Run folder, new or empty; without it `runs/<number>-<config name>`
-    #[arg(long, value_name = "RUN_DIR")]
+    #[arg(short = 'o', long, value_name = "RUN_DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -154,9 +150,8 @@ pub(crate) struct TrainArgs {
     /// is enough for on this device, as it is with --time alone. What a file or --set says still counts
     #[arg(long, value_name = "auto|draft|good|best", value_parser = parse_quality, conflicts_with_all = ["resume", "from"])]
     pub(crate) quality: Option<QualityArg>,
-    /// Change one setting, such as train.batch=8; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) set: SetArgs,
     /// Start from the weights of a run, of a file made by `demotic export`, or of the program, rather than
     /// from nothing: their networks, side length and channels; any styles
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", conflicts_with = "resume")]
@@ -169,12 +164,11 @@ pub(crate) struct TrainArgs {
         value_name = "latest|best|STEP"
     )]
     pub(crate) from_checkpoint: Which,
-    /// Go on without damaged pictures, and say which (data.damaged = "skip")
-    #[arg(long)]
-    pub(crate) skip_damaged: bool,
+    #[command(flatten)]
+    pub(crate) damaged: DamagedArgs,
     /// Go on with the run in --out, or with the newest one of this config's name; the run's own config.toml
     /// counts
-    #[arg(long)]
+    #[arg(long, conflicts_with = "set")]
     pub(crate) resume: bool,
     /// With --resume: go on although pictures were added, removed or changed since; the log says so. Styles
     /// stay the same
@@ -186,7 +180,7 @@ pub(crate) struct TrainArgs {
     /// Show nothing but errors; log.txt has all of it
     #[arg(long, conflicts_with_all = ["explain", "json"])]
     pub(crate) quiet: bool,
-    /// Print a JSON object per tick and event, as stats.jsonl has them, and the figures at the end
+    /// As JSON: an object per tick and event, as stats.jsonl has them, and the figures at the end
     #[arg(long, conflicts_with = "explain")]
     pub(crate) json: bool,
     /// Read everything, print what would be trained and what it takes, write nothing; with --explain, every
@@ -257,20 +251,16 @@ Examples:
   demotic translate --run runs/00001-quickstart --to openmoji --out o/ a.png
   demotic translate --to openmoji --size-px 1024 --out out/ line-art/*.svg")]
 pub(crate) struct TranslateArgs {
-    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
-    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
-    pub(crate) run: PathBuf,
-    #[arg(long, value_name = "STYLE", help = of_styles("Style to translate into"))]
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+    #[arg(long, alias = "style", value_name = "STYLE", help = of_styles("Style to translate into"))]
     pub(crate) to: String,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
     /// Folder for the translations, made if absent; for a single picture also a file, such as out.png
-    #[arg(long, value_name = "DIR|FILE.png")]
+    #[arg(short = 'o', long, value_name = "DIR|FILE.png")]
     pub(crate) out: PathBuf,
     /// Longer side of the results: drawings (SVG) are drawn and pictures resized to it first; without it, the
     /// input's own
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=8192))]
     pub(crate) size_px: Option<u32>,
     /// What becomes of transparency
     #[arg(long, value_enum, default_value_t = AlphaArg::Auto)]
@@ -289,11 +279,10 @@ pub(crate) struct TranslateArgs {
     /// generator.style = latent)
     #[arg(long, value_name = "N")]
     pub(crate) style_seed: Option<u64>,
-    /// Replace translations that are already there
-    #[arg(long, conflicts_with = "skip_existing")]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     /// Skip pictures whose translation is there already
-    #[arg(long)]
+    #[arg(long, conflicts_with = "force")]
     pub(crate) skip_existing: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -311,17 +300,19 @@ The normal one is N(0, 1), which training pulls latents towards; a run with a sm
 and its samples are texture. `demotic evaluate` scores both.
 
 Examples:
-  demotic sample --run runs/00001-quickstart --style openmoji -o sample.png
+  demotic sample --run runs/00001-quickstart --to openmoji -o sample.png
   demotic sample --run runs/00001-quickstart --seed 7 --temperature 0.7")]
 pub(crate) struct SampleArgs {
-    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
-    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
-    pub(crate) run: PathBuf,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
-    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in; may be repeated; without it, all of the run"))]
-    pub(crate) style: Vec<String>,
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+    #[arg(
+        long = "to",
+        alias = "style",
+        value_delimiter = ',',
+        value_name = "STYLE,STYLE",
+        help = of_styles("Styles to draw in; without it, all of the run")
+    )]
+    pub(crate) styles: Vec<String>,
     /// Pictures per style
     #[arg(short = 'n', long = "count", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) count: u32,
@@ -338,9 +329,8 @@ pub(crate) struct SampleArgs {
     /// weights without a run draw; what is written is printed
     #[arg(short = 'o', long, value_name = "FILE.png")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the sheet
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
@@ -407,15 +397,12 @@ Examples:
   demotic evaluate --split validation
   demotic evaluate --size-px 256 --styles openmoji-line,openmoji
   demotic evaluate --pictures translated/ --styles noto,openmoji")]
+#[command(mut_arg("force", |force| force.requires("json")))]
 pub(crate) struct EvaluateArgs {
-    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
-    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN, conflicts_with = "pictures")]
-    pub(crate) run: PathBuf,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
     /// Score these translations, `DIR/<from>/<to>/<name>.png`, in place of a run's
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["checkpoint", "device"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "checkpoint", "device"])]
     pub(crate) pictures: Option<PathBuf>,
     /// With --size-px or --pictures: only these styles
     #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE", conflicts_with_all = ["words", "drawings"])]
@@ -446,13 +433,11 @@ pub(crate) struct EvaluateArgs {
     /// With --drawings: as `translate --white-paper` sees them
     #[arg(long, requires = "drawings")]
     pub(crate) white_paper: bool,
-    /// Also write the figures as JSON, to a file that is not there yet; `-` prints them in place of the
-    /// tables
-    #[arg(long, value_name = "FILE|-")]
+    /// As JSON: the figures, in place of the tables; with FILE, into that file beside them
+    #[arg(long, value_name = "FILE|-", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
-    /// Replace the JSON file
-    #[arg(long, requires = "json")]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     /// The pictures at another place; without it, where the run found them, or the built-in emoji. Other ones
     /// than training saw are scored too, with a note: what is held out of them may have been trained on under
     /// another name
@@ -488,23 +473,26 @@ README.md beside it is the model card; complete it before you publish. docs/expo
 of onnxruntime-web, which `npm pack onnxruntime-web` fetches; --runtime names the folder that they are in.
 
 Examples:
-  demotic export runs/00001-quickstart --out quickstart-weights/
+  demotic export --run runs/00001-quickstart --out quickstart-weights/
   demotic recognize --run quickstart-weights/model.safetensors doodle.png
-  demotic export built-in --format onnx --out onnx/
-  demotic export built-in --web site/ --runtime package/dist/
+  demotic export --format onnx --out onnx/
+  demotic export --web site/ --runtime package/dist/
   python3 -m http.server --directory site")]
 pub(crate) struct ExportArgs {
-    /// Run folder made by `demotic train`, a file of weights, or the weights in the program
-    #[arg(value_name = "RUN_DIR|FILE|built-in")]
-    pub(crate) run: PathBuf,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+    /// The same as --run
+    #[arg(
+        hide = true,
+        value_name = "RUN_DIR|FILE|built-in",
+        conflicts_with = "run"
+    )]
+    named: Option<PathBuf>,
     /// What is written
     #[arg(long, value_enum, default_value_t = FormatArg::Weights)]
     pub(crate) format: FormatArg,
     /// Folder for the file and its model card; made if absent
-    #[arg(long, value_name = "DIR", required_unless_present = "web")]
+    #[arg(short = 'o', long, value_name = "DIR", required_unless_present = "web")]
     pub(crate) out: Option<PathBuf>,
     /// Folder for a page that runs the network in the browser; made if absent
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "format"])]
@@ -512,9 +500,15 @@ pub(crate) struct ExportArgs {
     /// Folder with the files of onnxruntime-web: `package/dist` of what `npm pack onnxruntime-web` fetches
     #[arg(long, value_name = "DIR", requires = "web")]
     pub(crate) runtime: Option<PathBuf>,
-    /// Replace files that are already there
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
+}
+
+impl ExportArgs {
+    /// Whose network.
+    pub(crate) fn run(&self) -> &Path {
+        self.named.as_deref().unwrap_or(&self.weights.run)
+    }
 }
 
 /// `demotic export --format`
@@ -541,24 +535,20 @@ Examples:
   demotic recognize --run runs/00001-quickstart picture.png
   demotic recognize --out heat/ drawings/
   demotic recognize --json drawings/ | jq '.[].style'")]
+#[command(mut_arg("force", |force| force.requires("out")))]
 pub(crate) struct RecognizeArgs {
-    /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
-    #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
-    pub(crate) run: PathBuf,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
     /// As JSON:
     /// [{"picture":.., "style":.., "probability":.., "styles":{..}, "fake":.., "patches":[[..]],
     /// "place":{..}}]
     #[arg(long)]
     pub(crate) json: bool,
     /// Folder for heat maps; made if absent
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(short = 'o', long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace heat maps that are already there
-    #[arg(long, requires = "out")]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
@@ -572,19 +562,30 @@ pub(crate) struct RecognizeArgs {
 Training writes the same page at every checkpoint. It holds everything it shows: no server, no network, no other file.
 
 Examples:
-  demotic report runs/00001-quickstart
-  demotic report runs/00001-quickstart --out quickstart.html")]
+  demotic report --run runs/00001-quickstart
+  demotic report --run runs/00001-quickstart --out quickstart.html")]
+#[command(mut_arg("force", |force| force.requires("out")))]
 pub(crate) struct ReportArgs {
     /// Run folder made by `demotic train`
-    #[arg(value_name = "RUN_DIR")]
-    pub(crate) run: PathBuf,
+    #[arg(long, value_name = "RUN_DIR", required_unless_present = "named")]
+    run: Option<PathBuf>,
+    /// The same as --run
+    #[arg(hide = true, value_name = "RUN_DIR", conflicts_with = "run")]
+    named: Option<PathBuf>,
     /// Where to write it, to a file that is not there yet; without it, the run's own report.html is written
     /// anew
-    #[arg(long, value_name = "FILE")]
+    #[arg(short = 'o', long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Replace the file
-    #[arg(long, requires = "out")]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
+}
+
+impl ReportArgs {
+    /// Whose page.
+    pub(crate) fn run(&self) -> &Path {
+        let run = self.run.as_deref().or(self.named.as_deref());
+        run.expect("the command line asks for one of them")
+    }
 }
 
 /// `demotic ablate`
@@ -608,7 +609,7 @@ pub(crate) struct AblateArgs {
     #[arg(value_name = "PLAN.toml")]
     pub(crate) plan: PathBuf,
     /// Folder of the ablation: new, empty, or of the same plan; without it `runs/<plan name>`
-    #[arg(long, value_name = "DIR")]
+    #[arg(short = 'o', long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -636,22 +637,14 @@ Examples:
   demotic data export emoji --out pictures --styles noto,openmoji
   demotic data export my-set/ --out pictures")]
 pub(crate) struct DataExportArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by
-    /// `demotic data import`
-    #[arg(value_name = "SOURCE")]
-    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
     /// Folder to write; new or empty
-    #[arg(long, value_name = "DIR")]
+    #[arg(short = 'o', long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Go on without damaged pictures, and say which
-    #[arg(long)]
-    pub(crate) skip_damaged: bool,
     /// Side that pictures are fitted to, in pixels
     #[arg(long, default_value_t = 32, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
     pub(crate) size_px: u32,
-    /// Only these styles
-    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE")]
-    pub(crate) styles: Vec<String>,
 }
 
 /// `demotic data import`
@@ -674,20 +667,22 @@ pub(crate) struct ImportArgs {
     /// Import phrases of the built-in emoji instead, from npm archives (cldr-annotations-full,
     /// cldr-annotations-derived-full, emojilib, emojibase-data, @emoji-mart/data), the wheel of
     /// kaomoji-dataset, and lists `emoji<tab>language<tab>rude<tab>phrase`
-    #[arg(long, conflicts_with = "emoji")]
+    #[arg(long, conflicts_with_all = ["emoji", "json"])]
     pub(crate) phrases: bool,
     /// Keep only base emoji that every style draws: no flags, no skin tones, none with less than 8 % ink
     #[arg(long)]
     pub(crate) emoji: bool,
     /// Folder to write; new or empty
-    #[arg(long, value_name = "DIR")]
+    #[arg(short = 'o', long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Leave damaged pictures out, and say which
-    #[arg(long)]
-    pub(crate) skip_damaged: bool,
+    #[command(flatten)]
+    pub(crate) damaged: DamagedArgs,
     /// Replace an earlier data set there
-    #[arg(long, visible_alias = "force")]
-    pub(crate) replace: bool,
+    #[arg(long, alias = "replace")]
+    pub(crate) force: bool,
+    /// As JSON: what was written, and what was left out
+    #[arg(long)]
+    pub(crate) json: bool,
     /// Archives (.tgz) and folders `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
@@ -700,30 +695,22 @@ Examples:
   demotic data inspect emoji
   demotic data inspect --sheet sheet.png --size-px 64 pictures/
   demotic data inspect --json my-emoji | jq .pairs")]
+#[command(mut_arg("force", |force| force.requires("sheet")))]
 pub(crate) struct InspectArgs {
-    /// `emoji`, a folder `DIR/<style>/<name>.png|jpg|webp|gif|bmp|tif|svg`, or a data set made by `demotic
-    /// data import`
-    #[arg(value_name = "SOURCE")]
-    pub(crate) source: String,
-    /// Go on without damaged pictures, and say which
-    #[arg(long)]
-    pub(crate) skip_damaged: bool,
-    /// The summary as JSON
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// As JSON: the summary
     #[arg(long)]
     pub(crate) json: bool,
     /// Write a contact sheet: one row per item, one column per style, shown by its number where its name has
     /// letters beyond Latin, Greek and Cyrillic
     #[arg(long, value_name = "FILE.png")]
     pub(crate) sheet: Option<PathBuf>,
-    /// Replace the contact sheet
-    #[arg(long, requires = "sheet")]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     /// Side that pictures are fitted to, in pixels
     #[arg(long, default_value_t = 64, value_name = "PX", value_parser = clap::value_parser!(u32).range(8..=1024))]
     pub(crate) size_px: u32,
-    /// Only these styles, in this order
-    #[arg(long, value_delimiter = ',', value_name = "STYLE,STYLE")]
-    pub(crate) styles: Vec<String>,
 }
 
 /// `demotic devices`
@@ -775,19 +762,15 @@ Examples:
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-    /// Settings whose networks are checked and timed; without it, the quickstart's sizes
-    #[arg(long, value_name = "CONFIG.toml")]
-    pub(crate) config: Option<PathBuf>,
-    /// Change one setting, such as train.batch=8; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
     /// A small network's sizes and step, and the choices that need no other convolutions
     #[arg(long, conflicts_with_all = ["config", "set"])]
     pub(crate) quick: bool,
     /// Seconds without a finding after which a device is taken to hang
     #[arg(long, value_name = "SECS", default_value_t = 1800, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) patience: u64,
-    /// The findings as JSON
+    /// As JSON: the findings
     #[arg(long)]
     pub(crate) json: bool,
     /// Be the process that may be killed: findings go to standard output as they come, in lines for the one
@@ -819,17 +802,14 @@ pub(crate) struct CompareArgs {
     /// Devices, as --device of other commands knows them, with commas between
     #[arg(
         long,
+        alias = "device",
         value_name = "DEVICE,DEVICE",
         required = true,
         value_delimiter = ','
     )]
     pub(crate) devices: Vec<String>,
-    /// Settings of the training; without it, the quickstart's sizes
-    #[arg(long, value_name = "CONFIG.toml")]
-    pub(crate) config: Option<PathBuf>,
-    /// Change one setting, such as train.batch=8; may be repeated
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
     /// Steps on each device; the first two are not timed
     #[arg(long, value_name = "N", default_value_t = 42, value_parser = clap::value_parser!(u64).range(3..=100_000))]
     pub(crate) steps: u64,
@@ -838,7 +818,7 @@ pub(crate) struct CompareArgs {
     /// by another step each kernel's time by the device's own clock
     #[arg(long)]
     pub(crate) profile: bool,
-    /// The figures as JSON, every step among them
+    /// As JSON: the figures, every step among them
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -869,7 +849,7 @@ pub(crate) struct BenchArgs {
     /// Time for each row; a row has 5 calls at least
     #[arg(long, value_name = "S", default_value_t = 1.0, value_parser = seconds)]
     pub(crate) secs: f64,
-    /// The figures as JSON
+    /// As JSON: the figures
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -941,9 +921,8 @@ pub(crate) struct ManArgs {
     /// Folder for the pages; made if absent
     #[arg(value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Replace pages that are already there
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
 }
 
 /// `demotic lend`
@@ -975,7 +954,7 @@ pub(crate) struct LendArgs {
     /// by a number, answers, tensors moved
     #[arg(long)]
     pub(crate) count: bool,
-    /// Print token and names as one line of JSON
+    /// As JSON: token and names, in one line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -996,10 +975,141 @@ pub(crate) struct CompletionsArgs {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use clap::{Arg, CommandFactory, Parser};
+
+    use super::{Cli, Command};
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    /// Every option with a name, by the command that has it.
+    fn options(command: &clap::Command, all: &mut Vec<(String, Arg)>) {
+        let own = command
+            .get_arguments()
+            .filter(|arg| arg.get_long().is_some());
+        all.extend(own.map(|arg| (command.get_name().to_owned(), arg.clone())));
+        for below in command.get_subcommands() {
+            options(below, all);
+        }
+    }
+
+    #[test]
+    fn options_of_one_name_are_alike_in_every_command() {
+        /// What means something else: the device of another machine, a run that is followed while it
+        /// trains, a data set as a whole, settings of words alone.
+        const APART: [(&str, &str); 4] = [
+            ("devices", "device"),
+            ("serve", "checkpoint"),
+            ("import", "force"),
+            ("learn-words", "set"),
+        ];
+        let mut all = Vec::new();
+        options(&Cli::command(), &mut all);
+        let mut texts: BTreeMap<&str, (String, &str)> = BTreeMap::new();
+        for (command, arg) in &all {
+            let command = command.as_str();
+            let name = arg.get_long().unwrap_or_default();
+            let has_value = arg.get_action().takes_values();
+            let short = match name {
+                "out" => Some('o'),
+                "count" if has_value => Some('n'),
+                _ => None,
+            };
+            assert_eq!(arg.get_short(), short, "{command} --{name}");
+            if name == "json" {
+                let least = arg.get_num_args().map_or(0, |count| count.min_values());
+                assert!(!has_value || least == 0, "{command} --json needs no file");
+            }
+            let values = arg.get_value_names().unwrap_or_default();
+            if name == "size-px" {
+                assert_eq!(values, ["PX"], "{command}");
+            }
+            let alike = [
+                "device",
+                "checkpoint",
+                "force",
+                "set",
+                "config",
+                "skip-damaged",
+                "rude",
+            ];
+            if !alike.contains(&name) || APART.contains(&(command, name)) {
+                continue;
+            }
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            let text = format!("{help} {values:?}");
+            let (first, of) = texts.entry(name).or_insert_with(|| (text.clone(), command));
+            assert_eq!(*first, text, "--{name} of {of} and of {command}");
+        }
+        assert_eq!(texts.len(), 7, "{texts:?}");
+    }
+
+    #[test]
+    fn spellings_of_before_are_understood_and_options_need_what_they_are_for() {
+        let parsed = |line: &str| {
+            let words = line.split(' ').filter(|word| !word.is_empty());
+            Cli::try_parse_from(["demotic"].into_iter().chain(words))
+        };
+        for line in [
+            "translate --style openmoji -o out a.png",
+            "data import --replace -o set pictures",
+            "evaluate --drawings a.png b.png --to noto,openmoji",
+            "export built-in -o out",
+            "report runs/1 -o page.html --force",
+            "compare --device flex,flex",
+            "train -o runs/1",
+            "data export emoji -o pictures",
+            "evaluate --json --force",
+        ] {
+            assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+        for line in [
+            "export built-in --run built-in -o out",
+            "report",
+            "report runs/1 --force",
+            "recognize --force a.png",
+            "evaluate --force",
+            "evaluate --run runs/1 --pictures done",
+            "data inspect emoji --force",
+            "data import --phrases --json -o set list.tsv",
+            "translate --force --skip-existing --to noto -o out a.png",
+            "train --resume --set seed=1",
+        ] {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+        let sampled = ["--style noto --style openmoji", "--to noto,openmoji"].map(|styles| {
+            match parsed(&format!("sample {styles}"))
+                .expect("a command")
+                .command
+            {
+                Command::Sample(args) => args.styles,
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(sampled[0], ["noto", "openmoji"]);
+        assert_eq!(sampled[0], sampled[1]);
+        for (line, file) in [("tired --json", "-"), ("--json a.json tired", "a.json")] {
+            match parsed(&format!("draw {line}")).expect("a command").command {
+                Command::Draw(args) => {
+                    assert_eq!(args.json.as_deref(), Some(Path::new(file)));
+                    assert_eq!(args.phrases, ["tired"]);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for (line, run) in [("runs/1", "runs/1"), ("--run a", "a"), ("", "built-in")] {
+            match parsed(&format!("export {line} -o out"))
+                .expect("a command")
+                .command
+            {
+                Command::Export(args) => assert_eq!(args.run(), Path::new(run)),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

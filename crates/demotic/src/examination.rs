@@ -13,7 +13,7 @@ use demotic_core::check::examined::{Unexamined, unexamined};
 use demotic_core::device::{self, Chosen};
 use demotic_core::settings::Config;
 
-use crate::cli::{DeviceArgs, DoctorArgs};
+use crate::cli::{DeviceArgs, DoctorArgs, SettingsArgs};
 use crate::failure::{self, INTERRUPTED};
 use crate::findings::{Ending, Finding, Last, Listener};
 use crate::output::say;
@@ -60,8 +60,7 @@ fn quickly(chosen: &Chosen) -> Result<()> {
         device: DeviceArgs {
             device: chosen.name.clone(),
         },
-        config: None,
-        set: Vec::new(),
+        settings: SettingsArgs::default(),
         quick: true,
         patience: PATIENCE_SECS,
         json: false,
@@ -82,6 +81,7 @@ pub(crate) fn examined(
     report(Finding::Opened {
         device: chosen.description.clone(),
         shader_language: device::shader_language(&chosen.device),
+        is_software: chosen.is_software,
     })?;
     let depth = if args.quick {
         Depth::Quick
@@ -141,10 +141,11 @@ pub(crate) fn watch(args: &DoctorArgs, listener: &mut Listener) -> Result<Option
     command.args(["doctor", "--watched"]);
     command.arg(format!("--device={}", args.device.device));
     command.args(args.quick.then_some("--quick"));
-    if let Some(file) = &args.config {
+    if let Some(file) = &args.settings.config {
         command.arg("--config").arg(file);
     }
-    command.args(args.set.iter().map(|set| format!("--set={set}")));
+    let assignments = args.settings.set.set.iter();
+    command.args(assignments.map(|set| format!("--set={set}")));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(cannot)?;
     // Held to the end of this function: the child dies where it closes. `Child::wait` would close it too

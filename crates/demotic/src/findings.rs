@@ -1,5 +1,7 @@
 //! What an examination of a device finds, and how it is shown.
 
+use std::io::Write;
+
 use anyhow::{Result, anyhow};
 use demotic_core::check::doctor::{Check, Diagnosis};
 use demotic_core::number::Real;
@@ -8,6 +10,7 @@ use serde_json::json;
 
 use crate::cli::DoctorArgs;
 use crate::failure;
+use crate::options::of_software;
 use crate::output::{duration, note, say, show, wrapped};
 use crate::terminal::{Terminal, fitted};
 
@@ -17,6 +20,7 @@ pub(crate) enum Finding {
     Opened {
         device: String,
         shader_language: String,
+        is_software: bool,
     },
     Begins {
         number: usize,
@@ -112,7 +116,12 @@ impl Listener {
             Finding::Opened {
                 device,
                 shader_language,
+                is_software,
             } => {
+                if is_software && self.voice != Voice::Silent {
+                    // A warning that cannot be written is no error.
+                    let _ = writeln!(std::io::stderr(), "{}", of_software(&device));
+                }
                 if self.voice == Voice::Words {
                     show(&format!("device  {device}, shaders {shader_language}\n"))?;
                 }

@@ -7,6 +7,7 @@ mod examination;
 mod failure;
 mod findings;
 mod greeting;
+mod hints;
 mod inputs;
 mod options;
 mod output;
@@ -19,6 +20,7 @@ mod serve;
 mod sheet;
 mod tensorboard;
 mod terminal;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,15 @@
 //! What the words of `demotic train` mean: which settings, which run folder, fresh or resumed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Damaged, DatasetOptions};
+use demotic_core::device::{self, Chosen};
 use demotic_core::settings::{Config, Quality};
 use demotic_core::train::{Checkpoint, run};
 
-use crate::cli::{QualityArg, TrainArgs};
+use crate::cli::{QualityArg, SettingsArgs, TrainArgs};
 use crate::failure::input;
 use crate::recipes::settings_over;
 
@@ -21,11 +23,36 @@ batch = 8
 ";
 
 /// The settings of a file, or the quickstart's, with assignments laid over them.
-pub(crate) fn settings(file: Option<&Path>, assignments: &[String]) -> Result<Config> {
-    Ok(match file {
+pub(crate) fn settings(args: &SettingsArgs) -> Result<Config> {
+    let assignments = &args.set.set;
+    Ok(match &args.config {
         Some(path) => settings_over(&Config::default(), path, assignments)?,
         None => Config::resolve(Some(QUICKSTART), assignments)?,
     })
+}
+
+/// Opens the device asked for.
+pub(crate) fn open_device(asked: &str) -> Result<Chosen> {
+    let chosen = device::open(asked)?;
+    warn_of_software([&chosen]);
+    Ok(chosen)
+}
+
+/// Says on standard error, once, where a device is the processor behind a graphics driver: nobody who names
+/// it by `wgpu` has to know.
+pub(crate) fn warn_of_software<'a>(devices: impl IntoIterator<Item = &'a Chosen>) {
+    let mut devices = devices.into_iter();
+    if let Some(chosen) = devices.find(|chosen| chosen.is_software) {
+        // A warning that cannot be written is no error.
+        let _ = writeln!(std::io::stderr(), "{}", of_software(&chosen.description));
+    }
+}
+
+/// The warning of a software adapter.
+pub(crate) fn of_software(description: &str) -> String {
+    format!(
+        "warning: {description} is a driver that computes on the processor; --device flex does that without it, and faster"
+    )
 }
 
 /// Where the run goes.
@@ -74,8 +101,8 @@ impl TrainPlan {
                 .as_ref()
                 .map_or_else(Config::default, Config::starting_from);
             let resolved = |defaults: &Config| match &args.config {
-                Some(path) => settings_over(defaults, path, &args.set),
-                None => Ok(defaults.resolve_over(None, &args.set)?),
+                Some(path) => settings_over(defaults, path, &args.set.set),
+                None => Ok(defaults.resolve_over(None, &args.set.set)?),
             };
             let plain = resolved(&defaults)?;
             let sized = |quality| resolved(&defaults.with_networks(quality, &plain));
@@ -107,7 +134,7 @@ impl TrainPlan {
                 config.data.source.clone_from(data);
             }
             config.data.source = located(&config.data.source);
-            if args.skip_damaged {
+            if args.damaged.skip_damaged {
                 config.data.damaged = Damaged::Skip;
             }
             if let Some(steps) = args.steps {

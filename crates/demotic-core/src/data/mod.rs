@@ -25,6 +25,7 @@ mod pairing;
 mod paper;
 mod passed_over;
 pub(crate) mod pen;
+mod photograph;
 mod picture;
 mod rasterised;
 mod sampler;
@@ -53,6 +54,8 @@ pub use lettering::{Lettering, has_letters, lettering};
 pub use options::DatasetOptions;
 pub use paper::Ground;
 pub use passed_over::{Leftovers, PassedOver};
+#[doc(hidden)]
+pub use photograph::are_drawings;
 pub(crate) use picture::{BRIGHTNESS, MAX_PICTURE_PIXELS, multiplied};
 pub use picture::{Picture, signed_png};
 pub(crate) use sampler::{Batch, MixedBatch};

@@ -226,7 +226,7 @@ fn mean_of_dark(counts: &[u32; 256]) -> f32 {
 }
 
 /// A channel of a premultiplied pixel, laid on white.
-fn on_white(pixel: [u8; 4], c: usize) -> u8 {
+pub(super) fn on_white(pixel: [u8; 4], c: usize) -> u8 {
     pixel[c].saturating_add(255 - pixel[3])
 }
 

@@ -18,7 +18,7 @@ use super::{DataError, Picture, Split, split_of_family};
 /// Phrases of a folder of pictures of one's own, beside the folders of styles.
 pub(crate) const PHRASES_FILE: &str = "phrases.tsv";
 /// Name of the data set that is compiled in.
-const EMBEDDED: &str = "emoji";
+pub(super) const EMBEDDED: &str = "emoji";
 /// Endings of archives, of which packages of emoji are imported.
 const ARCHIVES: [&str; 2] = [".tgz", ".tar.gz"];
 /// Endings of other archives.

@@ -152,7 +152,7 @@ pub struct Chosen {
     /// What a person reads in the header line.
     pub description: String,
     /// Whether a processor stands behind a GPU's interface.
-    pub(crate) is_software: bool,
+    pub is_software: bool,
     /// Whether the first run of every operation times several kernels and keeps the fastest (autotune).
     pub(crate) is_tuned: bool,
 }

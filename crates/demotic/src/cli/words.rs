@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use demotic_core::train::run::Which;
 
-use super::{DeviceArgs, of_styles};
+use super::common::{DeviceArgs, ForceArgs, RudeArgs, SaidArgs, WeightsArgs};
+use super::of_styles;
 
 /// `demotic draw`
 #[derive(Debug, Args)]
@@ -14,13 +14,13 @@ Recall first, invent second, and say which. The phrase is compared with some 31,
 say; English and Chinese) and with those of the run's own pictures, and, where the run has learnt words (`demotic learn-words`), by its phrase encoder; the idea \
 that fits best is drawn: a drawing of it in another \
 style is translated into the style asked for, at the drawing's own size. That is of use where the style has no such drawing. `real` takes the style's own drawing \
-where there is one. Without --style nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
+where there is one. Without --to nothing is drawn: what is recalled is printed. Without --run the weights in the program draw.
 
 What it draws is a known idea in another style: `nearest_l1` is the smallest difference to a training picture of the style \
 (0 is a copy). Sentences, negation (`not tired`) and ideas that nobody has drawn are beyond it. Where no idea is near enough it says \
 so and exits with 1; --anyway draws the nearest.
 
---style kaomoji answers with pictures made of characters, and needs no run. With a run that has learnt words, `new` ones follow that \
+--to kaomoji answers with pictures made of characters, and needs no run. With a run that has learnt words, `new` ones follow that \
 are made up for the same, each with the CRF's probability that its signs are real; --json has every sign.
 
 Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>language<tab>register<tab>phrase`, or a text \
@@ -28,21 +28,15 @@ Own pictures bring their phrases: pictures/phrases.tsv with lines `name<tab>lang
 
 Examples:
   demotic draw 'so tired'
-  demotic draw 'so tired' --style openmoji --out tired.png
-  demotic draw 笑死我了 'broke my heart' -n 3 --style openmoji -o sheet.png
+  demotic draw 'so tired' --to openmoji --out tired.png
+  demotic draw 笑死我了 'broke my heart' -n 3 --to openmoji -o sheet.png
   demotic draw --file phrases.txt --json recalled.jsonl
-  demotic draw 好累 --style kaomoji -n 5")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+  demotic draw 好累 --to kaomoji -n 5")]
 pub(crate) struct DrawArgs {
-    /// Run folder made by `demotic train`, or weights made by `demotic export`; without it, the weights in
-    /// the program
-    #[arg(long, value_name = "RUN_DIR|FILE|built-in")]
-    pub(crate) run: Option<PathBuf>,
-    #[arg(long, value_name = "STYLE", help = of_styles("Style to draw in: one of the run's, or kaomoji"))]
+    #[command(flatten)]
+    pub(crate) weights: WeightsArgs,
+    #[arg(long = "to", alias = "style", value_name = "STYLE", help = of_styles("Style to draw in: one of the run's, or kaomoji"))]
     pub(crate) style: Option<String>,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
-    pub(crate) checkpoint: Which,
     /// A file with one phrase a line
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -55,10 +49,11 @@ pub(crate) struct DrawArgs {
     pub(crate) out: Option<PathBuf>,
     /// Longer side of each picture: drawings (SVG) are drawn, pictures resized to it first; without it, 256
     /// for drawings that state less, a picture's own, and on a sheet 256 at most
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(16..=8192))]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=8192))]
     pub(crate) size_px: Option<u32>,
-    /// What is recalled as JSON, a line per phrase, to this file, or `-` for standard output
-    #[arg(long, value_name = "FILE|-")]
+    /// As JSON: what is recalled, a line per phrase, in place of the words; with FILE, into that file beside
+    /// them
+    #[arg(long, value_name = "FILE|-", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
     /// Draw the nearest idea also where none is near
     #[arg(long)]
@@ -66,12 +61,10 @@ pub(crate) struct DrawArgs {
     /// Take the style's own drawing of the idea where it has one
     #[arg(long)]
     pub(crate) real: bool,
-    /// Know rude phrases, too
-    #[arg(long)]
-    pub(crate) rude: bool,
-    /// Replace files that are there
-    #[arg(long)]
-    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) rude: RudeArgs,
+    #[command(flatten)]
+    pub(crate) force: ForceArgs,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// What to draw, in English or Chinese
@@ -104,17 +97,13 @@ pub(crate) struct SayArgs {
     /// In this register alone
     #[arg(long, value_enum, value_name = "REGISTER")]
     pub(crate) register: Option<RegisterArg>,
-    /// Phrases per picture; without it, 5 at most, and on the screen none of a score below 0.01
-    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: Option<u32>,
+    #[command(flatten)]
+    pub(crate) said: SaidArgs,
     /// As JSON:
     /// [{"picture":.., "recalled":[..], "said":[{"phrase":.., "language":.., "register":.., "score":..,
     /// "known":true}, ..]}]
     #[arg(long)]
     pub(crate) json: bool,
-    /// Say rude phrases, too
-    #[arg(long)]
-    pub(crate) rude: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     /// Pictures (png, jpg, webp, gif, bmp, tif, svg), or folders of pictures
@@ -139,15 +128,11 @@ pub(crate) struct RephraseArgs {
     /// Language of the answer; without it, the phrase's own
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     pub(crate) lang: Option<LanguageArg>,
-    /// Answers a phrase; without it, 5 at most, and on the screen none of a score below 0.01
-    #[arg(short = 'n', long = "count", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) count: Option<u32>,
+    #[command(flatten)]
+    pub(crate) said: SaidArgs,
     /// Answer also where no idea is near
     #[arg(long)]
     pub(crate) anyway: bool,
-    /// Say rude phrases, too
-    #[arg(long)]
-    pub(crate) rude: bool,
     /// As JSON, a line per phrase:
     /// {"phrase":.., "recalled":[..], "said":[{"phrase":.., "score":.., "known":true}, ..]}
     #[arg(long)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use demotic_core::check::ablation::{Comparison, Outcome as Trained, Plan, Reals, Variant};
 use demotic_core::data::{CachePolicy, Dataset, Split};
-use demotic_core::device::{self, Chosen};
+use demotic_core::device::Chosen;
 use demotic_core::files::write_whole;
 use demotic_core::metric::{Validator, evaluate_translations};
 use demotic_core::settings::Config;
@@ -24,7 +24,7 @@ use super::ablate_screen::{Screen, report};
 use super::{ablate_page, scored};
 use crate::cli::AblateArgs;
 use crate::failure::{Outcome, input, io};
-use crate::options::{dataset_options, located};
+use crate::options::{dataset_options, located, open_device};
 use crate::page;
 use crate::progress::InterruptGuard;
 use crate::recipes::Recipe;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
             config.data.source
         )));
     }
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     fs::create_dir_all(&out).map_err(|e| io("make the folder of the ablation", &out, &e))?;
     write_whole(&out.join(PLAN), plan.to_toml().as_bytes())?;
     if let Some(legend) = sheet_names(&dataset).legend() {

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use demotic_core::caught;
 use demotic_core::check::compare::Spread;
 use demotic_core::check::doctor::{Rates, measure};
-use demotic_core::device::{self, Chosen};
+use demotic_core::device::{Chosen, shader_language};
 use demotic_core::number::Real;
 use demotic_core::table::{Column, Table};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::bench_rows::Row;
 use crate::cli::BenchArgs;
 use crate::failure::input;
+use crate::options::open_device;
 use crate::output::{note, say, show};
 use crate::terminal::Terminal;
 
@@ -25,7 +26,7 @@ const CALLS_MIN: usize = 5;
 const CALLS_MAX: usize = 10_000;
 
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let name = match args.device.device.as_str() {
         "auto" => &chosen.name,
         asked => asked,
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let all = Bench {
         device: name,
         description: &chosen.description,
-        shader_language: device::shader_language(&chosen.device),
+        shader_language: shader_language(&chosen.device),
         copy_bytes_per_sec: rates.copy_bytes_per_sec,
         fma_per_sec: rates.fma_per_sec,
         cases: timed,

@@ -10,13 +10,14 @@ use serde::Serialize;
 
 use super::compare_profile::profile;
 use crate::cli::CompareArgs;
-use crate::options::{dataset_options, settings};
+use crate::options::{dataset_options, settings, warn_of_software};
 use crate::output::{bytes, note, say, show};
 use crate::terminal::Terminal;
 
 pub(crate) fn run(args: &CompareArgs) -> Result<()> {
-    let config = settings(args.config.as_deref(), &args.set)?;
+    let config = settings(&args.settings)?;
     let entrants = Entrant::open_all(&args.devices, args.profile)?;
+    warn_of_software(entrants.iter().flat_map(|one| &one.opened));
     let dataset = Dataset::load(
         &config.data.source,
         &dataset_options(&config, CachePolicy::Platform)?,

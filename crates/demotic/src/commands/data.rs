@@ -12,12 +12,16 @@ use demotic_core::number::Real;
 use demotic_core::phrase::{self, Language};
 
 use super::contact_sheet::contact_sheet;
-use crate::cli::{DataCommand, DataExportArgs, ImportArgs, InspectArgs};
+use crate::cli::{DamagedArgs, DataCommand, DataExportArgs, ImportArgs, InspectArgs, SourceArgs};
 use crate::failure::{input, io};
 use crate::output::{say, show};
 use crate::samples::sheet_names;
 use crate::sheet;
 use crate::terminal::Terminal;
+use crate::waiting::{Count, during};
+
+/// What is waited for.
+const READING: &str = "reading the sources";
 
 pub(crate) fn run(command: &DataCommand) -> Result<()> {
     match command {
@@ -29,7 +33,8 @@ pub(crate) fn run(command: &DataCommand) -> Result<()> {
 
 fn run_import(args: &ImportArgs) -> Result<()> {
     if args.phrases {
-        let report = phrase::import(&args.sources, &args.out, args.replace)?;
+        let import = || phrase::import(&args.sources, &args.out, args.force);
+        let report = during(READING, true, import)?;
         return show(&format!("{report}\n"));
     }
     let options = ImportOptions {
@@ -40,38 +45,47 @@ fn run_import(args: &ImportArgs) -> Result<()> {
         } else {
             Selection::Everything
         },
-        replace: args.replace,
-        damaged: damaged(args.skip_damaged),
+        replace: args.force,
+        damaged: damaged(&args.damaged),
     };
-    let report = import(&options)?;
+    let report = during(READING, !args.json, || import(&options))?;
+    if args.json {
+        return say(&format!("{}\n", serde_json::to_string_pretty(&report)?));
+    }
     show(&format!("{report}\n"))
 }
 
-fn damaged(are_skipped: bool) -> Damaged {
-    if are_skipped {
+fn damaged(args: &DamagedArgs) -> Damaged {
+    if args.skip_damaged {
         Damaged::Skip
     } else {
         Damaged::Refuse
     }
 }
 
-fn inspect(args: &InspectArgs) -> Result<()> {
-    if let Some(file) = &args.sheet {
-        require_writable(file, args.force)?;
-    }
+/// The pictures that were named, of one size.
+fn loaded(source: &SourceArgs, size_px: u32, is_told: bool) -> Result<Dataset> {
     let options = DatasetOptions {
-        size_px: args.size_px,
-        styles: args.styles.clone(),
+        size_px,
+        styles: source.styles.clone(),
         cache: CachePolicy::Platform,
-        damaged: damaged(args.skip_damaged),
+        damaged: damaged(&source.damaged),
         ..DatasetOptions::default()
     };
-    let dataset = Dataset::load(&args.source, &options)?;
+    let load = || Dataset::load(&source.source, &options);
+    Ok(during("reading the pictures", is_told, load)?)
+}
+
+fn inspect(args: &InspectArgs) -> Result<()> {
+    if let Some(file) = &args.sheet {
+        require_writable(file, args.force.force)?;
+    }
+    let dataset = loaded(&args.source, args.size_px, !args.json)?;
     if let Some(file) = &args.sheet {
         sheet::save(&contact_sheet(&dataset), file)?;
     }
     let summary = dataset.summary();
-    let phrases = phrases_a_picture(&dataset, &args.source)?;
+    let phrases = phrases_a_picture(&dataset, &args.source.source)?;
     if args.json {
         let mut summary = serde_json::to_value(&summary)?;
         let rows = phrases.iter().map(|(language, count, pictures)| {
@@ -121,15 +135,11 @@ fn phrases_a_picture(dataset: &Dataset, source: &str) -> Result<[(Language, usiz
 /// Writes every picture as training and scoring see it.
 fn export(args: &DataExportArgs) -> Result<()> {
     require_empty(&args.out)?;
-    let options = DatasetOptions {
-        size_px: args.size_px,
-        styles: args.styles.clone(),
-        cache: CachePolicy::Platform,
-        damaged: damaged(args.skip_damaged),
-        ..DatasetOptions::default()
-    };
-    let dataset = Dataset::load(&args.source, &options)?;
+    let dataset = loaded(&args.source, args.size_px, true)?;
     let size = dataset.size_px() as usize;
+    let styles = 0..dataset.styles().len();
+    let all = styles.flat_map(|style| Split::ALL.map(|split| dataset.items(style, split).len()));
+    let bar = Count::new(all.sum(), "pictures", true);
     let mut count = 0;
     for split in [Split::Train, Split::Validation, Split::Test] {
         for (style, info) in dataset.styles().iter().enumerate() {
@@ -139,9 +149,11 @@ fn export(args: &DataExportArgs) -> Result<()> {
                 let file = folder.join(format!("{}.png", dataset.item_key(item)));
                 sheet::save_picture(&dataset.picture(style, item), size, &file)?;
                 count += 1;
+                bar.one();
             }
         }
     }
+    drop(bar);
     let (left, out) = (dataset.summary().left(), args.out.display());
     show(&format!("{left}{count} pictures of {size} px: {out}\n"))
 }

@@ -9,7 +9,7 @@ use crate::options::settings;
 
 pub(crate) fn run(args: &DoctorArgs) -> Result<()> {
     // Before a process is started for it.
-    let config = settings(args.config.as_deref(), &args.set)?;
+    let config = settings(&args.settings)?;
     if args.watched {
         return be_watched(args, &config);
     }

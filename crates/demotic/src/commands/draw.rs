@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use demotic_core::device;
 use demotic_core::files::{require_writable, write_whole};
 use demotic_core::phrase::{self, Drawn, Origin, Phrases, Recall, Written};
 use demotic_core::train::BUILT_IN;
@@ -16,6 +15,7 @@ use super::words::{self, Answer, LISTED_LEAST, Listed, in_words};
 use crate::cli::DrawArgs;
 use crate::failure::input;
 use crate::inputs::refuse_other_kinds;
+use crate::options::open_device;
 use crate::output::{say, show};
 
 /// The style that is made of characters.
@@ -51,14 +51,14 @@ struct ListedPicture<'a> {
 /// Refuses options that do not go together.
 fn check(args: &DrawArgs, is_text: bool) -> Result<()> {
     if args.out.is_some() && args.style.is_none() {
-        return Err(input("--out: expected --style with it"));
+        return Err(input("--out: expected --to with it, the style to draw in"));
     }
     if args.style.is_some() && !is_text && args.out.is_none() {
-        return Err(input("--style: expected --out with the picture's file"));
+        return Err(input("--to: expected --out with the picture's file"));
     }
     if args.size_px.is_some() && (is_text || args.style.is_none()) {
         return Err(input(
-            "--size-px: expected --style with it, one of pictures",
+            "--size-px: expected --to with it, a style of pictures",
         ));
     }
     Ok(())
@@ -77,21 +77,23 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
         .iter()
         .chain(args.json.iter().filter(|_| !is_stdout));
     for file in files {
-        require_writable(file, args.force)?;
+        require_writable(file, args.force.force)?;
     }
-    // Without a run, the weights in the program draw.
-    let built_in = Path::new(BUILT_IN).to_owned();
-    let run = args.run.as_ref().unwrap_or(&built_in);
-    let source = match &args.run {
-        Some(run) => words::source(run)?,
-        None => "emoji".to_owned(),
+    let run = &args.weights.run;
+    // The weights in the program have learnt no words, and are read where they draw.
+    let is_built_in = run == Path::new(BUILT_IN);
+    let source = if is_built_in {
+        "emoji".to_owned()
+    } else {
+        words::source(run)?
     };
-    let table = words::table(&source, args.rude)?;
+    let table = words::table(&source, args.rude.rude)?;
     let recall = Recall::new(&table);
-    let chosen = device::open(&args.device.device)?;
-    let learnt = match &args.run {
-        Some(run) => learn_words::learnt(run, &chosen)?,
-        None => None,
+    let chosen = open_device(&args.device.device)?;
+    let learnt = if is_built_in {
+        None
+    } else {
+        learn_words::learnt(run, &chosen)?
     };
     let answers: Vec<Answer> = phrases
         .iter()
@@ -113,31 +115,16 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
             write_whole(out, texts.as_bytes())?;
         }
     } else if let (Some(style), Some(out)) = (&args.style, &args.out) {
-        let to = Target { run, style, out };
+        let is_told = !is_stdout;
+        let to = Target {
+            run,
+            style,
+            out,
+            is_told,
+        };
         done = draw(args, &to, &chosen, &table, &answers, &mut drawn)?;
     }
-    let lines: Vec<Line<'_>> = answers
-        .iter()
-        .zip(&drawn)
-        .zip(&faces)
-        .map(|((answer, drawn), faces)| Line {
-            phrase: &answer.phrase,
-            listed: answer.listed,
-            known: answer.is_sure(),
-            recalled: words::listed(&table, &answer.ranked, LISTED_LEAST.max(count)),
-            drawn: drawn
-                .iter()
-                .zip(&answer.ranked)
-                .map(|(drawn, recalled)| ListedPicture {
-                    name: &table.ideas()[recalled.idea].name,
-                    from: from(&drawn.origin).to_owned(),
-                    nearest_l1: drawn.nearest_l1,
-                })
-                .collect(),
-            kaomoji: &faces.listed,
-            written: &faces.written,
-        })
-        .collect();
+    let lines = lines(&table, &answers, &drawn, &faces, LISTED_LEAST.max(count));
     let json = || -> Result<String> {
         let lines = lines.iter().map(serde_json::to_string);
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n") + "\n")
@@ -152,10 +139,40 @@ pub(crate) fn run(args: &DrawArgs) -> Result<()> {
         let ideas = if is_text { 1 } else { count };
         show(&(shown(&table, &answers, &drawn, &faces, ideas, args.anyway) + &done))?;
     }
-    if args.anyway {
-        return Ok(());
+    if !args.anyway {
+        words::unknown(&table, &answers, "; --anyway draws it")?;
     }
-    words::unknown(&table, &answers, "; --anyway draws it")
+    words::tell_of_quotes(&args.phrases);
+    Ok(())
+}
+
+/// What is listed of each phrase, `count` ideas at most.
+fn lines<'a>(
+    table: &'a Phrases,
+    answers: &'a [Answer],
+    drawn: &'a [Vec<Drawn>],
+    faces: &'a [Faces],
+    count: usize,
+) -> Vec<Line<'a>> {
+    let each = answers.iter().zip(drawn).zip(faces);
+    let line = |((answer, drawn), faces): ((&'a Answer, &'a Vec<Drawn>), &'a Faces)| {
+        let drawn = drawn.iter().zip(&answer.ranked);
+        let drawn = drawn.map(|(drawn, recalled)| ListedPicture {
+            name: &table.ideas()[recalled.idea].name,
+            from: from(&drawn.origin).to_owned(),
+            nearest_l1: drawn.nearest_l1,
+        });
+        Line {
+            phrase: &answer.phrase,
+            listed: answer.listed,
+            known: answer.is_sure(),
+            recalled: words::listed(table, &answer.ranked, count),
+            drawn: drawn.collect(),
+            kaomoji: &faces.listed,
+            written: &faces.written,
+        }
+    };
+    each.map(line).collect()
 }
 
 /// What the screen shows; of each phrase `count` ideas at least.

@@ -19,6 +19,7 @@ use crate::cli::DrawArgs;
 use crate::failure::input;
 use crate::options::dataset_options;
 use crate::sheet;
+use crate::waiting::{Count, during};
 
 /// The built-in pictures.
 const EMOJI: &str = "emoji";
@@ -35,6 +36,8 @@ pub(super) struct Target<'a> {
     pub(super) run: &'a Path,
     pub(super) style: &'a str,
     pub(super) out: &'a Path,
+    /// Whether a person is told what runs.
+    pub(super) is_told: bool,
 }
 
 /// Draws the answers into one file, and says by what.
@@ -44,17 +47,19 @@ pub(super) fn draw(
         run,
         style: style_name,
         out,
+        is_told,
     }: &Target<'_>,
     chosen: &Chosen,
     table: &Phrases,
     answers: &[Answer],
     drawn: &mut [Vec<Drawn>],
 ) -> Result<String> {
-    let checkpoint = trained(run, args.checkpoint)?;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let info = &checkpoint.info;
     let data = &info.config.data;
     let style = info.style_number(style_name)?;
-    let (dataset, beside) = known_pictures(&info.config, &info.styles)?;
+    let read = || known_pictures(&info.config, &info.styles);
+    let (dataset, beside) = during("reading the drawings", is_told, read)?;
     checkpoint.check_styles(&dataset)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let typical = CodeSource::Typical;
@@ -68,25 +73,8 @@ pub(super) fn draw(
         beside.as_ref(),
         style as usize,
     );
-    let count = args.count as usize;
-    let wanted = |answer: &Answer| args.anyway || answer.is_sure();
-    let mut missing = Vec::new();
-    for (answer, drawn) in answers
-        .iter()
-        .zip(drawn.iter_mut())
-        .filter(|(a, _)| wanted(a))
-    {
-        for recalled in answer.ranked.iter().take(count) {
-            let idea = &table.ideas()[recalled.idea];
-            match memory.draw(&idea.key, &code, args.real) {
-                Some(picture) => drawn.push(picture),
-                None => missing.push(idea.name.clone()),
-            }
-        }
-    }
-    if !missing.is_empty() {
-        return Err(anyhow!("nobody has drawn: {}", missing.join(", ")));
-    }
+    let remember = |key: &str| memory.draw(key, &code, args.real);
+    remembered(args, remember, table, answers, drawn)?;
     let background = data
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
@@ -106,8 +94,13 @@ pub(super) fn draw(
     let pictures = keyed(table, answers, drawn);
     let most_px = most_px(args, pictures.len(), data.size_px)?;
     let originals = originals(&data.source, style_name, &pictures, args.size_px, most_px)?;
+    let bar = Count::new(pictures.len(), "pictures", is_told);
     let made = pictures.iter().zip(originals);
-    let mut made = made.map(|(&(drawn, _), picture)| whole(drawn, picture));
+    let mut made = made.map(|(&(drawn, _), picture)| {
+        let made = whole(drawn, picture);
+        bar.one();
+        made
+    });
     let mut legend = String::new();
     let count = match pictures.len() {
         0 => return Ok(String::new()),
@@ -131,6 +124,32 @@ pub(super) fn draw(
         chosen.description,
         out.display()
     ))
+}
+
+/// What each phrase recalls, drawn at the networks' size.
+fn remembered(
+    args: &DrawArgs,
+    remember: impl Fn(&str) -> Option<Drawn>,
+    table: &Phrases,
+    answers: &[Answer],
+    drawn: &mut [Vec<Drawn>],
+) -> Result<()> {
+    let is_wanted = |answer: &Answer| args.anyway || answer.is_sure();
+    let mut missing = Vec::new();
+    let each = answers.iter().zip(drawn);
+    for (answer, drawn) in each.filter(|(answer, _)| is_wanted(answer)) {
+        for recalled in answer.ranked.iter().take(args.count as usize) {
+            let idea = &table.ideas()[recalled.idea];
+            match remember(&idea.key) {
+                Some(picture) => drawn.push(picture),
+                None => missing.push(idea.name.clone()),
+            }
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(anyhow!("nobody has drawn: {}", missing.join(", ")))
 }
 
 /// The run's pictures, and those that stand in for what they lack.

@@ -4,20 +4,22 @@ use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Dataset, DatasetOptions, Picture, Split};
-use demotic_core::device;
 use demotic_core::files::require_writable;
 use demotic_core::metric::{evaluate, evaluate_at_size, evaluate_networks};
 use demotic_core::train::run::trained;
 
 use crate::cli::{EvaluateArgs, SplitArg};
 use crate::failure::input;
-use crate::options::{dataset_options, located};
+use crate::options::{dataset_options, located, open_device};
 use crate::terminal::Terminal;
+use crate::waiting::during;
 
-use super::scored::{STANDARD_OUTPUT, report};
+use super::scored::{STANDARD_OUTPUT, is_told, report};
 
 /// Side of another program's translations where it is not said.
 const PICTURES_PX: u32 = 32;
+/// What is waited for.
+const SCORING: &str = "scoring translations of held-out pictures";
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(file) = args
@@ -25,7 +27,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         .as_deref()
         .filter(|file| *file != Path::new(STANDARD_OUTPUT))
     {
-        require_writable(file, args.force)?;
+        require_writable(file, args.force.force)?;
     }
     let split = match args.split {
         SplitArg::Test => Split::Test,
@@ -45,8 +47,14 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         (None, None) if !args.styles.is_empty() => Err(input(
             "--styles: a run is scored in all of its styles; say --size-px or --pictures, which score some, or leave it out",
         )),
-        (None, None) => of_run(args, &args.run, split),
+        (None, None) => of_run(args, split),
     }
+}
+
+/// The pictures that are scored on.
+fn loaded(args: &EvaluateArgs, source: &str, options: &DatasetOptions) -> Result<Dataset> {
+    let load = || Dataset::load(source, options);
+    Ok(during("reading the pictures", is_told(args), load)?)
 }
 
 /// Scores what some other program translated.
@@ -57,7 +65,8 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -
         cache: CachePolicy::Platform,
         ..DatasetOptions::default()
     };
-    let dataset = Dataset::load(args.data.as_deref().unwrap_or("emoji"), &options)?;
+    let source = args.data.as_deref().unwrap_or("emoji");
+    let dataset = loaded(args, source, &options)?;
     let mut directions = 0;
     let mut read = |_: &[f32], items: &[usize], from: usize, to: usize| -> Result<Vec<f32>> {
         let [from, to] = [from, to].map(|style| dataset.styles()[style].name.as_str());
@@ -81,7 +90,9 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -
         }
         Ok(pictures)
     };
-    let evaluation = evaluate(&dataset, split, Some(&mut read))?;
+    let evaluation = during(SCORING, is_told(args), || {
+        evaluate(&dataset, split, Some(&mut read))
+    })?;
     if directions == 0 {
         return Err(input(format!(
             "there are no translations, expected {{from}}/{{to}}/{{name}}.png with styles of this data set, such as {}: {}",
@@ -103,8 +114,9 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -
 }
 
 /// Scores a run's newest or chosen checkpoint.
-fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
-    let checkpoint = trained(run, args.checkpoint)?;
+fn of_run(args: &EvaluateArgs, split: Split) -> Result<()> {
+    let run = &args.weights.run;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let config = &checkpoint.info.config;
     let source = args
         .data
@@ -113,19 +125,15 @@ fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
     let mut options = dataset_options(config, CachePolicy::Platform)?;
     // Their order is their number in the network.
     options.styles.clone_from(&checkpoint.info.styles);
-    let dataset = Dataset::load(&source, &options)?;
+    let dataset = loaded(args, &source, &options)?;
     checkpoint.check_styles(&dataset)?;
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let discriminator = checkpoint.discriminator(&chosen.device)?;
-    let mut evaluation = evaluate_networks(
-        &generator,
-        &discriminator,
-        config,
-        &chosen.device,
-        &dataset,
-        split,
-    );
+    let mut evaluation = during(SCORING, is_told(args), || {
+        let device = &chosen.device;
+        evaluate_networks(&generator, &discriminator, config, device, &dataset, split)
+    });
     evaluation.notes.extend(checkpoint.other_data(&dataset));
     let columns = Terminal::of_table();
     let what = format!(
@@ -139,8 +147,8 @@ fn of_run(args: &EvaluateArgs, run: &Path, split: Split) -> Result<()> {
 
 /// Scores what `translate` makes of pictures of another size than the networks'.
 fn at_size(args: &EvaluateArgs, size_px: u32, split: Split) -> Result<()> {
-    let run = &args.run;
-    let checkpoint = trained(run, args.checkpoint)?;
+    let run = &args.weights.run;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let info = &checkpoint.info;
     let config = &info.config;
     if size_px < config.data.size_px {
@@ -163,18 +171,14 @@ fn at_size(args: &EvaluateArgs, size_px: u32, split: Split) -> Result<()> {
     };
     let numbers = options.styles.iter().map(|style| info.style_number(style));
     let numbers = numbers.collect::<Result<Vec<_>, _>>()?;
-    let dataset = Dataset::load(&source, &options)?;
-    let chosen = device::open(&args.device.device)?;
+    let dataset = loaded(args, &source, &options)?;
+    let chosen = open_device(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let side_px = config.data.size_px;
-    let evaluation = evaluate_at_size(
-        &generator,
-        side_px,
-        &chosen.device,
-        &dataset,
-        &numbers,
-        split,
-    );
+    let evaluation = during(SCORING, is_told(args), || {
+        let device = &chosen.device;
+        evaluate_at_size(&generator, side_px, device, &dataset, &numbers, split)
+    });
     let columns = Terminal::of_table();
     let what = format!(
         "run  {}  step {}  split {split}  at {size_px} px  on {}\n{evaluation:columns$}",

@@ -8,11 +8,13 @@ use demotic_core::table::{Column, Table};
 use image::RgbaImage;
 use serde::Serialize;
 
-use super::scored::report;
+use super::scored::{is_told, report};
 use crate::cli::EvaluateArgs;
 use crate::failure::input;
 use crate::inputs;
+use crate::options::warn_of_software;
 use crate::terminal::Terminal;
+use crate::waiting::Count;
 
 /// Longer side at which drawings without pixels of their own are scored.
 const SIZE_PX: u32 = 256;
@@ -29,7 +31,10 @@ struct Row<'a> {
 }
 
 pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
-    let translator = Translator::open_checkpoint(&args.run, args.checkpoint, &args.device.device)?;
+    let run = &args.weights.run;
+    let translator =
+        Translator::open_checkpoint(run, args.weights.checkpoint, &args.device.device)?;
+    warn_of_software([translator.device()]);
     let styles: Vec<&str> = if args.to.is_empty() {
         translator.styles().iter().map(String::as_str).collect()
     } else {
@@ -41,6 +46,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
     let styles = styles.collect::<Result<Vec<_>>>()?;
     let (files, others) = inputs::find(&args.drawings)?;
     let mut counts = vec![Coloured::default(); styles.len()];
+    let bar = Count::new(styles.len() * files.len(), "translations", is_told(args));
     let mut queue = files.iter().peekable();
     let mut problems = Vec::new();
     let mut scored = 0;
@@ -60,9 +66,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<()> {
         for ((_, style), counts) in styles.iter().zip(&mut counts) {
             for ((_, drawing), translation) in held.iter().zip(style.pictures(&images)) {
                 *counts += Coloured::of(drawing, &translation.into(), translator.background());
+                bar.one();
             }
         }
     }
+    drop(bar);
     let rows: Vec<Row<'_>> = styles
         .iter()
         .zip(counts)

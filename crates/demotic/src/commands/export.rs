@@ -15,9 +15,12 @@ use serde_json::json;
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
 use crate::output::{self, say, show};
+use crate::waiting::during;
 
 /// The page, without what it runs.
 const PAGE: &str = include_str!("../export.html");
+/// What is waited for.
+const WRITING: &str = "writing the network";
 /// Where the network is named in it.
 const ABOUT: &str = "ABOUT";
 /// What the page needs of onnxruntime-web, in its order of loading.
@@ -28,8 +31,8 @@ const RUNTIME: [&str; 3] = [
 ];
 
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
-    let checkpoint = trained(&args.run, args.checkpoint)?;
-    let terms = Terms::of(&args.run)?;
+    let checkpoint = trained(args.run(), args.weights.checkpoint)?;
+    let terms = Terms::of(args.run())?;
     match (&args.out, &args.web) {
         (Some(out), _) => file(args, out, &checkpoint, &terms),
         (None, Some(web)) => page(args, web, runtime(args)?, &checkpoint, &terms),
@@ -67,8 +70,8 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
         FormatArg::Onnx => Format::Onnx,
     };
     let (network, readme) = (out.join(format.file()), out.join("README.md"));
-    make(out, &[&network, &readme], args.force)?;
-    let bytes = format.write(checkpoint, terms)?;
+    make(out, &[&network, &readme], args.force.force)?;
+    let bytes = during(WRITING, true, || format.write(checkpoint, terms))?;
     write_whole(&network, &bytes)?;
     let card = card(checkpoint, terms, format, bytes.len());
     write_whole(&readme, card.as_bytes())?;
@@ -100,8 +103,8 @@ fn page(
         .map(|name| web.join(name))
         .collect();
     let all: Vec<&Path> = files.iter().map(AsRef::as_ref).collect();
-    make(web, &all, args.force)?;
-    let bytes = Format::Onnx.write(checkpoint, terms)?;
+    make(web, &all, args.force.force)?;
+    let bytes = during(WRITING, true, || Format::Onnx.write(checkpoint, terms))?;
     let info = &checkpoint.info;
     let data = &info.config.data;
     let background = data

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use demotic_core::data::Dataset;
-use demotic_core::device::{self, Chosen};
+use demotic_core::device::Chosen;
 use demotic_core::files::{add_line, append, write_whole};
 use demotic_core::number::Real;
 use demotic_core::phrase::{
@@ -18,6 +18,7 @@ use demotic_core::train::run::{config as config_of, require_run};
 use super::words;
 use crate::cli::LearnArgs;
 use crate::failure::{Outcome, input, io};
+use crate::options::open_device;
 use crate::output::{bytes, duration, show};
 use crate::progress::{InterruptGuard, Journal};
 
@@ -39,7 +40,7 @@ fn stats_of(run: &Path) -> PathBuf {
 }
 
 /// The words of a run, where they are learnt.
-pub(super) fn learnt(run: &Path, chosen: &device::Chosen) -> Result<Option<Words>> {
+pub(super) fn learnt(run: &Path, chosen: &Chosen) -> Result<Option<Words>> {
     let file = file_of(run);
     if !file.exists() {
         return Ok(None);
@@ -56,7 +57,7 @@ pub(super) fn learnt(run: &Path, chosen: &device::Chosen) -> Result<Option<Words
 }
 
 /// The words of a run that needs them.
-pub(super) fn required(run: &Path, chosen: &device::Chosen) -> Result<Words> {
+pub(super) fn required(run: &Path, chosen: &Chosen) -> Result<Words> {
     require_run(run)?;
     learnt(run, chosen)?.ok_or_else(|| {
         input(format!(
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &LearnArgs) -> Result<Outcome> {
     let options = LearnOptions::new(args.seed.unwrap_or(config.seed), &config.words);
     let options = args.steps.map_or(options, |steps| options.of_steps(steps));
     let table = phrase::load(&config.data.source)?;
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     if args.restart {
         for path in [file_of(&args.run), stats_of(&args.run)] {
             if path.exists() {

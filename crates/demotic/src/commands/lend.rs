@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::cli::LendArgs;
 use crate::failure::input;
+use crate::options::warn_of_software;
 use crate::output::{bytes, duration, say};
 use crate::progress::stop_requests;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(args: &LendArgs) -> Result<()> {
     })?;
     let token = token()?;
     let chosen = device::open_all(&args.device.device)?;
+    warn_of_software(&chosen);
     let stop = stop_requests()?;
     let report = |visit: Visit| {
         // Nobody may read it.

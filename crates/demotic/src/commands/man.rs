@@ -18,7 +18,7 @@ pub(crate) fn run(args: &ManArgs) -> Result<()> {
     let out = &args.out;
     if out.is_dir() {
         for (name, _) in &pages {
-            require_writable(&out.join(name), args.force)?;
+            require_writable(&out.join(name), args.force.force)?;
         }
     } else if out.exists() {
         return Err(input(format!(

@@ -1,7 +1,6 @@
 //! `demotic read`: which tokens of a text look made up, and which real.
 
 use anyhow::Result;
-use demotic_core::device;
 use demotic_core::number::Whole;
 use demotic_core::phrase::Labelled;
 use demotic_core::table::padded;
@@ -9,6 +8,7 @@ use serde::Serialize;
 
 use super::{learn_words, words};
 use crate::cli::ReadArgs;
+use crate::options::open_device;
 use crate::output::{say, show};
 
 /// A line of `--json`.
@@ -20,7 +20,7 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &ReadArgs) -> Result<()> {
     let texts = words::phrases(&args.texts, None)?;
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let learnt = learn_words::required(&args.run, &chosen)?;
     let mut lines: Vec<String> = Vec::new();
     for text in &texts {
@@ -45,5 +45,11 @@ pub(crate) fn run(args: &ReadArgs) -> Result<()> {
     }
     lines.push(String::new());
     let text = lines.join("\n");
-    if args.json { say(&text) } else { show(&text) }
+    if args.json {
+        say(&text)?;
+    } else {
+        show(&text)?;
+    }
+    words::tell_of_quotes(&args.texts);
+    Ok(())
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::data::Picture;
-use demotic_core::device;
 use demotic_core::files::write_whole;
 use demotic_core::metric::NAMES_NO_STYLE;
 use demotic_core::number::Real;
@@ -19,8 +18,10 @@ use serde::Serialize;
 use crate::cli::RecognizeArgs;
 use crate::failure::{input, io};
 use crate::inputs::{self, Existing, Job};
+use crate::options::open_device;
 use crate::output::{say, show};
 use crate::sheet;
+use crate::waiting::Count;
 
 /// What is reported of a picture.
 #[derive(Serialize)]
@@ -63,12 +64,13 @@ impl Place {
 }
 
 pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
-    let checkpoint = trained(&args.run, args.checkpoint)?;
+    let run = &args.weights.run;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let info = &checkpoint.info;
     if !info.config.loss.adversarial_kind.tells_styles() {
         return Err(input(format!(
             "{NAMES_NO_STYLE}; train with `likelihood` to ask it: {}",
-            args.run.display()
+            run.display()
         )));
     }
     let data = &info.config.data;
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
     let (pictures, others) = inputs::find(&args.inputs)?;
-    let existing = if args.force {
+    let existing = if args.force.force {
         Existing::Replace
     } else {
         Existing::Refuse
@@ -92,7 +94,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
             .map(|picture| (picture, None))
             .collect(),
     };
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let discriminator = checkpoint.discriminator(&chosen.device)?;
     let folder = jobs
         .first()
@@ -102,6 +104,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         fs::create_dir_all(folder).map_err(|e| io("make the folder for heat maps", folder, &e))?;
     }
 
+    let bar = Count::new(jobs.len(), "pictures", !args.json);
     let mut problems = Vec::new();
     let mut queue = jobs.iter().peekable();
     let (mut lines, mut records) = (Vec::new(), Vec::new());
@@ -139,8 +142,10 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
                 recognized.picture
             ));
             records.push(serde_json::to_value(recognized)?);
+            bar.one();
         }
     }
+    drop(bar);
     if args.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&records)?))?;
     } else {
@@ -149,7 +154,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
             records.len(),
             jobs.len(),
             info.step,
-            args.run.display(),
+            run.display(),
             chosen.description
         ));
         lines.extend(inputs::passed_over(&others));

@@ -20,13 +20,13 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
     let phrases = words::phrases(&args.phrases, None)?;
-    let table = words::table("emoji", args.rude)?;
+    let table = words::table("emoji", args.said.rude.rude)?;
     let recall = Recall::new(&table);
     let answers: Vec<Answer> = phrases
         .iter()
         .map(|p| Answer::new(&recall, None, p))
         .collect();
-    let count = said_at_most(args.count);
+    let count = said_at_most(args.said.count);
     let (mut text, mut json) = (Vec::new(), Vec::new());
     for answer in &answers {
         let is_wanted = args.anyway || answer.is_sure();
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
         if is_wanted {
             let first = in_words(&table, &answer.ranked[0]);
             text.push(format!("{}: {first}", answer.phrase));
-            text.extend(lines_of(&said, args.count));
+            text.extend(lines_of(&said, args.said.count));
         }
         json.push(serde_json::to_string(&Line {
             phrase: &answer.phrase,
@@ -63,8 +63,9 @@ pub(crate) fn run(args: &RephraseArgs) -> Result<()> {
     } else {
         show(&lines)?;
     }
-    if args.anyway {
-        return Ok(());
+    if !args.anyway {
+        words::unknown(&table, &answers, "; --anyway answers for it")?;
     }
-    words::unknown(&table, &answers, "; --anyway answers for it")
+    words::tell_of_quotes(&args.phrases);
+    Ok(())
 }

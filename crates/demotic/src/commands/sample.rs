@@ -3,7 +3,6 @@
 
 use anyhow::{Context, Result};
 use demotic_core::data::{CachePolicy, Dataset};
-use demotic_core::device;
 use demotic_core::files::require_writable;
 use demotic_core::sample::{self, Fitted, Prior};
 use demotic_core::settings::StyleKind;
@@ -12,25 +11,27 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, CodeSource};
 
 use crate::cli::{PriorArg, SampleArgs};
-use crate::options::dataset_options;
+use crate::options::{dataset_options, open_device};
 use crate::output::show;
 use crate::sheet::{self, Block, Names};
+use crate::waiting::{Count, during};
 
 /// Pictures side by side.
 const COLUMNS: usize = 8;
 
 pub(crate) fn run(args: &SampleArgs) -> Result<()> {
-    let checkpoint = trained(&args.run, args.checkpoint)?;
+    let run = &args.weights.run;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let info = &checkpoint.info;
-    let asked = if args.style.is_empty() {
+    let asked = if args.styles.is_empty() {
         &info.styles
     } else {
-        &args.style
+        &args.styles
     };
     let out = args.out.clone().unwrap_or_else(|| {
         let name = format!("prior-{}.png", args.seed);
-        if args.run.is_dir() {
-            args.run.join("samples").join(name)
+        if run.is_dir() {
+            run.join("samples").join(name)
         } else {
             name.into()
         }
@@ -39,12 +40,14 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .iter()
         .map(|name| info.style_number(name))
         .collect::<Result<Vec<u32>, _>>()?;
-    require_writable(&out, args.force)?;
+    require_writable(&out, args.force.force)?;
     let dataset = match args.prior {
         PriorArg::Normal => None,
-        PriorArg::Fitted => Some(pictures_of(&checkpoint)?),
+        PriorArg::Fitted => Some(during("reading the run's pictures", true, || {
+            pictures_of(&checkpoint)
+        })?),
     };
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let code_source = match info.config.generator.style {
         StyleKind::Latent => CodeSource::Seed(args.seed),
@@ -57,6 +60,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         .data
         .background_rgb()
         .map_err(|problem| demotic_core::Error::Config(vec![problem]))?;
+    let bar = Count::new(styles.len(), "styles", true);
     let mut sampled = Vec::new();
     for style in &styles {
         let codes = translate::style_codes(
@@ -85,7 +89,9 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
             data.channels
                 .shown(&pictures, size_px * size_px, background),
         );
+        bar.one();
     }
+    drop(bar);
     let prior = match args.prior {
         PriorArg::Fitted => "the fitted prior",
         PriorArg::Normal => "the normal prior",
@@ -102,7 +108,7 @@ pub(crate) fn run(args: &SampleArgs) -> Result<()> {
         "{} pictures from {prior} of step {} of {}, seed {}, on {}: {}\n{legend}",
         count * styles.len(),
         info.step,
-        args.run.display(),
+        run.display(),
         args.seed,
         chosen.description,
         out.display()

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use demotic_core::data::{CachePolicy, Channels, Dataset, Picture};
-use demotic_core::device;
 use demotic_core::phrase::{self, Gallery, Recall, Register, Said, Wanted};
 use demotic_core::table::padded;
 use demotic_core::train::run::config as config_of;
@@ -12,8 +11,9 @@ use super::learn_words;
 use super::words::{self, LISTED_LEAST, Listed, in_words};
 use crate::cli::SayArgs;
 use crate::inputs;
-use crate::options::dataset_options;
-use crate::output::{note, say, show};
+use crate::options::{dataset_options, open_device};
+use crate::output::{say, show};
+use crate::waiting::{Count, during};
 
 /// Side that pictures are looked at.
 const SIZE_PX: u32 = 64;
@@ -39,26 +39,28 @@ struct Record<'a> {
 }
 
 pub(crate) fn run(args: &SayArgs) -> Result<()> {
+    let is_told = !args.json;
     let (pictures, others) = inputs::find(&args.inputs)?;
     let config = args.run.as_deref().map(config_of).transpose()?;
     let source = config
         .as_ref()
         .map_or("emoji", |config| config.data.source.as_str());
-    let table = words::table(source, args.rude)?;
+    let table = words::table(source, args.said.rude.rude)?;
     let mut gallery = Gallery::built_in(&table)?;
     if let Some(config) = config
         .as_ref()
         .filter(|config| config.data.source != "emoji")
     {
-        note("looking at the run's pictures");
         let mut options = dataset_options(config, CachePolicy::Platform)?;
         options.size_px = SIZE_PX;
-        let own = Dataset::load(&config.data.source, &options)?;
-        gallery.add(&own, &table, &CachePolicy::Platform, |_| true);
-        note("");
+        during("looking at the run's pictures", is_told, || {
+            let own = Dataset::load(&config.data.source, &options)?;
+            gallery.add(&own, &table, &CachePolicy::Platform, |_| true);
+            anyhow::Ok(())
+        })?;
     }
     let learnt = match &args.run {
-        Some(run) => learn_words::learnt(run, &device::open(&args.device.device)?)?,
+        Some(run) => learn_words::learnt(run, &open_device(&args.device.device)?)?,
         None => None,
     };
     let listed = Recall::new(&table);
@@ -67,7 +69,8 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
         register: args.register.map(Into::into),
         but: None,
     };
-    let count = said_at_most(args.count);
+    let count = said_at_most(args.said.count);
+    let bar = Count::new(pictures.len(), "pictures", is_told);
     let mut queue = pictures.iter().peekable();
     let mut blank = Vec::new();
     let (mut problems, mut lines, mut records) = (Vec::new(), Vec::new(), Vec::new());
@@ -76,6 +79,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
             inputs::open_some(&mut queue, |path| Picture::open_or_draw(path, SIZE_PX));
         problems.extend(failed);
         for (path, picture) in held {
+            bar.one();
             if picture.resized(SIZE_PX, SIZE_PX).is_plain(PAPER, PLAIN) {
                 let path = path.display().to_string();
                 blank.push(format!("nothing to see, it is of one colour: {path}"));
@@ -107,7 +111,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
                 .map(|(_, recalled)| in_words(&table, recalled))
                 .collect();
             lines.push(format!("{}: {}", path.display(), seen.join(", ")));
-            lines.extend(lines_of(&said, args.count));
+            lines.extend(lines_of(&said, args.said.count));
             records.push(Record {
                 picture: path.display().to_string(),
                 recalled: words::listed(&table, &ranked, LISTED_LEAST),
@@ -115,6 +119,7 @@ pub(crate) fn run(args: &SayArgs) -> Result<()> {
             });
         }
     }
+    drop(bar);
     if args.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&records)?))?;
     } else {

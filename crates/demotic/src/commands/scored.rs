@@ -12,6 +12,11 @@ use crate::output::{say, show};
 /// In place of a file's name.
 pub(super) const STANDARD_OUTPUT: &str = "-";
 
+/// Whether a person is told what runs: not where standard output is for a program.
+pub(super) fn is_told(args: &EvaluateArgs) -> bool {
+    args.json.as_deref() != Some(Path::new(STANDARD_OUTPUT))
+}
+
 /// Shows the figures, and writes them where that was asked: neither a file that cannot be written nor a
 /// reader that went away takes them from the other.
 pub(super) fn report(args: &EvaluateArgs, figures: &impl Serialize, text: &str) -> Result<()> {

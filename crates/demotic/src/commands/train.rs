@@ -13,7 +13,7 @@ use super::train_size::{afforded, dry_run, sized};
 use super::train_start::{begin, best, change_of_data, greet, opened, origin, paced, voice};
 use crate::cli::TrainArgs;
 use crate::failure::{Outcome, input};
-use crate::options::{Target, TrainPlan, dataset_options};
+use crate::options::{Target, TrainPlan, dataset_options, warn_of_software};
 use crate::progress::{InterruptGuard, Journal};
 use crate::recorder::Recorder;
 use crate::samples::Samples;
@@ -35,6 +35,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         _ => None,
     };
     let (devices, chosen_by) = opened(&plan, &dataset)?;
+    if !args.quiet {
+        warn_of_software(&devices);
+    }
     let devices: Vec<&Chosen> = devices.iter().collect();
     let chosen = devices[0];
     let done = checkpoint.as_ref().map_or(0, |held| held.info.step);

@@ -1,26 +1,28 @@
 //! `demotic translate`: pictures and folders of pictures through a trained run.
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
-use demotic_core::data::{Channels, DataError, Ground, Picture};
-use demotic_core::device;
+use demotic_core::data::{Channels, DataError, Picture};
 use demotic_core::files::write_whole;
 use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, CodeSource, Framed, PaperRule};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::{AlphaArg, PaperArg, TranslateArgs};
 use crate::failure::{input, io};
+use crate::hints::{Hint, Known};
 use crate::inputs::{self, Existing, Job};
+use crate::options::open_device;
 use crate::output::{duration, show};
 use crate::sheet;
+use crate::waiting::Count;
 
 pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
-    let checkpoint = trained(&args.run, args.checkpoint)?;
+    let run = &args.weights.run;
+    let checkpoint = trained(run, args.weights.checkpoint)?;
     let info = &checkpoint.info;
     let style = info.style_number(&args.to)?;
     if args.alpha == AlphaArg::Redraw && info.config.data.channels == Channels::Rgba {
@@ -41,7 +43,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
             args.out.display()
         ));
     }
-    let chosen = device::open(&args.device.device)?;
+    let chosen = open_device(&args.device.device)?;
     let generator = checkpoint.generator(&chosen.device)?;
     let data = &info.config.data;
     let paper = match args.paper {
@@ -58,16 +60,17 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     make_folder(&jobs)?;
 
     let started = Instant::now();
-    let bar = progress_bar(jobs.len());
+    let bar = Count::new(jobs.len(), "pictures", true);
     let open = |job: &Job| open(job, args, data.size_px);
     let rule = rule(args.alpha);
-    let (mut done, mut hidden, mut problems, mut grounds) = (0, 0, Vec::new(), Vec::new());
+    let known = Known::of(info, paper == PaperRule::Auto && background == [255; 3]);
+    let (mut done, mut hidden, mut problems, mut hints) = (0, 0, Vec::new(), Vec::new());
     let mut queue = jobs.iter().peekable();
     while queue.peek().is_some() {
         let (opened, failed) = inputs::open_some(&mut queue, open);
         problems.extend(failed);
-        if paper == PaperRule::Auto && background == [255; 3] && !args.white_paper {
-            grounds.extend(opened.iter().filter_map(|(_, picture)| picture.ground()));
+        if !args.white_paper {
+            hints.extend(opened.iter().filter_map(|(_, picture)| known.hint(picture)));
         }
         let (taken, held): (Vec<&Job>, Vec<Framed>) = opened
             .into_iter()
@@ -78,10 +81,10 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
             hidden += usize::from(rule == AlphaRule::Keep && picture.is_hiding());
             write_whole(&job.output, &sheet::translation_png(&picture, &job.output)?)?;
             done += 1;
-            bar.inc(1);
+            bar.one();
         }
     }
-    bar.finish_and_clear();
+    drop(bar);
 
     let mut lines = vec![format!(
         "{done} of {} pictures translated to {} in {}, by step {} of {}, on {}: {}",
@@ -89,7 +92,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
         info.styles[style as usize],
         duration(started.elapsed().as_secs_f64()),
         info.step,
-        args.run.display(),
+        run.display(),
         chosen.description,
         args.out.display()
     )];
@@ -103,24 +106,16 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     lines.push(String::new());
     show(&lines.join("\n"))?;
     inputs::settle(problems, jobs.len(), "translated")?;
-    tell(&grounds);
+    tell(&hints);
     Ok(())
 }
 
-/// Says on standard error what would help drawings that do not stand on white.
-fn tell(grounds: &[Ground]) {
-    for (ground, words) in [
-        (
-            Ground::Dark,
-            "light lines on a dark ground; the weights know drawings on white: invert the picture",
-        ),
-        (
-            Ground::Dim,
-            "lines on paper that is not white; where it is a photographed drawing, --white-paper makes it so",
-        ),
-    ] {
-        let count = grounds.iter().filter(|other| **other == ground).count();
+/// Says on standard error what would help pictures of other kinds than the weights know.
+fn tell(hints: &[Hint]) {
+    for hint in Hint::ALL {
+        let count = hints.iter().filter(|other| **other == hint).count();
         if count > 0 {
+            let words = hint.words();
             // A hint that cannot be written is no error.
             let _ = writeln!(std::io::stderr(), "note: {words} (pictures: {count})");
         }
@@ -167,7 +162,7 @@ fn rule(alpha: AlphaArg) -> AlphaRule {
 
 /// What happens to translations that are there already.
 fn existing(args: &TranslateArgs) -> Existing {
-    match (args.force, args.skip_existing) {
+    match (args.force.force, args.skip_existing) {
         (true, _) => Existing::Replace,
         (_, true) => Existing::Keep,
         _ => Existing::Refuse,
@@ -181,14 +176,4 @@ fn make_folder(jobs: &[Job]) -> Result<()> {
         _ => Path::new("."),
     };
     fs::create_dir_all(folder).map_err(|e| io("make the folder for translations", folder, &e))
-}
-
-fn progress_bar(count: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pictures  left {eta}")
-        .expect("the template is well formed");
-    ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr())
-        .with_style(style)
 }

@@ -81,16 +81,20 @@ fn unquoted(typed: &[String]) -> Option<String> {
         .then(|| format!("{count} phrases; quote them for one: '{whole}'"))
 }
 
+/// Says on standard error that one phrase may have been meant: once all is answered, for an error says more.
+pub(super) fn tell_of_quotes(typed: &[String]) {
+    if let Some(note) = unquoted(typed) {
+        // A note that cannot be written is no error.
+        let _ = writeln!(std::io::stderr(), "{note}");
+    }
+}
+
 /// The phrases typed, then those of a file, a line each.
 pub(super) fn phrases(typed: &[String], file: Option<&Path>) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for phrase in typed {
         check(phrase, "")?;
         all.push(phrase.trim().to_owned());
-    }
-    if let Some(note) = unquoted(typed) {
-        // A note that cannot be written is no error.
-        let _ = writeln!(std::io::stderr(), "{note}");
     }
     let Some(file) = file else {
         return Ok(all);

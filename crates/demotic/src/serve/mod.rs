@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
-use demotic_core::device;
 use demotic_core::report::VALIDATION;
 use demotic_core::train::run::Which;
 use demotic_core::train::{BUILT_IN, Chart};
 use serde_json::{Value, json};
 
 use crate::failure::is_input;
+use crate::options::open_device;
 use guard::Guard;
 pub(crate) use http::Running;
 use http::{Answer, Request};
@@ -71,7 +71,7 @@ impl Site {
                 watch,
             });
         }
-        let chosen = device::open(device)?;
+        let chosen = open_device(device)?;
         let opened = runs.iter().zip(checkpoints);
         let studios =
             opened.map(|(run, checkpoint)| Studio::open(run, which, checkpoint, chosen.clone()));

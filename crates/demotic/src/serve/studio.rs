@@ -23,6 +23,7 @@ use image::ImageReader;
 use serde_json::{Value, json};
 
 use crate::failure::input;
+use crate::hints::{Hint, Known};
 use crate::sheet;
 
 /// Most bytes of a picture's file.
@@ -50,6 +51,7 @@ struct Model {
     generator: Generator,
     /// None where it does not distinguish styles.
     discriminator: Option<Discriminator>,
+    known: Known,
 }
 
 impl Model {
@@ -63,6 +65,7 @@ impl Model {
             generator: checkpoint.generator(&chosen.device)?,
             discriminator: discriminator.transpose()?,
             file: checkpoint.path.clone(),
+            known: Known::of(&info, false),
             info,
         })
     }
@@ -152,6 +155,7 @@ impl Studio {
         let started = Instant::now();
         let framed = model.framed(picture.clone());
         let square = framed.square();
+        let is_strange = model.known.is_strange(&picture);
         let styles: Vec<u32> = (0..model.info.styles.len().to_u32()).collect();
         let device = &self.chosen.device;
         let model = self.model.as_ref().expect("it was just looked at");
@@ -197,6 +201,7 @@ impl Studio {
             "width_px": picture.width_px,
             "height_px": picture.height_px,
             "opinion": own,
+            "hint": is_strange.then(|| Hint::Photograph.words()),
             "styles": shown,
             "millis": {
                 "networks": millis(translated),

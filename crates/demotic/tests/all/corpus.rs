@@ -1241,19 +1241,19 @@ fn around_phrases() -> Vec<Case> {
         case(
             "a picture to draw as a photograph",
             vec![],
-            &["draw", "so tired", "--style", "openmoji", "--out", "a.jpg"],
+            &["draw", "so tired", "--to", "openmoji", "--out", "a.jpg"],
         ),
         case(
             "a style that the run does not draw in",
             vec![],
             &[
-                "draw", "so tired", "--run", "run", "--style", "comic", "--out", "a.png",
+                "draw", "so tired", "--run", "run", "--to", "comic", "--out", "a.png",
             ],
         ),
         case(
             "a style without a picture file",
             vec![],
-            &["draw", "so tired", "--run", "run", "--style", "openmoji"],
+            &["draw", "so tired", "--run", "run", "--to", "openmoji"],
         ),
         case(
             "a size of what is not drawn",

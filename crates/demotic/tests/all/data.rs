@@ -203,7 +203,7 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
     place.refuses(
         &words("data import --skip-damaged --out made set"),
         2,
-        "by --replace",
+        "by --force",
     );
     place.refuses(
         &words("data export --out seen set"),
@@ -371,8 +371,15 @@ fn an_imported_folder_trains_and_the_same_pictures_give_the_same_bytes() {
     }
     place.refuses(&["data", "import", "--out", "one", "pictures"], 2, "one");
     place
-        .run(&["data", "import", "--replace", "--out", "one", "pictures"])
+        .run(&["data", "import", "--force", "--out", "one", "pictures"])
         .done();
+    let said = place
+        .run(&["data", "import", "--json", "-o", "three", "pictures"])
+        .done();
+    let written: serde_json::Value = serde_json::from_str(&said.out).expect("JSON alone");
+    let styles = written["styles"].as_array().expect("a list");
+    let names: Vec<&str> = styles.iter().filter_map(|s| s["name"].as_str()).collect();
+    assert_eq!(names, ["filled", "hollow"], "{written:#}");
     place.write(
         "own.toml",
         TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")

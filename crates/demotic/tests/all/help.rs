@@ -133,6 +133,26 @@ fn devices_are_explained_in_one_place() {
 }
 
 #[test]
+fn a_driver_that_computes_on_the_processor_is_told_once() {
+    let place = Place::new();
+    let devices = place.run(&["devices", "--json"]).done();
+    let devices: Value = serde_json::from_str(&devices.out).expect("JSON");
+    // No row has this name: a device is opened, and nothing is timed.
+    let said = |device: &str| {
+        let bench = ["bench", "--device", device, "--only", "no-row"];
+        place.run(&bench).err
+    };
+    assert!(!said("flex").contains("warning"));
+    if devices["adapters"][0]["kind"] != "software" {
+        eprintln!("skipped: there is no software adapter");
+        return;
+    }
+    let warned = said("wgpu:0");
+    assert_eq!(warned.matches("warning: wgpu:0 ").count(), 1, "{warned}");
+    assert!(warned.contains("--device flex does that"), "{warned}");
+}
+
+#[test]
 fn help_names_the_styles_of_the_weights_in_the_program() {
     let place = Place::new();
     for command in ["translate", "sample", "draw"] {

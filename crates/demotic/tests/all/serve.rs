@@ -13,7 +13,7 @@ use base64::Engine as _;
 use image::{Rgba, RgbaImage};
 use serde_json::Value;
 
-use crate::support::{Place, TINY, png, png_that_claims};
+use crate::support::{Place, TINY, photo_like, png, png_that_claims};
 
 /// A server that is killed with the value, if it is still there.
 struct Serving {
@@ -227,6 +227,10 @@ fn a_doodle_comes_back_in_every_style_as_translate_writes_it() {
     let all = serving.post("/api/styles", &picture);
     assert_eq!(all.status, 200, "{}", all.text());
     let all = all.json();
+    assert!(all["hint"].is_null(), "a drawing needs none");
+    let photo = serving.post("/api/styles", &png(&photo_like(256))).json();
+    let hint = photo["hint"].as_str().expect("a photograph has one");
+    assert!(hint.starts_with("a photograph, as it seems"), "{hint}");
     assert_eq!(
         (&all["width_px"], &all["height_px"]),
         (&160.into(), &160.into())

@@ -348,6 +348,27 @@ pub(crate) fn png(picture: &RgbaImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A picture with something at every scale and in every colour, as a photograph has it.
+pub(crate) fn photo_like(side: u32) -> RgbaImage {
+    // A hash of the place: any values that are spread do.
+    let noise = |x: u32, y: u32, lane: u32| {
+        let mixed = x.wrapping_mul(0x9e37_79b1)
+            ^ y.wrapping_mul(0x85eb_ca77)
+            ^ lane.wrapping_mul(0xc2b2_ae3d);
+        let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x2c1b_3c6d);
+        let mixed = (mixed ^ mixed >> 12).wrapping_mul(0x297a_2d39);
+        (mixed ^ mixed >> 15) % 64
+    };
+    RgbaImage::from_fn(side, side, |x, y| {
+        let [red, green, blue] = [1, 2, 3].map(|lane| {
+            let parts = [(32, lane), (8, lane + 3), (2, lane + 6)];
+            let parts = parts.map(|(cell, lane)| noise(x / cell, y / cell, lane));
+            (30 + parts.iter().sum::<u32>()) as u8
+        });
+        Rgba([red, green, blue, 255])
+    })
+}
+
 /// A whole PNG that states another size in its header, checksum and all: what a decompression bomb looks
 /// like.
 pub(crate) fn png_that_claims(width: u32, height: u32) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, GenericImageView, Rgba, RgbaImage};
 
-use crate::support::{Place, few_emoji, png, words};
+use crate::support::{Place, few_emoji, photo_like, png, words};
 
 fn open(place: &Place, name: &str) -> DynamicImage {
     image::load_from_memory(&place.read(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
@@ -420,4 +420,27 @@ fn a_hint_says_what_helps_drawings_that_do_not_stand_on_white() {
     );
     assert_eq!(hint("c white.png"), "");
     assert_eq!(hint("d --white-paper dim.png"), "");
+}
+
+#[test]
+fn a_hint_says_that_weights_of_drawings_know_no_photographs() {
+    let place = Place::with_run_on_discs();
+    for (name, side) in [("photo", 300), ("small", 100)] {
+        place.write(&format!("{name}.png"), &png(&photo_like(side)));
+    }
+    let hint = |rest: &str| {
+        let line = format!("translate --device flex --out {rest}");
+        place.run(&words(&line)).done().err
+    };
+    let of_built_in = hint("a --to openmoji photo.png small.png");
+    assert!(
+        of_built_in.starts_with("note: a photograph, as it seems, and the weights know drawings;"),
+        "{of_built_in}"
+    );
+    let way_out = "demotic train --from built-in --data DIR (pictures: 1)\n";
+    assert!(of_built_in.ends_with(way_out), "{of_built_in}");
+    // A run of drawings knows as little of photographs.
+    assert_eq!(hint("b --run run --to filled photo.png"), of_built_in);
+    assert_eq!(hint("c --to openmoji small.png"), "");
+    assert_eq!(hint("d --to openmoji --white-paper photo.png"), "");
 }

@@ -59,6 +59,10 @@ fn phrases_in_either_language_recall_their_emoji() {
     );
     let said = place.run(&["draw", "so", "tired", "--anyway"]).done();
     assert_eq!(said.err, "2 phrases; quote them for one: 'so tired'\n");
+    // Where something is wrong, that is said alone.
+    let said = place.run(&["draw", "so", "zxqv"]);
+    said.refused(1, "zxqv");
+    assert!(!said.err.contains("quote them"), "{said:#?}");
     let said = place.run(&["draw", "tired", "好累", "--anyway"]).done();
     assert!(said.err.is_empty(), "two words of two languages: {said:#?}");
     let said = place.run(&["draw", "😴"]).done();

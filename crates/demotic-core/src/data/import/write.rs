@@ -44,7 +44,7 @@ pub(super) fn check_destination(out: &Path, replace: bool) -> Result<(), DataErr
     };
     if !replace {
         return fail(
-            "a data set is there already; name another folder, or let it be replaced by --replace",
+            "a data set is there already; name another folder, or let it be replaced by --force",
         );
     }
     let foreign = foreign_files(out, &earlier)?;
