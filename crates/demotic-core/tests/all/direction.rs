@@ -75,6 +75,8 @@ const LAYERS: [(&str, &[&[&str]]); 3] = [
                 "tensorboard.rs",
                 "page.rs",
                 "findings.rs",
+                "hints.rs",
+                "waiting.rs",
             ],
             &["samples.rs", "recorder.rs", "examination.rs", "serve"],
             &["commands"],
