@@ -339,27 +339,63 @@ impl AugmentProb {
     }
 }
 
-impl TryFrom<WordOrNumber> for AugmentProb {
-    type Error = String;
+/// Weight of the term that holds what lies beside a drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WordOrNumber", into = "WordOrNumber")]
+pub enum CanvasWeight {
+    /// By the styles: [`CanvasWeight::HELD`] where they fill the square differently and the edge-aware filter
+    /// keeps shapes where they are, else 0.
+    Auto,
+    /// This, 0 or more.
+    Fixed(f32),
+}
 
-    fn try_from(value: WordOrNumber) -> Result<Self, String> {
-        match value {
-            WordOrNumber::Word(word) if word == "auto" => Ok(Self::Auto),
-            WordOrNumber::Number(prob) if (0.0..=1.0).contains(&prob) => {
-                Ok(Self::Fixed(prob.to_f32()))
-            }
-            other => Err(format!(
-                "discriminator.augment_prob: expected auto or 0 to 1, got {other}"
-            )),
+impl CanvasWeight {
+    /// What `auto` is where the canvas is to be held.
+    pub(crate) const HELD: f32 = 2.0;
+
+    /// The weight, where `auto` holds the canvas or does not.
+    pub(crate) fn weight(self, is_held: bool) -> f32 {
+        match self {
+            Self::Auto if is_held => Self::HELD,
+            Self::Auto => 0.0,
+            Self::Fixed(weight) => weight,
         }
     }
 }
 
-impl From<AugmentProb> for WordOrNumber {
-    fn from(value: AugmentProb) -> Self {
-        match value {
-            AugmentProb::Auto => Self::Word("auto".into()),
-            AugmentProb::Fixed(prob) => Self::number(prob),
+/// `auto` or a number, as it stands in a file.
+macro_rules! auto_or_number {
+    ($($kind:ident, $key:literal, $range:literal, $numbers:expr;)+) => {$(
+        impl TryFrom<WordOrNumber> for $kind {
+            type Error = String;
+
+            fn try_from(value: WordOrNumber) -> Result<Self, String> {
+                match value {
+                    WordOrNumber::Word(word) if word == "auto" => Ok(Self::Auto),
+                    WordOrNumber::Number(number) if $numbers.contains(&number) => {
+                        Ok(Self::Fixed(number.to_f32()))
+                    }
+                    other => Err(format!(
+                        concat!($key, ": expected auto or ", $range, ", got {}"),
+                        other
+                    )),
+                }
+            }
         }
-    }
+
+        impl From<$kind> for WordOrNumber {
+            fn from(value: $kind) -> Self {
+                match value {
+                    $kind::Auto => Self::Word("auto".into()),
+                    $kind::Fixed(number) => Self::number(number),
+                }
+            }
+        }
+    )+};
+}
+
+auto_or_number! {
+    AugmentProb, "discriminator.augment_prob", "0 to 1", (0.0..=1.0);
+    CanvasWeight, "loss.canvas", "0 or more", (0.0..f64::from(f32::MAX));
 }

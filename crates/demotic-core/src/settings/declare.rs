@@ -210,11 +210,11 @@ pub(super) fn words<T>(words: &[&str]) -> Range<T> {
     described(quoted.join(", "))
 }
 
-/// Some words, or a share from 0 to 1.
-pub(super) fn words_or_share<T>(some: &[&str]) -> Range<T> {
+/// Some words, or numbers of a range.
+pub(super) fn words_or<T>(some: &[&str], numbers: &str) -> Range<T> {
     let Range { text, outside, .. } = words(some);
     Range {
-        text: text + ", 0 to 1",
+        text: format!("{text}, {numbers}"),
         outside,
         is_word_or_number: true,
     }

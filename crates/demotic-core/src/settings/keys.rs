@@ -2,13 +2,13 @@
 //! effect.
 
 use super::choices::{
-    AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, DIRECTIONS, Damaged,
-    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords,
+    AdversarialKind, AugmentProb, BestMetric, CanvasWeight, Channels, Counterparts, DIRECTIONS,
+    Damaged, Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords,
     PairedStyles, Pairs, PhraseEncoderKind, Schedule, StyleKind, TransitionKind,
 };
 use super::declare::{
     at_least, between, count, described, multiple, not_negative, one_of, positive, settings,
-    switch, with, words, words_or_share,
+    switch, with, words, words_or,
 };
 
 type Key = super::declare::Key<Config>;
@@ -181,7 +181,7 @@ settings! {
         /// Probability of each change (colour; translation by up to 1/8; a hole of half the side) of real and
         /// fake pictures before the discriminator sees them; `auto` is `1 - n/1000` within 0 and 0.8, with
         /// `n` the training pictures of the rarest style.
-        augment_prob: AugmentProb = AugmentProb::Auto, words_or_share(&["auto"]);
+        augment_prob: AugmentProb = AugmentProb::Auto, words_or(&["auto"], "0 to 1");
     }
 
     /// Weights of the loss terms.
@@ -224,8 +224,9 @@ settings! {
         paired: f32 = 10.0, not_negative(), only with("train.pairs above 0", |c| c.train.pairs.share() > 0.0);
         /// Mean absolute change of the canvas: of those pixels of an input without ink from which a way
         /// without ink leads to the border. Where styles fill the square differently, the discriminator asks
-        /// for colour beside a drawing; this term prevents that. Use it if shapes should stay.
-        canvas: f32 = 0.0, not_negative();
+        /// for colour beside a drawing; this term prevents that. `auto` is 2 where they do, training does not
+        /// show every style at many sizes and `generator.filter = on` keeps shapes where they are, else 0.
+        canvas: CanvasWeight = CanvasWeight::Auto, words_or(&["auto"], "0 or more");
         /// Mean absolute error of the style code encoded from a translation against the one it was generated
         /// with.
         style: f32 = 1.0, not_negative(), only STYLE_CODES;
@@ -259,7 +260,7 @@ settings! {
         accumulate: usize = 1, described("a divisor of `train.batch`");
         /// Whether true translations are shown: `none`, `all`, or for this share of a batch's pictures,
         /// spread evenly; the others are sampled independently.
-        pairs: Pairs = Pairs::None, words_or_share(&["none", "all"]);
+        pairs: Pairs = Pairs::None, words_or(&["none", "all"], "0 to 1");
         /// Pairs of which styles: `any`, or `aligned`: of styles drawn over the same outlines alone. Where
         /// things are drawn anew, the mean of all places that they might have is a blurred one.
         paired_styles: PairedStyles = PairedStyles::Any, words(PairedStyles::WORDS),

@@ -19,9 +19,9 @@ use toml::{Table, Value};
 use crate::error::Error;
 use crate::number::Real;
 pub use choices::{
-    AdversarialKind, AugmentProb, BestMetric, Channels, Counterparts, Damaged, Directions,
-    DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords, PairedStyles, Pairs,
-    PhraseEncoderKind, Quality, Schedule, StyleKind, TransitionKind,
+    AdversarialKind, AugmentProb, BestMetric, CanvasWeight, Channels, Counterparts, Damaged,
+    Directions, DiscriminatorHead, FilterKind, Fit, GeneratorKind, KernelKind, LearnWords,
+    PairedStyles, Pairs, PhraseEncoderKind, Quality, Schedule, StyleKind, TransitionKind,
 };
 pub use keys::{
     Augmentation, Config, DataConfig, DeviceConfig, DiscriminatorConfig, GeneratorConfig,
@@ -245,6 +245,11 @@ impl Config {
     /// Whether chains connect the discriminator's patches.
     fn has_crf(&self) -> bool {
         self.discriminator.head == DiscriminatorHead::Crf
+    }
+
+    /// Whether the edge-aware filter keeps the input's shapes where they are.
+    pub(crate) fn keeps_shapes(&self) -> bool {
+        self.generator.filter == FilterKind::On
     }
 
     /// Settings of the two networks that differ in `now`, a line each: `generator.channels is 12, was 8`.

@@ -6,13 +6,13 @@ use std::fmt;
 use demotic_crf::WgslKernel;
 use serde::{Deserialize, Serialize};
 
+use super::fills::Fills;
 use super::kernels;
 use super::trainer::Trainer;
-use crate::data::Dataset;
 use crate::device::Chosen;
 use crate::error::Error;
 use crate::model::DiscriminatorConfig;
-use crate::settings::{Config, Entry};
+use crate::settings::{CanvasWeight, Entry};
 use crate::table::WHOLE;
 
 /// One line of a header.
@@ -53,31 +53,24 @@ pub struct Header {
     log_bytes: BTreeMap<u64, u64>,
 }
 
-/// Drawings that are so many times as large as another style's leave its canvas as a sign of the style.
-const FILLS_DIFFER: f32 = 1.15;
-/// `augment.scale_max` times `augment.affine_prob` from which on every style is seen at many sizes.
-const SCALED: f32 = 0.2;
-
-/// Warns where styles fill the square differently and training shows them at their own size alone.
-fn fills_differ(config: &Config, dataset: &Dataset) -> Option<String> {
-    let augment = &config.augment;
-    if augment.scale_max * augment.affine_prob >= SCALED {
-        return None;
+/// What comes of styles that fill the square differently: what training does about it, or a warning.
+fn margins(fills: &Fills, canvas_weight: f32) -> Fact {
+    if canvas_weight > 0.0 {
+        return Fact::new(
+            "margin",
+            format!(
+                "{fills}: what lies beside a drawing is held as it is (loss.canvas {canvas_weight})"
+            ),
+        );
     }
-    let fills = dataset.fills();
-    let named = || dataset.styles().iter().zip(&fills);
-    let (small, least) = named().min_by(|a, b| a.1.total_cmp(b.1))?;
-    let (large, most) = named().max_by(|a, b| a.1.total_cmp(b.1))?;
-    (*least > 0.0 && most / least > FILLS_DIFFER).then(|| {
+    Fact::new(
+        "warn",
         format!(
-            "{} fills {:.0} % of the square's side, {} {:.0} %: translations may get colour beside the drawings; \
-             --set augment.scale_max=0.4 --set augment.affine_prob=0.8 shows every style at many sizes",
-            small.name,
-            100.0 * least,
-            large.name,
-            100.0 * most
-        )
-    })
+            "{fills}: translations may get colour beside the drawings; --set augment.scale_max=0.4 \
+             --set augment.affine_prob=0.8 shows every style at many sizes, --set loss.canvas={} holds the canvas",
+            CanvasWeight::HELD
+        ),
+    )
 }
 
 impl Header {
@@ -135,7 +128,8 @@ impl Header {
                 ),
             ));
         }
-        facts.extend(fills_differ(config, trainer.dataset()).map(|text| Fact::new("warn", text)));
+        let canvas_weight = trainer.canvas_weight();
+        facts.extend(trainer.fills().map(|fills| margins(fills, canvas_weight)));
         let (generator, discriminator) = trainer.parameter_counts();
         facts.push(Fact::new(
             "model",
@@ -263,7 +257,6 @@ fn crf(trainer: &Trainer<'_>) -> Result<Fact, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::CachePolicy;
 
     fn entry(steps: u64) -> Entry {
         Entry {
@@ -282,28 +275,6 @@ mod tests {
             settings: steps.map(entry).into_iter().collect(),
             log_bytes: BTreeMap::new(),
         }
-    }
-
-    #[test]
-    fn styles_that_fill_the_square_differently_are_named_with_the_way_out() {
-        let warning = |styles: &str, sets: &[&str]| {
-            let fixed = format!("data.styles={styles}");
-            let sets = sets.iter().map(|set| (*set).to_owned());
-            let sets: Vec<String> = std::iter::once(fixed).chain(sets).collect();
-            let config = Config::resolve(None, &sets).expect("a configuration of this file");
-            let options = config.data.options(CachePolicy::Platform).expect("options");
-            let dataset = Dataset::load(&config.data.source, &options).expect("the emoji");
-            fills_differ(&config, &dataset)
-        };
-        // OpenMoji has a margin around its drawings, Twemoji has none: .78 and .99 by another program.
-        let reported = warning("openmoji-line,twemoji", &[]).expect("they differ");
-        assert!(
-            reported.starts_with("openmoji-line fills 78 %") && reported.contains("twemoji 99 %"),
-            "{reported}"
-        );
-        assert_eq!(warning("openmoji-line,openmoji", &[]), None);
-        let scaled = ["augment.scale_max=0.4", "augment.affine_prob=0.8"];
-        assert_eq!(warning("openmoji-line,twemoji", &scaled), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::settings::Config;
 
 use super::composite::{self, Composites, Layout};
 use super::diff_augment::Variations;
+use super::fills::Fills;
 use crate::number::{Real, Whole};
 
 /// Host values of one part of a step's batch; `n` pictures of `[c, H, W]`.
@@ -42,6 +43,8 @@ pub(crate) struct Inputs {
     pub(crate) cycle_noise: Vec<f32>,
     /// 1 at the canvas of the sources, 0 elsewhere: `[n, 1, H, W]`; empty where unused.
     pub(crate) canvas: Vec<f32>,
+    /// Weight of its change: `loss.canvas`, `auto` resolved.
+    pub(crate) canvas_weight: f32,
     /// Two sources of style codes for every picture: noise `[n, style_noise_dims]` or pictures in the target
     /// style `[n, c, H, W]`; empty where codes come from the table.
     pub(crate) style_sources: [Vec<f32>; 2],
@@ -196,6 +199,9 @@ pub(crate) struct Feed<'a> {
     /// Probability of each change in front of the discriminator.
     augment_prob: f32,
     background: [u8; 3],
+    /// The styles that fill the square least and most, where that makes a margin a sign of a style.
+    fills: Option<Fills>,
+    canvas_weight: f32,
 }
 
 impl<'a> Feed<'a> {
@@ -212,11 +218,17 @@ impl<'a> Feed<'a> {
             Sampler::new(dataset.training(), options)
         };
         let view = dataset.training();
+        let fills = Fills::differ(&config.augment, dataset);
         let rarest = (0..dataset.styles().len())
             .map(|style| view.items(style).len())
             .min();
         Ok(Self {
             augment_prob: config.discriminator.augment_prob.prob(rarest.unwrap_or(0)),
+            canvas_weight: config
+                .loss
+                .canvas
+                .weight(fills.is_some() && config.keeps_shapes()),
+            fills,
             background: view.background(),
             config: config.clone(),
             styles: dataset.styles().len().to_u32(),
@@ -235,6 +247,16 @@ impl<'a> Feed<'a> {
     /// Probability of each change in front of the discriminator.
     pub(crate) fn augment_prob(&self) -> f32 {
         self.augment_prob
+    }
+
+    /// The styles whose margins differ, as of [`Fills::differ`].
+    pub(crate) fn fills(&self) -> Option<&Fills> {
+        self.fills.as_ref()
+    }
+
+    /// Weight of the canvas's change in the generator's loss.
+    pub(crate) fn canvas_weight(&self) -> f32 {
+        self.canvas_weight
     }
 
     /// Sources of the style codes of a step's translations, and which of these take their style's mean code:
@@ -264,7 +286,7 @@ impl<'a> Feed<'a> {
     /// 1 at the canvas of each picture, 0 elsewhere; empty where unused. `images`: `[n, c, size, size]`;
     /// returns `[n, 1, size, size]`.
     fn canvas(&self, images: &[f32], size: usize) -> Vec<f32> {
-        if self.config.loss.canvas <= 0.0 {
+        if self.canvas_weight <= 0.0 {
             return vec![];
         }
         let channels = self.config.data.channels;
@@ -381,6 +403,7 @@ impl<'a> Feed<'a> {
                     fake_rows: fake_rows(step, part, n),
                     cycle_noise: cut(&cycle_noise, 1),
                     canvas: cut(&canvas, 1),
+                    canvas_weight: self.canvas_weight,
                 }
             })
             .collect()

@@ -8,6 +8,7 @@ mod checkpoint;
 pub(crate) mod composite;
 mod diff_augment;
 pub(crate) mod figures;
+mod fills;
 mod header;
 pub mod health;
 mod inputs;

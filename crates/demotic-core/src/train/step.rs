@@ -340,13 +340,13 @@ impl Part<'_> {
         }
 
         // What lies beside the drawing stays.
-        if weights.canvas > 0.0 {
+        if self.inputs.canvas_weight > 0.0 {
             let [n, _, height, width] = fake.dims();
             let mask: Tensor<4> = self.tensor(&self.inputs.canvas, [n, 1, height, width]);
             let (was, is) = (sources.clone() * mask.clone(), fake.clone() * mask);
             terms.add(
                 Figure::GCanvas,
-                weights.canvas,
+                self.inputs.canvas_weight,
                 loss::absolute_error(is, was),
             );
         }

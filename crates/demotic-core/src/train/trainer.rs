@@ -10,6 +10,7 @@ use demotic_crf::diagnostics;
 
 use super::best::Best;
 use super::figures::{Figure, Measured};
+use super::fills::Fills;
 use super::inputs::{Feed, Inputs};
 use super::optimiser::{Adam, Gradients, average_decay, scheduled_rate};
 use super::parallel::{Replica, Team};
@@ -224,6 +225,16 @@ impl<'a> Trainer<'a> {
     /// Probability of each change that pictures undergo in front of the discriminator.
     pub(crate) fn augment_prob(&self) -> f32 {
         self.feed.augment_prob()
+    }
+
+    /// The styles that fill the square least and most, where that makes a margin a sign of a style.
+    pub(crate) fn fills(&self) -> Option<&Fills> {
+        self.feed.fills()
+    }
+
+    /// Weight of the canvas's change, `auto` resolved.
+    pub(crate) fn canvas_weight(&self) -> f32 {
+        self.feed.canvas_weight()
     }
 
     /// How often the run went back to a checkpoint because something was not finite.
