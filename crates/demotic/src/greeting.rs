@@ -12,7 +12,7 @@ const SETTINGS: usize = 160;
 /// Most lines.
 const LINES: usize = 8;
 /// What goes first where there are more: log.txt and header.json have it.
-const SPARED: [&str; 3] = ["set ", "size ", "names "];
+const SPARED: [&str; 4] = ["set ", "size ", "names ", "margin "];
 
 /// The lines, each as long as the terminal allows.
 pub(crate) fn greeting(
@@ -73,15 +73,15 @@ pub(crate) fn greeting(
         lines.push(listed("set    ", &settings, columns));
     }
     lines.extend(of("names").into_iter().map(|text| format!("names  {text}")));
-    // What was left out of the pictures, and what may be wrong with them.
-    for topic in ["left", "warn"] {
+    // What was left out of the pictures, what may be wrong with them, and what training does about it.
+    for topic in ["left", "warn", "margin"] {
         let texts = of(topic);
         if let Some(first) = texts.first() {
             let more = match texts.len() - 1 {
                 0 => String::new(),
                 more => format!("({more} more in log.txt) "),
             };
-            lines.push(format!("{topic}   {more}{first}"));
+            lines.push(format!("{topic:<7}{more}{first}"));
         }
     }
     lines.push(
@@ -165,6 +165,8 @@ mod tests {
         );
         let all = of("run device data train size time set names left warn more");
         assert_eq!(all.len(), LINES);
+        assert_eq!(reported(all), "run device data train time left warn more");
+        let all = of("run device data train time set names left warn margin more");
         assert_eq!(reported(all), "run device data train time left warn more");
     }
 

@@ -70,7 +70,8 @@ impl Terminal {
                 "failed" | "error" => "31",
                 "done" | "next" => "32",
                 "run" | "device" | "data" | "model" | "train" | "size" | "time" | "set"
-                | "names" | "left" | "more" | "step" | "valid" | "pace" | "resume" | "end" => "36",
+                | "names" | "left" | "margin" | "more" | "step" | "valid" | "pace" | "resume"
+                | "end" => "36",
                 _ => return line.to_owned(),
             };
             format!("\x1b[{colour}m{word}\x1b[0m{rest}")

@@ -539,6 +539,40 @@ fn a_handful_of_tiny_pictures_trains() {
 }
 
 #[test]
+fn a_canvas_that_is_held_is_told_of_on_the_screen() {
+    let place = Place::new();
+    for (style, margin) in [("large", 1), ("small", 6)] {
+        for (name, red) in [("sun", 0), ("tree", 80), ("cat", 160)] {
+            let square = image::RgbaImage::from_fn(20, 20, |x, y| {
+                let is_ink = [x, y].iter().all(|at| (margin..20 - margin).contains(at));
+                image::Rgba(if is_ink { [red, 9, 200, 255] } else { [255; 4] })
+            });
+            place.write(
+                &format!("squares/{style}/{name}.png"),
+                &crate::support::png(&square),
+            );
+        }
+    }
+    place.write(
+        "own.toml",
+        TINY.replace("styles = [\"openmoji-line\", \"openmoji\"]", "")
+            .as_bytes(),
+    );
+    let start = words("own.toml --data squares --steps 2 --out");
+    let said = |more: &[&str]| place.train(&[&start[..], more].concat()).done().out;
+    let held = said(&["held"]);
+    assert!(held.contains("\nmargin small fills "), "{held}");
+    assert!(held.contains("(loss.canvas 2)\n"), "{held}");
+    // Nobody holds it: a warning says what would help.
+    let open = said(&["open", "--set", "loss.canvas=0"]);
+    assert!(!open.contains("\nmargin "), "{open}");
+    assert!(
+        open.contains("--set loss.canvas=2 holds the canvas"),
+        "{open}"
+    );
+}
+
+#[test]
 fn a_dry_run_is_short_quiet_or_json_as_it_is_asked() {
     let place = Place::of_discs();
     let dry = words("tiny.toml --dry-run --steps 77");
