@@ -1,11 +1,12 @@
 //! What a person at a terminal waits for, on standard error: what is being done and for how long, or how many
 //! are done. It goes with the work, and is never there where a program reads.
 
+use std::fmt;
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use demotic_core::number::Whole;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// From one look of the line to the next: it moves, so that nobody takes the program to hang.
 const TURN: Duration = Duration::from_millis(250);
@@ -28,7 +29,7 @@ impl Count {
     }
 
     fn of(target: ProgressDrawTarget, all: usize, things: &'static str) -> Self {
-        let template = "{bar:24} {pos}/{len} {msg}  {elapsed}, left {eta}";
+        let template = "{bar:24} {pos}/{len} {msg}  {elapsed}{left}";
         Self(Line::new(target, Some(all.to_u64()), template, things))
     }
 
@@ -53,6 +54,7 @@ impl Line {
         message: &'static str,
     ) -> Self {
         let style = ProgressStyle::with_template(template).expect("the template is well formed");
+        let style = style.with_key("left", left);
         let bar = ProgressBar::with_draw_target(all, target)
             .with_style(style)
             .with_message(message);
@@ -60,6 +62,14 @@ impl Line {
             bar.enable_steady_tick(TURN);
         }
         Self(bar)
+    }
+}
+
+/// How long the rest takes: not before one is done, for nobody knows.
+fn left(state: &ProgressState, line: &mut dyn fmt::Write) {
+    if state.pos() > 0 {
+        // A line that cannot be drawn is no error.
+        let _ = write!(line, ", left {:#}", HumanDuration(state.eta()));
     }
 }
 
@@ -144,6 +154,10 @@ mod tests {
     fn a_terminal_is_told_what_is_done_and_the_line_goes_with_the_work() {
         let screen = Screen::default();
         let count = Count::of(screen.target(), 2, "pictures");
+        count.0.0.force_draw();
+        let text = screen.text();
+        assert!(text.contains(" 0/2 pictures  "), "{text}");
+        assert!(!text.contains("left"), "nobody knows yet: {text}");
         count.one();
         count.0.0.force_draw();
         let text = screen.text();
