@@ -33,9 +33,7 @@ const LAYERS: Condition = with(
         is_layers || c.discriminator.global
     },
 );
-const FILTER: Condition = with("generator.filter = on", |c| {
-    c.generator.filter == FilterKind::On
-});
+const FILTER: Condition = with("generator.filter = on", Config::keeps_shapes);
 const STYLE_CODES: Condition = with("generator.style = latent or reference", |c| {
     c.generator.style != StyleKind::Table
 });
