@@ -48,14 +48,15 @@ def compared(demotic: Path, recipe: str, device: str, steps: int, sets: list[str
     return said(demotic, "compare", "--devices", device, "--steps", str(steps), "--config", *recipe_words(recipe, sets))
 
 
-def automatic_augment_prob(demotic: Path, recipe: str, sets: list[str]) -> float | str:
-    """What `discriminator.augment_prob = "auto"` comes to with a recipe's pictures: 0, or what a dry run reports of it."""
+def automatic(demotic: Path, recipe: str, sets: list[str]) -> dict[str, float | str]:
+    """What `augment_prob` and `canvas` that are `auto` come to with a recipe's pictures: 0, or what a dry run reports of them."""
     command = [str(demotic), "train", "--device", "flex", "--dry-run", *recipe_words(recipe, sets)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         sys.exit(f"`{' '.join(command)}` failed:\n{result.stderr}")
-    reported = re.search(r"^augment .* each way with probability ([0-9.]+)$", result.stdout, re.MULTILINE)
-    return f"auto, which is {reported[1]}" if reported else 0
+    varied = re.search(r"^augment .* each way with probability ([0-9.]+)$", result.stdout, re.MULTILINE)
+    held = re.search(r"^margin .*\(loss\.canvas ([0-9.]+)\)$", result.stdout, re.MULTILINE)
+    return {"augment_prob": f"auto, which is {varied[1]}" if varied else 0, "canvas": float(held[1]) if held else 0}
 
 
 def crf_rows(demotic: Path, device: str, words: list[str], secs: float) -> list[dict]:

@@ -541,6 +541,9 @@ FIXED = {
     "train.image_pool": 0,
 }
 
+# Settings that may be `auto`, and are then found by the pictures.
+AUTOMATIC = [("discriminator", "augment_prob"), ("loss", "canvas")]
+
 
 def not_here(config):
     """Every setting that this program does not have, in words."""
@@ -591,9 +594,11 @@ def main():
     refused = []
     for name, (about, _) in wanted.items():
         config = about["config"]
+        automatic = [(section, key) for section, key in AUTOMATIC if config[section].get(key) == "auto"]
         # Where figures are checked, pictures that are varied would show in them.
-        if config["discriminator"].get("augment_prob") == "auto":
-            config["discriminator"]["augment_prob"] = 0 if arguments.check else ours.automatic_augment_prob(demotic, name, arguments.set)
+        found = ours.automatic(demotic, name, arguments.set) if automatic and not arguments.check else {}
+        for section, key in automatic:
+            config[section][key] = found.get(key, 0)
         unlike = not_here(config)
         if not unlike:
             own, theirs = about["parameters"], counts(config, about["styles"])
