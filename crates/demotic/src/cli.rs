@@ -564,7 +564,10 @@ Training writes the same page at every checkpoint. It holds everything it shows:
 Examples:
   demotic report --run runs/00001-quickstart
   demotic report --run runs/00001-quickstart --out quickstart.html")]
-#[command(mut_arg("force", |force| force.requires("out")))]
+#[command(
+    override_usage = "demotic report [OPTIONS] --run <RUN_DIR>",
+    mut_arg("force", |force| force.requires("out"))
+)]
 pub(crate) struct ReportArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR", required_unless_present = "named")]
@@ -1068,6 +1071,12 @@ mod tests {
         ] {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
         }
+        // The run is needed, by whatever spelling.
+        let help = parsed("report --help").expect_err("help is no command");
+        assert!(
+            help.to_string()
+                .contains("report [OPTIONS] --run <RUN_DIR>")
+        );
         for line in [
             "export built-in --run built-in -o out",
             "report",
