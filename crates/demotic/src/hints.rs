@@ -61,9 +61,10 @@ impl Known {
 
     /// What would help this picture, where it is of a kind that they do not know.
     pub(crate) fn hint(&self, picture: &Picture) -> Option<Hint> {
-        match picture.ground() {
-            Some(Ground::Dark) => self.is_on_white.then_some(Hint::Dark),
-            Some(Ground::Dim) => self.is_on_white.then_some(Hint::Dim),
+        let ground = self.is_on_white.then(|| picture.ground()).flatten();
+        match ground {
+            Some(Ground::Dark) => Some(Hint::Dark),
+            Some(Ground::Dim) => Some(Hint::Dim),
             None => self.is_strange(picture).then_some(Hint::Photograph),
         }
     }

@@ -54,7 +54,7 @@ pub struct Header {
 }
 
 /// What comes of styles that fill the square differently: what training does about it, or a warning.
-fn margins(fills: &Fills, canvas_weight: f32) -> Fact {
+fn margins(fills: &Fills, canvas_weight: f32, keeps_shapes: bool) -> Fact {
     if canvas_weight > 0.0 {
         return Fact::new(
             "margin",
@@ -63,12 +63,17 @@ fn margins(fills: &Fills, canvas_weight: f32) -> Fact {
             ),
         );
     }
+    // Where shapes may move, they may move onto the canvas.
+    let hold = keeps_shapes.then(|| {
+        let held = CanvasWeight::HELD;
+        format!(", --set loss.canvas={held} holds the canvas")
+    });
     Fact::new(
         "warn",
         format!(
             "{fills}: translations may get colour beside the drawings; --set augment.scale_max=0.4 \
-             --set augment.affine_prob=0.8 shows every style at many sizes, --set loss.canvas={} holds the canvas",
-            CanvasWeight::HELD
+             --set augment.affine_prob=0.8 shows every style at many sizes{}",
+            hold.unwrap_or_default()
         ),
     )
 }
@@ -129,7 +134,9 @@ impl Header {
             ));
         }
         let canvas_weight = trainer.canvas_weight();
-        facts.extend(trainer.fills().map(|fills| margins(fills, canvas_weight)));
+        let keeps_shapes = config.keeps_shapes();
+        let of_margins = |fills| margins(fills, canvas_weight, keeps_shapes);
+        facts.extend(trainer.fills().map(of_margins));
         let (generator, discriminator) = trainer.parameter_counts();
         facts.push(Fact::new(
             "model",
