@@ -338,10 +338,9 @@ impl<'a> Feed<'a> {
         let cycle_noise = noise(3, batch * picture, config.loss.cycle_noise > 0.0);
         let (style_sources, typical) = self.codes(step, &targets);
         let canvas = self.canvas(&sources.images, size);
-        let layout = Layout {
-            grid: size / DiscriminatorConfig::PATCH_STRIDE,
-            stride: DiscriminatorConfig::PATCH_STRIDE,
-        };
+        let stride = DiscriminatorConfig::PATCH_STRIDE;
+        let grid = size / stride;
+        let layout = Layout { grid, stride };
         let prob = composite_prob(config, step);
         let variations = |lane: u16, count: usize| {
             let mut rng = Rng::new(config.seed, Stream::DISCRIMINATOR.lane(lane), step);
