@@ -343,8 +343,8 @@ impl AugmentProb {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "WordOrNumber", into = "WordOrNumber")]
 pub enum CanvasWeight {
-    /// By the styles: 2 where they fill the square differently and the edge-aware filter keeps shapes where they
-    /// are, else 0.
+    /// By the styles: 2 where they fill the square differently and the edge-aware filter keeps shapes where
+    /// they are, else 0.
     Auto,
     /// This, 0 or more.
     Fixed(f32),
