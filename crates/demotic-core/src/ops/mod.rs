@@ -20,6 +20,7 @@
 mod autodiff;
 mod choice;
 mod conv_cpu;
+mod cores;
 mod filter;
 mod filter_cpu;
 mod filter_large;
@@ -67,6 +68,7 @@ pub use choice::Counts;
 #[cfg(all(test, feature = "wgpu"))]
 pub(crate) use choice::measurements;
 pub(crate) use choice::{Preference, Store, kept, prefer};
+pub(crate) use cores::on_cores;
 pub(crate) use filter::{Filter, lay_in};
 pub(crate) use filter_cpu::ROUNDS;
 pub(crate) use filter_large::{Change, Enlarged, Large};

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::conv_cpu::{plane_sum, written};
+use super::conv_cpu::{WORTH_A_TASK, plane_sum, written};
 
 /// Added to the variance under the root.
 pub(crate) const EPSILON: f32 = 1e-5;
@@ -58,6 +58,7 @@ pub(crate) fn forward(
         y.par_chunks_mut(len)
             .zip(x.par_chunks(len))
             .enumerate()
+            .with_min_len(WORTH_A_TASK.div_ceil(len))
             .for_each(|(g, (y, x))| {
                 let (mean, rstd) = moments(x);
                 for (i, (y, x)) in y
@@ -105,25 +106,18 @@ pub(crate) fn backward(
     slope: f32,
     s: NormShape,
 ) -> NormGradients {
-    let mut out = NormGradients {
-        x: vec![0.0; x.len()],
-        scale: vec![0.0; scale.len()],
-        shift: vec![0.0; shift.len()],
-    };
-    if x.is_empty() {
-        return out;
-    }
+    let (mut scales, mut shifts) = (vec![0.0; scale.len()], vec![0.0; shift.len()]);
     let (c, len) = (s.per_group(), s.per_group() * s.area);
-    let groups = out
-        .x
-        .par_chunks_mut(len)
-        .zip(out.scale.par_chunks_mut(c))
-        .zip(out.shift.par_chunks_mut(c))
-        .zip(x.par_chunks(len))
-        .zip(dy.par_chunks(len));
-    groups
-        .enumerate()
-        .for_each(|(g, ((((dx, dscale), dshift), x), dy))| {
+    let fill = |dx: &mut [MaybeUninit<f32>]| {
+        let groups = dx
+            .par_chunks_mut(len.max(1))
+            .zip(scales.par_chunks_mut(c))
+            .zip(shifts.par_chunks_mut(c))
+            .zip(x.par_chunks(len.max(1)))
+            .zip(dy.par_chunks(len.max(1)))
+            .enumerate()
+            .with_min_len(WORTH_A_TASK.div_ceil(2 * len.max(1)));
+        groups.for_each(|(g, ((((dx, dscale), dshift), x), dy))| {
             let (mean, rstd) = moments(x);
             // Sums over the group of dxhat and dxhat * xhat, from the channel sums of du and du * xhat.
             let (mut sum, mut product) = (0.0, 0.0);
@@ -141,6 +135,8 @@ pub(crate) fn backward(
                 sum += du * scale[g * c + i];
                 product += du_x * rstd * scale[g * c + i];
             }
+            // SAFETY: `before_leaky` wrote every value of every plane of the group.
+            let dx = unsafe { &mut *(std::ptr::from_mut(dx) as *mut [f32]) };
             let (mean_dx, mean_product) = (sum / len as f32, product / len as f32);
             for (i, (dx, x)) in dx
                 .chunks_exact_mut(s.area)
@@ -154,12 +150,19 @@ pub(crate) fn backward(
                 combine(dx, x, [gain, slope_x, constant]);
             }
         });
-    out
+    };
+    // SAFETY: groups cover `dx`, and each of them is written.
+    let dx = unsafe { written(x.len(), fill) };
+    NormGradients {
+        x: dx,
+        scale: scales,
+        shift: shifts,
+    }
 }
 
 /// `du = dy * leaky'(x * gain + offset)` and its sums over the plane: `(sum du, sum du * (x - mean))`.
 fn before_leaky(
-    du: &mut [f32],
+    du: &mut [MaybeUninit<f32>],
     x: &[f32],
     dy: &[f32],
     [gain, offset, slope, mean]: [f32; 4],
@@ -178,16 +181,16 @@ fn before_leaky(
             let (x, dy) = (f32x8::from(x), f32x8::from(dy));
             let u = x.mul_add(f32x8::splat(gain), f32x8::splat(offset));
             let value = select_not_negative(u, dy, dy * f32x8::splat(slope));
-            du.copy_from_slice(value.as_array());
+            du.write_copy_of_slice(value.as_array());
             plain += value;
             product = value.mul_add(x - f32x8::splat(mean), product);
         }
         let rest = to.into_remainder().iter_mut().zip(x.remainder());
         for ((du, x), dy) in rest.zip(dy.remainder()) {
             let is_not_negative = x.mul_add(gain, offset) >= 0.0;
-            *du = if is_not_negative { *dy } else { dy * slope };
-            total.0 += *du;
-            total.1 += *du * (x - mean);
+            let value = *du.write(if is_not_negative { *dy } else { dy * slope });
+            total.0 += value;
+            total.1 += value * (x - mean);
         }
         total.0 += plain.reduce_add();
         total.1 += product.reduce_add();
@@ -224,7 +227,7 @@ fn moments(x: &[f32]) -> (f32, f32) {
 
 /// `leaky(x)` in place.
 pub(crate) fn leaky(x: &mut [f32], slope: f32) {
-    x.par_chunks_mut(LEAKY_TASK).for_each(|x| {
+    x.par_chunks_mut(WORTH_A_TASK).for_each(|x| {
         let mut vectors = x.chunks_exact_mut(8);
         for x in vectors.by_ref() {
             let u = f32x8::from(&*x);
@@ -238,7 +241,7 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
 
 /// `dy * leaky'(x)` in place, read from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
 pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
-    let tasks = dy.par_chunks_mut(LEAKY_TASK).zip(y.par_chunks(LEAKY_TASK));
+    let tasks = dy.par_chunks_mut(WORTH_A_TASK).zip(y.par_chunks(WORTH_A_TASK));
     tasks.for_each(|(dy, y)| {
         let (mut to, from) = (dy.chunks_exact_mut(8), y.chunks_exact(8));
         for (dy, y) in to.by_ref().zip(from.clone()) {
@@ -254,7 +257,7 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
 
 /// `a + b`, into `a`.
 pub(crate) fn add(a: &mut [f32], b: &[f32]) {
-    let tasks = a.par_chunks_mut(LEAKY_TASK).zip(b.par_chunks(LEAKY_TASK));
+    let tasks = a.par_chunks_mut(WORTH_A_TASK).zip(b.par_chunks(WORTH_A_TASK));
     tasks.for_each(|(a, b)| {
         for (a, b) in a.iter_mut().zip(b) {
             *a += b;
@@ -262,18 +265,16 @@ pub(crate) fn add(a: &mut [f32], b: &[f32]) {
     });
 }
 
-/// Values a task, enough to be worth handing over.
-const LEAKY_TASK: usize = 1 << 14;
-
 /// Means (`factor` 1/4) or sums (1) of 2x2 patches: planes of `[2h, 2w]` to `[h, w]`.
 pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(w)
             .zip(x.par_chunks(4 * w))
-            .with_min_len(64)
+            .with_min_len(WORTH_A_TASK.div_ceil(4 * w.max(1)))
             .for_each(|(y, x)| {
                 let (upper, lower) = x.split_at(2 * w);
-                let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+                // Pairs as arrays: their loops become vectors.
+                let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
                 for (y, (a, b)) in y.iter_mut().zip(pairs) {
                     y.write(((a[0] + a[1]) + (b[0] + b[1])) * factor);
                 }
@@ -289,15 +290,13 @@ pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(4 * w)
             .zip(x.par_chunks(w))
-            .with_min_len(64)
+            .with_min_len(WORTH_A_TASK.div_ceil(4 * w.max(1)))
             .for_each(|(y, x)| {
                 let (upper, lower) = y.split_at_mut(2 * w);
-                let pairs = upper.chunks_exact_mut(2).zip(lower.chunks_exact_mut(2));
-                for (x, (a, b)) in x.iter().zip(pairs) {
-                    let value = MaybeUninit::new(x * factor);
-                    a.fill(value);
-                    b.fill(value);
+                for (x, pair) in x.iter().zip(upper.as_chunks_mut::<2>().0) {
+                    *pair = [MaybeUninit::new(x * factor); 2];
                 }
+                lower.copy_from_slice(upper);
             });
     };
     debug_assert_eq!(x.len() % (h * w), 0);

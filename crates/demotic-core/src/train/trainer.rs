@@ -23,6 +23,7 @@ use crate::arrays::{Arrays, values_of};
 use crate::data::Dataset;
 use crate::error::Error;
 use crate::model::{Discriminator, Generator, Init};
+use crate::ops::on_cores;
 use crate::rng::{Rng, Stream};
 use crate::settings::{BestMetric, Config, PairedStyles};
 
@@ -302,7 +303,8 @@ impl<'a> Trainer<'a> {
         let feed = Arc::clone(&self.feed);
         std::thread::scope(|scope| {
             let next = (!is_last).then(|| scope.spawn(move || feed.inputs(step + 1, parts)));
-            let result = self.step_on(&inputs);
+            let devices = Arc::clone(&self.devices);
+            let result = on_cores(&devices, || self.step_on(&inputs));
             let waiting = Instant::now();
             self.ready = next.map(|next| match next.join() {
                 Ok(inputs) => (step + 1, inputs),

@@ -16,15 +16,18 @@ mod room;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod vector;
 mod wide512;
 mod winograd;
 
+use rayon::prelude::*;
 use wide::f32x8;
 
 pub(crate) use room::ConvShape;
 use room::LANES;
 pub(super) use room::written;
 use wide512::Wide;
+use winograd::Vectors;
 
 /// `y[n, o, p] = bias[o] + sum_{c, d} w[o, c, d] x[n, c, p + d]`.
 pub(crate) fn forward(
@@ -34,7 +37,7 @@ pub(crate) fn forward(
     shape: ConvShape,
 ) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
-        winograd::forward(x, weight, bias, shape, wide_products(shape))
+        winograd::forward(x, weight, bias, shape, vectors(shape))
     } else {
         direct::forward(x, weight, bias, shape, Wide::of_processor())
     }
@@ -43,7 +46,7 @@ pub(crate) fn forward(
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`.
 pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
-        winograd::data_gradient(weight, dy, shape, wide_products(shape))
+        winograd::data_gradient(weight, dy, shape, vectors(shape))
     } else {
         direct::data_gradient(weight, dy, shape, Wide::of_processor())
     }
@@ -52,16 +55,18 @@ pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec
 /// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::WEIGHT_CHANNELS) {
-        winograd::weight_gradient(x, dy, shape, wide_products(shape))
+        winograd::weight_gradient(x, dy, shape, vectors(shape))
     } else {
         direct::weight_gradient(x, dy, shape)
     }
 }
 
-/// Vectors of sixteen for [`winograd`], where one side has channels enough: 24 on both fill one and a half,
-/// and gain nothing.
-fn wide_products(s: ConvShape) -> Option<Wide> {
-    Wide::of_processor().filter(|_| s.channels_in.max(s.channels_out) >= 32)
+/// Vectors of sixteen for [`winograd`]. Its products take them where one side has channels enough: 24 on both
+/// fill one and a half, and gain nothing.
+fn vectors(s: ConvShape) -> Vectors {
+    let transforms = Wide::of_processor();
+    let products = transforms.filter(|_| s.channels_in.max(s.channels_out) >= 32);
+    Vectors { transforms, products }
 }
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.
@@ -71,13 +76,18 @@ pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if area == 0 {
         return db;
     }
-    for picture in dy.chunks_exact(shape.channels_out * area) {
-        for (db, plane) in db.iter_mut().zip(picture.chunks_exact(area)) {
-            *db += plane_sum(plane);
+    let least = WORTH_A_TASK.div_ceil(shape.batch.max(1) * area);
+    let channels = db.par_iter_mut().enumerate().with_min_len(least);
+    channels.for_each(|(o, db)| {
+        for picture in dy.chunks_exact(shape.channels_out * area) {
+            *db += plane_sum(&picture[o * area..][..area]);
         }
-    }
+    });
     db
 }
+
+/// Numbers of a task that does little with each: to wake another thread takes as long as some ten thousand.
+pub(super) const WORTH_A_TASK: usize = 1 << 14;
 
 /// Sum of a plane in eight lanes, rows of 256 at a time.
 pub(crate) fn plane_sum(plane: &[f32]) -> f32 {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
+use std::thread::LocalKey;
 
 /// Lanes of one vector.
 pub(super) const LANES: usize = 8;
@@ -99,14 +100,26 @@ pub(crate) unsafe fn written(len: usize, f: impl FnOnce(&mut [MaybeUninit<f32>])
 }
 
 thread_local! {
-    /// Room for padded planes, kept: fresh memory a call would cost the system's clearing of it.
+    /// Room for padded planes and transforms, kept: fresh memory a call would cost the system's clearing of it.
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// The same for weights, which a task reads while it uses the other.
+    static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
 /// Runs `f` with this thread's room. A task that rayon starts inside `f` on this thread finds a new, empty
 /// one.
-pub(super) fn with_scratch(f: impl FnOnce(&mut Vec<f32>)) {
-    let mut scratch = SCRATCH.take();
-    f(&mut scratch);
-    SCRATCH.set(scratch);
+pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
+    with(&SCRATCH, f)
+}
+
+/// Runs `f` with this thread's room for weights; as [`with_scratch`].
+pub(super) fn with_weights<R>(f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
+    with(&WEIGHTS, f)
+}
+
+fn with<R>(room: &'static LocalKey<Cell<Vec<f32>>>, f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
+    let mut taken = room.take();
+    let result = f(&mut taken);
+    room.set(taken);
+    result
 }

@@ -16,8 +16,10 @@
 #[cfg(not(target_arch = "x86_64"))]
 use std::convert::Infallible as Proof;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::room::{ConvShape, Padding};
+use super::tiles::{Place, Tiling};
 #[cfg(target_arch = "x86_64")]
 use x86::Proof;
 
@@ -55,16 +57,103 @@ impl Wide {
     ) {
         match self.0 {}
     }
+
+    pub(super) fn transform_input(
+        self,
+        _: &[&[f32]],
+        _: (Tiling, Range<usize>),
+        _: &mut [f32],
+        _: (&mut [f32], Place),
+    ) {
+        match self.0 {}
+    }
+
+    pub(super) fn transform_gradient(
+        self,
+        _: &[&[f32]],
+        _: (Tiling, Range<usize>),
+        _: &mut [f32],
+        _: (&mut [f32], Place),
+    ) {
+        match self.0 {}
+    }
+
+    pub(super) fn inverse(
+        self,
+        _: (&[f32], Place),
+        _: (Tiling, Range<usize>),
+        _: &mut [f32],
+        _: Option<&[f32]>,
+        _: &mut [&mut [MaybeUninit<f32>]],
+    ) {
+        match self.0 {}
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
         __m512, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-        _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        _mm512_sub_ps,
     };
+    use std::ops::{Add, Mul, Sub};
 
-    use super::{ConvShape, LANES, MaybeUninit, PANEL, Padding, Wide};
+    use super::super::points::{OUT, SPAN};
+    use super::super::tiles::{self, OfGradient, OfInput};
+    use super::super::vector::Vector;
+    use super::{ConvShape, LANES, MaybeUninit, PANEL, Padding, Place, Range, Tiling, Wide};
+
+    /// A vector that only functions with AVX-512 make: those below, which a [`Wide`] calls.
+    #[derive(Clone, Copy)]
+    struct Sixteen(__m512);
+
+    /// An operation of two vectors by its instruction.
+    macro_rules! by {
+        ($operation:ident, $method:ident, $instruction:ident) => {
+            impl $operation for Sixteen {
+                type Output = Self;
+
+                #[inline(always)]
+                fn $method(self, other: Self) -> Self {
+                    // SAFETY: a value of this type is made with AVX-512 alone.
+                    Self(unsafe { $instruction(self.0, other.0) })
+                }
+            }
+        };
+    }
+
+    by!(Add, add, _mm512_add_ps);
+    by!(Sub, sub, _mm512_sub_ps);
+    by!(Mul, mul, _mm512_mul_ps);
+
+    impl Vector for Sixteen {
+        const LANES: usize = LANES;
+
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            // SAFETY: the type is private, and used where a `Wide` says that the processor has AVX-512.
+            Self(unsafe { _mm512_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        fn mul_add(self, factor: Self, summand: Self) -> Self {
+            // SAFETY: as of `splat`.
+            Self(unsafe { _mm512_fmadd_ps(self.0, factor.0, summand.0) })
+        }
+
+        #[inline(always)]
+        fn read(from: &[f32]) -> Self {
+            // SAFETY: as of `splat`; so many values are there.
+            Self(unsafe { _mm512_loadu_ps(from[..LANES].as_ptr()) })
+        }
+
+        #[inline(always)]
+        fn write(self, to: &mut [f32]) {
+            // SAFETY: as of `splat`; there is room for so many values.
+            unsafe { _mm512_storeu_ps(to[..LANES].as_mut_ptr(), self.0) }
+        }
+    }
 
     #[derive(Clone, Copy, Debug)]
     pub(super) struct Proof(());
@@ -130,6 +219,77 @@ mod x86 {
             // SAFETY: `self` says that the processor has AVX-512.
             unsafe { convolve_picture::<BLOCK, K>(source, weights, start, s, to) }
         }
+
+        /// As [`tiles::transform_input`], of planes that fill vectors of sixteen.
+        pub(crate) fn transform_input(
+            self,
+            planes: &[&[f32]],
+            unit: (Tiling, Range<usize>),
+            strip: &mut [f32],
+            to: (&mut [f32], Place),
+        ) {
+            // SAFETY: `self` says that the processor has AVX-512.
+            unsafe { transform_input(planes, unit, strip, to) }
+        }
+
+        /// As [`tiles::transform_gradient`], of planes that fill vectors of sixteen.
+        pub(crate) fn transform_gradient(
+            self,
+            planes: &[&[f32]],
+            unit: (Tiling, Range<usize>),
+            strip: &mut [f32],
+            to: (&mut [f32], Place),
+        ) {
+            // SAFETY: `self` says that the processor has AVX-512.
+            unsafe { transform_gradient(planes, unit, strip, to) }
+        }
+
+        /// As [`tiles::inverse`].
+        pub(crate) fn inverse(
+            self,
+            m: (&[f32], Place),
+            unit: (Tiling, Range<usize>),
+            strip: &mut [f32],
+            bias: Option<&[f32]>,
+            planes: &mut [&mut [MaybeUninit<f32>]],
+        ) {
+            // SAFETY: `self` says that the processor has AVX-512.
+            unsafe { inverse(m, unit, strip, bias, planes) }
+        }
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f")]
+    fn transform_input(
+        planes: &[&[f32]],
+        unit: (Tiling, Range<usize>),
+        strip: &mut [f32],
+        to: (&mut [f32], Place),
+    ) {
+        tiles::transform::<Sixteen, OfInput, SPAN>(1, planes, unit, strip, to);
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f")]
+    fn transform_gradient(
+        planes: &[&[f32]],
+        unit: (Tiling, Range<usize>),
+        strip: &mut [f32],
+        to: (&mut [f32], Place),
+    ) {
+        tiles::transform::<Sixteen, OfGradient, OUT>(0, planes, unit, strip, to);
+    }
+
+    #[inline(never)]
+    #[target_feature(enable = "avx512f")]
+    fn inverse(
+        m: (&[f32], Place),
+        unit: (Tiling, Range<usize>),
+        strip: &mut [f32],
+        bias: Option<&[f32]>,
+        planes: &mut [&mut [MaybeUninit<f32>]],
+    ) {
+        tiles::inverse::<Sixteen>(m, unit, strip, bias, planes);
     }
 
     /// The lanes of a vector of which `count` are wanted.

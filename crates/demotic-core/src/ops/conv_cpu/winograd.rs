@@ -19,10 +19,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::points::{OUT, SPAN, of_products, of_taps, splat, to_taps};
-use super::room::{ConvShape, LANES, with_scratch, written};
+use super::points::{OUT, SPAN, of_taps, to_taps};
+use super::room::{ConvShape, LANES, with_scratch, with_weights, written};
 use super::tiles::{
-    Place, TASK_TILES, Tiling, crossed, each, get, put, transform_gradient, transform_input,
+    self, Place, TASK_TILES, Tiling, crossed, each, get, put, transform_gradient, transform_input,
 };
 use super::wide512::{self, Wide};
 
@@ -34,10 +34,19 @@ const PANEL: usize = 3 * LANES;
 const SKEW: usize = 16;
 /// Tiles whose products one accumulator of the weight gradient takes, and whose transforms are held at once.
 const GROUP_TILES: usize = 128;
+/// Input channels whose weights one task transforms.
+const PACK_CHANNELS: usize = 16;
 /// Fewer channels on either side do not pay for the transforms.
 pub(super) const CHANNELS: usize = 12;
 /// The same for the weight gradient, which transforms the pictures of both sides.
 pub(super) const WEIGHT_CHANNELS: usize = 16;
+
+/// Where vectors of sixteen are taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Vectors {
+    pub(super) transforms: Option<Wide>,
+    pub(super) products: Option<Wide>,
+}
 
 /// Parts of planes of a picture, one a channel.
 type Planes<'a> = Vec<&'a mut [MaybeUninit<f32>]>;
@@ -58,17 +67,35 @@ fn panel(wide: Option<Wide>) -> usize {
 
 /// `G w G'` in panels of output channels, `[panel][point][channel in][lane]`, filled up with zeros to whole
 /// vectors. `turned` swaps the channel axes and reverses the taps.
-fn pack(weight: &[f32], s: ConvShape, turned: bool, panel: usize) -> Vec<f32> {
+fn pack<'a>(
+    weight: &[f32],
+    s: ConvShape,
+    turned: bool,
+    panel: usize,
+    room: &'a mut Vec<f32>,
+) -> &'a [f32] {
     let (out, inp) = (s.channels_out, s.channels_in);
     let (rows, columns) = if turned { (inp, out) } else { (out, inp) };
-    let mut packed = vec![0.0; rows.next_multiple_of(LANES) * columns * POINTS];
-    let panels = packed.par_chunks_mut(panel * columns * POINTS).enumerate();
-    panels.for_each(|(number, to)| {
-        let width = to.len() / (columns * POINTS);
+    let packed = roomy(room, rows.next_multiple_of(LANES) * columns * POINTS);
+    // A task is a run of a panel's input channels, at all points.
+    let mut tasks: Vec<(usize, usize, usize, Vec<&mut [f32]>)> = Vec::new();
+    for (number, panel_of) in packed.chunks_mut(panel * columns * POINTS).enumerate() {
+        let (first, width) = (tasks.len(), panel_of.len() / (columns * POINTS));
+        for c in (0..columns).step_by(PACK_CHANNELS) {
+            tasks.push((number * panel, width, c, Vec::with_capacity(POINTS)));
+        }
+        for point in panel_of.chunks_exact_mut(columns * width) {
+            let parts = point.chunks_mut(PACK_CHANNELS * width);
+            for (task, part) in tasks[first..].iter_mut().zip(parts) {
+                task.3.push(part);
+            }
+        }
+    }
+    tasks.into_par_iter().for_each(|(first, width, from, mut points)| {
         for v in (0..width).step_by(LANES) {
-            for c in 0..columns {
+            for c in 0..points[0].len() / width {
                 let lanes: [&[f32]; LANES] = std::array::from_fn(|i| {
-                    let r = number * panel + v + i;
+                    let (r, c) = (first + v + i, from + c);
                     let pair = if turned { c * inp + r } else { r * inp + c };
                     if r < rows {
                         &weight[pair * 9..][..9]
@@ -87,9 +114,8 @@ fn pack(weight: &[f32], s: ConvShape, turned: bool, panel: usize) -> Vec<f32> {
                     *half = of_taps(each(|y| tap(3 * y + x)));
                 }
                 for (y, row) in crossed(half).into_iter().enumerate() {
-                    let values = of_taps(row);
-                    for (x, value) in values.into_iter().enumerate() {
-                        put(to, ((y * SPAN + x) * columns + c) * width + v, value);
+                    for (x, value) in of_taps(row).into_iter().enumerate() {
+                        put(points[y * SPAN + x], c * width + v, value);
                     }
                 }
             }
@@ -104,17 +130,13 @@ pub(super) fn forward(
     weight: &[f32],
     bias: Option<&[f32]>,
     s: ConvShape,
-    wide: Option<Wide>,
+    vectors: Vectors,
 ) -> Vec<f32> {
     let channels = [s.channels_in, s.channels_out];
-    convolve(
-        x,
-        bias,
-        channels,
-        s,
-        &pack(weight, s, false, panel(wide)),
-        wide,
-    )
+    with_weights(|room| {
+        let packed = pack(weight, s, false, panel(vectors.products), room);
+        convolve(x, bias, channels, s, packed, vectors)
+    })
 }
 
 /// As [`super::data_gradient`]: the forward pass with turned, transposed weights.
@@ -122,17 +144,13 @@ pub(super) fn data_gradient(
     weight: &[f32],
     dy: &[f32],
     s: ConvShape,
-    wide: Option<Wide>,
+    vectors: Vectors,
 ) -> Vec<f32> {
     let channels = [s.channels_out, s.channels_in];
-    convolve(
-        dy,
-        None,
-        channels,
-        s,
-        &pack(weight, s, true, panel(wide)),
-        wide,
-    )
+    with_weights(|room| {
+        let packed = pack(weight, s, true, panel(vectors.products), room);
+        convolve(dy, None, channels, s, packed, vectors)
+    })
 }
 
 #[expect(
@@ -145,7 +163,7 @@ fn convolve(
     [inputs, outputs]: [usize; 2],
     s: ConvShape,
     packed: &[f32],
-    wide: Option<Wide>,
+    vectors: Vectors,
 ) -> Vec<f32> {
     let t = Tiling::new(s);
     let together = (TASK_TILES / t.unit_tiles()).max(1);
@@ -167,7 +185,7 @@ fn convolve(
                 t,
                 packed,
                 (task * together, units),
-                wide,
+                vectors,
             );
         });
     };
@@ -183,9 +201,9 @@ fn convolve_units(
     t: Tiling,
     packed: &[f32],
     (first, units): (usize, &mut [Planes]),
-    wide: Option<Wide>,
+    Vectors { transforms, products }: Vectors,
 ) {
-    let lanes = panel(wide);
+    let lanes = panel(products);
     let tiles = units.len() * t.unit_tiles();
     let channels = inputs.next_multiple_of(LANES);
     let (point, point_out) = (tiles * channels + SKEW, tiles * lanes + SKEW);
@@ -202,14 +220,14 @@ fn convolve_units(
                 tile: channels,
             };
             let picture = &x[n * inputs * t.area()..][..inputs * t.area()];
-            transform_input(picture, (t, rows), strip, (v, place));
+            transform_input(picture, (t, rows), strip, (v, place), transforms);
         }
         for (panel, weights) in packed.chunks(lanes * inputs * POINTS).enumerate() {
             let width = weights.len() / (inputs * POINTS);
             for (p, weights) in weights.chunks_exact(inputs * width).enumerate() {
                 let v = &v[p * point..][..tiles * channels];
                 let m = &mut m[p * point_out..][..tiles * width];
-                match (wide, width / LANES) {
+                match (products, width / LANES) {
                     (Some(wide), _) => wide.multiply(v, channels, weights, m, width),
                     (None, 3) => multiply::<4, 3>(v, channels, weights, m),
                     (None, 2) => multiply::<6, 2>(v, channels, weights, m),
@@ -231,6 +249,7 @@ fn convolve_units(
                     strip,
                     bias,
                     &mut unit[wanted.clone()],
+                    transforms,
                 );
             }
         }
@@ -265,7 +284,7 @@ fn multiply<const R: usize, const N: usize>(
         for (c, weights) in weights.chunks_exact(N * LANES).enumerate().take(inputs) {
             let weights: [f32x8; N] = each(|i| get(weights, i * LANES));
             for (sums, row) in sums.iter_mut().zip(&rows) {
-                let x = splat(row[c]);
+                let x = f32x8::splat(row[c]);
                 for (sum, weight) in sums.iter_mut().zip(weights) {
                     *sum = x.mul_add(weight, *sum);
                 }
@@ -283,57 +302,24 @@ fn multiply<const R: usize, const N: usize>(
 #[inline(never)]
 fn inverse(
     (m, place): (&[f32], Place),
-    (t, rows): (Tiling, Range<usize>),
+    unit: (Tiling, Range<usize>),
     strip: &mut [f32],
     bias: Option<&[f32]>,
     planes: &mut [&mut [MaybeUninit<f32>]],
+    wide: Option<Wide>,
 ) {
-    let line = t.columns * OUT * LANES;
-    for (v, planes) in planes.chunks_mut(LANES).enumerate() {
-        let bias = bias.map_or(f32x8::ZERO, |bias| {
-            f32x8::from(&bias[v * LANES..][..planes.len()])
-        });
-        for (i, row) in rows.clone().enumerate() {
-            for column in 0..t.columns {
-                let at = (place.first + i * t.columns + column) * place.tile + v * LANES;
-                let mut half = [[f32x8::ZERO; OUT]; SPAN];
-                for (x, half) in half.iter_mut().enumerate() {
-                    *half = of_products(each(|y| get(m, (y * SPAN + x) * place.point + at)));
-                }
-                for (y, row) in crossed(half).into_iter().enumerate() {
-                    let values = of_products(row);
-                    for (x, value) in values.into_iter().enumerate() {
-                        put(strip, y * line + (column * OUT + x) * LANES, value + bias);
-                    }
-                }
-            }
-            for y in 0..OUT.min(t.height - row * OUT) {
-                let from = &strip[y * line..][..line];
-                let to = (i * OUT + y) * t.width;
-                for x in (0..t.width).step_by(LANES) {
-                    let count = LANES.min(t.width - x);
-                    let block = f32x8::transpose(each(|j| match from.get((x + j) * LANES..) {
-                        Some(rest) if j < count => get(rest, 0),
-                        _ => f32x8::ZERO,
-                    }));
-                    for (plane, values) in planes.iter_mut().zip(&block) {
-                        let values = values.as_array();
-                        // A length known beforehand is a store, any other a call.
-                        if count == LANES {
-                            plane[to + x..to + x + LANES].write_copy_of_slice(values);
-                        } else {
-                            plane[to + x..to + x + count].write_copy_of_slice(&values[..count]);
-                        }
-                    }
-                }
-            }
-        }
+    let lanes = wide.map_or(0, |_| place.tile / wide512::LANES * wide512::LANES);
+    let (most, rest) = planes.split_at_mut(lanes.min(planes.len()));
+    if let Some(wide) = wide {
+        wide.inverse((m, place), unit.clone(), strip, bias, most);
     }
+    let bias = bias.map(|bias| &bias[lanes.min(bias.len())..]);
+    tiles::inverse::<f32x8>((&m[lanes..], place), unit, strip, bias, rest);
 }
 
 /// As [`super::weight_gradient`]. Groups of tiles come one after the other: first their transforms, a unit a
 /// task, then their products, a point a task. So memory is bounded, and the order of summation is fixed.
-pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, wide: Option<Wide>) -> Vec<f32> {
+pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, vectors: Vectors) -> Vec<f32> {
     let (inputs, outputs) = (s.channels_in, s.channels_out);
     let [ci, co] = [inputs, outputs].map(|channels| channels.next_multiple_of(LANES));
     let t = Tiling::new(s);
@@ -341,10 +327,10 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, wide: Option<
     let group = (GROUP_TILES / t.unit_tiles()).clamp(1, units.max(1));
     let [point_x, point_y] = [ci, co].map(|channels| t.unit_tiles() * channels + SKEW);
     let (part_x, part_y) = (POINTS * point_x, POINTS * point_y);
-    let mut du = vec![0.0; POINTS * ci * co];
     with_scratch(|room| {
-        let room = roomy(room, group * (part_x + part_y));
-        let (vs, ys) = room.split_at_mut(group * part_x);
+        let room = roomy(room, group * (part_x + part_y) + POINTS * ci * co);
+        let (vs, room) = room.split_at_mut(group * part_x);
+        let (ys, du) = room.split_at_mut(group * part_y);
         for first in (0..units).step_by(group) {
             let count = group.min(units - first);
             let parts = vs.par_chunks_mut(part_x).zip(ys.par_chunks_mut(part_y));
@@ -365,19 +351,24 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, wide: Option<
                         unit.clone(),
                         strip,
                         (v, place(point_x, ci)),
+                        vectors.transforms,
                     );
-                    transform_gradient(&dy[picture(outputs)], unit, strip, (y, place(point_y, co)));
+                    let to = (y, place(point_y, co));
+                    transform_gradient(&dy[picture(outputs)], unit, strip, to, vectors.transforms);
                 });
             });
             let (vs, ys) = (&*vs, &*ys);
             du.par_chunks_mut(ci * co).enumerate().for_each(|(p, du)| {
+                if first == 0 {
+                    du.fill(0.0);
+                }
                 let part = |i: usize| {
                     let tiles = t.unit(first + i).1.len() * t.columns;
                     let v = &vs[i * part_x + p * point_x..][..tiles * ci];
                     [v, &ys[i * part_y + p * point_y..][..tiles * co]]
                 };
                 let parts: Vec<[&[f32]; 2]> = (0..count).map(part).collect();
-                if let Some(wide) = wide {
+                if let Some(wide) = vectors.products {
                     wide.correlate(&parts, [ci, co], du);
                     return;
                 }
@@ -390,8 +381,8 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, wide: Option<
                 }
             });
         }
-    });
-    unpack(&du, [ci, co], s)
+        unpack(du, [ci, co], s)
+    })
 }
 
 /// `du[o][c..] += sum_tiles y[tile][o] v[tile][c..]`, R output channels by N vectors of input channels at
@@ -411,7 +402,7 @@ fn correlate<const R: usize, const N: usize>(
                 let v: [f32x8; N] = each(|i| get(v, i * LANES));
                 for (sums, y) in sums.iter_mut().zip(&y[o..o + R]) {
                     for (sum, v) in sums.iter_mut().zip(v) {
-                        *sum = splat(*y).mul_add(v, *sum);
+                        *sum = f32x8::splat(*y).mul_add(v, *sum);
                     }
                 }
             }
