@@ -8,7 +8,8 @@
 
 Ours is `demotic train quickstart` with the pair's styles on one thread. Its steps are what fits in the seconds by processor time:
 runs of 40 and 140 steps are timed, and their difference is 100 steps without start, checks and scores, which the CycleGAN's seconds
-leave out, too. Figures are `demotic evaluate`'s, of the last weights. What is in OUT already is not done again; delete a folder there to
+leave out, too. Figures are `demotic evaluate`'s: of ours those of the checkpoint that validation pictures name the best, as every command takes
+it, of the CycleGAN those of its last weights. What is in OUT already is not done again; delete a folder there to
 have it anew. Leaves OUT/figures.json and OUT/table.md. Everything runs one after the other.
 """
 

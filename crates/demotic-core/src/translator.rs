@@ -83,10 +83,10 @@ impl Translator {
     /// # Errors
     /// As of [`Self::open`].
     pub fn open_on(run: impl AsRef<Path>, device: &str) -> Result<Self, Error> {
-        Self::open_checkpoint(run, Which::Latest, device)
+        Self::open_checkpoint(run, Which::Auto, device)
     }
 
-    /// [`Self::open_on`] of another checkpoint than the newest.
+    /// [`Self::open_on`] of another checkpoint than the best, or where none is named the newest.
     ///
     /// # Errors
     /// As of [`Self::open`].

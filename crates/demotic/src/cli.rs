@@ -156,12 +156,12 @@ pub(crate) struct TrainArgs {
     /// from nothing: their networks, side length and channels; any styles
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", conflicts_with = "resume")]
     pub(crate) from: Option<PathBuf>,
-    /// Which of its checkpoints: latest, best or a step
+    /// Which of its checkpoints: best, latest or a step; auto is the best, or the latest where none is named
     #[arg(
         long,
         requires = "from",
-        default_value = "latest",
-        value_name = "latest|best|STEP"
+        default_value = "auto",
+        value_name = "auto|best|latest|STEP"
     )]
     pub(crate) from_checkpoint: Which,
     #[command(flatten)]
@@ -886,8 +886,9 @@ pub(crate) struct ServeArgs {
     /// several times for several
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: Vec<PathBuf>,
-    /// Which checkpoint: latest, also while it trains, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    /// Which checkpoint: the best by `train.best_metric` or the latest, also while it trains, or a step; auto
+    /// is the best, or the latest where validation names none
+    #[arg(long, default_value = "auto", value_name = "auto|best|latest|STEP")]
     pub(crate) checkpoint: Which,
     /// Port on 127.0.0.1; 0 takes any that is free
     #[arg(long, value_name = "PORT", default_value_t = 7500)]

@@ -77,9 +77,9 @@ fn quiet_driver() {
     }
 }
 
-/// Keeps memory that tensors gave back, up to so many bytes, for the next ones: glibc hands it to the system at
-/// once, which clears every page anew. A step of training on the processor spends a twentieth of its time on
-/// that.
+/// Keeps memory that tensors gave back, up to so many bytes, for the next ones: glibc hands it to the system
+/// at once, which clears every page anew. A step of training on the processor spends a twentieth of its time
+/// on that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "glibc has no safe way to say it")]
 fn keep_memory() {
@@ -90,8 +90,8 @@ fn keep_memory() {
     // As malloc.h numbers them.
     const TRIM_THRESHOLD: c_int = -1;
     const MMAP_THRESHOLD: c_int = -3;
-    // SAFETY: the declaration is malloc.h's, and the process has one thread here. Where glibc refuses a value it
-    // goes on as before.
+    // SAFETY: the declaration is malloc.h's, and the process has one thread here. Where glibc refuses a value
+    // it goes on as before.
     unsafe {
         mallopt(TRIM_THRESHOLD, 256 << 20);
         mallopt(MMAP_THRESHOLD, 32 << 20);

@@ -7,6 +7,7 @@ use std::thread;
 use burn::tensor::Device;
 use rayon::Yield;
 
+use super::shapes::is_meeting;
 use super::{is_far, is_flex};
 
 /// Looks for a part to do, before the core is offered to another program.
@@ -14,17 +15,18 @@ const LOOKS: u32 = 16;
 /// Pauses of the processor between two looks.
 const PAUSES: u32 = 8;
 
-/// Does `work` of these devices. Where they are one and its tensors live on this machine's processor, it is done
-/// on a thread of rayon's pool, and the pool's other threads wait for parts of it awake.
+/// Does `work` of these devices. Where they are one and its tensors live on this machine's processor, it is
+/// done on a thread of rayon's pool, and the pool's other threads wait for parts of it awake.
 ///
 /// A step of training hands over some two hundred parts of a tenth of a millisecond each. From a thread
-/// beside the pool every one costs two switches between threads, and a thread that has fallen asleep takes about as long to
-/// wake as its part takes to do (`benches/RESULTS.md`).
+/// beside the pool every one costs two switches between threads, and a thread that has fallen asleep takes
+/// about as long to wake as its part takes to do (`benches/RESULTS.md`).
 ///
 /// `work` must not wait for another thread that needs the pool: it may hold the only one there is.
 pub(crate) fn on_cores<R: Send>(devices: &[Device], work: impl FnOnce() -> R + Send) -> R {
     match devices {
-        [device] if is_flex(device) && !is_far(device) => with_all_awake(work),
+        // Whoever asks for the shapes met asks for those of its own thread.
+        [device] if is_flex(device) && !is_far(device) && !is_meeting() => with_all_awake(work),
         _ => work(),
     }
 }

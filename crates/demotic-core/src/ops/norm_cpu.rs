@@ -241,7 +241,9 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
 
 /// `dy * leaky'(x)` in place, read from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
 pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
-    let tasks = dy.par_chunks_mut(WORTH_A_TASK).zip(y.par_chunks(WORTH_A_TASK));
+    let tasks = dy
+        .par_chunks_mut(WORTH_A_TASK)
+        .zip(y.par_chunks(WORTH_A_TASK));
     tasks.for_each(|(dy, y)| {
         let (mut to, from) = (dy.chunks_exact_mut(8), y.chunks_exact(8));
         for (dy, y) in to.by_ref().zip(from.clone()) {
@@ -257,7 +259,9 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
 
 /// `a + b`, into `a`.
 pub(crate) fn add(a: &mut [f32], b: &[f32]) {
-    let tasks = a.par_chunks_mut(WORTH_A_TASK).zip(b.par_chunks(WORTH_A_TASK));
+    let tasks = a
+        .par_chunks_mut(WORTH_A_TASK)
+        .zip(b.par_chunks(WORTH_A_TASK));
     tasks.for_each(|(a, b)| {
         for (a, b) in a.iter_mut().zip(b) {
             *a += b;
@@ -274,7 +278,11 @@ pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
             .for_each(|(y, x)| {
                 let (upper, lower) = x.split_at(2 * w);
                 // Pairs as arrays: their loops become vectors.
-                let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+                let pairs = upper
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .zip(lower.as_chunks::<2>().0);
                 for (y, (a, b)) in y.iter_mut().zip(pairs) {
                     y.write(((a[0] + a[1]) + (b[0] + b[1])) * factor);
                 }

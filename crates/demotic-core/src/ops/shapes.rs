@@ -55,6 +55,11 @@ pub(crate) fn shapes_met(run: impl FnOnce()) -> BTreeMap<Shape, usize> {
     MET.take().expect("nobody else on this thread asks")
 }
 
+/// Whether somebody asks on this thread.
+pub(crate) fn is_meeting() -> bool {
+    MET.with_borrow(Option::is_some)
+}
+
 /// Notes a shape, where somebody asks.
 pub(crate) fn meet(x: &Tensor<4>, shape: impl FnOnce() -> Shape) {
     MET.with_borrow_mut(|met| {

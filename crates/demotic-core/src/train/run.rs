@@ -450,6 +450,9 @@ pub fn checkpoint(folder: &Path) -> Result<Option<Checkpoint>, Error> {
 /// Which checkpoint of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
+    /// The best that validation has named, and where it has named none the newest: a training can be past its
+    /// best.
+    Auto,
     /// The newest.
     Latest,
     /// The best by `train.best_metric`.
@@ -458,19 +461,26 @@ pub enum Which {
     Step(u64),
 }
 
-/// `latest`, `best` or the number of a step.
+/// `auto`, `latest`, `best` or the number of a step.
 impl std::str::FromStr for Which {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "auto" => Ok(Self::Auto),
             "latest" => Ok(Self::Latest),
             "best" => Ok(Self::Best),
             step => step.parse().map(Self::Step).map_err(|_not_a_number| {
-                "expected latest, best or the number of a step".to_owned()
+                "expected auto, latest, best or the number of a step".to_owned()
             }),
         }
     }
+}
+
+/// The file of a run's best checkpoint, where its newest one names one that is there.
+pub fn best_checkpoint(checkpoints: &Path) -> Option<PathBuf> {
+    let step = best_step(checkpoints).ok().flatten()?;
+    Some(checkpoint_at(checkpoints, step)).filter(|path| path.exists())
 }
 
 /// The checkpoint that is to be used: of a run's folder, of a file of weights, or [`BUILT_IN`].
@@ -505,6 +515,23 @@ pub fn trained(folder: &Path, which: Which) -> Result<Checkpoint, Error> {
     let step = match which {
         Which::Step(step) => step,
         Which::Latest => return checkpoint(folder)?.ok_or_else(none),
+        // The newest says which is the best, so it must be whole.
+        Which::Auto => loop {
+            let newest = checkpoint(folder)?.ok_or_else(none)?;
+            let Some(best) = newest.info.best.as_ref().map(|best| best.step) else {
+                return Ok(newest);
+            };
+            if best == newest.info.step {
+                return Ok(newest);
+            }
+            let path = checkpoint_at(&checkpoints, best);
+            match Checkpoint::load(&path) {
+                // The run is training: it has a better one, and has deleted this one in the meantime.
+                Err(_) if !path.exists() && best_step(&checkpoints)? != Some(best) => {}
+                Err(_) if !path.exists() => break best,
+                loaded => return loaded,
+            }
+        },
         Which::Best => {
             if !checkpoints.is_dir() || latest_checkpoint(&checkpoints)?.is_none() {
                 return Err(none());

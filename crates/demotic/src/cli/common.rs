@@ -20,8 +20,9 @@ pub(crate) struct WeightsArgs {
     /// Run folder made by `demotic train`, weights made by `demotic export`, or the weights in the program
     #[arg(long, value_name = "RUN_DIR|FILE|built-in", default_value = BUILT_IN)]
     pub(crate) run: PathBuf,
-    /// Which checkpoint: latest, the best by `train.best_metric`, or a step
-    #[arg(long, default_value = "latest", value_name = "latest|best|STEP")]
+    /// Which checkpoint: the best by `train.best_metric`, the latest, or a step; auto is the best, or the
+    /// latest where validation names none
+    #[arg(long, default_value = "auto", value_name = "auto|best|latest|STEP")]
     pub(crate) checkpoint: Which,
 }
 

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use demotic_core::data::Split;
 use demotic_core::device::Chosen;
 use demotic_core::metric::{Evaluation, evaluate_networks};
-use demotic_core::train::run::RunDir;
-use demotic_core::train::{Ending, Trainer};
+use demotic_core::train::run::{RunDir, Which, trained};
+use demotic_core::train::{Checkpoint, Ending, Trainer};
 use serde_json::json;
 
 use super::{learn_words, scored};
@@ -69,10 +69,15 @@ pub(super) fn conclude(
 /// The figures of a run that came to its end, and what may be done with it.
 fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome> {
     let (run, steps) = (recorder.run, trainer.config().train.steps);
+    let best = trained(run.path(), Which::Auto)?;
+    let of_step = match best.info.step {
+        step if step == trainer.step() => String::new(),
+        step => format!(" by the weights of step {step}, the best on validation pictures,"),
+    };
     recorder.journal.say(&format!(
-        "end    step {steps}: translations of held-out pictures (test) are scored"
+        "end    step {steps}: translations{of_step} of held-out pictures (test) are scored"
     ))?;
-    let evaluation = evaluated(trainer, recorder.chosen);
+    let evaluation = evaluated(&best, trainer, recorder.chosen)?;
     scored::write(&evaluation, &run.evaluation_file())?;
     let columns = Terminal::of_table();
     recorder.journal.show(&format!("{evaluation:columns$}"));
@@ -105,14 +110,14 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
     Ok(outcome)
 }
 
-/// The networks of a run against all held-out pictures.
-fn evaluated(trainer: &Trainer<'_>, chosen: &Chosen) -> Evaluation {
-    evaluate_networks(
-        trainer.average(),
-        &trainer.inference_discriminator(),
+/// A checkpoint's networks against all held-out pictures.
+fn evaluated(best: &Checkpoint, trainer: &Trainer<'_>, chosen: &Chosen) -> Result<Evaluation> {
+    Ok(evaluate_networks(
+        &best.generator(&chosen.device)?,
+        &best.discriminator(&chosen.device)?,
         trainer.config(),
         &chosen.device,
         trainer.dataset(),
         Split::Test,
-    )
+    ))
 }

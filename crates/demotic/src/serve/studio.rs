@@ -16,7 +16,7 @@ use demotic_core::model::{Discriminator, Generator};
 use demotic_core::number::Whole;
 use demotic_core::recognize::{self, Opinion};
 use demotic_core::settings::DiscriminatorConfig;
-use demotic_core::train::run::{Which, trained};
+use demotic_core::train::run::{Which, best_checkpoint, trained};
 use demotic_core::train::{Checkpoint, CheckpointInfo, latest_checkpoint};
 use demotic_core::translate::{self, AlphaRule, Framed, PaperRule, Unframed};
 use image::ImageReader;
@@ -111,13 +111,14 @@ impl Studio {
         })
     }
 
-    /// The newest networks; what cannot be read just now leaves those that are here.
+    /// The newest networks that are to be shown; what cannot be read just now leaves those that are here.
     fn model(&mut self) -> Result<&Model> {
-        if self.which == Which::Latest && self.looked.elapsed() > LOOK_AGAIN {
+        if !matches!(self.which, Which::Step(_)) && self.looked.elapsed() > LOOK_AGAIN {
             self.looked = Instant::now();
-            let newest = latest_checkpoint(&self.source.join("checkpoints"))
-                .ok()
-                .flatten();
+            let checkpoints = self.source.join("checkpoints");
+            let best = (self.which != Which::Latest).then(|| best_checkpoint(&checkpoints));
+            let newest = || latest_checkpoint(&checkpoints).ok().flatten();
+            let newest = best.flatten().or_else(newest);
             let is_new = newest
                 .is_some_and(|newest| self.model.as_ref().is_none_or(|model| model.file != newest));
             let opened = || Model::of(trained(&self.source, self.which)?, &self.chosen);

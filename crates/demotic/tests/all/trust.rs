@@ -328,10 +328,17 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
             .out
             .contains(&format!("step {best} "))
     );
+    // Taken where nothing is said, too.
+    assert!(
+        evaluate("auto")
+            .done()
+            .out
+            .contains(&format!("step {best} "))
+    );
     assert!(evaluate("latest").done().out.contains("step 12 "));
     assert!(evaluate("10").done().out.contains("step 10 "));
     evaluate("7").refused(2, "this run keeps no checkpoint of step 7");
-    evaluate("newest").refused(2, "expected latest, best or the number of a step");
+    evaluate("newest").refused(2, "expected auto, latest, best or the number of a step");
 
     // However many come after it.
     let metric = "train.best_metric=l1";

@@ -18,6 +18,7 @@ mod tests;
 mod tiles;
 mod vector;
 mod wide512;
+mod widths;
 mod winograd;
 
 use rayon::prelude::*;
@@ -27,7 +28,7 @@ pub(crate) use room::ConvShape;
 use room::LANES;
 pub(super) use room::written;
 use wide512::Wide;
-use winograd::Vectors;
+use widths::Vectors;
 
 /// `y[n, o, p] = bias[o] + sum_{c, d} w[o, c, d] x[n, c, p + d]`.
 pub(crate) fn forward(
@@ -66,7 +67,10 @@ pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f3
 fn vectors(s: ConvShape) -> Vectors {
     let transforms = Wide::of_processor();
     let products = transforms.filter(|_| s.channels_in.max(s.channels_out) >= 32);
-    Vectors { transforms, products }
+    Vectors {
+        transforms,
+        products,
+    }
 }
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.

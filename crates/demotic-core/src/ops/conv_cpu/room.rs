@@ -100,7 +100,8 @@ pub(crate) unsafe fn written(len: usize, f: impl FnOnce(&mut [MaybeUninit<f32>])
 }
 
 thread_local! {
-    /// Room for padded planes and transforms, kept: fresh memory a call would cost the system's clearing of it.
+    /// Room for padded planes and transforms, kept: fresh memory a call would cost the system's clearing of
+    /// it.
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     /// The same for weights, which a task reads while it uses the other.
     static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };

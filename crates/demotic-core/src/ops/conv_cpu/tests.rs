@@ -1,7 +1,8 @@
 //! Both ways against the formula in float64.
 
 use super::wide512::Wide;
-use super::winograd::{self, CHANNELS, Vectors, WEIGHT_CHANNELS};
+use super::widths::Vectors;
+use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
 use super::{ConvShape, bias_gradient, data_gradient, direct, forward, weight_gradient};
 use crate::ops::testing::worst;
 

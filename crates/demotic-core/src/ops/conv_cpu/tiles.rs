@@ -16,8 +16,7 @@ use wide::f32x8;
 
 use super::points::{OUT, SPAN, of_gradient, of_input, of_products};
 use super::room::{ConvShape, LANES};
-use super::vector::Vector;
-use super::wide512::{self, Wide};
+use super::vector::{Vector, WIDEST};
 
 /// Tiles a task: their transforms stay in a core's second cache.
 pub(super) const TASK_TILES: usize = 16;
@@ -104,7 +103,7 @@ impl Tiling {
 
     /// Floats of a strip: a row of tiles with its border, a vector of channels.
     pub(super) fn strip(self) -> usize {
-        (self.columns * OUT + 2) * SPAN * wide512::LANES
+        (self.columns * OUT + 2) * SPAN * WIDEST
     }
 }
 
@@ -259,51 +258,6 @@ pub(super) fn transform<V: Vector, S: Side<V, N>, const N: usize>(
     }
 }
 
-/// The planes that fill vectors of sixteen, zeros up to a whole vector of eight counted, and how many lanes
-/// those are; and the rest.
-fn split<'a, 'b>(planes: &'a [&'b [f32]], wide: Option<Wide>) -> (&'a [&'b [f32]], usize, &'a [&'b [f32]]) {
-    let lanes = planes.len().next_multiple_of(LANES);
-    let most = wide.map_or(0, |_| lanes / wide512::LANES * wide512::LANES);
-    let (most_planes, rest) = planes.split_at(most.min(planes.len()));
-    (most_planes, most, rest)
-}
-
-/// `B' d B` of a unit.
-#[inline(never)]
-pub(super) fn transform_input(
-    picture: &[f32],
-    unit: (Tiling, Range<usize>),
-    strip: &mut [f32],
-    (to, place): (&mut [f32], Place),
-    wide: Option<Wide>,
-) {
-    let planes: Vec<&[f32]> = picture.chunks_exact(unit.0.area()).collect();
-    let (most, lanes, rest) = split(&planes, wide);
-    if let Some(wide) = wide {
-        wide.transform_input(most, unit.clone(), strip, (to, place));
-    }
-    let to = (&mut to[lanes..], place);
-    transform::<f32x8, OfInput, SPAN>(1, rest, unit, strip, to);
-}
-
-/// `A dy A'` of a unit.
-#[inline(never)]
-pub(super) fn transform_gradient(
-    picture: &[f32],
-    unit: (Tiling, Range<usize>),
-    strip: &mut [f32],
-    (to, place): (&mut [f32], Place),
-    wide: Option<Wide>,
-) {
-    let planes: Vec<&[f32]> = picture.chunks_exact(unit.0.area()).collect();
-    let (most, lanes, rest) = split(&planes, wide);
-    if let Some(wide) = wide {
-        wide.transform_gradient(most, unit.clone(), strip, (to, place));
-    }
-    let to = (&mut to[lanes..], place);
-    transform::<f32x8, OfGradient, OUT>(0, rest, unit, strip, to);
-}
-
 /// `A' m A` and the bias of whole vectors of channels, to rows of their planes.
 #[inline(always)]
 pub(super) fn inverse<V: Vector>(
@@ -315,7 +269,7 @@ pub(super) fn inverse<V: Vector>(
 ) {
     let line = t.columns * OUT * V::LANES;
     for (c, planes) in planes.chunks_mut(V::LANES).enumerate() {
-        let mut start = [0.0; wide512::LANES];
+        let mut start = [0.0; WIDEST];
         if let Some(bias) = bias {
             start[..planes.len()].copy_from_slice(&bias[c * V::LANES..][..planes.len()]);
         }
@@ -390,7 +344,13 @@ fn turn_back(
                 plane[row.start + x..][..LANES].write_copy_of_slice(values.as_array());
             }
         } else {
-            let some = |j| if j < count { get(from, (x + j) * stride) } else { f32x8::ZERO };
+            let some = |j| {
+                if j < count {
+                    get(from, (x + j) * stride)
+                } else {
+                    f32x8::ZERO
+                }
+            };
             let block = f32x8::transpose(each(some));
             for (plane, values) in planes.iter_mut().zip(&block) {
                 plane[row.start + x..][..count].write_copy_of_slice(&values.as_array()[..count]);

@@ -9,6 +9,9 @@ use std::ops::{Add, Mul, Sub};
 
 use wide::f32x8;
 
+/// Lanes of the widest of them.
+pub(super) const WIDEST: usize = 16;
+
 /// As many floats as one instruction takes.
 pub(super) trait Vector:
     Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self>

@@ -20,11 +20,12 @@ use std::ops::Range;
 
 use super::room::{ConvShape, Padding};
 use super::tiles::{Place, Tiling};
+use super::vector::WIDEST;
 #[cfg(target_arch = "x86_64")]
 use x86::Proof;
 
 /// Lanes of one vector.
-pub(super) const LANES: usize = 16;
+pub(super) const LANES: usize = WIDEST;
 /// Output channels of Winograd's products that are multiplied at once: three vectors by eight tiles fill the
 /// registers.
 pub(super) const PANEL: usize = 3 * LANES;
@@ -220,7 +221,7 @@ mod x86 {
             unsafe { convolve_picture::<BLOCK, K>(source, weights, start, s, to) }
         }
 
-        /// As [`tiles::transform_input`], of planes that fill vectors of sixteen.
+        /// `B' d B` of planes that fill vectors of sixteen.
         pub(crate) fn transform_input(
             self,
             planes: &[&[f32]],
@@ -232,7 +233,7 @@ mod x86 {
             unsafe { transform_input(planes, unit, strip, to) }
         }
 
-        /// As [`tiles::transform_gradient`], of planes that fill vectors of sixteen.
+        /// `A dy A'` of planes that fill vectors of sixteen.
         pub(crate) fn transform_gradient(
             self,
             planes: &[&[f32]],
@@ -244,7 +245,7 @@ mod x86 {
             unsafe { transform_gradient(planes, unit, strip, to) }
         }
 
-        /// As [`tiles::inverse`].
+        /// `A' m A` and the bias of channels that fill vectors of sixteen.
         pub(crate) fn inverse(
             self,
             m: (&[f32], Place),

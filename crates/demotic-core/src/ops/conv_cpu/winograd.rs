@@ -14,17 +14,15 @@
 //! Lavin and Gray 2016.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 use rayon::prelude::*;
 use wide::f32x8;
 
 use super::points::{OUT, SPAN, of_taps, to_taps};
 use super::room::{ConvShape, LANES, with_scratch, with_weights, written};
-use super::tiles::{
-    self, Place, TASK_TILES, Tiling, crossed, each, get, put, transform_gradient, transform_input,
-};
+use super::tiles::{Place, TASK_TILES, Tiling, crossed, each, get, put};
 use super::wide512::{self, Wide};
+use super::widths::{Vectors, inverse, transform_gradient, transform_input};
 
 /// Products a tile and pair of channels.
 const POINTS: usize = SPAN * SPAN;
@@ -40,13 +38,6 @@ const PACK_CHANNELS: usize = 16;
 pub(super) const CHANNELS: usize = 12;
 /// The same for the weight gradient, which transforms the pictures of both sides.
 pub(super) const WEIGHT_CHANNELS: usize = 16;
-
-/// Where vectors of sixteen are taken.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Vectors {
-    pub(super) transforms: Option<Wide>,
-    pub(super) products: Option<Wide>,
-}
 
 /// Parts of planes of a picture, one a channel.
 type Planes<'a> = Vec<&'a mut [MaybeUninit<f32>]>;
@@ -91,36 +82,38 @@ fn pack<'a>(
             }
         }
     }
-    tasks.into_par_iter().for_each(|(first, width, from, mut points)| {
-        for v in (0..width).step_by(LANES) {
-            for c in 0..points[0].len() / width {
-                let lanes: [&[f32]; LANES] = std::array::from_fn(|i| {
-                    let (r, c) = (first + v + i, from + c);
-                    let pair = if turned { c * inp + r } else { r * inp + c };
-                    if r < rows {
-                        &weight[pair * 9..][..9]
-                    } else {
-                        &[0.0; 9]
+    tasks
+        .into_par_iter()
+        .for_each(|(first, width, from, mut points)| {
+            for v in (0..width).step_by(LANES) {
+                for c in 0..points[0].len() / width {
+                    let lanes: [&[f32]; LANES] = std::array::from_fn(|i| {
+                        let (r, c) = (first + v + i, from + c);
+                        let pair = if turned { c * inp + r } else { r * inp + c };
+                        if r < rows {
+                            &weight[pair * 9..][..9]
+                        } else {
+                            &[0.0; 9]
+                        }
+                    });
+                    let most = f32x8::transpose(each(|i| get(lanes[i], 0)));
+                    let last = f32x8::from(lanes.map(|lane| lane[8]));
+                    let tap = |t: usize| {
+                        let t = if turned { 8 - t } else { t };
+                        most.get(t).copied().unwrap_or(last)
+                    };
+                    let mut half = [[f32x8::ZERO; SPAN]; 3];
+                    for (x, half) in half.iter_mut().enumerate() {
+                        *half = of_taps(each(|y| tap(3 * y + x)));
                     }
-                });
-                let most = f32x8::transpose(each(|i| get(lanes[i], 0)));
-                let last = f32x8::from(lanes.map(|lane| lane[8]));
-                let tap = |t: usize| {
-                    let t = if turned { 8 - t } else { t };
-                    most.get(t).copied().unwrap_or(last)
-                };
-                let mut half = [[f32x8::ZERO; SPAN]; 3];
-                for (x, half) in half.iter_mut().enumerate() {
-                    *half = of_taps(each(|y| tap(3 * y + x)));
-                }
-                for (y, row) in crossed(half).into_iter().enumerate() {
-                    for (x, value) in of_taps(row).into_iter().enumerate() {
-                        put(points[y * SPAN + x], c * width + v, value);
+                    for (y, row) in crossed(half).into_iter().enumerate() {
+                        for (x, value) in of_taps(row).into_iter().enumerate() {
+                            put(points[y * SPAN + x], c * width + v, value);
+                        }
                     }
                 }
             }
-        }
-    });
+        });
     packed
 }
 
@@ -201,7 +194,10 @@ fn convolve_units(
     t: Tiling,
     packed: &[f32],
     (first, units): (usize, &mut [Planes]),
-    Vectors { transforms, products }: Vectors,
+    Vectors {
+        transforms,
+        products,
+    }: Vectors,
 ) {
     let lanes = panel(products);
     let tiles = units.len() * t.unit_tiles();
@@ -296,25 +292,6 @@ fn multiply<const R: usize, const N: usize>(
             }
         }
     }
-}
-
-/// `A' m A` and the bias, to rows of the planes of a panel's channels.
-#[inline(never)]
-fn inverse(
-    (m, place): (&[f32], Place),
-    unit: (Tiling, Range<usize>),
-    strip: &mut [f32],
-    bias: Option<&[f32]>,
-    planes: &mut [&mut [MaybeUninit<f32>]],
-    wide: Option<Wide>,
-) {
-    let lanes = wide.map_or(0, |_| place.tile / wide512::LANES * wide512::LANES);
-    let (most, rest) = planes.split_at_mut(lanes.min(planes.len()));
-    if let Some(wide) = wide {
-        wide.inverse((m, place), unit.clone(), strip, bias, most);
-    }
-    let bias = bias.map(|bias| &bias[lanes.min(bias.len())..]);
-    tiles::inverse::<f32x8>((&m[lanes..], place), unit, strip, bias, rest);
 }
 
 /// As [`super::weight_gradient`]. Groups of tiles come one after the other: first their transforms, a unit a
