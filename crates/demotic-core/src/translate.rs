@@ -12,7 +12,7 @@ use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
 use crate::number::{Real, Whole};
-use crate::ops::{Change, Enlarged, Filter, Large};
+use crate::ops::{Change, Enlarged, Filter, Large, on_cores};
 use crate::rng::{Rng, Stream};
 use crate::settings::{Config, Fit};
 
@@ -47,12 +47,14 @@ pub fn translate_into_each(
     size: usize,
     styles: &[u32],
 ) -> Vec<f32> {
-    let data = TensorData::new(picture.to_vec(), [1, generator.channels(), size, size]);
-    let picture = Tensor::<4>::from_data(data, device);
-    let n = styles.len();
-    let latents = generator.encode(picture.clone()).mean().repeat_dim(0, n);
-    let decoded = generator.decode_as(latents, generator.table_codes(styles));
-    crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), decoded))
+    on_cores(std::slice::from_ref(device), || {
+        let data = TensorData::new(picture.to_vec(), [1, generator.channels(), size, size]);
+        let picture = Tensor::<4>::from_data(data, device);
+        let n = styles.len();
+        let latents = generator.encode(picture.clone()).mean().repeat_dim(0, n);
+        let decoded = generator.decode_as(latents, generator.table_codes(styles));
+        crate::arrays::values_of(generator.laid_in(picture.repeat_dim(0, n), decoded))
+    })
 }
 
 /// Where the style code of a translation comes from.
@@ -183,18 +185,20 @@ fn in_chunks(
     device: &Device,
     pictures: &[f32],
     size: usize,
-    network: impl Fn(usize, Tensor<4>) -> Tensor<4>,
+    network: impl Fn(usize, Tensor<4>) -> Tensor<4> + Sync,
 ) -> Vec<f32> {
     let channels = generator.channels();
     let len = channels * size * size;
-    let mut out = Vec::with_capacity(pictures.len());
-    for (chunk, pictures) in pictures.chunks(CHUNK * len).enumerate() {
-        let n = pictures.len() / len;
-        let data = TensorData::new(pictures.to_vec(), [n, channels, size, size]);
-        let generated = network(chunk * CHUNK, Tensor::from_data(data, device));
-        out.extend(crate::arrays::values_of(generated));
-    }
-    out
+    on_cores(std::slice::from_ref(device), || {
+        let mut out = Vec::with_capacity(pictures.len());
+        for (chunk, pictures) in pictures.chunks(CHUNK * len).enumerate() {
+            let n = pictures.len() / len;
+            let data = TensorData::new(pictures.to_vec(), [n, channels, size, size]);
+            let generated = network(chunk * CHUNK, Tensor::from_data(data, device));
+            out.extend(crate::arrays::values_of(generated));
+        }
+        out
+    })
 }
 
 /// [-1, 1] to 0..=255.
