@@ -163,20 +163,35 @@ impl Evaluation {
         })
     }
 
-    /// What to do after a training that came to this.
-    pub fn advice(&self) -> &'static str {
-        match self.standing() {
-            None => {
+    /// What to do after a training that came to this; `past_best`: the step of its best weights, where they are
+    /// far behind its last.
+    pub fn advice(&self, past_best: Option<u64>) -> String {
+        let no_help = past_best.map(|step| {
+            format!("its best weights are of step {step}, so more steps at these rates are no help")
+        });
+        match (self.standing(), no_help) {
+            (None, _) => {
                 "no figure says how good the translations are: look at the samples, and train on while they get better"
+                    .into()
             }
-            Some(standing) if standing.is_unsure => {
+            (Some(standing), _) if standing.is_unsure => {
                 "look at the samples rather than at figures; more pictures help most, then a start from trained weights (--from built-in)"
+                    .into()
             }
-            Some(standing) if standing.behind.is_empty() => {
-                "it is ready for use; train on if its pictures are not good enough for you"
+            (Some(standing), None) if standing.behind.is_empty() => {
+                "it is ready for use; train on if its pictures are not good enough for you".into()
             }
-            Some(_) => {
+            (Some(standing), Some(no_help)) if standing.behind.is_empty() => {
+                format!("it is ready for use; {no_help}")
+            }
+            (Some(_), None) => {
                 "train on, for twice as long or more, or start from trained weights (--from built-in)"
+                    .into()
+            }
+            (Some(_), Some(no_help)) => {
+                format!(
+                    "{no_help}: halve train.generator_rate and train.discriminator_rate, or start from trained weights (--from built-in)"
+                )
             }
         }
     }
@@ -284,13 +299,23 @@ mod tests {
             "{said}"
         );
         assert_eq!(evaluation(None, measured(0.2, None), 60).verdict(), None);
-        for (of, advice) in [
-            (better, "ready for use"),
-            (mixed, "train on, for twice"),
-            (worse, "more pictures help most"),
-            (evaluation(None, measured(0.2, None), 60), "no figure"),
+        for (of, advice, past_best) in [
+            (better, "ready for use; train on", "ready for use; its best"),
+            (
+                mixed,
+                "train on, for twice",
+                "weights are of step 9, so more",
+            ),
+            (worse, "more pictures help most", "more pictures help most"),
+            (
+                evaluation(None, measured(0.2, None), 60),
+                "no figure",
+                "no figure",
+            ),
         ] {
-            assert!(of.advice().contains(advice), "{}", of.advice());
+            let said = [of.advice(None), of.advice(Some(9))];
+            assert!(said[0].contains(advice), "{}", said[0]);
+            assert!(said[1].contains(past_best), "{}", said[1]);
         }
     }
 }

@@ -96,15 +96,20 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
         .emit(&json!({"event": "end", "step": steps, "evaluation": evaluation}))?;
     let (page, folder) = (run.report_file(), run.path().display());
     let style = &trainer.dataset().styles()[0].name;
-    for line in [
-        format!("done   {}", evaluation.advice()),
+    // In its last third a run still finds better weights now and then.
+    let past_best = Some(best.info.step).filter(|&step| 3 * step < 2 * trainer.step());
+    let mut lines = vec![
+        format!("done   {}", evaluation.advice(past_best)),
         format!("look   {}", page.display()),
         format!("next   demotic translate --run {folder} --to {style} --out out/ PICTURE"),
-        format!(
+    ];
+    if past_best.is_none() {
+        lines.push(format!(
             "next   demotic train --resume --out {folder} --steps {}",
             2 * steps
-        ),
-    ] {
+        ));
+    }
+    for line in lines {
         recorder.journal.show(&line);
     }
     Ok(outcome)
