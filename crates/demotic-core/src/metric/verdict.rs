@@ -163,8 +163,8 @@ impl Evaluation {
         })
     }
 
-    /// What to do after a training that came to this; `past_best`: the step of its best weights, where they are
-    /// far behind its last.
+    /// What to do after a training that came to this; `past_best`: the step of its best weights, where they
+    /// are far behind its last.
     pub fn advice(&self, past_best: Option<u64>) -> String {
         let no_help = past_best.map(|step| {
             format!("its best weights are of step {step}, so more steps at these rates are no help")

@@ -12,6 +12,13 @@
         reason = "vectors of sixteen are read and written through raw pointers, and need the processor's word"
     )
 )]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        clippy::inline_always,
+        reason = "vectors returned from a call would go through memory"
+    )
+)]
 
 #[cfg(not(target_arch = "x86_64"))]
 use std::convert::Infallible as Proof;
