@@ -69,8 +69,9 @@ pub struct IntoStyle<'a> {
 }
 
 impl Translator {
-    /// Opens the newest checkpoint of a run's folder, a file of weights made by `demotic export`, or the
-    /// weights in the program ([`crate::train::BUILT_IN`]), on the device that `auto` takes.
+    /// Opens the best checkpoint of a run's folder (the newest where none is named the best), a file of
+    /// weights made by `demotic export`, or the weights in the program ([`crate::train::BUILT_IN`]), on the
+    /// device that `auto` takes.
     ///
     /// # Errors
     /// [`Error`] where there are no such weights, they are damaged, or no device opens.

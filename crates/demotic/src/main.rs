@@ -77,9 +77,9 @@ fn quiet_driver() {
     }
 }
 
-/// Keeps memory that tensors gave back, up to so many bytes, for the next ones: glibc hands it to the system
-/// at once, which clears every page anew. A step of training on the processor spends a twentieth of its time
-/// on that.
+/// Keeps memory that tensors gave back, up to so many bytes a heap, for the next ones: glibc hands it to the
+/// system at once, which clears every page anew. A step of training on the processor spends a twentieth of
+/// its time on that.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "glibc has no safe way to say it")]
 fn keep_memory() {

@@ -8,7 +8,7 @@ macro_rules! embedded {
 }
 
 /// Every file that the index names, and the licence texts: art and terms travel together, also in the binary.
-const FILES: &[(&str, &[u8])] = embedded![
+static FILES: &[(&str, &[u8])] = embedded![
     "index.json",
     "NOTICE",
     "fluent-flat.tar.gz",

@@ -7,7 +7,7 @@ use resvg::usvg::fontdb::{Database, Source};
 /// The faces' family; stands for every other one.
 pub(super) const FAMILY: &str = "Noto Sans";
 
-const FACES: [&[u8]; 2] = [
+static FACES: [&[u8]; 2] = [
     include_bytes!("../../assets/fonts/NotoSans-Regular.ttf"),
     include_bytes!("../../assets/fonts/NotoSans-Bold.ttf"),
 ];

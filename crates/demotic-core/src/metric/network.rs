@@ -41,7 +41,7 @@ const LANES: usize = 16;
 /// Places whose sums are kept in registers at once.
 const ROWS: usize = 6;
 
-const EMBEDDED: &[u8] =
+static EMBEDDED: &[u8] =
     include_bytes!("../../assets/efficientnet-lite0/efficientnet-lite0.safetensors");
 
 /// Sixteen channels.

@@ -1,7 +1,8 @@
 //! Long work of many small parts on the processor's threads.
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use burn::tensor::Device;
@@ -31,34 +32,43 @@ pub(crate) fn on_cores<R: Send>(devices: &[Device], work: impl FnOnce() -> R + S
     }
 }
 
-/// Says, however the work ends, that it has.
-struct Ended<'a>(&'a AtomicBool);
+/// How many works are being done. Threads wait awake for the parts of one alone: a thread that has a work of
+/// its own and takes the waiting for another's in the middle of it would not come back before that one ends,
+/// and two works that wait like this for each other never end.
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
-impl Drop for Ended<'_> {
+/// Says, however the work ends, that it has.
+struct Ended(Arc<AtomicBool>);
+
+impl Drop for Ended {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
+        AT_WORK.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 fn with_all_awake<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let has_ended = AtomicBool::new(false);
-    rayon::scope(|scope| {
-        let own = rayon::current_thread_index();
-        let has_ended = &has_ended;
-        scope.spawn_broadcast(move |_, thread| {
-            // The thread of the work itself finds this, too, where it waits for a part.
-            if Some(thread.index()) != own {
-                do_parts_until(has_ended);
-            }
-        });
-        let _ended = Ended(has_ended);
+    rayon::scope(|_| {
+        let ended = Ended(Arc::default());
+        if AT_WORK.fetch_add(1, Ordering::AcqRel) == 0 {
+            let own = rayon::current_thread_index();
+            let has_ended = Arc::clone(&ended.0);
+            // Nobody waits for these: a thread that comes late finds the end, and goes.
+            rayon::spawn_broadcast(move |thread| {
+                // The thread of the work itself finds this, too, where it waits for a part.
+                if Some(thread.index()) != own {
+                    do_parts_until(&has_ended);
+                }
+            });
+        }
         work()
     })
 }
 
+/// Until the work has ended, or another one has begun beside it.
 fn do_parts_until(has_ended: &AtomicBool) {
     let mut looks = 0;
-    while !has_ended.load(Ordering::Acquire) {
+    while !has_ended.load(Ordering::Acquire) && AT_WORK.load(Ordering::Acquire) == 1 {
         if rayon::yield_now() == Some(Yield::Executed) {
             looks = 0;
         } else if looks < LOOKS {
@@ -95,6 +105,32 @@ mod tests {
             };
             assert!(catch_unwind(AssertUnwindSafe(failing)).is_err());
             assert_eq!(pool.install(parts), 332_833_500);
+        }
+    }
+
+    #[test]
+    fn works_beside_each_other_all_end() {
+        let parts = || (0..1000_u64).into_par_iter().map(|i| i * i).sum::<u64>();
+        for threads in [2, 4] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.expect("threads");
+            let works = || {
+                (0..100).into_par_iter().for_each(|_| {
+                    assert_eq!(with_all_awake(parts), 332_833_500);
+                });
+            };
+            // From the pool's own threads, and from threads beside it.
+            pool.install(works);
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        for _ in 0..200 {
+                            let sum = pool.install(|| with_all_awake(parts));
+                            assert_eq!(sum, 332_833_500);
+                        }
+                    });
+                }
+            });
         }
     }
 

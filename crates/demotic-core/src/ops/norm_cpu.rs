@@ -106,6 +106,13 @@ pub(crate) fn backward(
     slope: f32,
     s: NormShape,
 ) -> NormGradients {
+    // What is written below rests on these.
+    assert_eq!(x.len(), dy.len(), "a gradient for every value");
+    assert_eq!(
+        [scale.len() * s.area, shift.len() * s.area],
+        [x.len(); 2],
+        "a scale and a shift for every plane"
+    );
     let (mut scales, mut shifts) = (vec![0.0; scale.len()], vec![0.0; shift.len()]);
     let (c, len) = (s.per_group(), s.per_group() * s.area);
     let fill = |dx: &mut [MaybeUninit<f32>]| {

@@ -29,7 +29,7 @@ const CHUNK: usize = 256;
 /// Begins a cached file; changes with what it holds.
 const MAGIC: &[u8; 8] = b"POOLED01";
 /// The built-in drawings of all styles, looked at: see [`Gallery::built_in`].
-const BUILT_IN: &[u8] = include_bytes!("../../assets/phrases/drawings.bin");
+static BUILT_IN: &[u8] = include_bytes!("../../assets/phrases/drawings.bin");
 /// The styles in it, in this order.
 const STYLES: [&str; 6] = [
     "noto",

@@ -68,8 +68,8 @@ use crate::data::DataError;
 use crate::data::index::Store;
 
 /// Tables that `demotic data import --phrases` made of published lists; whose they are is in `NOTICE` there.
-const TABLE: &[u8] = include_bytes!("../../assets/phrases/phrases.tsv.gz");
-const FACES: &[u8] = include_bytes!("../../assets/phrases/kaomoji.tsv.gz");
+static TABLE: &[u8] = include_bytes!("../../assets/phrases/phrases.tsv.gz");
+static FACES: &[u8] = include_bytes!("../../assets/phrases/kaomoji.tsv.gz");
 /// Named in messages.
 const BUILT_IN: &str = "phrases (built in)";
 

@@ -623,7 +623,8 @@ impl Checkpoint {
     }
 
     /// Takes a data set of the same styles, whose pictures were changed, for the one that it was trained on,
-    /// and says so in its file: a run can go on with it. Returns the contents before, where they were others.
+    /// and says so in its file: a run can go on with it, and looks for its best weights anew. Returns the
+    /// contents before, where they were others.
     ///
     /// # Errors
     /// [`Error::Run`] for other styles, [`Error::Io`].
@@ -634,6 +635,8 @@ impl Checkpoint {
             return Ok(None);
         }
         let before = std::mem::replace(&mut self.info.dataset, now);
+        // Its figure is of other validation pictures.
+        self.info.best = None;
         write_synced(&self.path, &self.info.to_bytes())?;
         Ok(Some(before))
     }

@@ -512,10 +512,16 @@ pub fn trained(folder: &Path, which: Which) -> Result<Checkpoint, Error> {
             checkpoints.display()
         ))
     };
+    let gone = |step: u64| {
+        Error::Input(format!(
+            "the best checkpoint, of step {step}, is gone; use --checkpoint latest: {}",
+            checkpoints.display()
+        ))
+    };
     let step = match which {
         Which::Step(step) => step,
         Which::Latest => return checkpoint(folder)?.ok_or_else(none),
-        // The newest says which is the best, so it must be whole.
+        // A newest one that is not whole is refused rather than passed over without a word.
         Which::Auto => loop {
             let newest = checkpoint(folder)?.ok_or_else(none)?;
             let Some(best) = newest.info.best.as_ref().map(|best| best.step) else {
@@ -528,7 +534,7 @@ pub fn trained(folder: &Path, which: Which) -> Result<Checkpoint, Error> {
             match Checkpoint::load(&path) {
                 // The run is training: it has a better one, and has deleted this one in the meantime.
                 Err(_) if !path.exists() && best_step(&checkpoints)? != Some(best) => {}
-                Err(_) if !path.exists() => break best,
+                Err(_) if !path.exists() => return Err(gone(best)),
                 loaded => return loaded,
             }
         },
@@ -536,13 +542,17 @@ pub fn trained(folder: &Path, which: Which) -> Result<Checkpoint, Error> {
             if !checkpoints.is_dir() || latest_checkpoint(&checkpoints)?.is_none() {
                 return Err(none());
             }
-            best_step(&checkpoints)?.ok_or_else(|| {
+            let step = best_step(&checkpoints)?.ok_or_else(|| {
                 Error::Input(format!(
                     "this run names no best checkpoint: it has no validation pictures, or has not come to its first \
                      checkpoint; use --checkpoint latest: {}",
                     folder.display()
                 ))
-            })?
+            })?;
+            if !checkpoint_at(&checkpoints, step).exists() {
+                return Err(gone(step));
+            }
+            step
         }
     };
     let path = checkpoint_at(&checkpoints, step);

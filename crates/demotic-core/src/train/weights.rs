@@ -16,8 +16,9 @@ use crate::error::Error;
 
 /// The name that stands in a run's place for the weights in the program.
 pub const BUILT_IN: &str = "built-in";
-/// `demotic export` of the run that `assets/weights/README.md` describes.
-const BUILT_IN_FILE: &[u8] = include_bytes!("../../assets/weights/model.safetensors");
+/// `demotic export` of the run that `assets/weights/README.md` describes. Static, as is every file in the
+/// program: a constant lies in it once for each unit of code that reads it.
+static BUILT_IN_FILE: &[u8] = include_bytes!("../../assets/weights/model.safetensors");
 /// The file's metadata entry: the description of a checkpoint.
 const ENTRY: &str = "demotic";
 /// What a translation, a score or an opinion needs: neither optimiser, nor the generator before averaging.

@@ -113,7 +113,7 @@ fn of_pictures(args: &EvaluateArgs, folder: &Path, size_px: u32, split: Split) -
     )
 }
 
-/// Scores a run's newest or chosen checkpoint.
+/// Scores a run's best or chosen checkpoint.
 fn of_run(args: &EvaluateArgs, split: Split) -> Result<()> {
     let run = &args.weights.run;
     let checkpoint = trained(run, args.weights.checkpoint)?;

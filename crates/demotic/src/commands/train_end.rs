@@ -69,15 +69,26 @@ pub(super) fn conclude(
 /// The figures of a run that came to its end, and what may be done with it.
 fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome> {
     let (run, steps) = (recorder.run, trainer.config().train.steps);
-    let best = trained(run.path(), Which::Auto)?;
-    let of_step = match best.info.step {
-        step if step == trainer.step() => String::new(),
-        step => format!(" by the weights of step {step}, the best on validation pictures,"),
+    // A file that was damaged beside the training does not cost the run its end.
+    let best = match trained(run.path(), Which::Auto) {
+        Ok(best) => Some(best).filter(|best| best.info.step != trainer.step()),
+        Err(error) => {
+            recorder.journal.say(&format!(
+                "warn   the weights of the last step are scored, not the best: {error}"
+            ))?;
+            None
+        }
     };
+    let of_step = best.as_ref().map_or_else(String::new, |best| {
+        format!(
+            " by the weights of step {}, the best on validation pictures,",
+            best.info.step
+        )
+    });
     recorder.journal.say(&format!(
         "end    step {steps}: translations{of_step} of held-out pictures (test) are scored"
     ))?;
-    let evaluation = evaluated(&best, trainer, recorder.chosen)?;
+    let evaluation = evaluated(best.as_ref(), trainer, recorder.chosen)?;
     scored::write(&evaluation, &run.evaluation_file())?;
     let columns = Terminal::of_table();
     recorder.journal.show(&format!("{evaluation:columns$}"));
@@ -97,7 +108,9 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
     let (page, folder) = (run.report_file(), run.path().display());
     let style = &trainer.dataset().styles()[0].name;
     // In its last third a run still finds better weights now and then.
-    let past_best = Some(best.info.step).filter(|&step| 3 * step < 2 * trainer.step());
+    let past_best = best
+        .map(|best| best.info.step)
+        .filter(|&step| 3 * step < 2 * trainer.step());
     let mut lines = vec![
         format!("done   {}", evaluation.advice(past_best)),
         format!("look   {}", page.display()),
@@ -115,11 +128,22 @@ fn finish(recorder: &mut Recorder<'_>, trainer: &Trainer<'_>) -> Result<Outcome>
     Ok(outcome)
 }
 
-/// A checkpoint's networks against all held-out pictures.
-fn evaluated(best: &Checkpoint, trainer: &Trainer<'_>, chosen: &Chosen) -> Result<Evaluation> {
+/// The best checkpoint's networks, or without one those of the last step, against all held-out pictures.
+fn evaluated(
+    best: Option<&Checkpoint>,
+    trainer: &Trainer<'_>,
+    chosen: &Chosen,
+) -> Result<Evaluation> {
+    let (generator, discriminator) = match best {
+        Some(best) => (
+            best.generator(&chosen.device)?,
+            best.discriminator(&chosen.device)?,
+        ),
+        None => (trainer.average().clone(), trainer.inference_discriminator()),
+    };
     Ok(evaluate_networks(
-        &best.generator(&chosen.device)?,
-        &best.discriminator(&chosen.device)?,
+        &generator,
+        &discriminator,
         trainer.config(),
         &chosen.device,
         trainer.dataset(),

@@ -264,6 +264,13 @@ fn damaged_pictures_are_named_together_and_can_be_left_out() {
         .done();
     assert!(said.out.contains("data   changed at step 3"), "{said:#?}");
     assert!(place.text("run/log.txt").contains("changed at step 3"));
+    // The best figure before was one of other pictures.
+    let newest: Value =
+        serde_json::from_str(&place.text("run/checkpoints/step-00000004.json")).expect("JSON");
+    assert!(
+        newest["best"].is_null() || newest["best"]["step"] == 4,
+        "{newest}"
+    );
 }
 
 #[test]

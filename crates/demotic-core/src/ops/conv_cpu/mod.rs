@@ -6,9 +6,9 @@
 //! summed by one task in one fixed order, and the choice looks at nothing but channels and sides: results are
 //! the same to the bit for any number of threads, and a picture's for any number of pictures.
 //!
-//! Where the processor has AVX-512 the products take it (`wide512`), by the same sums in the same order: the
-//! bits stay those of AVX2. The transforms do not, nor does the weight gradient of [`direct`], whose sums run
-//! over lanes.
+//! Where the processor has AVX-512 the products (`wide512`) and the transforms (`widths`) take it, by the
+//! same sums in the same order: the bits stay those of AVX2. The weight gradient of [`direct`] does not: its
+//! sums run over lanes.
 
 mod direct;
 mod points;

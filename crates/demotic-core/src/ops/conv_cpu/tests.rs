@@ -251,6 +251,18 @@ fn one_thread_and_many_give_the_same_bits() {
 }
 
 #[test]
+fn no_picture_has_no_gradient_whatever_was_computed_before() {
+    let s = shape(2, [16, 24], [8, 12]);
+    let [x, _, dy] = operands(s);
+    assert!(winograd::weight_gradient(&x, &dy, s, wide()) != vec![0.0; 16 * 24 * 9]);
+    let none = ConvShape { batch: 0, ..s };
+    assert_eq!(
+        winograd::weight_gradient(&[], &[], none, wide()),
+        vec![0.0; 16 * 24 * 9]
+    );
+}
+
+#[test]
 fn a_picture_has_the_same_bits_alone_and_in_a_batch() {
     let s = shape(3, [16, 24], [8, 12]);
     let [x, w, _] = operands(s);

@@ -308,6 +308,10 @@ pub(super) fn weight_gradient(x: &[f32], dy: &[f32], s: ConvShape, vectors: Vect
         let room = roomy(room, group * (part_x + part_y) + POINTS * ci * co);
         let (vs, room) = room.split_at_mut(group * part_x);
         let (ys, du) = room.split_at_mut(group * part_y);
+        if units == 0 {
+            // No picture, no gradient: the room still holds another call's.
+            du.fill(0.0);
+        }
         for first in (0..units).step_by(group) {
             let count = group.min(units - first);
             let parts = vs.par_chunks_mut(part_x).zip(ys.par_chunks_mut(part_y));
