@@ -300,6 +300,27 @@ fn a_run_that_cannot_be_mended_says_so_and_keeps_its_checkpoints() {
     place.train(&["--resume", "--out", "run"]).done();
 }
 
+/// A run whose best is gone says so, and ends by the weights of its last step.
+fn a_run_without_its_best_comes_to_its_end(place: &Place, best: u64) {
+    let description = format!("other/checkpoints/step-{best:08}.json");
+    let whole = place.read(&description);
+    std::fs::remove_file(place.path(&description)).expect("a file");
+    let gone = format!("the best checkpoint, of step {best}, is gone; use --checkpoint latest");
+    for which in ["auto", "best"] {
+        let line = format!("evaluate --run other --device flex --checkpoint {which}");
+        place.run(&words(&line)).refused(2, &gone);
+    }
+    std::fs::remove_file(place.path("other/evaluation.json")).expect("a file");
+    let said = place.train(&["--resume", "--out", "other"]).done();
+    assert!(
+        said.out
+            .contains("the weights of the last step are scored, not the best"),
+        "{said:#?}"
+    );
+    place.read("other/evaluation.json");
+    place.write(&description, &whole);
+}
+
 #[test]
 fn the_best_checkpoint_stays_and_is_found_by_its_name() {
     let place = Place::with_run_on_discs();
@@ -391,27 +412,7 @@ fn the_best_checkpoint_stays_and_is_found_by_its_name() {
         "{said:#?} {values:?}"
     );
 
-    // A run whose best is gone says so, and comes to its end without it.
-    let description = format!("other/checkpoints/step-{:08}.json", lowest.0);
-    let whole = place.read(&description);
-    std::fs::remove_file(place.path(&description)).expect("a file");
-    let gone = format!(
-        "the best checkpoint, of step {}, is gone; use --checkpoint latest",
-        lowest.0
-    );
-    for which in ["auto", "best"] {
-        let line = format!("evaluate --run other --device flex --checkpoint {which}");
-        place.run(&words(&line)).refused(2, &gone);
-    }
-    std::fs::remove_file(place.path("other/evaluation.json")).expect("a file");
-    let said = place.train(&["--resume", "--out", "other"]).done();
-    assert!(
-        said.out
-            .contains("the weights of the last step are scored, not the best"),
-        "{said:#?}"
-    );
-    place.read("other/evaluation.json");
-    place.write(&description, &whole);
+    a_run_without_its_best_comes_to_its_end(&place, lowest.0);
 
     // Whatever becomes of the newest.
     assert_ne!(lowest.0, 40, "others came after it: {values:?}");
