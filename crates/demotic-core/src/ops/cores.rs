@@ -17,7 +17,8 @@ const LOOKS: u32 = 16;
 const PAUSES: u32 = 8;
 
 /// Does `work` of these devices. Where they are one and its tensors live on this machine's processor, it is
-/// done on a thread of rayon's pool, and the pool's other threads wait for parts of it awake.
+/// done on a thread of rayon's pool, and while it is the only one the pool's other threads wait for parts of
+/// it awake.
 ///
 /// A step of training hands over some two hundred parts of a tenth of a millisecond each. From a thread
 /// beside the pool every one costs two switches between threads, and a thread that has fallen asleep takes
