@@ -5,7 +5,6 @@
 //! device refuses.
 
 mod checks;
-pub(crate) mod oracle;
 mod rates;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::{Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, pair, shader};
 use crate::ops::Reading;
-use crate::ops::conv_cpu::ConvShape;
+use demotic_loops::conv::ConvShape;
 
 shader! {
     /// `net_conv_weight.wgsl`.

@@ -3,7 +3,7 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{Constants, DISPATCH_MAX, Launch, Shader, count, dims, empty, floats, shader};
-use crate::ops::filter_cpu::ROUNDS;
+use demotic_loops::filter::ROUNDS;
 
 shader! {
     /// `net_filter.wgsl`.

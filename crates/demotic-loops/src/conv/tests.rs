@@ -4,17 +4,7 @@ use super::wide512::Wide;
 use super::widths::Vectors;
 use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
 use super::{ConvShape, bias_gradient, data_gradient, direct, forward, weight_gradient};
-use crate::ops::testing::worst;
-
-fn noise(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 8_388_608.0 - 1.0
-        })
-        .collect()
-}
+use crate::testing::{noise, worst};
 
 /// Straight from the formula, in f64: (y, dx, dw).
 fn oracle(x: &[f32], w: &[f32], dy: &[f32], s: ConvShape) -> (Vec<f64>, Vec<f64>, Vec<f64>) {

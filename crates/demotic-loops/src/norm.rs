@@ -1,7 +1,6 @@
 //! Group normalisation, affine map and leaky ReLU in one pass each way on the CPU.
 //!
-//! Used by [`super`] on Burn's Flex backend, where the same chain of tensor operations takes about eight
-//! passes over memory forward and sixteen backward.
+//! The same chain of tensor operations takes about eight passes over memory forward and sixteen backward.
 
 #![expect(
     unsafe_code,
@@ -13,19 +12,22 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::conv_cpu::{WORTH_A_TASK, plane_sum, written};
+use crate::conv::{WORTH_A_TASK, plane_sum, written};
 
 /// Added to the variance under the root.
-pub(crate) const EPSILON: f32 = 1e-5;
+pub const EPSILON: f32 = 1e-5;
 
 /// Shape of a normalisation: `groups` divides `channels`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NormShape {
-    pub(crate) batch: usize,
-    pub(crate) channels: usize,
+pub struct NormShape {
+    /// Pictures.
+    pub batch: usize,
+    /// Planes of a picture.
+    pub channels: usize,
     /// Pixels a plane.
-    pub(crate) area: usize,
-    pub(crate) groups: usize,
+    pub area: usize,
+    /// Groups of planes that share mean and variance.
+    pub groups: usize,
 }
 
 impl NormShape {
@@ -35,21 +37,19 @@ impl NormShape {
 }
 
 /// Gradients of [`backward`].
-pub(crate) struct NormGradients {
-    pub(crate) x: Vec<f32>,
-    pub(crate) scale: Vec<f32>,
-    pub(crate) shift: Vec<f32>,
+pub struct NormGradients {
+    /// As long as the input.
+    pub x: Vec<f32>,
+    /// One a plane.
+    pub scale: Vec<f32>,
+    /// One a plane.
+    pub shift: Vec<f32>,
 }
 
 /// `y = leaky(xhat * scale[b, c] + shift[b, c])`, `xhat = (x - mean) / sqrt(var + epsilon)` over a group's
 /// channels.
-pub(crate) fn forward(
-    x: &[f32],
-    scale: &[f32],
-    shift: &[f32],
-    slope: f32,
-    s: NormShape,
-) -> Vec<f32> {
+#[must_use]
+pub fn forward(x: &[f32], scale: &[f32], shift: &[f32], slope: f32, s: NormShape) -> Vec<f32> {
     if x.is_empty() {
         return vec![];
     }
@@ -93,12 +93,13 @@ fn affine_leaky(y: &mut [MaybeUninit<f32>], x: &[f32], [gain, offset, slope]: [f
 ///
 /// At 0 as Burn has it on other devices: a hole cut into a picture is all zeros, and layers without a bias
 /// yet keep them.
-pub(super) fn select_not_negative(u: f32x8, taken: f32x8, other: f32x8) -> f32x8 {
+fn select_not_negative(u: f32x8, taken: f32x8, other: f32x8) -> f32x8 {
     u.simd_ge(f32x8::ZERO).select(taken, other)
 }
 
 /// Gradients of [`forward`]; the statistics are computed again rather than kept.
-pub(crate) fn backward(
+#[must_use]
+pub fn backward(
     x: &[f32],
     scale: &[f32],
     shift: &[f32],
@@ -233,7 +234,7 @@ fn moments(x: &[f32]) -> (f32, f32) {
 }
 
 /// `leaky(x)` in place.
-pub(crate) fn leaky(x: &mut [f32], slope: f32) {
+pub fn leaky(x: &mut [f32], slope: f32) {
     x.par_chunks_mut(WORTH_A_TASK).for_each(|x| {
         let mut vectors = x.chunks_exact_mut(8);
         for x in vectors.by_ref() {
@@ -247,7 +248,7 @@ pub(crate) fn leaky(x: &mut [f32], slope: f32) {
 }
 
 /// `dy * leaky'(x)` in place, read from `y = leaky(x)`: its sign is that of `x`. `leaky'(0) = 1`.
-pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
+pub fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
     let tasks = dy
         .par_chunks_mut(WORTH_A_TASK)
         .zip(y.par_chunks(WORTH_A_TASK));
@@ -265,7 +266,7 @@ pub(crate) fn leaky_gradient(dy: &mut [f32], y: &[f32], slope: f32) {
 }
 
 /// `a + b`, into `a`.
-pub(crate) fn add(a: &mut [f32], b: &[f32]) {
+pub fn add(a: &mut [f32], b: &[f32]) {
     let tasks = a
         .par_chunks_mut(WORTH_A_TASK)
         .zip(b.par_chunks(WORTH_A_TASK));
@@ -277,7 +278,8 @@ pub(crate) fn add(a: &mut [f32], b: &[f32]) {
 }
 
 /// Means (`factor` 1/4) or sums (1) of 2x2 patches: planes of `[2h, 2w]` to `[h, w]`.
-pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+#[must_use]
+pub fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(w)
             .zip(x.par_chunks(4 * w))
@@ -301,7 +303,8 @@ pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
 }
 
 /// Each value times `factor` four times: planes of `[h, w]` to `[2h, 2w]`. The transpose of [`pool`].
-pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+#[must_use]
+pub fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(4 * w)
             .zip(x.par_chunks(w))

@@ -9,14 +9,19 @@ pub(super) const LANES: usize = 8;
 
 /// Shape of a stride-1 convolution that keeps the picture's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ConvShape {
-    pub(crate) batch: usize,
-    pub(crate) channels_in: usize,
-    pub(crate) channels_out: usize,
-    pub(crate) height: usize,
-    pub(crate) width: usize,
+pub struct ConvShape {
+    /// Pictures.
+    pub batch: usize,
+    /// Planes of a picture that is read.
+    pub channels_in: usize,
+    /// Planes of one that is written.
+    pub channels_out: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
     /// Side of the kernel: 1 or 3.
-    pub(crate) kernel: usize,
+    pub kernel: usize,
 }
 
 impl ConvShape {

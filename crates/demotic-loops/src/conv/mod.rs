@@ -1,7 +1,6 @@
 //! Same-size convolutions on the CPU without im2col: forward, data gradient and weight gradient.
 //!
-//! Used by [`super`] on Burn's Flex backend, whose im2col traffic limits it to a fraction of the processor's
-//! rate (`benches/RESULTS.md` has both side by side). [`winograd`] takes the 3x3 convolutions whose pictures
+//! In place of Flex's, whose im2col traffic limits it to a fraction of the processor's rate (`benches/RESULTS.md` has both side by side). [`winograd`] takes the 3x3 convolutions whose pictures
 //! and channels are large enough (`winograd::is_faster`), [`direct`] all others. Every output number is
 //! summed by one task in one fixed order, and the choice looks at nothing but channels and sides: results are
 //! the same to the bit for any number of threads, and a picture's for any number of pictures.
@@ -24,19 +23,15 @@ mod winograd;
 use rayon::prelude::*;
 use wide::f32x8;
 
-pub(crate) use room::ConvShape;
+pub use room::ConvShape;
 use room::LANES;
-pub(super) use room::written;
+pub(crate) use room::written;
 use wide512::Wide;
 use widths::Vectors;
 
 /// `y[n, o, p] = bias[o] + sum_{c, d} w[o, c, d] x[n, c, p + d]`.
-pub(crate) fn forward(
-    x: &[f32],
-    weight: &[f32],
-    bias: Option<&[f32]>,
-    shape: ConvShape,
-) -> Vec<f32> {
+#[must_use]
+pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::forward(x, weight, bias, shape, vectors(shape))
     } else {
@@ -45,7 +40,8 @@ pub(crate) fn forward(
 }
 
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`.
-pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+#[must_use]
+pub fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::data_gradient(weight, dy, shape, vectors(shape))
     } else {
@@ -54,7 +50,8 @@ pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec
 }
 
 /// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
-pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+#[must_use]
+pub fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::WEIGHT_CHANNELS) {
         winograd::weight_gradient(x, dy, shape, vectors(shape))
     } else {
@@ -74,7 +71,8 @@ fn vectors(s: ConvShape) -> Vectors {
 }
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.
-pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
+#[must_use]
+pub fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
     let area = shape.height * shape.width;
     let mut db = vec![0.0; shape.channels_out];
     if area == 0 {
@@ -91,7 +89,7 @@ pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
 }
 
 /// Numbers of a task that does little with each: to wake another thread takes as long as some ten thousand.
-pub(super) const WORTH_A_TASK: usize = 1 << 14;
+pub(crate) const WORTH_A_TASK: usize = 1 << 14;
 
 /// Sum of a plane in eight lanes, rows of 256 at a time.
 pub(crate) fn plane_sum(plane: &[f32]) -> f32 {
