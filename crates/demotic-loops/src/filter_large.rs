@@ -366,7 +366,7 @@ mod tests {
         let levels = noise(64, 3 + width as u32);
         let value = |at: usize| {
             let (c, i, j) = (at / (width * height), at / width % height, at % width);
-            levels[(i / 3 * 5 + j / 4) % 64] / (1 + c) as f32 - 0.1 * (i % 2) as f32
+            levels[(i / 3 * 5 + j / 4 + 7 * c) % 64] * (0.9 + 0.1 * (i % 2) as f32)
         };
         let planes = (0..channels * height * width).map(value).collect();
         let change = noise(channels * 25, width as u32);

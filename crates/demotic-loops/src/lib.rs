@@ -2,8 +2,7 @@
 //!
 //! Slices in, slices out: nothing here knows a tensor, a model or a picture file. `demotic-core` calls these
 //! loops from its operations on Burn's Flex backend; [`oracle`] has the same formulas in float64, which they
-//! and every GPU are checked against. A crate of its own, so that it alone is compiled for speed: everything
-//! round it runs once a step, not once a number.
+//! and every GPU are checked against. Lengths are checked at the entry: what is wrong panics.
 //!
 //! Every result is the same to the bit for any number of threads.
 #![allow(

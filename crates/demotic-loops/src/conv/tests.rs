@@ -301,3 +301,25 @@ fn few_channels_pictures_less_than_half_of_their_tiles_and_1x1_are_left_to_the_s
     let stem = shape(1, [12, 96], [32, 32]);
     assert!(!winograd::is_faster(stem, WEIGHT_CHANNELS));
 }
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    let s = ConvShape {
+        batch: 1,
+        channels_in: 1,
+        channels_out: 3,
+        height: 8,
+        width: 8,
+        kernel: 3,
+    };
+    let refused = |work: fn(ConvShape) -> Vec<f32>| {
+        assert!(std::panic::catch_unwind(move || work(s)).is_err());
+    };
+    refused(|s| forward(&[0.0; 63], &[0.0; 27], None, s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 26], None, s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 27], Some(&[0.0; 2]), s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 75], None, ConvShape { kernel: 5, ..s }));
+    refused(|s| data_gradient(&[0.0; 27], &[0.0; 64], s));
+    refused(|s| weight_gradient(&[0.0; 64], &[0.0; 64], s));
+    refused(|s| bias_gradient(&[0.0; 191], s));
+}
