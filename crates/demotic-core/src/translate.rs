@@ -5,9 +5,6 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-use demotic_loops::filter::Filter;
-use demotic_loops::filter_large::{Change, Enlarged, Large};
-
 use crate::data::canvas::{distance, distances, enclosed, open_canvas};
 use crate::data::pen::offsets;
 use crate::data::strokes::{Inks, Strokes};
@@ -15,7 +12,7 @@ use crate::data::{Channels, Picture, multiplied};
 use crate::error::Error;
 use crate::model::{CHUNK, Generator, StyleKind};
 use crate::number::{Real, Whole};
-use crate::ops::on_cores;
+use crate::ops::{Change, Enlarged, Filter, Large, on_cores};
 use crate::rng::{Rng, Stream};
 use crate::settings::{Config, Fit};
 

@@ -1,13 +1,11 @@
 //! A generator in the operators of ONNX, with its filter: what `model/generator.rs` computes, node by node.
 
-use demotic_loops::filter::{Filter, ROUNDS};
-use demotic_loops::norm::EPSILON as NORM_EPSILON;
-
 use super::graph::{Attribute, Graph};
 use crate::arrays::{Array, Arrays};
 use crate::model::layers::{SLOPE, groups};
 use crate::model::{GeneratorConfig, GeneratorKind};
 use crate::number::Whole;
+use crate::ops::{Filter, NORM_EPSILON, ROUNDS};
 use crate::settings::FilterKind;
 use Attribute::{Float, Int, Ints, Text};
 

@@ -14,9 +14,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-pub(crate) use demotic_loops::filter::Filter;
-use demotic_loops::filter::{self, FilterShape, ROUNDS};
 
+pub(crate) use super::filter_cpu::Filter;
+use super::filter_cpu::{self, FilterShape, ROUNDS};
 use super::flex::{dims, host, own, tensor};
 use super::is_served;
 use super::shapes::{Shape, meet};
@@ -159,14 +159,14 @@ impl FilterOps for Flex {
     fn filter_decays(guide: FlexTensor, fake: FlexTensor, filter: Filter) -> FlexTensor {
         let (guide, fake) = (own(guide), own(fake));
         let s = shape(&guide);
-        let decays = filter::decays(host(&guide), host(&fake), filter, s);
+        let decays = filter_cpu::decays(host(&guide), host(&fake), filter, s);
         tensor(decays, [s.batch, 2, s.height, s.width])
     }
 
     fn filter(change: FlexTensor, decays: FlexTensor, is_transposed: bool) -> FlexTensor {
         let (mut planes, decays) = (own(change), own(decays));
         let s = shape(&planes);
-        filter::run(planes.storage_mut(), host(&decays), is_transposed, s);
+        filter_cpu::run(planes.storage_mut(), host(&decays), is_transposed, s);
         planes
     }
 }
@@ -224,9 +224,9 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
+    use crate::check::doctor::oracle::EdgeAware;
     use crate::ops::testing::worst;
     use crate::rng::{Rng, Stream};
-    use demotic_loops::oracle::EdgeAware;
 
     /// Pictures with flat regions and edges, within [-0.8, 0.8].
     fn picture(step: u64, [b, c, h, w]: [usize; 4]) -> Vec<f32> {
@@ -369,9 +369,9 @@ mod tests {
                     height: 40,
                     width: 72,
                 };
-                let decays = filter::decays(&x, &y, filter, s);
+                let decays = filter_cpu::decays(&x, &y, filter, s);
                 let mut planes = y.clone();
-                filter::run(&mut planes, &decays, false, s);
+                filter_cpu::run(&mut planes, &decays, false, s);
                 planes
             })
         };

@@ -1,12 +1,12 @@
-//! The networks' operations on the processor: tensors of Flex in and out, the loops are those of
-//! `demotic-loops`.
+//! The networks' operations on the processor: tensors of Flex in and out, the loops are those of `conv_cpu`
+//! and `norm_cpu`.
 
 use burn::backend::Flex;
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
-use demotic_loops::conv::{self, ConvShape};
-use demotic_loops::norm::{self, NormShape};
 
+use super::conv_cpu::{self, ConvShape};
+use super::norm_cpu::{self, NormShape};
 use super::{AdamScalars, Gather, Meeting, NetOps, Part, TensorShape};
 
 pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
@@ -57,9 +57,9 @@ impl NetOps for Flex {
             weight.to_contiguous(),
             bias.to_contiguous(),
         );
-        let mut y = conv::forward(host(&x), host(&weight), Some(host(&bias)), shape);
+        let mut y = conv_cpu::forward(host(&x), host(&weight), Some(host(&bias)), shape);
         if slope != 1.0 {
-            norm::leaky(&mut y, slope);
+            norm_cpu::leaky(&mut y, slope);
         }
         tensor(y, [shape.batch, o, shape.height, shape.width])
     }
@@ -73,7 +73,7 @@ impl NetOps for Flex {
         in_runs: bool,
     ) -> FlexTensor {
         let mut y = Self::conv_same(x, weight, bias, 1.0, in_runs);
-        norm::add(y.storage_mut::<f32>(), host(&own(base)));
+        norm_cpu::add(y.storage_mut::<f32>(), host(&own(base)));
         y
     }
 
@@ -90,7 +90,7 @@ impl NetOps for Flex {
         };
         let (weight, dy) = (weight.to_contiguous(), dy.to_contiguous());
         tensor(
-            conv::data_gradient(host(&weight), host(&dy), shape),
+            conv_cpu::data_gradient(host(&weight), host(&dy), shape),
             [batch, c, height, width],
         )
     }
@@ -106,10 +106,10 @@ impl NetOps for Flex {
         let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
         (
             tensor(
-                conv::weight_gradient(host(&x), host(&dy), shape),
+                conv_cpu::weight_gradient(host(&x), host(&dy), shape),
                 [o, shape.channels_in, kernel, kernel],
             ),
-            tensor(conv::bias_gradient(host(&dy), shape), [o]),
+            tensor(conv_cpu::bias_gradient(host(&dy), shape), [o]),
         )
     }
 
@@ -134,7 +134,7 @@ impl NetOps for Flex {
             shift.to_contiguous(),
         );
         tensor(
-            norm::forward(host(&x), host(&scale), host(&shift), slope, shape),
+            norm_cpu::forward(host(&x), host(&scale), host(&shift), slope, shape),
             [batch, channels, h, w],
         )
     }
@@ -162,7 +162,7 @@ impl NetOps for Flex {
             shift.to_contiguous(),
             dy.to_contiguous(),
         );
-        let mut gradients = norm::backward(
+        let mut gradients = norm_cpu::backward(
             host(&x),
             host(&scale),
             host(&shift),
@@ -171,7 +171,7 @@ impl NetOps for Flex {
             shape,
         );
         if is_added {
-            norm::add(&mut gradients.x, host(&own(before)));
+            norm_cpu::add(&mut gradients.x, host(&own(before)));
         }
         (
             tensor(gradients.x, [batch, channels, h, w]),
@@ -232,18 +232,18 @@ impl NetOps for Flex {
     fn pool(x: FlexTensor, factor: f32, _: Meeting) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
         let (h, w) = (h / 2, w / 2);
-        tensor(norm::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
+        tensor(norm_cpu::pool(host(&own(x)), [h, w], factor), [b, c, h, w])
     }
 
     fn spread(x: FlexTensor, factor: f32) -> FlexTensor {
         let [b, c, h, w] = dims(&x);
-        let y = norm::spread(host(&own(x)), [h, w], factor);
+        let y = norm_cpu::spread(host(&own(x)), [h, w], factor);
         tensor(y, [b, c, 2 * h, 2 * w])
     }
 
     fn spread_onto(base: FlexTensor, x: FlexTensor, factor: f32, _: Meeting) -> FlexTensor {
         let mut y = Self::spread(x, factor);
-        norm::add(y.storage_mut::<f32>(), host(&own(base)));
+        norm_cpu::add(y.storage_mut::<f32>(), host(&own(base)));
         y
     }
 
@@ -265,13 +265,13 @@ impl NetOps for Flex {
 
     fn leaky(x: FlexTensor, slope: f32) -> FlexTensor {
         let mut y = own(x);
-        norm::leaky(y.storage_mut::<f32>(), slope);
+        norm_cpu::leaky(y.storage_mut::<f32>(), slope);
         y
     }
 
     fn leaky_gradient(y: FlexTensor, dy: FlexTensor, slope: f32) -> FlexTensor {
         let (y, mut dx) = (own(y), own(dy));
-        norm::leaky_gradient(dx.storage_mut::<f32>(), host(&y), slope);
+        norm_cpu::leaky_gradient(dx.storage_mut::<f32>(), host(&y), slope);
         dx
     }
 

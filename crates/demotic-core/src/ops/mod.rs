@@ -1,7 +1,7 @@
 //! Network operations with kernels of our own: same-size convolution, group norm with affine map and leaky
 //! ReLU, changes of sides; and the edge-aware filter.
 //!
-//! On Flex they run the loops of `demotic-loops`, on `wgpu` devices that take WGSL the kernels under `wgsl`,
+//! On Flex they run `conv_cpu` and `norm_cpu`, on `wgpu` devices that take WGSL the kernels under `wgsl`,
 //! both with a hand-written backward pass. Everywhere else they are Burn's tensor operations, which fusion
 //! and autotune serve.
 //!
@@ -19,8 +19,11 @@
 
 mod autodiff;
 mod choice;
+mod conv_cpu;
 mod cores;
 mod filter;
+mod filter_cpu;
+mod filter_large;
 mod flex;
 mod meeting;
 #[cfg_attr(
@@ -36,6 +39,7 @@ mod near;
     allow(dead_code, reason = "without wgpu there is no device to ask")
 )]
 mod needs;
+mod norm_cpu;
 mod reading;
 #[cfg(feature = "remote")]
 pub(crate) mod remote;
@@ -66,12 +70,15 @@ pub(crate) use choice::measurements;
 pub(crate) use choice::{Preference, Store, kept, prefer};
 pub(crate) use cores::on_cores;
 pub(crate) use filter::{Filter, lay_in};
+pub(crate) use filter_cpu::ROUNDS;
+pub(crate) use filter_large::{Change, Enlarged, Large};
 pub(crate) use meeting::Meeting;
 pub(crate) use near::{
     LOG_VAR_RANGE, LOG_VAR_START, Reading, TOTALLED, adam_clipped, blend, clipping, divergence,
     figures, gather, gather_sums, gathered_at_once, join, latent, mixed, norm_row, total, twice,
 };
 use needs::Family;
+pub(crate) use norm_cpu::EPSILON as NORM_EPSILON;
 pub(crate) use reading::{Read, conv_read, conv_read_leaky, unshuffle};
 use shapes::meet;
 pub(crate) use shapes::{Resize, Shape, meet_resizing, shapes_met};
@@ -354,7 +361,7 @@ fn norm_act_plain(
     let grouped = x.reshape([b, groups, c / groups * h * w]);
     let centred = grouped.clone() - grouped.mean_dim(2);
     let variance = centred.clone().square().mean_dim(2);
-    let normal = (centred / (variance + demotic_loops::norm::EPSILON).sqrt()).reshape([b, c, h, w]);
+    let normal = (centred / (variance + norm_cpu::EPSILON).sqrt()).reshape([b, c, h, w]);
     let y = normal * scale.reshape([b, c, 1, 1]) + shift.reshape([b, c, 1, 1]);
     if slope == 1.0 {
         y

@@ -6,15 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Layers of each crate, bottom first; a file belongs to the longest name that its path begins with.
-const LAYERS: [(&str, &[&[&str]]); 4] = [
-    (
-        "demotic-loops",
-        &[
-            &["conv", "filter.rs", "testing.rs"],
-            &["norm.rs", "filter_large.rs", "oracle.rs"],
-            &["lib.rs"],
-        ],
-    ),
+const LAYERS: [(&str, &[&[&str]]); 3] = [
     (
         "demotic-crf",
         &[
@@ -60,7 +52,7 @@ const LAYERS: [(&str, &[&[&str]]); 4] = [
             ],
             &["phrase"],
             &["check", "translator.rs"],
-            // The kernels' own tests compare them with the formulas in float64.
+            // The kernels' own tests compare them with the doctor's float64.
             &["lib.rs", "ops/wgsl/tests.rs"],
         ],
     ),

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Gradients, Int, Tensor, TensorData, activation};
 use demotic_crf::GridCrfConfig;
 use demotic_crf::oracle::Chain;
 
+use super::oracle::{Convolution, EdgeAware, Normalisation, Normalised, product, transposed};
 use crate::loss;
 use crate::model::layers::{SLOPE, groups, halve, leaky};
 use crate::model::{DiscriminatorConfig, Posterior};
@@ -17,9 +18,6 @@ use crate::ops::{
 };
 use crate::rng::{Rng, Stream};
 use crate::settings::Config;
-use demotic_loops::oracle::{
-    Convolution, EdgeAware, Normalisation, Normalised, product, transposed,
-};
 
 /// Named values that an operation gives.
 pub(super) type Outputs = Vec<(&'static str, Vec<f32>)>;

@@ -5,6 +5,7 @@
 //! device refuses.
 
 mod checks;
+pub(crate) mod oracle;
 mod rates;
 
 use std::collections::BTreeMap;

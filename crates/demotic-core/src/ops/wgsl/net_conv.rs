@@ -6,7 +6,7 @@ use super::{
     Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, empty, shader,
 };
 use crate::ops::Reading;
-use demotic_loops::conv::ConvShape;
+use crate::ops::conv_cpu::ConvShape;
 
 shader! {
     /// `net_conv.wgsl`.

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::{Constants, Launch, SHARED_BYTES, Shader, WORKGROUPS_LEAST, count, dims, pair, shader};
 use crate::ops::Reading;
-use demotic_loops::conv::ConvShape;
+use crate::ops::conv_cpu::ConvShape;
 
 shader! {
     /// `net_conv_weight.wgsl`.

@@ -3,7 +3,7 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{Constants, DISPATCH_MAX, Launch, Shader, count, dims, empty, floats, shader};
-use demotic_loops::filter::ROUNDS;
+use crate::ops::filter_cpu::ROUNDS;
 
 shader! {
     /// `net_filter.wgsl`.

@@ -3,7 +3,7 @@
 use burn_cubecl::tensor::CubeTensor;
 
 use super::{Constants, Kind, Launch, Shader, count, dims, empty, pair, roomed, shader};
-use demotic_loops::norm::EPSILON;
+use crate::ops::norm_cpu::EPSILON;
 
 shader! {
     /// `net_norm.wgsl`.

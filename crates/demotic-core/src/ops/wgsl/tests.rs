@@ -21,7 +21,9 @@ use super::{
     net_conv_weight, net_divergence, net_edges, net_error, net_figures, net_filter, net_gather,
     net_latent, net_leaky, net_mixed, net_norm, net_part, net_resize, net_styles, net_total, word,
 };
+use crate::check::doctor::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 use crate::check::kernels::CONVOLUTIONS;
+use crate::ops::conv_cpu::ConvShape;
 use crate::ops::filter::FilterOps;
 use crate::ops::near::{Clipped, GatherCall, NearOps, Places, Share, Waiting, Weights};
 use crate::ops::needs::{Limits, NEEDS};
@@ -32,8 +34,6 @@ use crate::ops::{
 };
 use crate::rng::{Rng, Stream};
 use crate::train::{adapter, turn};
-use demotic_loops::conv::ConvShape;
-use demotic_loops::oracle::{Convolution, EdgeAware, Normalisation, product, transposed};
 
 fn numbers(step: u64, count: usize) -> Vec<f32> {
     Rng::new(6, Stream::TEST, step).normals(count)
@@ -392,7 +392,7 @@ fn the_filter_agrees_with_float64_within_its_buffers_and_repeats() {
             height,
             width,
             filter,
-            scales: &[1.0; demotic_loops::filter::ROUNDS],
+            scales: &[1.0; crate::ops::filter_cpu::ROUNDS],
         }
         .run(&guide, &fake, &up);
         assert!(truth.y.iter().all(|y| y.abs() < 1.0));

@@ -3,41 +3,32 @@
 
 use rayon::prelude::*;
 
-use crate::filter::Filter;
+use crate::number::Real;
+use crate::ops::Filter;
 
 /// Sizes of a same-size convolution with stride 1 and a border of zeros.
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution {
-    /// Pictures.
-    pub batch: usize,
-    /// Planes of a picture that is read.
-    pub channels_in: usize,
-    /// Planes of one that is written.
-    pub channels_out: usize,
-    /// Rows, and columns.
-    pub side: usize,
-    /// Side of the kernel.
-    pub kernel: usize,
+pub(crate) struct Convolution {
+    pub(crate) batch: usize,
+    pub(crate) channels_in: usize,
+    pub(crate) channels_out: usize,
+    pub(crate) side: usize,
+    pub(crate) kernel: usize,
 }
 
 /// Values and gradients of [`Convolution`].
-pub struct Convolved {
-    /// Values.
-    pub y: Vec<f64>,
-    /// Gradient by `x`.
-    pub dx: Vec<f64>,
-    /// Gradient by `weight`.
-    pub dweight: Vec<f64>,
-    /// Gradient by `bias`.
-    pub dbias: Vec<f64>,
+pub(crate) struct Convolved {
+    pub(crate) y: Vec<f64>,
+    pub(crate) dx: Vec<f64>,
+    pub(crate) dweight: Vec<f64>,
+    pub(crate) dbias: Vec<f64>,
 }
 
 impl Convolution {
     /// `y[b, o, i, j] = bias[o] + sum_(c, u, v) weight[o, c, u, v] x[b, c, i + u - k/2, j + v - k/2]`, and
     /// the gradients of `sum y * up`. Output channels at once, then input channels: every sum is one
     /// thread's, in order.
-    #[must_use]
-    pub fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], up: &[f32]) -> Convolved {
+    pub(crate) fn run(&self, x: &[f32], weight: &[f32], bias: &[f32], up: &[f32]) -> Convolved {
         let Self {
             batch,
             channels_in,
@@ -143,38 +134,28 @@ impl Convolution {
 
 /// Sizes of a group normalisation with affine map and leaky ReLU.
 #[derive(Clone, Copy, Debug)]
-pub struct Normalisation {
-    /// Pictures.
-    pub batch: usize,
-    /// Planes of a picture.
-    pub channels: usize,
-    /// Pixels of a plane.
-    pub area: usize,
-    /// Groups of planes that share mean and variance.
-    pub groups: usize,
-    /// Of the leaky ReLU below 0.
-    pub slope: f64,
+pub(crate) struct Normalisation {
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) area: usize,
+    pub(crate) groups: usize,
+    pub(crate) slope: f64,
     /// Added to the variance.
-    pub epsilon: f64,
+    pub(crate) epsilon: f64,
 }
 
 /// Values and gradients of [`Normalisation`].
-pub struct Normalised {
-    /// Values.
-    pub y: Vec<f64>,
-    /// Gradient by `x`.
-    pub dx: Vec<f64>,
-    /// Gradient by `scale`.
-    pub dscale: Vec<f64>,
-    /// Gradient by `shift`.
-    pub dshift: Vec<f64>,
+pub(crate) struct Normalised {
+    pub(crate) y: Vec<f64>,
+    pub(crate) dx: Vec<f64>,
+    pub(crate) dscale: Vec<f64>,
+    pub(crate) dshift: Vec<f64>,
 }
 
 impl Normalisation {
     /// `y = leaky(xhat * scale + shift)` with `xhat = (x - mean) / sqrt(variance + epsilon)` over each group
     /// of channels, and the gradients of `sum y * up`.
-    #[must_use]
-    pub fn run(&self, x: &[f32], scale: &[f32], shift: &[f32], up: &[f32]) -> Normalised {
+    pub(crate) fn run(&self, x: &[f32], scale: &[f32], shift: &[f32], up: &[f32]) -> Normalised {
         let span = self.channels / self.groups * self.area;
         let mut out = Normalised {
             y: vec![0.0; x.len()],
@@ -184,8 +165,8 @@ impl Normalisation {
         };
         for start in (0..self.batch * self.groups).map(|group| group * span) {
             let values: Vec<f64> = x[start..][..span].iter().map(|v| f64::from(*v)).collect();
-            let mean = values.iter().sum::<f64>() / span as f64;
-            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / span as f64;
+            let mean = values.iter().sum::<f64>() / span.to_f64();
+            let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / span.to_f64();
             let deviation = (variance + self.epsilon).sqrt();
             let normal: Vec<f64> = values.iter().map(|v| (v - mean) / deviation).collect();
             let mut dnormal = vec![0.0; span];
@@ -201,9 +182,9 @@ impl Normalisation {
                 out.dshift[channel] += d;
                 dnormal[i] = d * scale;
             }
-            let mean_d = dnormal.iter().sum::<f64>() / span as f64;
+            let mean_d = dnormal.iter().sum::<f64>() / span.to_f64();
             let mean_dn =
-                dnormal.iter().zip(&normal).map(|(d, n)| d * n).sum::<f64>() / span as f64;
+                dnormal.iter().zip(&normal).map(|(d, n)| d * n).sum::<f64>() / span.to_f64();
             for i in 0..span {
                 out.dx[start + i] = (dnormal[i] - mean_d - normal[i] * mean_dn) / deviation;
             }
@@ -213,8 +194,7 @@ impl Normalisation {
 }
 
 /// `a [n, k] * b [k, m]`.
-#[must_use]
-pub fn product(a: &[f64], b: &[f64], [n, k, m]: [usize; 3]) -> Vec<f64> {
+pub(crate) fn product(a: &[f64], b: &[f64], [n, k, m]: [usize; 3]) -> Vec<f64> {
     let mut out = vec![0.0; n * m];
     for i in 0..n {
         for t in 0..k {
@@ -227,41 +207,32 @@ pub fn product(a: &[f64], b: &[f64], [n, k, m]: [usize; 3]) -> Vec<f64> {
 }
 
 /// `[n, m] -> [m, n]`.
-#[must_use]
-pub fn transposed(a: &[f64], [n, m]: [usize; 2]) -> Vec<f64> {
+pub(crate) fn transposed(a: &[f64], [n, m]: [usize; 2]) -> Vec<f64> {
     (0..n * m).map(|at| a[at % n * m + at / n]).collect()
 }
 
 /// Sizes and settings of the edge-aware filter.
 #[derive(Clone, Copy, Debug)]
-pub struct EdgeAware<'a> {
-    /// Pictures.
-    pub batch: usize,
-    /// Planes of a picture.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// How far a change spreads, and what stops it.
-    pub filter: Filter,
+pub(crate) struct EdgeAware<'a> {
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) filter: Filter,
     /// What costs are multiplied by, a round.
-    pub scales: &'a [f64],
+    pub(crate) scales: &'a [f64],
 }
 
 /// Values and gradient of [`EdgeAware`].
-pub struct LaidIn {
-    /// Values.
-    pub y: Vec<f64>,
-    /// Gradient by `fake`.
-    pub dfake: Vec<f64>,
+pub(crate) struct LaidIn {
+    pub(crate) y: Vec<f64>,
+    pub(crate) dfake: Vec<f64>,
 }
 
 impl EdgeAware<'_> {
     /// `y = clamp(x + F(fake - x))`, every weight written out, and the gradient of `sum y * up` by the fake
     /// with its edges held.
-    #[must_use]
-    pub fn run(&self, x: &[f32], fake: &[f32], up: &[f32]) -> LaidIn {
+    pub(crate) fn run(&self, x: &[f32], fake: &[f32], up: &[f32]) -> LaidIn {
         let (area, picture) = (
             self.height * self.width,
             self.channels * self.height * self.width,
@@ -318,11 +289,11 @@ impl EdgeAware<'_> {
     /// `exp(-cost of the way from i to j)` over its sum by j, for every two pixels of a line.
     fn weights(&self, x: &[f32], fake: &[f32], line: &[usize], scale: f64) -> Vec<Vec<f64>> {
         let area = self.height * self.width;
-        let side = self.height.max(self.width) as f64;
+        let side = self.height.max(self.width).to_f64();
         let difference = |picture: &[f32], a: usize, b: usize| {
             let planes = (0..self.channels).map(|c| c * area);
             let sum = planes.map(|c| (f64::from(picture[c + a]) - f64::from(picture[c + b])).abs());
-            sum.sum::<f64>() / self.channels as f64
+            sum.sum::<f64>() / self.channels.to_f64()
         };
         let costs = line.windows(2).map(|two| {
             1.0 / (f64::from(self.filter.reach) * side)
@@ -366,7 +337,7 @@ fn walk(r: &mut [f64], lines: &[(Vec<Vec<f64>>, Vec<usize>)], is_transposed: boo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::noise;
+    use crate::rng::{Rng, Stream};
 
     /// `(f(x + h) - f(x - h)) / 2h` of one entry.
     fn slope(x: &[f32], at: usize, f: impl Fn(&[f32]) -> f64) -> f64 {
@@ -379,8 +350,8 @@ mod tests {
         (high - low) / (above - below)
     }
 
-    fn numbers(step: u32, count: usize) -> Vec<f32> {
-        noise(count, step)
+    fn numbers(step: u64, count: usize) -> Vec<f32> {
+        Rng::new(5, Stream::TEST, step).normals(count)
     }
 
     fn weighted(y: &[f64], up: &[f32]) -> f64 {

@@ -1,22 +1,14 @@
 //! Same-size convolutions on the CPU without im2col: forward, data gradient and weight gradient.
 //!
-//! In place of Flex's, whose im2col traffic limits it to a fraction of the processor's rate
-//! (`benches/RESULTS.md` has both side by side). `winograd` takes the 3x3 convolutions whose pictures and
-//! channels are large enough (`winograd::is_faster`), `direct` all others. Every output number is summed by
-//! one task in one fixed order, and the choice looks at nothing but channels and sides: results are the same
-//! to the bit for any number of threads, and a picture's for any number of pictures.
+//! Used by [`super`] on Burn's Flex backend, whose im2col traffic limits it to a fraction of the processor's
+//! rate (`benches/RESULTS.md` has both side by side). [`winograd`] takes the 3x3 convolutions whose pictures
+//! and channels are large enough (`winograd::is_faster`), [`direct`] all others. Every output number is
+//! summed by one task in one fixed order, and the choice looks at nothing but channels and sides: results are
+//! the same to the bit for any number of threads, and a picture's for any number of pictures.
 //!
 //! Where the processor has AVX-512 the products (`wide512`) and the transforms (`widths`) take it, by the
-//! same sums in the same order: the bits stay those of AVX2. The weight gradient of `direct` does not: its
+//! same sums in the same order: the bits stay those of AVX2. The weight gradient of [`direct`] does not: its
 //! sums run over lanes.
-//!
-//! # Shapes
-//! Of all functions: `x` `[batch, channels_in, height, width]`, `weight` `[channels_out, channels_in, kernel,
-//! kernel]`, `bias` `[channels_out]`, `dy` as the result of [`forward`], `[batch, channels_out, height,
-//! width]`.
-//!
-//! # Panics
-//! All functions: where a slice is not as long as its shape, or the kernel's side is neither 1 nor 3.
 
 mod direct;
 mod points;
@@ -32,15 +24,19 @@ mod winograd;
 use rayon::prelude::*;
 use wide::f32x8;
 
-pub use room::ConvShape;
+pub(crate) use room::ConvShape;
 use room::LANES;
-pub(crate) use room::{require_len, written};
+pub(super) use room::written;
 use wide512::Wide;
 use widths::Vectors;
 
 /// `y[n, o, p] = bias[o] + sum_{c, d} w[o, c, d] x[n, c, p + d]`.
-#[must_use]
-pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, shape: ConvShape) -> Vec<f32> {
+pub(crate) fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    shape: ConvShape,
+) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::forward(x, weight, bias, shape, vectors(shape))
     } else {
@@ -49,9 +45,7 @@ pub fn forward(x: &[f32], weight: &[f32], bias: Option<&[f32]>, shape: ConvShape
 }
 
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`.
-#[must_use]
-pub fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
-    shape.require(None, Some(weight), Some(dy));
+pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::data_gradient(weight, dy, shape, vectors(shape))
     } else {
@@ -60,9 +54,7 @@ pub fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
 }
 
 /// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
-#[must_use]
-pub fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
-    shape.require(Some(x), None, Some(dy));
+pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
     if winograd::is_faster(shape, winograd::WEIGHT_CHANNELS) {
         winograd::weight_gradient(x, dy, shape, vectors(shape))
     } else {
@@ -82,9 +74,7 @@ fn vectors(s: ConvShape) -> Vectors {
 }
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.
-#[must_use]
-pub fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
-    shape.require(None, None, Some(dy));
+pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
     let area = shape.height * shape.width;
     let mut db = vec![0.0; shape.channels_out];
     if area == 0 {
@@ -101,7 +91,7 @@ pub fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
 }
 
 /// Numbers of a task that does little with each: to wake another thread takes as long as some ten thousand.
-pub(crate) const WORTH_A_TASK: usize = 1 << 14;
+pub(super) const WORTH_A_TASK: usize = 1 << 14;
 
 /// Sum of a plane in eight lanes, rows of 256 at a time.
 pub(crate) fn plane_sum(plane: &[f32]) -> f32 {

@@ -1,13 +1,13 @@
 //! The edge-aware filter on the CPU: decays of both axes, and the recursion along them from both ends.
 //!
-//! Every line of pixels is one task's, in one order: results are the same to the bit for any number of
-//! threads.
+//! Used by [`super::filter`] on Burn's Flex backend. Every line of pixels is one task's, in one order:
+//! results are the same to the bit for any number of threads.
 
 use rayon::prelude::*;
 use wide::f32x8;
 
 /// Times that rows and then columns are walked: one round leaves streaks where a line ends.
-pub const ROUNDS: usize = 2;
+pub(crate) const ROUNDS: usize = 2;
 
 /// How far a change spreads, and what stops it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,8 +23,7 @@ pub struct Filter {
 
 impl Filter {
     /// What a step of one pixel costs, in the exponent.
-    #[must_use]
-    pub fn cost_a_pixel(self, side_px: usize) -> f32 {
+    pub(super) fn cost_a_pixel(self, side_px: usize) -> f32 {
         1.0 / (self.reach * side_px as f32)
     }
 }
@@ -35,15 +34,11 @@ const STRIP: usize = 64;
 
 /// Shape of the filtered pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilterShape {
-    /// Pictures.
-    pub batch: usize,
-    /// Planes of a picture.
-    pub channels: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
+pub(crate) struct FilterShape {
+    pub(crate) batch: usize,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl FilterShape {
@@ -54,8 +49,7 @@ impl FilterShape {
 
 /// `exp(-(a + b |x_i - x_(i-1)| + b' |y_i - y_(i-1)|))` between each pixel and its left, then its upper
 /// neighbour, 0 at the border: `[b, 2, H, W]`.
-#[must_use]
-pub fn decays(guide: &[f32], fake: &[f32], filter: Filter, s: FilterShape) -> Vec<f32> {
+pub(crate) fn decays(guide: &[f32], fake: &[f32], filter: Filter, s: FilterShape) -> Vec<f32> {
     let (area, planes) = (s.area(), s.channels * s.area());
     let mut out = vec![0.0; s.batch * 2 * area];
     if area == 0 || s.channels == 0 {
@@ -99,7 +93,7 @@ fn add_differences(to: &mut [f32], a: &[f32], b: &[f32], edge: f32) {
 }
 
 /// `exp(-scale * (cost + v))` in place.
-pub(crate) fn decay(values: &mut [f32], cost: f32, scale: f32) {
+pub(super) fn decay(values: &mut [f32], cost: f32, scale: f32) {
     let (cost, scale) = (f32x8::splat(cost), f32x8::splat(-scale));
     let mut vectors = values.chunks_exact_mut(8);
     for chunk in vectors.by_ref() {
@@ -114,7 +108,7 @@ pub(crate) fn decay(values: &mut [f32], cost: f32, scale: f32) {
 }
 
 /// Filters planes in place: rows, then columns, twice; or, for gradients, the transpose of that map.
-pub fn run(planes: &mut [f32], decays: &[f32], is_transposed: bool, s: FilterShape) {
+pub(crate) fn run(planes: &mut [f32], decays: &[f32], is_transposed: bool, s: FilterShape) {
     let area = s.area();
     if area == 0 || s.channels == 0 {
         return;

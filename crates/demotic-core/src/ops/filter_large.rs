@@ -1,7 +1,7 @@
 //! The edge-aware filter over one picture of any size, in little memory: the change as 16-bit numbers, the
 //! guide as its own bytes, decays made anew for every walk.
 //!
-//! For translations. The change comes from a small network and is enlarged; the guide is the picture at
+//! Used by `translate`. The change comes from a small network and is enlarged; the guide is the picture at
 //! full size. Rounds shrink their reach: what a long one leaves as streaks where an outline is open, a
 //! shorter one takes away.
 
@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::filter::{Filter, decay};
+use super::filter_cpu::{Filter, decay};
 
 /// Rounds of rows and columns, each of half the reach of the one before it.
 const ROUNDS: i32 = 3;
@@ -20,7 +20,7 @@ const UNIT: f32 = 16_000.0;
 
 /// A small change, enlarged row by row as it is asked for.
 #[derive(Clone, Debug)]
-pub struct Enlarged {
+pub(crate) struct Enlarged {
     /// Enlarged along rows alone: `[h, c, W]`.
     rows: Vec<f32>,
     channels: usize,
@@ -32,8 +32,13 @@ pub struct Enlarged {
 impl Enlarged {
     /// A part of a small square, `[left, top, width, height]` of `[c, side, side]`, to be enlarged by
     /// straight lines between the middles of its pixels.
-    #[must_use]
-    pub fn new(square: &[f32], side: usize, part: [u32; 4], width: u32, height: u32) -> Self {
+    pub(crate) fn new(
+        square: &[f32],
+        side: usize,
+        part: [u32; 4],
+        width: u32,
+        height: u32,
+    ) -> Self {
         let [left, top, small_width, small_height] = part.map(|v| v as usize);
         let channels = square.len() / (side * side);
         let width = width as usize;
@@ -84,20 +89,17 @@ fn between(at: usize, large: usize, small: usize) -> (usize, usize, f32) {
 }
 
 /// Writes a part of a row of a picture as planes, `(row, columns, [c, columns])`, values in [-1, 1].
-pub type Look<'a> = dyn Fn(usize, Range<usize>, &mut [f32]) + Sync + 'a;
+pub(crate) type Look<'a> = dyn Fn(usize, Range<usize>, &mut [f32]) + Sync + 'a;
 
 /// A picture and the change that is to be laid into it.
-pub struct Large<'a> {
-    /// The picture.
-    pub guide: &'a Look<'a>,
-    /// What a network would change of it.
-    pub change: &'a Enlarged,
-    /// How far the change spreads, and what stops it.
-    pub filter: Filter,
+pub(crate) struct Large<'a> {
+    pub(crate) guide: &'a Look<'a>,
+    pub(crate) change: &'a Enlarged,
+    pub(crate) filter: Filter,
 }
 
 /// A filtered change.
-pub struct Change {
+pub(crate) struct Change {
     /// `[H, c, W]`
     values: Vec<i16>,
     width: usize,
@@ -105,8 +107,7 @@ pub struct Change {
 
 impl Change {
     /// The change of a value of row `i` of plane `c`, in column `j`.
-    #[must_use]
-    pub fn at(&self, channels: usize, i: usize, c: usize, j: usize) -> f32 {
+    pub(crate) fn at(&self, channels: usize, i: usize, c: usize, j: usize) -> f32 {
         f32::from(self.values[(i * channels + c) * self.width + j]) / UNIT
     }
 }
@@ -116,8 +117,7 @@ impl Large<'_> {
     ///
     /// # Panics
     /// On pictures of other than 1, 3 or 4 planes.
-    #[must_use]
-    pub fn run(&self) -> Change {
+    pub(crate) fn run(&self) -> Change {
         let values = match self.change.channels {
             1 => self.smoothed::<1>(),
             3 => self.smoothed::<3>(),
@@ -358,46 +358,63 @@ fn walk_strip<const C: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oracle::EdgeAware;
-    use crate::testing::noise;
+    use crate::check::doctor::oracle::EdgeAware;
+    use crate::data::{Channels, Picture};
+    use crate::rng::{Rng, Stream};
 
-    /// A picture of grey blocks, `[c, H, W]`, and a change of 5 x 4 pixels.
-    fn case(channels: usize, width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
-        let levels = noise(64, 3 + width as u32);
-        let value = |at: usize| {
-            let (c, i, j) = (at / (width * height), at / width % height, at % width);
-            levels[(i / 3 * 5 + j / 4 + 7 * c) % 64] * (0.9 + 0.1 * (i % 2) as f32)
+    /// A picture of grey blocks, half of them half transparent, and a change of 5 x 4 pixels.
+    fn case(channels: Channels, width: u32, height: u32) -> (Picture, Vec<f32>) {
+        let mut rng = Rng::new(3, Stream::TEST, u64::from(width));
+        let levels: Vec<u8> = (0..64).map(|_| (rng.next_u64() % 256) as u8).collect();
+        let pixel = |at: u32| {
+            let (i, j) = (at / width, at % width);
+            let level = levels[((i / 3 * 5 + j / 4) % 64) as usize];
+            let alpha = if i % 2 == 0 { 255 } else { 128 };
+            [level / 2, level / 3, 20, alpha]
         };
-        let planes = (0..channels * height * width).map(value).collect();
-        let change = noise(channels * 25, width as u32);
-        (planes, change.iter().map(|v| 1.5 * v).collect())
+        let picture = Picture {
+            width_px: width,
+            height_px: height,
+            premultiplied: (0..width * height).flat_map(pixel).collect(),
+        };
+        let change = rng.normals(channels.count() * 25);
+        (
+            picture,
+            change.iter().map(|v| (0.4 * v).clamp(-1.5, 1.5)).collect(),
+        )
     }
 
-    fn look(planes: &[f32], width: usize, height: usize) -> Box<Look<'_>> {
-        Box::new(move |i, columns, out| {
-            let planes = planes.chunks_exact(width * height);
-            for (plane, out) in planes.zip(out.chunks_exact_mut(columns.len())) {
-                out.copy_from_slice(&plane[i * width..][columns.clone()]);
-            }
+    fn look(picture: &Picture, background: [u8; 3], channels: Channels) -> Box<Look<'_>> {
+        let width = picture.width_px as usize;
+        Box::new(move |i, columns, planes| {
+            let bytes = &picture.premultiplied[4 * (i * width + columns.start)..];
+            channels.write(&bytes[..4 * columns.len()], background, planes);
         })
     }
 
     #[test]
     fn a_large_change_is_that_of_the_float64_sums_on_ragged_sizes_and_any_channels() {
-        for (c, edge_fake, w, h) in [(3, 5.0, 70, 22), (4, 0.0, 9, 40), (1, 2.0, 33, 1)] {
-            let (x, small) = case(c, w, h);
+        for (channels, edge_fake, width, height) in [
+            (Channels::Rgb, 5.0, 70, 22),
+            (Channels::Rgba, 0.0, 9, 40),
+            (Channels::Grey, 2.0, 33, 1),
+        ] {
+            let (picture, small) = case(channels, width, height);
+            let background = [255, 250, 240];
             let filter = Filter {
                 reach: 0.3,
                 edge: 5.0,
                 edge_fake,
             };
-            let change = Enlarged::new(&small, 5, [0, 1, 5, 4], w as u32, h as u32);
+            let change = Enlarged::new(&small, 5, [0, 1, 5, 4], width, height);
             let large = Large {
-                guide: &look(&x, w, h),
+                guide: &look(&picture, background, channels),
                 change: &change,
                 filter,
             };
             let out = large.run();
+            let (w, h, c) = (width as usize, height as usize, channels.count());
+            let x = picture.planes(channels, background);
             let mut rows = vec![0.0; c * w];
             let mut fake = x.clone();
             for i in 0..h {
@@ -430,13 +447,13 @@ mod tests {
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
-        let (picture, small) = case(3, 100, 70);
+        let (picture, small) = case(Channels::Rgb, 100, 70);
         let change = Enlarged::new(&small, 5, [0, 0, 5, 5], 100, 70);
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("a pool").install(|| {
                 let large = Large {
-                    guide: &look(&picture, 100, 70),
+                    guide: &look(&picture, [255; 3], Channels::Rgb),
                     change: &change,
                     filter: Filter {
                         reach: 0.3,
