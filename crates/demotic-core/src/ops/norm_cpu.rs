@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 use wide::f32x8;
 
-use super::conv_cpu::{WORTH_A_TASK, plane_sum, written};
+use super::conv_cpu::{WORTH_A_TASK, plane_sum, require_len, written};
 
 /// Added to the variance under the root.
 pub(crate) const EPSILON: f32 = 1e-5;
@@ -29,6 +29,18 @@ pub(crate) struct NormShape {
 }
 
 impl NormShape {
+    /// What is written without being cleared rests on these.
+    fn require(self, x: &[f32], scale: &[f32], shift: &[f32]) {
+        let planes = [self.batch, self.channels];
+        require_len("x", x.len(), &[self.batch, self.channels, self.area]);
+        require_len("scale", scale.len(), &planes);
+        require_len("shift", shift.len(), &planes);
+        assert!(
+            self.groups > 0 && self.channels.is_multiple_of(self.groups),
+            "{self:?}: groups divide the channels"
+        );
+    }
+
     fn per_group(self) -> usize {
         self.channels / self.groups
     }
@@ -43,6 +55,12 @@ pub(crate) struct NormGradients {
 
 /// `y = leaky(xhat * scale[b, c] + shift[b, c])`, `xhat = (x - mean) / sqrt(var + epsilon)` over a group's
 /// channels.
+///
+/// # Shapes
+/// `x` and the result `[batch, channels, area]`; `scale` and `shift` `[batch, channels]`.
+///
+/// # Panics
+/// Where a slice has another length, or the groups do not divide the channels.
 pub(crate) fn forward(
     x: &[f32],
     scale: &[f32],
@@ -50,6 +68,7 @@ pub(crate) fn forward(
     slope: f32,
     s: NormShape,
 ) -> Vec<f32> {
+    s.require(x, scale, shift);
     if x.is_empty() {
         return vec![];
     }
@@ -106,13 +125,8 @@ pub(crate) fn backward(
     slope: f32,
     s: NormShape,
 ) -> NormGradients {
-    // What is written below rests on these.
+    s.require(x, scale, shift);
     assert_eq!(x.len(), dy.len(), "a gradient for every value");
-    assert_eq!(
-        [scale.len() * s.area, shift.len() * s.area],
-        [x.len(); 2],
-        "a scale and a shift for every plane"
-    );
     let (mut scales, mut shifts) = (vec![0.0; scale.len()], vec![0.0; shift.len()]);
     let (c, len) = (s.per_group(), s.per_group() * s.area);
     let fill = |dx: &mut [MaybeUninit<f32>]| {
@@ -277,7 +291,11 @@ pub(crate) fn add(a: &mut [f32], b: &[f32]) {
 }
 
 /// Means (`factor` 1/4) or sums (1) of 2x2 patches: planes of `[2h, 2w]` to `[h, w]`.
+///
+/// # Panics
+/// Where `x` is not whole planes.
 pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+    require_planes(x, [2 * h, 2 * w]);
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(w)
             .zip(x.par_chunks(4 * w))
@@ -295,13 +313,16 @@ pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
                 }
             });
     };
-    debug_assert_eq!(x.len() % (4 * h * w), 0);
     // SAFETY: rows cover `y`, and each of them is as long as its pairs.
     unsafe { written(x.len() / 4, fill) }
 }
 
 /// Each value times `factor` four times: planes of `[h, w]` to `[2h, 2w]`. The transpose of [`pool`].
+///
+/// # Panics
+/// Where `x` is not whole planes.
 pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
+    require_planes(x, [h, w]);
     let fill = |y: &mut [MaybeUninit<f32>]| {
         y.par_chunks_mut(4 * w)
             .zip(x.par_chunks(w))
@@ -314,7 +335,85 @@ pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
                 lower.copy_from_slice(upper);
             });
     };
-    debug_assert_eq!(x.len() % (h * w), 0);
     // SAFETY: two rows of `y` a row of `x` cover it, and pairs cover each of them.
     unsafe { written(4 * x.len(), fill) }
+}
+
+fn require_planes(x: &[f32], [h, w]: [usize; 2]) {
+    let area = h.checked_mul(w).filter(|area| *area > 0);
+    assert!(
+        area.is_some_and(|area| x.len().is_multiple_of(area)),
+        "{} numbers, expected planes of {h} x {w}",
+        x.len()
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::doctor::oracle::Normalisation;
+    use crate::ops::testing::{noise, worst};
+
+    #[test]
+    fn values_and_gradients_match_the_formula_on_ragged_shapes() {
+        for (batch, channels, area, groups) in [(1, 1, 1, 1), (2, 6, 35, 3), (3, 4, 300, 1)] {
+            let s = NormShape {
+                batch,
+                channels,
+                area,
+                groups,
+            };
+            let len = batch * channels * area;
+            let (x, dy) = (noise(len, 1), noise(len, 2));
+            let [scale, shift] = [3, 4].map(|seed| noise(batch * channels, seed));
+            let formula = Normalisation {
+                batch,
+                channels,
+                area,
+                groups,
+                slope: f64::from(0.2_f32),
+                epsilon: f64::from(EPSILON),
+            };
+            let truth = formula.run(&x, &scale, &shift, &dy);
+            let got = backward(&x, &scale, &shift, &dy, 0.2, s);
+            assert!(worst(&forward(&x, &scale, &shift, 0.2, s), &truth.y) < 1e-5);
+            assert!(worst(&got.shift, &truth.dshift) < 1e-5);
+            if area > 1 {
+                assert!(worst(&got.x, &truth.dx) < 1e-4);
+                assert!(worst(&got.scale, &truth.dscale) < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn slices_of_other_lengths_are_refused() {
+        let s = NormShape {
+            batch: 1,
+            channels: 2,
+            area: 4,
+            groups: 1,
+        };
+        let refused = |work: fn(NormShape) -> usize| {
+            assert!(std::panic::catch_unwind(move || work(s)).is_err());
+        };
+        refused(|s| forward(&[0.0; 9], &[0.0; 2], &[0.0; 2], 0.2, s).len());
+        refused(|s| forward(&[0.0; 8], &[0.0; 3], &[0.0; 2], 0.2, s).len());
+        refused(|s| {
+            backward(&[0.0; 8], &[0.0; 2], &[0.0; 2], &[0.0; 7], 0.2, s)
+                .x
+                .len()
+        });
+        refused(|s| {
+            forward(
+                &[0.0; 8],
+                &[0.0; 2],
+                &[0.0; 2],
+                0.2,
+                NormShape { groups: 3, ..s },
+            )
+            .len()
+        });
+        refused(|_| pool(&[0.0; 24], [1, 5], 1.0).len());
+        refused(|_| spread(&[0.0; 7], [2, 2], 1.0).len());
+    }
 }

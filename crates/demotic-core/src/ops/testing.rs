@@ -10,3 +10,14 @@ pub(super) fn worst(got: &[f32], want: &[f64]) -> f64 {
         .fold(0.0, f64::max)
         / scale
 }
+
+/// Numbers in [-1, 1) that look random.
+pub(super) fn noise(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        })
+        .collect()
+}

@@ -102,7 +102,7 @@ fn convolve(
         (1, false) => convolve_blocks::<4, 1>(x, &packed(4), bias, [inputs, outputs], (s, wide), y),
         (3, true) => convolve_blocks::<6, 3>(x, &packed(6), bias, [inputs, outputs], (s, wide), y),
         (3, false) => convolve_blocks::<4, 3>(x, &packed(4), bias, [inputs, outputs], (s, wide), y),
-        (other, _) => unreachable!("kernel side {other}: `super::conv_same` admits 1 and 3 only"),
+        (other, _) => unreachable!("kernel side {other}: `ConvShape::require` admits 1 and 3 only"),
     };
     // SAFETY: every block of every picture is written by `convolve_picture`, every position of it by a
     // vector.

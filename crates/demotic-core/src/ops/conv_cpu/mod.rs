@@ -7,8 +7,16 @@
 //! the same to the bit for any number of threads, and a picture's for any number of pictures.
 //!
 //! Where the processor has AVX-512 the products (`wide512`) and the transforms (`widths`) take it, by the
-//! same sums in the same order: the bits stay those of AVX2. The weight gradient of [`direct`] does not: its
+//! same sums in the same order: the bits stay those of AVX2. The weight gradient of `direct` does not: its
 //! sums run over lanes.
+//!
+//! # Shapes
+//! Of all functions: `x` `[batch, channels_in, height, width]`, `weight` `[channels_out, channels_in, kernel,
+//! kernel]`, `bias` `[channels_out]`, `dy` as the result of [`forward`], `[batch, channels_out, height,
+//! width]`.
+//!
+//! # Panics
+//! All functions: where a slice is not as long as its shape, or the kernel's side is neither 1 nor 3.
 
 mod direct;
 mod points;
@@ -26,7 +34,7 @@ use wide::f32x8;
 
 pub(crate) use room::ConvShape;
 use room::LANES;
-pub(super) use room::written;
+pub(super) use room::{require_len, written};
 use wide512::Wide;
 use widths::Vectors;
 
@@ -37,6 +45,10 @@ pub(crate) fn forward(
     bias: Option<&[f32]>,
     shape: ConvShape,
 ) -> Vec<f32> {
+    shape.require(Some(x), Some(weight), None);
+    if let Some(bias) = bias {
+        require_len("bias", bias.len(), &[shape.channels_out]);
+    }
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::forward(x, weight, bias, shape, vectors(shape))
     } else {
@@ -46,6 +58,7 @@ pub(crate) fn forward(
 
 /// `dx[n, c, p] = sum_{o, d} w[o, c, d] dy[n, o, p - d]`.
 pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    shape.require(None, Some(weight), Some(dy));
     if winograd::is_faster(shape, winograd::CHANNELS) {
         winograd::data_gradient(weight, dy, shape, vectors(shape))
     } else {
@@ -55,6 +68,7 @@ pub(crate) fn data_gradient(weight: &[f32], dy: &[f32], shape: ConvShape) -> Vec
 
 /// `dw[o, c, d] = sum_{n, p} dy[n, o, p] x[n, c, p + d]`.
 pub(crate) fn weight_gradient(x: &[f32], dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    shape.require(Some(x), None, Some(dy));
     if winograd::is_faster(shape, winograd::WEIGHT_CHANNELS) {
         winograd::weight_gradient(x, dy, shape, vectors(shape))
     } else {
@@ -75,6 +89,7 @@ fn vectors(s: ConvShape) -> Vectors {
 
 /// `db[o] = sum_{n, p} dy[n, o, p]`, in blocks: one sum a plane, then over pictures.
 pub(crate) fn bias_gradient(dy: &[f32], shape: ConvShape) -> Vec<f32> {
+    shape.require(None, None, Some(dy));
     let area = shape.height * shape.width;
     let mut db = vec![0.0; shape.channels_out];
     if area == 0 {

@@ -20,6 +20,35 @@ pub(crate) struct ConvShape {
 }
 
 impl ConvShape {
+    /// What the loops' raw pointers rest on: slices as long as their shapes.
+    ///
+    /// # Panics
+    /// Where one is not, or the kernel's side is neither 1 nor 3.
+    pub(super) fn require(self, x: Option<&[f32]>, weight: Option<&[f32]>, dy: Option<&[f32]>) {
+        let Self {
+            batch,
+            channels_in,
+            channels_out,
+            height,
+            width,
+            kernel,
+        } = self;
+        assert!(matches!(kernel, 1 | 3), "kernel side {kernel}: 1 or 3");
+        for (name, slice, sides) in [
+            ("x", x, [batch, channels_in, height, width]),
+            (
+                "weight",
+                weight,
+                [channels_out, channels_in, kernel, kernel],
+            ),
+            ("dy", dy, [batch, channels_out, height, width]),
+        ] {
+            if let Some(slice) = slice {
+                require_len(name, slice.len(), &sides);
+            }
+        }
+    }
+
     /// A 1x1 convolution does not see rows: one long row wastes no lanes.
     pub(super) fn flattened(self) -> Self {
         if self.kernel == 1 {
@@ -32,6 +61,16 @@ impl ConvShape {
             self
         }
     }
+}
+
+/// # Panics
+/// Where `len` is not the product of the sides.
+pub(crate) fn require_len(name: &str, len: usize, sides: &[usize]) {
+    let product = sides.iter().try_fold(1_usize, |a, b| a.checked_mul(*b));
+    assert!(
+        product == Some(len),
+        "{name}: {len} numbers, expected {sides:?}"
+    );
 }
 
 /// Where the zero-bordered copy of a run of planes lies: rows hold a whole number of vectors plus the border.

@@ -4,17 +4,7 @@ use super::wide512::Wide;
 use super::widths::Vectors;
 use super::winograd::{self, CHANNELS, WEIGHT_CHANNELS};
 use super::{ConvShape, bias_gradient, data_gradient, direct, forward, weight_gradient};
-use crate::ops::testing::worst;
-
-fn noise(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(2_654_435_769).wrapping_add(1);
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 8_388_608.0 - 1.0
-        })
-        .collect()
-}
+use crate::ops::testing::{noise, worst};
 
 /// Straight from the formula, in f64: (y, dx, dw).
 fn oracle(x: &[f32], w: &[f32], dy: &[f32], s: ConvShape) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
@@ -310,4 +300,26 @@ fn few_channels_pictures_less_than_half_of_their_tiles_and_1x1_are_left_to_the_s
     assert!(!winograd::is_faster(ConvShape { kernel: 1, ..s }, CHANNELS));
     let stem = shape(1, [12, 96], [32, 32]);
     assert!(!winograd::is_faster(stem, WEIGHT_CHANNELS));
+}
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    let s = ConvShape {
+        batch: 1,
+        channels_in: 1,
+        channels_out: 3,
+        height: 8,
+        width: 8,
+        kernel: 3,
+    };
+    let refused = |work: fn(ConvShape) -> Vec<f32>| {
+        assert!(std::panic::catch_unwind(move || work(s)).is_err());
+    };
+    refused(|s| forward(&[0.0; 63], &[0.0; 27], None, s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 26], None, s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 27], Some(&[0.0; 2]), s));
+    refused(|s| forward(&[0.0; 64], &[0.0; 75], None, ConvShape { kernel: 5, ..s }));
+    refused(|s| data_gradient(&[0.0; 27], &[0.0; 64], s));
+    refused(|s| weight_gradient(&[0.0; 64], &[0.0; 64], s));
+    refused(|s| bias_gradient(&[0.0; 191], s));
 }
