@@ -4,7 +4,7 @@
     cargo build --release && tests/browser.py [--binary target/release/demotic] [--out FOLDER] [--runtime FOLDER]
 
 With --runtime, `package/dist` of the npm package onnxruntime-web, the page of `demotic export --web` runs its network, too. Needs Python's standard library and Chromium (`apt-get install chromium`); where there is none it says so and is skipped.
-Chromium is driven by the DevTools protocol over a pipe. Exit code 0: all as it should be, or skipped.
+Chromium is driven by the DevTools protocol over a pipe. Exit code 0: all as it should be; 77: skipped.
 """
 
 import argparse
@@ -238,6 +238,7 @@ def on_phones(browser, name, board, controls, out, scheme):
         at_hand(browser, f"{name}, {width} px", board, controls)
         wide = browser.value("document.documentElement.scrollWidth")
         check(wide <= width, f"{name}: {wide} px wide in a window of {width}")
+        check(browser.value("document.querySelector('header p')?.checkVisibility() ?? true"), f"{name}, {width} px: nothing says what the page is for")
         browser.screenshot(out / f"{name}-on-{width}.png")
 
 
@@ -635,7 +636,7 @@ def main():
     program = next((path for path in found if path), None)
     if program is None:
         print("skipped: no Chromium on the path; on Debian: apt-get install chromium")
-        return
+        sys.exit(77)
     binary = os.path.abspath(arguments.binary)
     check(os.access(binary, os.X_OK), f"no program to test, run `cargo build --release`: {binary}")
     out = pathlib.Path(arguments.out or tempfile.mkdtemp(prefix="demotic-page-"))

@@ -26,7 +26,7 @@ const WIDE: [(u32, u32); 9] = [
 const FLAT: [(u32, u32); 3] = [(0x300, 0x36f), (0x200b, 0x200f), (0xfe00, 0xfe0f)];
 
 /// Columns of a terminal that a text takes.
-pub(crate) fn width_of(text: &str) -> usize {
+pub fn width_of(text: &str) -> usize {
     let within = |ranges: &[(u32, u32)], letter: char| {
         let mut ranges = ranges.iter();
         ranges.any(|(low, high)| (*low..=*high).contains(&u32::from(letter)))
@@ -48,7 +48,7 @@ pub fn padded(text: &str, width: usize) -> String {
 }
 
 /// The beginning of a text that takes at most `width` columns, marked where it was cut.
-fn shortened(text: &str, width: usize) -> String {
+pub fn shortened(text: &str, width: usize) -> String {
     if width_of(text) <= width {
         return text.to_owned();
     }
@@ -196,11 +196,14 @@ pub struct Fitted {
     pub lines: Vec<String>,
     /// What there was no room for: heads of columns, and `intervals`.
     pub left_out: Vec<String>,
+    /// Whether a row takes several lines, for its columns stand below each other.
+    pub is_split: bool,
 }
 
 impl Fitted {
     /// Puts another below.
     pub fn add(&mut self, other: Self) {
+        self.is_split |= other.is_split;
         self.lines.extend(other.lines);
         for what in other.left_out {
             if !self.left_out.contains(&what) {
@@ -241,7 +244,7 @@ impl Table {
         if line(&self.widths(&all, false)) <= width {
             return Fitted {
                 lines: self.lines(&all, &self.widths(&all, false), false),
-                left_out: Vec::new(),
+                ..Fitted::default()
             };
         }
         let has_short = self.rows.iter().flatten().any(|cell| cell.short.is_some());
@@ -254,7 +257,11 @@ impl Table {
             let widths = self.shrunk(&kept, width);
             if line(&widths) <= width {
                 let lines = self.lines(&kept, &widths, true);
-                return Fitted { lines, left_out };
+                return Fitted {
+                    lines,
+                    left_out,
+                    is_split: false,
+                };
             }
             // The last of those of the highest rank.
             let next = (0..kept.len()).max_by_key(|place| self.columns[kept[*place]].rank);
@@ -263,15 +270,28 @@ impl Table {
                 None => break,
             }
         }
-        let lines = self.below_each_other(&kept, width);
-        Fitted { lines, left_out }
+        Fitted {
+            lines: self.below_each_other(&kept, width),
+            left_out,
+            is_split: true,
+        }
     }
 
-    /// Columns of names, and beside them as many others as have room; the others below, with the names again.
+    /// Columns of names and words, and beside them as many figures as have room; the others below, with the
+    /// names again. Without figures the first names the row.
     fn below_each_other(&self, kept: &[usize], width: usize) -> Vec<String> {
-        let is_figure = |place: &usize| self.columns[*place].is_figure;
-        let names = kept.iter().take_while(|place| !is_figure(place)).count();
-        let (names, mut others) = kept.split_at(names.min(kept.len().saturating_sub(1)));
+        let is_figure = |place: &&usize| self.columns[**place].is_figure;
+        let figures: Vec<usize> = kept.iter().filter(is_figure).copied().collect();
+        let names: Vec<usize> = kept
+            .iter()
+            .filter(|place| !is_figure(place))
+            .copied()
+            .collect();
+        let (names, mut others) = if figures.is_empty() {
+            kept.split_at(usize::from(kept.len() > 1))
+        } else {
+            (&names[..], &figures[..])
+        };
         let mut lines = Vec::new();
         while !others.is_empty() {
             let fits = |count: &usize| {
@@ -415,6 +435,24 @@ mod tests {
                      openm…  0.767\n\
                      noto    0.767";
         assert_eq!(shown(13), (below.to_owned(), "intervals, n".to_owned()));
+        // Words behind a figure name the row, too.
+        let mut ways = Table::new([
+            Column::text("style"),
+            Column::figure("n"),
+            Column::text("method"),
+            Column::figure("l1"),
+        ]);
+        ways.push(["noto".into(), "9".into(), "model".into(), "0.250".into()]);
+        assert_eq!(
+            ways.fitted(20).lines,
+            [
+                "style  method  n",
+                "noto   model   9",
+                "style  method     l1",
+                "noto   model   0.250"
+            ]
+        );
+        assert!(ways.fitted(20).is_split && !ways.fitted(40).is_split);
         // Narrower than a name and a figure: the figures are whole all the same.
         let lines = table().fitted(5).lines;
         assert!(

@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Time the CRF layer on a device, every implementation and kernel, each checked first
     Bench(BenchArgs),
-    /// Open a page in the browser: draw and see every style, or watch a training
+    /// Serve a page to draw on and see every style, or to watch a training
     Serve(ServeArgs),
     /// Lend this machine's devices: other machines train, translate and score on them
     #[cfg(feature = "remote")]
@@ -107,7 +107,7 @@ pub(crate) enum Command {
 )]
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; configs/README.md explains every key. \
+Settings come from built-in defaults, then CONFIG.toml, then --set, then the flags; `demotic configs keys` explains every key. \
 The run folder gets config.toml (all settings), header.json, log.txt, stats.jsonl (one line per tick), samples/, checkpoints/, \
 report.html and, at the end, evaluation.json. A loss or gradient that is not finite sends the run back to its last checkpoint with \
 smaller rates. Ctrl-C finishes the step, saves a checkpoint and exits with 130; --resume goes on from there and \
@@ -115,7 +115,7 @@ ends with the same weights, to the bit on flex, as if it had never stopped.
 
 Examples:
   demotic train quickstart
-  demotic train configs/quickstart.toml --steps 200 --set train.batch=8
+  demotic train quickstart --steps 200 --set train.batch=8
   # pictures/<style>/<name>.png
   demotic train --data pictures/ --set data.size_px=64
   # a few drawings, a few minutes
@@ -123,7 +123,7 @@ Examples:
   # networks and steps by what the device does in 2 h
   demotic train --data pictures/ --time 2h
   # the newest run of that name
-  demotic train configs/quickstart.toml --resume
+  demotic train quickstart --resume
   demotic train --resume --out runs/00003-quickstart --steps 20000")]
 pub(crate) struct TrainArgs {
     /// Settings, in TOML, or a recipe of `demotic configs`; without it, the defaults
@@ -470,7 +470,8 @@ safetensors: generator.safetensors, the averaged generator alone by named arrays
 README.md beside it is the model card; complete it before you publish. docs/export.md says more.
 
 --web writes a page that runs the network in the browser, for any server of files: nothing is sent anywhere. It needs three files \
-of onnxruntime-web, which `npm pack onnxruntime-web` fetches; --runtime names the folder that they are in.
+of onnxruntime-web, which `npm pack onnxruntime-web` fetches: --runtime names the folder that they are copied from; without it \
+you copy them.
 
 Examples:
   demotic export --run runs/00001-quickstart --out quickstart-weights/
@@ -498,7 +499,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "format"])]
     pub(crate) web: Option<PathBuf>,
     /// Folder with the files of onnxruntime-web: `package/dist` of what `npm pack onnxruntime-web` fetches
-    #[arg(long, value_name = "DIR", requires = "web")]
+    #[arg(long, value_name = "DIR", requires = "web", conflicts_with_all = ["out", "format"])]
     pub(crate) runtime: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) force: ForceArgs,
@@ -605,8 +606,8 @@ over seeds with 95 % intervals, and differences from the first variant; OUT/repo
 Ctrl-C finishes the step, saves a checkpoint and exits with 130; the same command goes on, and does nothing twice.
 
 Examples:
-  demotic ablate configs/ablation.toml
-  demotic ablate configs/ablation.toml --out /tmp/ablation --device flex")]
+  demotic ablate ablation
+  demotic ablate mine.toml --out /tmp/ablation --device flex")]
 pub(crate) struct AblateArgs {
     /// What is varied: a file, or `ablation`, the plan in the program
     #[arg(value_name = "PLAN.toml")]
@@ -760,7 +761,7 @@ has what was found until there, and `died` with both.
 
 Examples:
   demotic doctor
-  demotic doctor --config configs/six-styles.toml --set train.batch=32
+  demotic doctor --config six-styles --set train.batch=32
   demotic doctor --device wgpu:1 --json > doctor.json")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
@@ -903,14 +904,16 @@ pub(crate) struct ServeArgs {
 /// `demotic configs`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`train`, `doctor` and `compare` take a recipe by its name in place of a file, `ablate` its plan. configs/README.md explains every key.
+`train`, `doctor` and `compare` take a recipe by its name in place of a file, `ablate` its plan.
 
 Examples:
   demotic configs
   demotic train quickstart
-  demotic configs quickstart > mine.toml")]
+  demotic configs quickstart > mine.toml
+  # every key with its default, meaning and range, as a file
+  demotic configs keys")]
 pub(crate) struct ConfigsArgs {
-    /// Recipe to print; without it, all are listed
+    /// Recipe to print, or `keys`: every key explained; without it, all are listed
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 }

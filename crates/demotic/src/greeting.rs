@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use demotic_core::data::Split;
+use demotic_core::table::{width_of, wrapped};
 use demotic_core::train::{Header, Trainer};
 
 use crate::terminal::Terminal;
@@ -11,10 +12,12 @@ use crate::terminal::Terminal;
 const SETTINGS: usize = 160;
 /// Most lines.
 const LINES: usize = 8;
+/// What is about the pictures: broken rather than cut, for its end says what to do.
+const ADVICE: [&str; 3] = ["left", "warn", "margin"];
 /// What goes first where there are more: log.txt and header.json have it.
 const SPARED: [&str; 4] = ["set ", "size ", "names ", "margin "];
 
-/// The lines, each as long as the terminal allows.
+/// The lines, each as long as the terminal allows; advice may take several.
 pub(crate) fn greeting(
     run: &Path,
     trainer: &Trainer<'_>,
@@ -51,12 +54,14 @@ pub(crate) fn greeting(
             &names,
             terminal.width(),
         ),
-        format!(
-            "train  {} steps of {} pictures; generator {} weights, discriminator {}",
-            thousands(config.train.steps),
-            config.train.batch,
-            thousands(generator as u64),
-            thousands(discriminator as u64)
+        sized(
+            &format!(
+                "train  {} steps of {} pictures; ",
+                thousands(config.train.steps),
+                config.train.batch
+            ),
+            [generator, discriminator].map(|count| thousands(count as u64)),
+            terminal.width(),
         ),
     ];
     lines.extend(time.into_iter().flat_map(str::lines).map(str::to_owned));
@@ -74,7 +79,7 @@ pub(crate) fn greeting(
     }
     lines.extend(of("names").into_iter().map(|text| format!("names  {text}")));
     // What was left out of the pictures, what may be wrong with them, and what training does about it.
-    for topic in ["left", "warn", "margin"] {
+    for topic in ADVICE {
         let texts = of(topic);
         if let Some(first) = texts.first() {
             let more = match texts.len() - 1 {
@@ -87,17 +92,46 @@ pub(crate) fn greeting(
     lines.push(
         "more   --explain says what everything here and below means; log.txt has it, too".into(),
     );
-    few(lines).iter().map(|line| terminal.cut(line)).collect()
+    few(lines, terminal.width())
+        .iter()
+        .map(|line| terminal.cut(line))
+        .collect()
 }
 
-/// At most [`LINES`] of the lines, as far as there are some to spare.
-fn few(mut lines: Vec<String>) -> Vec<String> {
+/// At most [`LINES`] of the lines, as far as there are some to spare, with advice broken where there is room.
+fn few(mut lines: Vec<String>, columns: usize) -> Vec<String> {
+    let broken = |lines: &[String]| -> Vec<String> {
+        let broken = lines.iter().map(|line| {
+            let is_advice = ADVICE.iter().any(|topic| line.starts_with(topic));
+            if is_advice {
+                wrapped(line, columns)
+            } else {
+                line.clone()
+            }
+        });
+        let broken: Vec<String> = broken.collect();
+        broken
+            .iter()
+            .flat_map(|line| line.lines())
+            .map(str::to_owned)
+            .collect()
+    };
     for topic in SPARED {
-        if lines.len() > LINES {
+        if broken(&lines).len() > LINES {
             lines.retain(|line| !line.starts_with(topic));
         }
     }
-    lines
+    let broken = broken(&lines);
+    if broken.len() > LINES { lines } else { broken }
+}
+
+/// How large both networks are behind what is said before, in fewer words where there is no room.
+fn sized(before: &str, [generator, discriminator]: [String; 2], columns: usize) -> String {
+    let whole = format!("{before}generator {generator} weights, discriminator {discriminator}");
+    if width_of(&whole) <= columns {
+        return whole;
+    }
+    format!("{before}{generator} + {discriminator} weights")
 }
 
 /// As many of the names as fit behind what is said before them, one at least, and how many there are beside.
@@ -110,7 +144,7 @@ fn listed(before: &str, names: &[String], columns: usize) -> String {
         format!("{before}{}{more}", names[..count].join(", "))
     };
     let lines = (1..=names.len()).rev().map(first);
-    let mut fitting = lines.filter(|line| line.chars().count() <= columns);
+    let mut fitting = lines.filter(|line| width_of(line) <= columns);
     fitting.next().unwrap_or_else(|| first(names.len().min(1)))
 }
 
@@ -129,7 +163,7 @@ fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES, few, listed, thousands};
+    use super::{LINES, few, listed, sized, thousands};
 
     #[test]
     fn names_that_do_not_fit_are_counted() {
@@ -151,7 +185,7 @@ mod tests {
     fn lines_beyond_eight_go_by_what_can_be_spared() {
         let of = |topics: &str| -> Vec<String> {
             let lines = topics.split(' ').map(|topic| format!("{topic:<6} text"));
-            few(lines.collect())
+            few(lines.collect(), 80)
         };
         let reported = |lines: Vec<String>| -> String {
             let words = lines.iter().filter_map(|line| line.split(' ').next());
@@ -168,6 +202,29 @@ mod tests {
         assert_eq!(reported(all), "run device data train time left warn more");
         let all = of("run device data train time set names left warn margin more");
         assert_eq!(reported(all), "run device data train time left warn more");
+    }
+
+    #[test]
+    fn advice_is_broken_where_there_is_room_and_no_number_is_cut() {
+        let advice = "warn   two styles are alike: give another name, or take one away";
+        let lines = |count: usize| {
+            let facts = (0..count).map(|at| format!("data   {at}"));
+            facts.chain([advice.to_owned()]).collect::<Vec<_>>()
+        };
+        let broken = few(lines(6), 40);
+        assert_eq!(broken.len(), LINES);
+        assert_eq!(broken[6], "warn   two styles are alike: give");
+        assert_eq!(broken[7], "       another name, or take one away");
+        // There is no room for it: the terminal cuts it, and log.txt has it.
+        assert_eq!(few(lines(7), 40), lines(7));
+
+        let before = "train  2,000 steps of 16 pictures; ";
+        let counts = || ["216,396", "169,240"].map(str::to_owned);
+        assert_eq!(
+            sized(before, counts(), 80),
+            "train  2,000 steps of 16 pictures; 216,396 + 169,240 weights"
+        );
+        assert!(sized(before, counts(), 120).ends_with("discriminator 169,240"));
     }
 
     #[test]

@@ -1,11 +1,16 @@
-//! Standard output that may be closed early, a passing line on a terminal, and small figures in words.
+//! Standard output that may be closed early, a passing line on a terminal, a folder for files, and small
+//! figures in words.
 
+use std::fs;
 use std::io::{ErrorKind, IsTerminal, Write};
+use std::path::Path;
 
 use anyhow::Result;
+use demotic_core::files::require_writable;
 use demotic_core::number::{Real, Whole};
 use demotic_core::table;
 
+use crate::failure::{input, io};
 use crate::terminal::Terminal;
 
 /// Writes a text to standard output.
@@ -40,6 +45,27 @@ pub(crate) fn wrapped(text: &str, columns: usize) -> String {
         }
     };
     text.split('\n').map(fit).collect::<Vec<_>>().join("\n")
+}
+
+/// Makes a folder, once nothing stands in the way of its files.
+///
+/// # Errors
+/// Where something does, or the system does not let it be made.
+pub(crate) fn make_folder(folder: &Path, files: &[impl AsRef<Path>], force: bool) -> Result<()> {
+    if folder.is_dir() {
+        for file in files {
+            require_writable(file.as_ref(), force)?;
+        }
+        return Ok(());
+    }
+    // A link to nowhere is in the way, too.
+    if folder.symlink_metadata().is_ok() {
+        return Err(input(format!(
+            "expected a folder to write into, got a file; give another name: {}",
+            folder.display()
+        )));
+    }
+    fs::create_dir_all(folder).map_err(|e| io("make the folder", folder, &e))
 }
 
 /// What runs now, on a terminal, in place of what was there.

@@ -54,28 +54,50 @@ impl Recipe {
     }
 }
 
-/// What a name that is no file may have meant, in words for an error; nothing for a path.
-fn meant(path: &Path) -> Option<String> {
+/// What a name that is no file may have meant, in words for an error; nothing for a path. `is_plan`: a plan
+/// of `demotic ablate` is asked for.
+fn meant(path: &Path, is_plan: bool) -> Option<String> {
     let name = path.to_str()?;
     if path.exists() || name.contains(['/', '\\', '.']) {
         return None;
     }
-    if RECIPES
-        .iter()
-        .any(|recipe| recipe.is_plan && recipe.name == name)
-    {
-        return Some(format!(
-            "`{name}` is a plan for `demotic ablate`, no recipe"
-        ));
+    if Recipe::meant(path, !is_plan).is_some() {
+        return Some(if is_plan {
+            format!("`{name}` is a recipe for `demotic train`, no plan of several trainings")
+        } else {
+            format!("`{name}` is a plan for `demotic ablate`, no recipe")
+        });
     }
-    let recipes = || RECIPES.iter().filter(|recipe| !recipe.is_plan);
-    let names: Vec<&str> = recipes().map(|recipe| recipe.name).collect();
+    let recipes = RECIPES.iter().filter(|recipe| recipe.is_plan == is_plan);
+    let names: Vec<&str> = recipes.map(|recipe| recipe.name).collect();
     let near = demotic_core::nearest(name, names.iter().copied());
     let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let names = names.join(", ");
+    let what = if is_plan { "plan" } else { "recipe" };
+    let (verb, plural) = if is_plan {
+        ("is", "the plan in the program")
+    } else {
+        ("are", "recipes")
+    };
     Some(format!(
-        "there is no file or recipe `{name}`; recipes are {names}{near}"
+        "there is no file or {what} `{name}`; {plural} {verb} {names}{near}"
     ))
+}
+
+/// The text of a plan of `demotic ablate`: a file's, or that in the program.
+pub(crate) fn plan_text(path: &Path) -> Result<String> {
+    if let Some(recipe) = Recipe::meant(path, true) {
+        return Ok(recipe.text.to_owned());
+    }
+    if let Some(problem) = meant(path, true) {
+        return Err(input(problem));
+    }
+    std::fs::read_to_string(path).map_err(|e| {
+        input(format!(
+            "cannot read the ablation ({e}); `demotic configs ablation` prints one to begin with: {}",
+            path.display()
+        ))
+    })
 }
 
 /// Settings of a file or a recipe, over these values, with assignments laid over both.
@@ -83,7 +105,7 @@ pub(crate) fn settings_over(base: &Config, path: &Path, assignments: &[String]) 
     if let Some(recipe) = Recipe::meant(path, false) {
         return Ok(base.resolve_over(Some(recipe.text), assignments)?);
     }
-    if let Some(problem) = meant(path) {
+    if let Some(problem) = meant(path, false) {
         return Err(input(problem));
     }
     Ok(base.load_over(path, assignments)?)

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use demotic_core::number::Whole;
-use demotic_core::table::WHOLE;
+use demotic_core::table::{WHOLE, shortened, width_of};
 
 /// Columns where nothing says how many there are.
 const COLUMNS: usize = 80;
@@ -81,11 +81,10 @@ impl Terminal {
 
     /// A line cut to what a screen shows of it; whole where it goes elsewhere.
     pub(crate) fn cut(self, line: &str) -> String {
-        if !self.is_screen || line.chars().count() <= self.columns {
+        if !self.is_screen {
             return line.to_owned();
         }
-        let kept = line.chars().take(self.columns.saturating_sub(1));
-        kept.chain(['…']).collect()
+        shortened(line, self.columns)
     }
 }
 
@@ -100,7 +99,7 @@ pub(crate) fn fitted(parts: &[(usize, String)], columns: usize) -> String {
         kept.join("  ")
     };
     let lines = ranks.iter().rev().map(|rank| up_to(*rank));
-    let mut lines = lines.filter(|line| line.chars().count() <= columns);
+    let mut lines = lines.filter(|line| width_of(line) <= columns);
     lines
         .next()
         .unwrap_or_else(|| ranks.first().map_or_else(String::new, |rank| up_to(*rank)))

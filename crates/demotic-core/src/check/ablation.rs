@@ -107,6 +107,11 @@ impl Sweep {
         if let Some((key, _)) = self.keys.iter().find(|(_, values)| values.is_empty()) {
             return Err(format!("sweep.keys: `{key}` has no value"));
         }
+        if self.keys.contains_key("seed") {
+            return Err(
+                "sweep.keys: `seed` is not swept: every combination is trained with each of `seeds = [...]`".into(),
+            );
+        }
         for (key, values) in &self.keys {
             let mut seen = values.iter().enumerate();
             if let Some((_, twice)) = seen.find(|(at, value)| values[..*at].contains(value)) {
@@ -162,6 +167,14 @@ impl Sweep {
     }
 }
 
+/// Whether an assignment is to the seed.
+fn is_of_seed(assignment: &str) -> bool {
+    assignment
+        .split('=')
+        .next()
+        .is_some_and(|key| key.trim() == "seed")
+}
+
 /// The digits of a number whose places count so far, the last one fastest.
 fn places(mut number: usize, counts: &[usize]) -> Vec<usize> {
     let mut places = vec![0; counts.len()];
@@ -207,6 +220,12 @@ impl Plan {
             }
             if !names.insert(&variant.name) {
                 problems.push(format!("variant `{}` is there twice", variant.name));
+            }
+            if variant.set.iter().any(|set| is_of_seed(set)) {
+                problems.push(format!(
+                    "variant `{}`: `seed` is no variant's: every one is trained with each of `seeds = [...]`",
+                    variant.name
+                ));
             }
         }
         let mut seeds = plan.seeds.clone();
@@ -1122,6 +1141,9 @@ mod tests {
             [[variant]]
             name = "c"
             set = ["train.steps=9", "train.batch=2"]
+            [[variant]]
+            name = "d"
+            set = ["seed = 3"]
         "#;
         let Err(Error::Config(problems)) = Plan::parse(text) else {
             panic!("a bad plan was taken");
@@ -1134,6 +1156,7 @@ mod tests {
             "discriminator.hed",
             "changes `data`",
             "`c`: 9 steps of 2 pictures, the first variant",
+            "`d`: `seed` is no variant's",
         ] {
             assert!(
                 problems.iter().any(|p| p.contains(expected)),
@@ -1141,6 +1164,9 @@ mod tests {
             );
         }
         assert!(matches!(Plan::parse("seeds = 3"), Err(Error::Config(_))));
+        let swept = Plan::parse("seeds = [1]\n[sweep.keys]\nseed = [1, 2]\n");
+        let told = swept.expect_err("the seed is not swept").to_string();
+        assert!(told.contains("`seed` is not swept"), "{told}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ impl Comparison {
                 .split('\n')
                 .map(|line| wrapped(line, width))
                 .collect(),
-            left_out: Vec::new(),
+            ..Fitted::default()
         };
         let longest = self.variants.iter().map(|v| v.name.len()).max();
         let named = |variant: &VariantMeans, figure: &str| {

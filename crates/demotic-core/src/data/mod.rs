@@ -50,17 +50,26 @@ pub use dataset::{Dataset, TrainItem, TrainingView};
 pub use demotic_crf::hash::fnv1a64;
 pub use drawing::PICTURE_ENDINGS;
 pub use import::{ImportOptions, ImportReport, ImportedStyle, Selection, import};
+#[doc(hidden)]
 pub use lettering::{Lettering, has_letters, lettering};
 pub use options::DatasetOptions;
 pub use paper::Ground;
-pub use passed_over::{Leftovers, PassedOver};
+#[doc(hidden)]
+pub use passed_over::Leftovers;
+pub use passed_over::PassedOver;
 #[doc(hidden)]
 pub use photograph::are_drawings;
+pub use picture::Picture;
+#[doc(hidden)]
+pub use picture::signed_png;
 pub(crate) use picture::{BRIGHTNESS, MAX_PICTURE_PIXELS, multiplied};
-pub use picture::{Picture, signed_png};
 pub(crate) use sampler::{Batch, MixedBatch};
 #[doc(hidden)]
 pub use sampler::{Sampler, SamplerOptions};
-pub use source::{Originals, StyleInfo, is_archive};
-pub use split::{Split, emoji_family, split_of_family};
+#[doc(hidden)]
+pub use source::is_archive;
+pub use source::{Originals, StyleInfo};
+#[doc(hidden)]
+pub use split::split_of_family;
+pub use split::{Split, emoji_family};
 pub use summary::{DatasetSummary, LeftOut, PairKind, PairSummary, StyleSummary};

@@ -18,7 +18,7 @@ use super::scores::{Scores, each_score, l1, summed};
 use crate::data::{Channels, Dataset, PairKind, Split};
 use crate::model::CHUNK;
 use crate::number::Real;
-use crate::table::{Cell, Column, Fitted, Table, WHOLE};
+use crate::table::{Cell, Column, Fitted, Table, WHOLE, wrapped};
 
 /// Most pictures of a direction that enter the kernel distance, whose cost grows with their square.
 const KERNEL_PICTURES: usize = 1000;
@@ -675,8 +675,13 @@ impl Evaluation {
         let rows = self.rows(directions <= DIRECTIONS_SHOWN);
         let shown = shown(&rows);
         let mut fitted = table(&rows, &shown).fitted(width);
-        if !fitted.left_out.is_empty() {
-            fitted.lines = below_headings(&rows, &shown);
+        if fitted.is_split || !fitted.left_out.is_empty() {
+            let lines = below_headings(&rows, &shown);
+            let lines = lines.iter().flat_map(|line| {
+                let broken = wrapped(line, width);
+                broken.lines().map(str::to_owned).collect::<Vec<_>>()
+            });
+            fitted.lines = lines.collect();
             fitted.left_out.truncate(1);
         }
         if directions > DIRECTIONS_SHOWN {

@@ -3,7 +3,7 @@
 //!
 //! `keys.rs` declares the keys, `choices.rs` the words they choose between, `declare.rs` what follows from a
 //! declaration, `lines.rs` which line of a file a problem is about, `quality.rs` networks by name,
-//! `tables.rs` the tables of `configs/README.md`.
+//! `tables.rs` the keys explained.
 
 mod choices;
 mod declare;
@@ -188,7 +188,7 @@ impl Config {
     pub fn load_over(&self, path: &Path, assignments: &[String]) -> Result<Self, Error> {
         let fail = |e: &dyn std::fmt::Display| {
             Error::run(
-                format!("cannot read the configuration ({e}); see configs/README.md for recipes"),
+                format!("cannot read the configuration ({e}); `demotic configs` lists recipes"),
                 path,
             )
         };
@@ -567,6 +567,25 @@ mod tests {
             let both = [without.to_owned(), with.to_owned()];
             Config::resolve(None, &both).unwrap_or_else(|e| panic!("{both:?}: {e}"));
         }
+    }
+
+    #[test]
+    fn the_file_of_explained_keys_is_the_defaults_with_a_comment_a_key() {
+        let text = Config::explained();
+        let read = Config::resolve(Some(&text), &[]).expect("settings");
+        assert_eq!(read, Config::default());
+        let lines: Vec<&str> = text.lines().collect();
+        let of_key = |line: &str| line.contains(" = ") && !line.starts_with('#');
+        for pair in lines.windows(2).filter(|pair| of_key(pair[1])) {
+            assert!(pair[0].starts_with("# "), "{pair:?}");
+        }
+        assert_eq!(
+            lines.iter().filter(|line| of_key(line)).count(),
+            keys().len()
+        );
+        let size = "# Side in pixels of the square that pictures are fitted to and the networks see. Range: a multiple\n\
+                    # of 8 from 16 to 256.\nsize_px = 64\n";
+        assert!(text.contains(size), "{text}");
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! The key tables of `configs/README.md`, from the declaration of the keys.
+//! The keys explained, from their declaration: the tables of `configs/README.md`, and a file of all defaults.
 
 use super::Config;
 use super::keys::{SECTIONS, keys};
+use crate::table::wrapped;
+
+/// Columns of the comments in [`Config::explained`].
+const COLUMNS: usize = 98;
 
 /// Every section as Markdown: a heading, and a row per key with its meaning, default and range.
 #[cfg_attr(
@@ -66,4 +70,39 @@ fn table(section: &str, defaults: &[(String, String)]) -> Vec<String> {
         ));
     }
     lines
+}
+
+impl Config {
+    /// The defaults as a file of settings (TOML) that can be changed and used, each key below a comment with
+    /// its meaning and range.
+    pub fn explained() -> String {
+        let keys = keys();
+        let mut section = String::new();
+        let mut out = String::new();
+        for line in Self::default().to_toml(false).lines() {
+            if let Some(name) = line.strip_prefix('[') {
+                section = format!("{}.", name.trim_end_matches(']'));
+            } else if let Some((name, _)) = line.split_once(" = ") {
+                let key = keys.iter().find(|key| {
+                    let own = key.name.strip_prefix(section.as_str());
+                    own == Some(name)
+                });
+                let key = key.expect("every default is a key's");
+                let range = match key.range.as_str() {
+                    "" => String::new(),
+                    range => format!(" Range: {range}."),
+                };
+                let condition = key.condition.as_ref().map_or(String::new(), |condition| {
+                    format!(" Only with {}.", condition.needs)
+                });
+                let text = format!("{}{range}{condition}", key.meaning);
+                for line in wrapped(&text, COLUMNS).lines() {
+                    out.push_str(&format!("# {}\n", line.trim_start()));
+                }
+            }
+            out.push_str(line);
+            out.push('\n');
+        }
+        out
+    }
 }

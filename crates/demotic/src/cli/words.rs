@@ -205,7 +205,7 @@ pub(crate) struct LearnArgs {
     /// Run folder made by `demotic train`
     #[arg(long, value_name = "RUN_DIR")]
     pub(crate) run: PathBuf,
-    /// A setting of words: `words.encoder=recurrent`; configs/README.md lists them
+    /// A setting of words: `words.encoder=recurrent`; `demotic configs keys` lists them
     #[arg(long, value_name = "words.KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Steps in all; shared out over the parts

@@ -27,7 +27,7 @@ use crate::failure::{Outcome, input, io};
 use crate::options::{dataset_options, located, open_device};
 use crate::page;
 use crate::progress::InterruptGuard;
-use crate::recipes::Recipe;
+use crate::recipes::plan_text;
 use crate::samples::{Samples, sheet_names};
 use crate::terminal::Terminal;
 
@@ -37,15 +37,7 @@ const PLAN: &str = "plan.toml";
 const RESULT: &str = "result.json";
 
 pub(crate) fn run(args: &AblateArgs) -> Result<Outcome> {
-    let text = match Recipe::meant(&args.plan, true) {
-        Some(recipe) => recipe.text.to_owned(),
-        None => fs::read_to_string(&args.plan).map_err(|e| {
-            input(format!(
-                "cannot read the ablation ({e}); see configs/ablation.toml: {}",
-                args.plan.display()
-            ))
-        })?,
-    };
+    let text = plan_text(&args.plan)?;
     let plan = Plan::parse(&text)?;
     let name = args.plan.file_stem().unwrap_or_default();
     let out = args

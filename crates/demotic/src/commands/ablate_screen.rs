@@ -94,7 +94,10 @@ impl Observer for Screen<'_> {
             (rank, format!("{name} {value:.digits$}"))
         };
         let parts = [
-            (0, format!("step   {}/{steps}", tick.step)),
+            (
+                0,
+                format!("step   {:>1$}/{steps}", tick.step, steps.to_string().len()),
+            ),
             figure(2, Figure::DReal, 3),
             figure(2, Figure::DFake, 3),
             figure(3, Figure::DComposite, 3),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use demotic_core::export::{Format, Terms, card};
-use demotic_core::files::{require_writable, write_whole};
+use demotic_core::files::write_whole;
 use demotic_core::number::Whole;
 use demotic_core::settings::FilterKind;
 use demotic_core::train::Checkpoint;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
-use crate::output::{self, say, show};
+use crate::output::{self, make_folder, say, show};
 use crate::waiting::during;
 
 /// The page, without what it runs.
@@ -30,30 +30,30 @@ const RUNTIME: [&str; 3] = [
     "ort-wasm-simd-threaded.wasm",
 ];
 
+/// Where they are to be had.
+const SOURCE: &str =
+    "package/dist of the npm package onnxruntime-web (npm pack onnxruntime-web, then tar xzf)";
+
 pub(crate) fn run(args: &ExportArgs) -> Result<()> {
     let checkpoint = trained(args.run(), args.weights.checkpoint)?;
     let terms = Terms::of(args.run())?;
     match (&args.out, &args.web) {
         (Some(out), _) => file(args, out, &checkpoint, &terms),
-        (None, Some(web)) => page(args, web, runtime(args)?, &checkpoint, &terms),
+        (None, Some(web)) => {
+            let runtime = args.runtime.as_deref();
+            runtime.map_or(Ok(()), require_runtime)?;
+            page(args, web, runtime, &checkpoint, &terms)
+        }
         (None, None) => unreachable!("the command line asks for one of them"),
     }
 }
 
-/// The folder of the runtime, with all that the page needs.
-fn runtime(args: &ExportArgs) -> Result<&Path> {
-    const SOURCE: &str =
-        "package/dist of the npm package onnxruntime-web (npm pack onnxruntime-web, then tar xzf)";
-    let Some(runtime) = args.runtime.as_deref() else {
-        return Err(input(format!(
-            "the page needs {}; name their folder by --runtime DIR: {SOURCE}",
-            RUNTIME.join(", ")
-        )));
-    };
+/// Refuses a folder of the runtime without all that the page needs.
+fn require_runtime(runtime: &Path) -> Result<()> {
     let is_missing = |name: &&str| !runtime.join(name).is_file();
     let missing: Vec<&str> = RUNTIME.into_iter().filter(is_missing).collect();
     if missing.is_empty() {
-        return Ok(runtime);
+        return Ok(());
     }
     Err(input(format!(
         "no {} there; they are in {SOURCE}: {}",
@@ -70,7 +70,7 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
         FormatArg::Onnx => Format::Onnx,
     };
     let (network, readme) = (out.join(format.file()), out.join("README.md"));
-    make(out, &[&network, &readme], args.force.force)?;
+    make_folder(out, &[&network, &readme], args.force.force)?;
     let bytes = during(WRITING, true, || format.write(checkpoint, terms))?;
     write_whole(&network, &bytes)?;
     let card = card(checkpoint, terms, format, bytes.len());
@@ -92,18 +92,18 @@ fn file(args: &ExportArgs, out: &Path, checkpoint: &Checkpoint, terms: &Terms) -
 fn page(
     args: &ExportArgs,
     web: &Path,
-    runtime: &Path,
+    runtime: Option<&Path>,
     checkpoint: &Checkpoint,
     terms: &Terms,
 ) -> Result<()> {
     let own = ["index.html", "model.onnx", "README.md"];
+    let copied = runtime.map_or(&[][..], |_| &RUNTIME[..]);
     let files: Vec<_> = own
         .iter()
-        .chain(&RUNTIME)
+        .chain(copied)
         .map(|name| web.join(name))
         .collect();
-    let all: Vec<&Path> = files.iter().map(AsRef::as_ref).collect();
-    make(web, &all, args.force.force)?;
+    make_folder(web, &files, args.force.force)?;
     let bytes = during(WRITING, true, || Format::Onnx.write(checkpoint, terms))?;
     let info = &checkpoint.info;
     let data = &info.config.data;
@@ -136,34 +136,26 @@ fn page(
     let card = card(checkpoint, terms, Format::Onnx, bytes.len());
     write_whole(&files[2], card.as_bytes())?;
     let mut total = bytes.len();
-    for (name, to) in RUNTIME.iter().zip(&files[own.len()..]) {
-        let from = runtime.join(name);
-        let copied = fs::read(&from).map_err(|e| io("read", &from, &e))?;
-        write_whole(to, &copied)?;
-        total += copied.len();
+    let mut next = String::new();
+    if let Some(runtime) = runtime {
+        for (name, to) in RUNTIME.iter().zip(&files[own.len()..]) {
+            let from = runtime.join(name);
+            let copied = fs::read(&from).map_err(|e| io("read", &from, &e))?;
+            write_whole(to, &copied)?;
+            total += copied.len();
+        }
+    } else {
+        let missing = RUNTIME.iter().filter(|name| !web.join(name).is_file());
+        let missing: Vec<&str> = missing.copied().collect();
+        if !missing.is_empty() {
+            next = format!("beside it copy {}, of {SOURCE}; then ", missing.join(", "));
+        }
     }
     // It ends in a command, which stays whole.
     say(&format!(
-        "a page of step {}, {}: put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
+        "a page of step {}, {}: {next}put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
         info.step,
         output::bytes(total.to_u64()),
         web.display()
     ))
-}
-
-/// Makes the folder, once nothing stands in the way of its files.
-fn make(folder: &Path, files: &[&Path], force: bool) -> Result<()> {
-    if folder.is_dir() {
-        for file in files {
-            require_writable(file, force)?;
-        }
-        return Ok(());
-    }
-    if folder.exists() {
-        return Err(input(format!(
-            "expected a folder to write into, got a file; give another name: {}",
-            folder.display()
-        )));
-    }
-    fs::create_dir_all(folder).map_err(|e| io("make the folder for the network", folder, &e))
 }

@@ -1,33 +1,21 @@
 //! `demotic man`: the manual as pages of troff, one a command.
 
-use std::fs;
-
 use anyhow::Result;
 use clap::CommandFactory;
-use demotic_core::files::{require_writable, write_whole};
+use demotic_core::files::write_whole;
 
 use crate::cli::{Cli, ManArgs};
-use crate::failure::{input, io};
-use crate::output::say;
+use crate::output::{make_folder, say};
 
 pub(crate) fn run(args: &ManArgs) -> Result<()> {
     let mut pages = Vec::new();
-    let mut whole = Cli::command();
+    // `demotic help COMMAND` is `man` here.
+    let mut whole = Cli::command().disable_help_subcommand(true);
     whole.build();
     collect(&whole, &mut pages)?;
     let out = &args.out;
-    if out.is_dir() {
-        for (name, _) in &pages {
-            require_writable(&out.join(name), args.force.force)?;
-        }
-    } else if out.exists() {
-        return Err(input(format!(
-            "expected a folder to write into, got a file; give another name: {}",
-            out.display()
-        )));
-    } else {
-        fs::create_dir_all(out).map_err(|e| io("make the folder of pages", out, &e))?;
-    }
+    let files: Vec<_> = pages.iter().map(|(name, _)| out.join(name)).collect();
+    make_folder(out, &files, args.force.force)?;
     for (name, page) in &pages {
         write_whole(&out.join(name), page)?;
     }
@@ -49,7 +37,7 @@ fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) -> Resul
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     pages.push((name, page));
     let below = command.get_subcommands();
-    for command in below.filter(|command| command.get_name() != "help" && !command.is_hide_set()) {
+    for command in below.filter(|command| !command.is_hide_set()) {
         collect(command, pages)?;
     }
     Ok(())

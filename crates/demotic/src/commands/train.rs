@@ -17,6 +17,7 @@ use crate::options::{Target, TrainPlan, dataset_options, warn_of_software};
 use crate::progress::{InterruptGuard, Journal};
 use crate::recorder::Recorder;
 use crate::samples::Samples;
+use crate::waiting::during;
 
 pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     // Read everything that can be wrong before the first file is written.
@@ -29,12 +30,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         _ => CachePolicy::Platform,
     };
     let options = dataset_options(&plan.config, cache)?;
-    let dataset = Dataset::load(&plan.config.data.source, &options)?;
+    let is_told = !args.quiet && !args.json;
+    let dataset = during("reading the pictures", is_told, || {
+        Dataset::load(&plan.config.data.source, &options)
+    })?;
     let changed = match &mut checkpoint {
         Some(checkpoint) if args.data_changed => checkpoint.take_data(&dataset)?,
         _ => None,
     };
-    let (devices, chosen_by) = opened(&plan, &dataset)?;
+    let (devices, chosen_by) = opened(&plan, &dataset, is_told)?;
     if !args.quiet {
         warn_of_software(&devices);
     }
@@ -48,7 +52,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let size = sized(&mut plan, args.time, &dataset, &devices)?;
     let taken = afforded(&plan, &dataset, &devices, shown, &journal)?;
     let time = (args.time, size.as_str());
-    let time = paced(&mut plan, time, done, &dataset, &devices, shown)?;
+    let time = during("timing a step", is_told, || {
+        paced(&mut plan, time, done, &dataset, &devices, shown)
+    })?;
     let (mut trainer, origin) = networks(&plan, checkpoint.as_ref(), &dataset, &devices)?;
 
     // What the run is.

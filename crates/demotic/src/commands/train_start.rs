@@ -19,6 +19,7 @@ use crate::output::duration;
 use crate::progress::{Voice, legend};
 use crate::recorder::Recorder;
 use crate::samples::Samples;
+use crate::waiting::during;
 
 /// A run that is over sooner is not timed before it starts.
 const WORTH_TIMING_SECS: f64 = 60.0;
@@ -28,9 +29,16 @@ const FEW_PICTURES: usize = 2000;
 
 /// Opens the devices of a run: those that are named; for `auto` the one whose steps are the fastest, and why.
 /// A graphics processor that is new to this build is examined first, where something is to be trained.
-pub(super) fn opened(plan: &TrainPlan, dataset: &Dataset) -> Result<(Vec<Chosen>, Vec<Fact>)> {
+/// `is_told`: what takes long is told meanwhile.
+pub(super) fn opened(
+    plan: &TrainPlan,
+    dataset: &Dataset,
+    is_told: bool,
+) -> Result<(Vec<Chosen>, Vec<Fact>)> {
     let (devices, notes) = if plan.device == "auto" {
-        let Fastest { chosen, notes } = fastest(&plan.config, dataset)?;
+        let Fastest { chosen, notes } = during("looking for the fastest device", is_told, || {
+            fastest(&plan.config, dataset)
+        })?;
         (vec![chosen], notes)
     } else {
         let devices = device::open_all(&plan.device)?;

@@ -1,6 +1,5 @@
 //! `demotic translate`: pictures and folders of pictures through a trained run.
 
-use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
@@ -12,11 +11,11 @@ use demotic_core::train::run::trained;
 use demotic_core::translate::{self, AlphaRule, CodeSource, Framed, PaperRule};
 
 use crate::cli::{AlphaArg, PaperArg, TranslateArgs};
-use crate::failure::{input, io};
+use crate::failure::input;
 use crate::hints::{Hint, Known};
 use crate::inputs::{self, Existing, Job};
 use crate::options::open_device;
-use crate::output::{duration, show};
+use crate::output::{duration, make_folder, show};
 use crate::sheet;
 use crate::waiting::Count;
 
@@ -57,7 +56,7 @@ pub(crate) fn run(args: &TranslateArgs) -> Result<()> {
     };
     let source = code_source(args, framed, data.size_px)?;
     let code = translate::style_codes(&generator, &info.config, &chosen.device, style, 1, &source)?;
-    make_folder(&jobs)?;
+    make_folder_of(&jobs)?;
 
     let started = Instant::now();
     let bar = Count::new(jobs.len(), "pictures", true);
@@ -170,10 +169,10 @@ fn existing(args: &TranslateArgs) -> Existing {
 }
 
 /// Makes the folder that results are written to: all lie in one.
-fn make_folder(jobs: &[Job]) -> Result<()> {
+fn make_folder_of(jobs: &[Job]) -> Result<()> {
     let folder = match jobs.first().and_then(|job| job.output.parent()) {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    fs::create_dir_all(folder).map_err(|e| io("make the folder for translations", folder, &e))
+    make_folder(folder, &[] as &[&Path], true)
 }

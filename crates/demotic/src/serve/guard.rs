@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use super::http::{Answer, Head};
 
-/// The cookie that holds the token.
-const COOKIE: &str = "demotic";
+/// Begins the name of the cookie that holds the token. Browsers keep one set of cookies a host, whatever the
+/// port: the port is the rest of the name, so that two servers do not take each other's place.
+const COOKIE: &str = "demotic-";
 
 /// What a request must show.
 pub(crate) struct Guard {
@@ -76,6 +77,7 @@ impl Guard {
             return Some(Answer::text(403, "this page is not asked by other pages"));
         }
         let token = self.token.as_ref()?;
+        let cookie = format!("{COOKIE}{}", port_of(&host));
         if is_page
             && head
                 .query("token")
@@ -84,12 +86,12 @@ impl Guard {
             // The token leaves the address bar and its history.
             return Some(Answer::text(303, "/").with("Location", "/").with(
                 "Set-Cookie",
-                format!("{COOKIE}={token}; HttpOnly; SameSite=Lax; Path=/"),
+                format!("{cookie}={token}; HttpOnly; SameSite=Lax; Path=/"),
             ));
         }
         let cookies = head.header("cookie").unwrap_or_default().split(';');
         let mut pairs = cookies.filter_map(|pair| pair.trim().split_once('='));
-        if pairs.any(|(name, value)| name == COOKIE && is_equal(value, token)) {
+        if pairs.any(|(name, value)| name == cookie && is_equal(value, token)) {
             return None;
         }
         Some(Answer::text(
@@ -133,6 +135,12 @@ fn name_of(host: &str) -> &str {
         }
         _ => host,
     }
+}
+
+/// The port of a host, as the browser sees it.
+fn port_of(host: &str) -> &str {
+    let port = host[name_of(host).len()..].trim_start_matches(':');
+    if port.is_empty() { "80" } else { port }
 }
 
 /// Takes as long wherever two texts of one length differ.
@@ -200,6 +208,8 @@ mod tests {
             assert_eq!(local.knows(name_of(host)), is_local, "{host}");
             assert_eq!(open.knows(name_of(host)), is_open, "{host}");
         }
+        let ports = ["studio.lan:7500", "[::1]:81", "[::1]", "localhost"].map(port_of);
+        assert_eq!(ports, ["7500", "81", "80", "80"]);
         assert!(is_equal("abc", "abc") && !is_equal("abc", "abd") && !is_equal("abc", "ab"));
         assert_eq!(random().expect("randomness").len(), 32);
     }

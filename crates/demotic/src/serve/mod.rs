@@ -8,7 +8,7 @@ mod watch;
 mod words;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -60,17 +60,16 @@ impl Site {
     /// # Errors
     /// What is wrong with a run or the device.
     pub(crate) fn open(guard: Guard, runs: &[PathBuf], which: Which, device: &str) -> Result<Self> {
-        let mut served = Vec::new();
+        let mut watches = Vec::new();
         let mut checkpoints = Vec::new();
         for run in runs {
             let watch = Watch::of(run);
             let has_begun = watch.as_ref().is_some_and(Watch::has_begun);
             checkpoints.push(studio::checkpoint(run, which, has_begun)?);
-            served.push(Served {
-                name: name_of(run),
-                watch,
-            });
+            watches.push(watch);
         }
+        let served = names_of(runs).into_iter().zip(watches);
+        let served = served.map(|(name, watch)| Served { name, watch }).collect();
         let chosen = open_device(device)?;
         let opened = runs.iter().zip(checkpoints);
         let studios =
@@ -214,17 +213,35 @@ impl Site {
     }
 }
 
-/// The last part of a run's path.
-fn name_of(run: &Path) -> String {
-    if run == Path::new(BUILT_IN) {
-        return BUILT_IN.to_owned();
-    }
-    let whole = std::path::absolute(run).ok();
-    let name = whole.as_deref().and_then(Path::file_name);
-    name.map_or_else(
-        || "run".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+/// The last part of each run's path; of those alike as many parts as tell them apart.
+fn names_of(runs: &[PathBuf]) -> Vec<String> {
+    let parts = |run: &PathBuf| -> Vec<String> {
+        let whole = match std::path::absolute(run) {
+            Ok(whole) if run != Path::new(BUILT_IN) => whole,
+            _ => run.clone(),
+        };
+        let parts = whole.components().filter_map(|part| match part {
+            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
+            _ => None,
+        });
+        parts.collect()
+    };
+    let paths: Vec<Vec<String>> = runs.iter().map(parts).collect();
+    let last = |path: &[String], count: usize| match path {
+        [] => "run".to_owned(),
+        path => path[path.len().saturating_sub(count)..].join("/"),
+    };
+    let name = |path: &Vec<String>| {
+        let is_alone = |count: &usize| {
+            let alike = paths
+                .iter()
+                .filter(|other| last(other, *count) == last(path, *count));
+            alike.count() == 1
+        };
+        // A run that is given twice is alike to its end.
+        last(path, (1..=path.len()).find(is_alone).unwrap_or(1))
+    };
+    paths.iter().map(name).collect()
 }
 
 /// The page: it may run its own script and show its own pictures, and load nothing from anywhere else.
@@ -251,4 +268,23 @@ fn not_bytes(request: &Request<'_>) -> Option<Answer> {
 
 fn failed(error: &anyhow::Error) -> Answer {
     Answer::text(if is_input(error) { 400 } else { 500 }, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_one_name_are_told_apart_by_the_folders_above() {
+        let names = |runs: &[&str]| names_of(&runs.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(names(&["/runs/a", "/runs/b"]), ["a", "b"]);
+        assert_eq!(names(&["/x/runs/a", "/y/runs/a"]), ["x/runs/a", "y/runs/a"]);
+        assert_eq!(
+            names(&["/a/run", "/b/run", "/b/c"]),
+            ["a/run", "b/run", "c"]
+        );
+        assert_eq!(names(&["/a/run", "/a/run"]), ["run", "run"]);
+        assert_eq!(names(&[BUILT_IN, "/"]), [BUILT_IN, "run"]);
+        assert_eq!(names(&["run/../a", "b/."]), ["a", "b"]);
+    }
 }

@@ -942,9 +942,9 @@ fn exports() -> Vec<Case> {
             &["export", "built-in", "--format", "onnx", "--out", "o"],
         ),
         case(
-            "a page for the browser without its runtime",
+            "a runtime for a file",
             vec![],
-            &["export", "built-in", "--web", "site"],
+            &["export", "built-in", "--runtime", "dist", "--out", "o"],
         ),
         case(
             "a runtime that is not where it is said to be",
@@ -1024,7 +1024,22 @@ fn ablations() -> Vec<Case> {
             vec![("a.toml", b"seeds = [1]\n[sweep.keys]\n\"loss.cycle\" = [2, 5]\n".to_vec()), ("o/mine.txt", b"mine".to_vec())],
             &["ablate", "a.toml", "--out", "o"],
         ),
+        case(
+            "a sweep over the seed",
+            vec![("a.toml", b"seeds = [1]\n[sweep.keys]\nseed = [1, 2]\n".to_vec())],
+            &["ablate", "a.toml"],
+        ),
+        case(
+            "a variant of the seed",
+            vec![(
+                "a.toml",
+                b"seeds = [1]\n[[variant]]\nname = \"a\"\n[[variant]]\nname = \"b\"\nset = [\"seed=2\"]\n".to_vec(),
+            )],
+            &["ablate", "a.toml"],
+        ),
         case("an ablation that is not there", vec![], &["ablate", "nowhere.toml"]),
+        case("a recipe in place of a plan", vec![], &["ablate", "quickstart"]),
+        case("a plan that is not there", vec![], &["ablate", "ablatoin"]),
         case("an ablation of nothing", vec![("a.toml", b"seeds = []\nvariant = []\n".to_vec())], &["ablate", "a.toml"]),
         case(
             "an ablation that cannot be",

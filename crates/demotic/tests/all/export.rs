@@ -165,6 +165,19 @@ fn a_page_for_the_browser_is_written_with_the_runtime_beside_it() {
     for file in runtime {
         assert_eq!(place.text(&format!("site/{file}")), file);
     }
+    // Without it, what is to be copied is named, as long as it is not there.
+    let bare = "export built-in --web bare";
+    let said = place.run(&words(bare)).done();
+    assert!(
+        said.out.contains("beside it copy ort.wasm.min.mjs, ") && said.out.contains("npm pack"),
+        "{said:#?}"
+    );
+    assert!(!place.path("bare/ort.wasm.min.mjs").exists());
+    for file in runtime {
+        place.write(&format!("bare/{file}"), file.as_bytes());
+    }
+    let said = place.run(&words(&format!("{bare} --force"))).done();
+    assert!(!said.out.contains("beside it"), "{said:#?}");
     let page = place.text("site/index.html");
     assert!(
         page.contains(r#""styles":["fluent-flat""#) && page.contains("cc-by-sa-4.0"),

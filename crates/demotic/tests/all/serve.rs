@@ -604,6 +604,10 @@ fn beyond_this_machine_nothing_is_answered_without_the_token() {
     let (_, token) = serving.address.split_once("/?token=").expect("a token");
     assert_eq!(token.len(), 32, "{}", serving.address);
     let wrong = "0".repeat(32);
+    let (_, port) = serving.address.split_once(":").expect("a scheme");
+    let (_, port) = port.split_once(":").expect("a port");
+    // One host keeps its cookies whatever the port: two servers on it do not take each other's.
+    let name = format!("demotic-{}", port.split('/').next().expect("a port"));
     for path in ["/", "/api/about", "/?token=", &format!("/?token={wrong}")] {
         let reply = serving.get(path);
         assert_eq!(reply.status, 403, "{path}");
@@ -611,18 +615,21 @@ fn beyond_this_machine_nothing_is_answered_without_the_token() {
     }
     assert_eq!(
         serving
-            .ask("GET", "/", &format!("Cookie: demotic={wrong}\r\n"), b"")
+            .ask("GET", "/", &format!("Cookie: {name}={wrong}\r\n"), b"")
             .status,
         403
     );
     let entry = serving.get(&format!("/?token={token}"));
     assert_eq!(entry.status, 303);
     assert!(
-        entry.head.contains("Location: /\r\n") && entry.head.contains("HttpOnly; SameSite=Lax"),
+        entry.head.contains("Location: /\r\n")
+            && entry.head.contains(&format!(
+                "Set-Cookie: {name}={token}; HttpOnly; SameSite=Lax"
+            )),
         "{}",
         entry.head
     );
-    let cookie = format!("Cookie: other=1; demotic={token}\r\n");
+    let cookie = format!("Cookie: other=1; demotic-1={wrong}; {name}={token}\r\n");
     assert_eq!(serving.ask("GET", "/", &cookie, b"").status, 200);
     assert_eq!(serving.ask("GET", "/api/about", &cookie, b"").status, 200);
     let other = Serving::start(&place, &["--listen", "127.0.0.1:0"]);

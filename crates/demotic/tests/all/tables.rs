@@ -44,6 +44,13 @@ fn tables_fit_the_width_and_are_whole_where_a_program_reads() {
             }
         }
     }
+    // Where a row has no room for its figures, each direction is a heading, and each line says whose figures
+    // it has: also of so few pictures that there are no intervals to leave out.
+    for columns in [60, 80] {
+        let out = in_place(&place, Some(columns), evaluate);
+        let lines = out.lines().filter(|line| line.starts_with("  model "));
+        assert!(lines.count() >= 2 && out.contains(" -> "), "{out}");
+    }
     // What a line has no room for is named; a program gets all of it in one line a row.
     let note = "intervals, held-out ones: in a wider terminal, and in the JSON";
     // Of fewer than 30 pictures there are none.
