@@ -97,7 +97,7 @@ impl Config {
                 });
                 let text = format!("{}{range}{condition}", key.meaning);
                 for line in wrapped(&text, COLUMNS).lines() {
-                    out.push_str(&format!("# {}\n", line.trim_start()));
+                    out.extend(["# ", line.trim_start(), "\n"]);
                 }
             }
             out.push_str(line);

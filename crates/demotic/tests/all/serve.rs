@@ -604,8 +604,8 @@ fn beyond_this_machine_nothing_is_answered_without_the_token() {
     let (_, token) = serving.address.split_once("/?token=").expect("a token");
     assert_eq!(token.len(), 32, "{}", serving.address);
     let wrong = "0".repeat(32);
-    let (_, port) = serving.address.split_once(":").expect("a scheme");
-    let (_, port) = port.split_once(":").expect("a port");
+    let (_, port) = serving.address.split_once(':').expect("a scheme");
+    let (_, port) = port.split_once(':').expect("a port");
     // One host keeps its cookies whatever the port: two servers on it do not take each other's.
     let name = format!("demotic-{}", port.split('/').next().expect("a port"));
     for path in ["/", "/api/about", "/?token=", &format!("/?token={wrong}")] {
