@@ -92,7 +92,7 @@ pub(crate) enum Command {
     /// Lend this machine's devices: other machines train, translate and score on them
     #[cfg(feature = "remote")]
     Lend(LendArgs),
-    /// List the recipes in the program, or print one
+    /// List the recipes in the program, print one, or explain every key
     Configs(ConfigsArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -385,7 +385,7 @@ or `loose` (drawn anew: there L1 also punishes honest redrawing). Last, how well
 held-out pictures. Of fewer than 30 pictures there is no KID, and a note says that the other figures are not reliable.
 
 Styles that share no held-out picture are compared as sets, by KID alone. Networks that draw transparency are scored on it too \
-(alpha_l1). docs/scoring.md explains every figure and the JSON.
+(alpha_l1). In the repository docs/scoring.md explains every figure and the JSON.
 
 With --pictures, translations by any other program are scored in the same way, without a run: one file for every held-out picture \
 that has a counterpart, DIR/<from>/<to>/<name>.png; directions without a folder are left out. `demotic data export` writes the pictures \
@@ -467,7 +467,7 @@ translations come out; operator set 18, every generator.
 
 safetensors: generator.safetensors, the averaged generator alone by named arrays in single precision.
 
-README.md beside it is the model card; complete it before you publish. docs/export.md says more.
+README.md beside it is the model card; complete it before you publish. In the repository docs/export.md says more.
 
 --web writes a page that runs the network in the browser, for any server of files: nothing is sent anywhere. It needs three files \
 of onnxruntime-web, which `npm pack onnxruntime-web` fetches: --runtime names the folder that they are copied from; without it \
@@ -479,6 +479,7 @@ Examples:
   demotic export --format onnx --out onnx/
   demotic export --web site/ --runtime package/dist/
   python3 -m http.server --directory site")]
+#[command(override_usage = "demotic export [OPTIONS] <--out <DIR>|--web <DIR>>")]
 pub(crate) struct ExportArgs {
     #[command(flatten)]
     pub(crate) weights: WeightsArgs,
@@ -493,7 +494,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_enum, default_value_t = FormatArg::Weights)]
     pub(crate) format: FormatArg,
     /// Folder for the file and its model card; made if absent
-    #[arg(short = 'o', long, value_name = "DIR", required_unless_present = "web")]
+    #[arg(short = 'o', long, value_name = "DIR", required_unless_present_any = ["web", "runtime"])]
     pub(crate) out: Option<PathBuf>,
     /// Folder for a page that runs the network in the browser; made if absent
     #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "format"])]
@@ -941,7 +942,7 @@ operations and their numbers, the pictures of a batch and weights among them, ov
 the client by the token. \
 Whoever has the token computes here, and can make this machine do any amount of work: give it to nobody else. Nothing is written, but \
 the file of --identity. Both machines need the same demotic. Standard error says who comes, takes a device, is refused and leaves. \
-With DEMOTIC_TOKEN set, that is the token, so that several machines share one. docs/machines.md says more.
+With DEMOTIC_TOKEN set, that is the token, so that several machines share one. In the repository docs/machines.md says more.
 
 Examples:
   demotic lend --device wgpu

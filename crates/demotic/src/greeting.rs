@@ -98,8 +98,9 @@ pub(crate) fn greeting(
         .collect()
 }
 
-/// At most [`LINES`] of the lines, as far as there are some to spare, with advice broken where there is room.
-fn few(mut lines: Vec<String>, columns: usize) -> Vec<String> {
+/// At most [`LINES`] of the lines, as far as there are some to spare: for the ends of advice, too, where that
+/// makes room for them.
+fn few(lines: Vec<String>, columns: usize) -> Vec<String> {
     let broken = |lines: &[String]| -> Vec<String> {
         let broken = lines.iter().map(|line| {
             let is_advice = ADVICE.iter().any(|topic| line.starts_with(topic));
@@ -116,13 +117,21 @@ fn few(mut lines: Vec<String>, columns: usize) -> Vec<String> {
             .map(str::to_owned)
             .collect()
     };
-    for topic in SPARED {
-        if broken(&lines).len() > LINES {
-            lines.retain(|line| !line.starts_with(topic));
+    let spared = |count: &dyn Fn(&[String]) -> usize| {
+        let mut kept = lines.clone();
+        for topic in SPARED {
+            if count(&kept) > LINES {
+                kept.retain(|line| !line.starts_with(topic));
+            }
         }
+        kept
+    };
+    let whole = broken(&spared(&|kept| broken(kept).len()));
+    if whole.len() <= LINES {
+        whole
+    } else {
+        spared(&<[String]>::len)
     }
-    let broken = broken(&lines);
-    if broken.len() > LINES { lines } else { broken }
 }
 
 /// How large both networks are behind what is said before, in fewer words where there is no room.
@@ -205,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn advice_is_broken_where_there_is_room_and_no_number_is_cut() {
+    fn advice_is_broken_where_there_is_room_and_large_numbers_have_fewer_words() {
         let advice = "warn   two styles are alike: give another name, or take one away";
         let lines = |count: usize| {
             let facts = (0..count).map(|at| format!("data   {at}"));
@@ -215,8 +224,18 @@ mod tests {
         assert_eq!(broken.len(), LINES);
         assert_eq!(broken[6], "warn   two styles are alike: give");
         assert_eq!(broken[7], "       another name, or take one away");
-        // There is no room for it: the terminal cuts it, and log.txt has it.
+        // There is no room for it: the terminal cuts it, and log.txt has it. Nothing goes in vain.
         assert_eq!(few(lines(7), 40), lines(7));
+        let settings = || [vec!["set    train.batch 8".to_owned()], lines(6)].concat();
+        let kept = few(settings(), 40);
+        assert!(kept.len() == LINES && kept[0] == "data   0", "{kept:?}");
+        let longer = [
+            settings(),
+            vec!["left   twelve pictures that are no pictures: mend them".into()],
+        ]
+        .concat();
+        assert_eq!(few(longer.clone(), 40), longer[1..]);
+        assert_eq!(few(longer[..8].to_vec(), 24), longer[..8]);
 
         let before = "train  2,000 steps of 16 pictures; ";
         let counts = || ["216,396", "169,240"].map(str::to_owned);

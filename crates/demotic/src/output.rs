@@ -58,14 +58,27 @@ pub(crate) fn make_folder(folder: &Path, files: &[impl AsRef<Path>], force: bool
         }
         return Ok(());
     }
-    // A link to nowhere is in the way, too.
-    if folder.symlink_metadata().is_ok() {
-        return Err(input(format!(
-            "expected a folder to write into, got a file; give another name: {}",
+    let refused = |got: &str| {
+        Err(input(format!(
+            "expected a folder to write into, got {got}; give another name: {}",
             folder.display()
-        )));
+        )))
+    };
+    if folder.is_symlink() && !folder.exists() {
+        return refused("a link that leads nowhere");
     }
-    fs::create_dir_all(folder).map_err(|e| io("make the folder", folder, &e))
+    match fs::create_dir_all(folder) {
+        Ok(()) => Ok(()),
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::AlreadyExists | ErrorKind::NotADirectory
+            ) =>
+        {
+            refused("a file")
+        }
+        Err(e) => Err(io("make the folder", folder, &e)),
+    }
 }
 
 /// What runs now, on a terminal, in place of what was there.

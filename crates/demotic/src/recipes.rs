@@ -74,13 +74,13 @@ fn meant(path: &Path, is_plan: bool) -> Option<String> {
     let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
     let names = names.join(", ");
     let what = if is_plan { "plan" } else { "recipe" };
-    let (verb, plural) = if is_plan {
+    let (verb, those) = if is_plan {
         ("is", "the plan in the program")
     } else {
         ("are", "recipes")
     };
     Some(format!(
-        "there is no file or {what} `{name}`; {plural} {verb} {names}{near}"
+        "there is no file or {what} `{name}`; {those} {verb} {names}{near}"
     ))
 }
 

@@ -203,6 +203,12 @@ impl Plan {
         if plan.seeds.is_empty() {
             problems.push("seeds: expected at least one".to_owned());
         }
+        if plan.base.contains_key("seed") {
+            problems.push(
+                "base: `seed` is not shared: every variant is trained with each of `seeds = [...]`"
+                    .to_owned(),
+            );
+        }
         if plan.variants.len() < 2 {
             problems.push(format!(
                 "variant: expected at least two, or a [sweep] of as many combinations; got {}",
@@ -1130,6 +1136,8 @@ mod tests {
     fn a_plan_tells_all_its_problems_at_once() {
         let text = r#"
             seeds = [1, 1]
+            [base]
+            seed = 7
             [[variant]]
             name = "Big"
             [[variant]]
@@ -1157,6 +1165,7 @@ mod tests {
             "changes `data`",
             "`c`: 9 steps of 2 pictures, the first variant",
             "`d`: `seed` is no variant's",
+            "base: `seed` is not shared",
         ] {
             assert!(
                 problems.iter().any(|p| p.contains(expected)),

@@ -116,7 +116,8 @@ pub(super) fn select_not_negative(u: f32x8, taken: f32x8, other: f32x8) -> f32x8
     u.simd_ge(f32x8::ZERO).select(taken, other)
 }
 
-/// Gradients of [`forward`]; the statistics are computed again rather than kept.
+/// Gradients of [`forward`]; the statistics are computed again rather than kept. Shapes and panics are those
+/// of [`forward`]; `dy` is as long as `x`.
 pub(crate) fn backward(
     x: &[f32],
     scale: &[f32],
@@ -293,7 +294,7 @@ pub(crate) fn add(a: &mut [f32], b: &[f32]) {
 /// Means (`factor` 1/4) or sums (1) of 2x2 patches: planes of `[2h, 2w]` to `[h, w]`.
 ///
 /// # Panics
-/// Where `x` is not whole planes.
+/// Where `x` is not whole planes, or a side is 0.
 pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     require_planes(x, [2 * h, 2 * w]);
     let fill = |y: &mut [MaybeUninit<f32>]| {
@@ -320,7 +321,7 @@ pub(crate) fn pool(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
 /// Each value times `factor` four times: planes of `[h, w]` to `[2h, 2w]`. The transpose of [`pool`].
 ///
 /// # Panics
-/// Where `x` is not whole planes.
+/// Where `x` is not whole planes, or a side is 0.
 pub(crate) fn spread(x: &[f32], [h, w]: [usize; 2], factor: f32) -> Vec<f32> {
     require_planes(x, [h, w]);
     let fill = |y: &mut [MaybeUninit<f32>]| {

@@ -24,7 +24,9 @@ pub(crate) fn run(args: &ConfigsArgs) -> Result<()> {
                 recipe.name
             )
         });
-        let keys = format!("{KEYS:width$}  every key with its default, meaning and range\n");
+        let keys = format!(
+            "{KEYS:width$}  Every key with its default, meaning and range (demotic configs {KEYS}).\n"
+        );
         return show(&lines.chain([keys]).collect::<String>());
     };
     if name == KEYS {

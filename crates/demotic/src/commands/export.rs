@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::cli::{ExportArgs, FormatArg};
 use crate::failure::{input, io};
-use crate::output::{self, make_folder, say, show};
+use crate::output::{self, make_folder, show};
 use crate::waiting::during;
 
 /// The page, without what it runs.
@@ -148,12 +148,14 @@ fn page(
         let missing = RUNTIME.iter().filter(|name| !web.join(name).is_file());
         let missing: Vec<&str> = missing.copied().collect();
         if !missing.is_empty() {
-            next = format!("beside it copy {}, of {SOURCE}; then ", missing.join(", "));
+            next = format!(
+                "copy {} beside it, from {SOURCE}; then ",
+                missing.join(", ")
+            );
         }
     }
-    // It ends in a command, which stays whole.
-    say(&format!(
-        "a page of step {}, {}: {next}put the folder on any server of files, or look at it here:\n  python3 -m http.server --directory {}\n",
+    show(&format!(
+        "a page of step {}, {}: {next}put the folder on any server of files, or look at it here:\nnext   python3 -m http.server --directory {}\n",
         info.step,
         output::bytes(total.to_u64()),
         web.display()

@@ -9,7 +9,7 @@ use crate::output::{make_folder, say};
 
 pub(crate) fn run(args: &ManArgs) -> Result<()> {
     let mut pages = Vec::new();
-    // `demotic help COMMAND` is `man` here.
+    // A page a command stands in for `demotic help COMMAND`.
     let mut whole = Cli::command().disable_help_subcommand(true);
     whole.build();
     collect(&whole, &mut pages)?;

@@ -1,7 +1,6 @@
 //! `demotic recognize`: pictures through the discriminator of a run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
@@ -16,10 +15,10 @@ use image::ExtendedColorType;
 use serde::Serialize;
 
 use crate::cli::RecognizeArgs;
-use crate::failure::{input, io};
+use crate::failure::input;
 use crate::inputs::{self, Existing, Job};
 use crate::options::open_device;
-use crate::output::{say, show};
+use crate::output::{make_folder, say, show};
 use crate::sheet;
 use crate::waiting::Count;
 
@@ -101,7 +100,7 @@ pub(crate) fn run(args: &RecognizeArgs) -> Result<()> {
         .and_then(|(_, output)| output.as_deref()?.parent())
         .filter(|folder| *folder != Path::new(""));
     if let Some(folder) = folder {
-        fs::create_dir_all(folder).map_err(|e| io("make the folder for heat maps", folder, &e))?;
+        make_folder(folder, &[] as &[&Path], true)?;
     }
 
     let bar = Count::new(jobs.len(), "pictures", !args.json);

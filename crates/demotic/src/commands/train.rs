@@ -49,7 +49,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let validator = Validator::new(&dataset, plan.config.train.best_metric)?;
     let shown = (&samples, validator.as_ref());
     let mut journal = Journal::to_screen(voice(args));
-    let size = sized(&mut plan, args.time, &dataset, &devices)?;
+    let size = during("timing networks", is_told && args.time.is_some(), || {
+        sized(&mut plan, args.time, &dataset, &devices)
+    })?;
     let taken = afforded(&plan, &dataset, &devices, shown, &journal)?;
     let time = (args.time, size.as_str());
     let time = during("timing a step", is_told, || {

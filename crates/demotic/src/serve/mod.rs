@@ -220,11 +220,15 @@ fn names_of(runs: &[PathBuf]) -> Vec<String> {
             Ok(whole) if run != Path::new(BUILT_IN) => whole,
             _ => run.clone(),
         };
-        let parts = whole.components().filter_map(|part| match part {
-            Component::Normal(part) => Some(part.to_string_lossy().into_owned()),
-            _ => None,
-        });
-        parts.collect()
+        let mut parts = Vec::new();
+        for part in whole.components() {
+            match part {
+                Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
+                Component::ParentDir => drop(parts.pop()),
+                _ => {}
+            }
+        }
+        parts
     };
     let paths: Vec<Vec<String>> = runs.iter().map(parts).collect();
     let last = |path: &[String], count: usize| match path {
@@ -238,8 +242,10 @@ fn names_of(runs: &[PathBuf]) -> Vec<String> {
                 .filter(|other| last(other, *count) == last(path, *count));
             alike.count() == 1
         };
-        // A run that is given twice is alike to its end.
-        last(path, (1..=path.len()).find(is_alone).unwrap_or(1))
+        // A run that is given twice is alike to its end; another's path may end like all of this one.
+        let is_twice = paths.iter().filter(|other| *other == path).count() > 1;
+        let all = if is_twice { 1 } else { path.len() };
+        last(path, (1..=path.len()).find(is_alone).unwrap_or(all))
     };
     paths.iter().map(name).collect()
 }
@@ -285,6 +291,8 @@ mod tests {
         );
         assert_eq!(names(&["/a/run", "/a/run"]), ["run", "run"]);
         assert_eq!(names(&[BUILT_IN, "/"]), [BUILT_IN, "run"]);
-        assert_eq!(names(&["run/../a", "b/."]), ["a", "b"]);
+        assert_eq!(names(&["/p/../a", "/b/."]), ["a", "b"]);
+        assert_eq!(names(&["/p/../run", "/q/run"]), ["run", "q/run"]);
+        assert_eq!(names(&["/x/run", "/a/x/run"]), ["x/run", "a/x/run"]);
     }
 }

@@ -169,7 +169,7 @@ fn a_page_for_the_browser_is_written_with_the_runtime_beside_it() {
     let bare = "export built-in --web bare";
     let said = place.run(&words(bare)).done();
     assert!(
-        said.out.contains("beside it copy ort.wasm.min.mjs, ") && said.out.contains("npm pack"),
+        said.out.contains("copy ort.wasm.min.mjs, ") && said.out.contains("npm pack"),
         "{said:#?}"
     );
     assert!(!place.path("bare/ort.wasm.min.mjs").exists());

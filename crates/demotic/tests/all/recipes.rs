@@ -12,6 +12,11 @@ fn recipes_are_listed_printed_and_trained_by_their_names() {
     let printed = place.run(&["configs", "quickstart"]).done().out;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/quickstart.toml");
     assert_eq!(printed, std::fs::read_to_string(file).expect("a recipe"));
+    let keys = place.run(&["configs", "keys"]).done().out;
+    assert!(
+        list.contains("keys ") && keys.contains("\n[train]\n"),
+        "{list}\n{keys}"
+    );
     // Small: what a dry run takes is measured by steps and validations of the real networks.
     let small = "--set data.size_px=16 --set train.batch=2 --set train.best_metric=l1";
     let dry = format!("train quickstart --dry-run --device flex {small}");
@@ -49,5 +54,14 @@ fn every_command_has_a_page_of_the_manual() {
     }
     place.refuses(&["man", "pages"], 2, "--force");
     place.refuses(&["man", "tiny.toml"], 2, "expected a folder");
+    place.refuses(&["man", "tiny.toml/pages"], 2, "expected a folder");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", place.path("link")).expect("a link");
+        place.refuses(&["man", "link"], 2, "a link that leads nowhere");
+    }
+    // Each page that a page names is there.
+    let whole = place.text("pages/demotic.1");
+    assert!(!whole.contains("help(1)"), "{whole}");
     place.run(&["man", "pages", "--force"]).done();
 }
